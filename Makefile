@@ -1,0 +1,56 @@
+# Two commands from a fresh clone, with Python and make alone:
+#
+#   make serve   serve the example on http://127.0.0.1:8080
+#   make test    build the guests and run the tests
+#
+# and: make check (style and types), make clean (remove all that the others made).
+
+HOST ?= 127.0.0.1
+PORT ?= 8080
+
+VENV := .venv
+BIN := $(VENV)/bin
+HELLO := examples/hello
+
+# The first of these that is a version we support and can make virtual environments is used.
+PYTHON ?= python3.13 python3.12 python3.11 python3
+SUITABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+
+.PHONY: serve test check clean
+.DELETE_ON_ERROR:
+
+serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
+	@echo
+	@echo "  Try it:  curl 'http://$(HOST):$(PORT)/?name=you'"
+	@echo
+	@exec $(BIN)/gateway serve $(HELLO)/hello.wasm --host $(HOST) --port $(PORT)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.guests.build
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/dev.stamp
+	scripts/check
+
+clean:
+	rm -rf $(VENV) $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
+
+$(HELLO)/hello.wasm: $(HELLO)/app.py $(wildcard $(HELLO)/wit/*.wit $(HELLO)/wit/deps/*.wit) | $(VENV)/examples.stamp
+	cd $(HELLO) && $(abspath $(BIN))/componentize-py -d wit -w hello componentize app -o hello.wasm
+
+# The stamp of what is installed in the environment: an extra of pyproject.toml.
+$(VENV)/%.stamp: pyproject.toml | $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV):
+	@for python in $(PYTHON); do \
+	    if $$python -c '$(SUITABLE)' 2>/dev/null; then \
+	        echo "$$python -m venv $@"; \
+	        $$python -m venv $@ && exit 0; \
+	        rm -rf $@; exit 1; \
+	    fi; \
+	done; \
+	echo "None of $(PYTHON) is a Python 3.11, 3.12 or 3.13 that can make virtual environments." >&2; \
+	echo "Install one (Debian, Ubuntu: python3 and python3-venv), or: make PYTHON=/path/to/it" >&2; \
+	exit 1
