@@ -1,0 +1,5 @@
+"""Guests: the components that the tests run, as sources, and what builds them.
+
+A guest is named by its path in this folder without its suffix: `c/hello`, `js/echo`, `python/probe`,
+`wat/hello`. The example that the project ships is one too: `examples/hello`.
+"""

@@ -1,0 +1,113 @@
+"""Builds guests: `python -m tests.guests.build [NAME...]`, all of them without a name.
+
+A component is kept in `build/` under the name of its guest and a digest of all that it is made of:
+sources, versions of the tools, and the code here that runs them. What is there is up to date, and
+what was interrupted never gets its name.
+"""
+
+# ruff: noqa: T201 - a program, whose output is what it prints
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.guests import toolchains, wit
+from tests.guests.toolchains import BUILD, GUESTS, BuildFailed, Toolchain, Unavailable
+
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A source and what makes a component of it."""
+
+    name: str
+    source: Path
+    toolchain: Toolchain
+
+    def build(self) -> Path:
+        """Builds the component unless it is there.
+
+        Returns:
+            The path of the component.
+
+        Raises:
+            Unavailable: A tool that it needs is not on this machine.
+            BuildFailed: A tool refused the source.
+        """
+        built = BUILD / f"{self.name}-{self._digest()}.wasm"
+        if not built.exists():
+            built.parent.mkdir(parents=True, exist_ok=True)
+            partial = built.with_suffix(f".{os.getpid()}")
+            self.toolchain.compile(self.source, partial)
+            for stale in built.parent.glob(f"{built.name.rpartition('-')[0]}-*.wasm"):
+                stale.unlink(missing_ok=True)
+            partial.rename(built)
+        return built
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for version in self.toolchain.versions():
+            digest.update(version.encode() + b"\0")
+        code = [Path(module.__file__ or "") for module in (toolchains, wit)]
+        for path in sorted({*self.toolchain.inputs(self.source), *code}):
+            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:12]
+
+
+def _find() -> Mapping[str, Guest]:
+    kinds: Sequence[tuple[str, Toolchain]] = [
+        ("c/*.c", toolchains.C()),
+        ("js/*.js", toolchains.JavaScript()),
+        ("python/*", toolchains.Python()),
+        ("wat/*.wat", toolchains.Wat()),
+    ]
+    guests = [
+        Guest(str(source.relative_to(GUESTS).with_suffix("")), source, toolchain)
+        for pattern, toolchain in kinds
+        for source in sorted(GUESTS.glob(pattern))
+    ]
+    hello = wit.ROOT / "examples" / "hello"
+    guests.append(Guest("examples/hello", hello, toolchains.Example()))
+    return {guest.name: guest for guest in guests}
+
+
+ALL = _find()
+
+
+def _report(name: str) -> bool:
+    """Builds one guest and prints what came of it; whether that is good enough."""
+    start = time.monotonic()
+    try:
+        built = ALL[name].build()
+    except Unavailable as missing:
+        print(f"{name}: not built. {missing}", flush=True)
+        return not IN_CI
+    except BuildFailed as failed:
+        print(f"{name}: failed. {failed}", flush=True)
+        return False
+    seconds = time.monotonic() - start
+    print(f"{name}: {built.relative_to(wit.ROOT)} ({seconds:.1f} s)", flush=True)
+    return True
+
+
+def main(names: Sequence[str]) -> int:
+    """Builds the named guests, or all.
+
+    Returns:
+        The exit code: 0 if each was built, or could not be for want of a tool outside of CI.
+    """
+    if unknown := set(names) - set(ALL):
+        print(f"no such guest: {', '.join(sorted(unknown))}. There are: {', '.join(ALL)}")
+        return 2
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return 0 if all(list(pool.map(_report, names or ALL))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
