@@ -1,0 +1,1 @@
+"""Everything that touches the engine: compiling, linking, values, calls and their limits."""

@@ -1,0 +1,399 @@
+"""The one module that knows wasmtime's C API, and all that is private in wasmtime-py.
+
+wasmtime-py serves the rest of `gateway.host` for engines, components, linkers and the introspection of types.
+Values, host functions and calls go through here instead, because its own conversions rebuild the types at every
+call, take `list<u8>` byte by byte, keep the last host exception in a global that threads share, and have no
+asynchronous calls.
+
+The library is loaded twice. Calls that run guest code go through `_released`, which gives up the GIL so that the
+epoch ticker can run; short calls go through `_held`, which does not and is cheaper.
+
+Memory of the library is read and written through arrays laid over the whole address space: `words[a >> 3]` is the
+64-bit word at address `a`. That costs some 50 ns an access, where a `ctypes.Structure` costs ten times as much.
+Whatever address is used comes from the library and is valid by its contract; nothing else may be used here.
+
+The layouts relied upon are those of wasmtime 50.0.1 (`wasmtime/component/val.h`, `wasmtime/async.h`), which is why
+the package pins that version. Little-endian, 64-bit machines only, as is wasmtime-py itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import (
+    c_bool,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from typing import Any, Final
+
+from wasmtime import Config, WasmtimeError
+from wasmtime import _ffi as ffi
+from wasmtime._bindings import dll  # type: ignore[attr-defined]
+from wasmtime.component import LinkerInstance, ResourceType
+
+__all__ = [
+    "AsyncHostCallback",
+    "HostCallback",
+    "ResourceDestructor",
+    "add_func",
+    "add_func_async",
+    "add_resource",
+    "address_of",
+    "call_async",
+    "continuation_callback",
+    "disable_concurrency",
+    "doubles",
+    "error_new",
+    "export_func",
+    "floats",
+    "future_delete",
+    "future_poll",
+    "increment_epoch",
+    "instantiate_async",
+    "memory_copy",
+    "new_bytes",
+    "new_flags",
+    "new_list",
+    "new_record",
+    "new_tuple",
+    "new_value",
+    "resource_lift",
+    "resource_lower",
+    "set_async_stack_size",
+    "set_continuation",
+    "set_pooling",
+    "store_delete",
+    "store_new",
+    "string_at",
+    "take_error",
+    "value_delete",
+    "words",
+]
+
+_released: Final = ctypes.CDLL(dll._name)
+_held: Final = ctypes.PyDLL(dll._name)
+
+
+def _function(library: Any, name: str, result: Any, *parameters: Any) -> Callable[..., Any]:
+    function = library[
+        name
+    ]  # a new object each time: the types of wasmtime-py's own stay as they are
+    function.restype = result
+    function.argtypes = parameters
+    return function  # type: ignore[no-any-return]
+
+
+def address_of(managed: Any) -> int:
+    """The address behind an object of wasmtime-py. The object must outlive every use of it."""
+    address = ctypes.cast(managed.ptr(), c_void_p).value
+    if address is None:
+        raise ValueError("null pointer")
+    return address
+
+
+# --- memory ------------------------------------------------------------------------------------------------
+
+# Sized for addresses of 52 bits: 64-bit ARM hands out more than the 47 of x86-64.
+words: Final = (c_uint64 * (1 << 49)).from_address(0)
+"""The address space as 64-bit words."""
+doubles: Final = (c_double * (1 << 49)).from_address(0)
+"""The address space as `f64`."""
+floats: Final = (c_float * (1 << 50)).from_address(0)
+"""The address space as `f32`."""
+
+string_at: Final = ctypes.string_at
+
+
+def memory_copy(destination: int, source: bytearray) -> None:
+    """Copy the whole of `source` to an address."""
+    if source:
+        # Not an array of that length: ctypes would make a class for every length there is.
+        start = ctypes.c_char.from_buffer(source)
+        ctypes.memmove(destination, ctypes.addressof(start), len(source))
+
+
+# --- values ------------------------------------------------------------------------------------------------
+
+new_bytes: Final = _function(_held, "wasm_byte_vec_new", None, c_void_p, c_size_t, c_char_p)
+"""`(address, size, data)`: a string at an address, copied from `data`."""
+new_list: Final = _function(
+    _held, "wasmtime_component_vallist_new_uninit", None, c_void_p, c_size_t
+)
+"""`(address, size)`: a list of `size` times `false`. Likewise the three below."""
+new_tuple: Final = _function(
+    _held, "wasmtime_component_valtuple_new_uninit", None, c_void_p, c_size_t
+)
+new_record: Final = _function(
+    _held, "wasmtime_component_valrecord_new_uninit", None, c_void_p, c_size_t
+)
+new_flags: Final = _function(
+    _held, "wasmtime_component_valflags_new_uninit", None, c_void_p, c_size_t
+)
+value_delete: Final = _function(_held, "wasmtime_component_val_delete", None, c_void_p)
+"""`(address)`: free all that the value at an address owns."""
+
+_value_new = _function(_held, "wasmtime_component_val_new", c_void_p, c_void_p)
+_false = (c_uint64 * 4)()
+_false_address = ctypes.addressof(_false)
+
+
+def new_value() -> int:
+    """A value on the library's heap, `false` for now, for its parent to own."""
+    return _value_new(_false_address)  # type: ignore[no-any-return]
+
+
+# --- resources ---------------------------------------------------------------------------------------------
+
+_any_to_host = _function(
+    _held, "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
+)
+_host_to_any = _function(
+    _held, "wasmtime_component_resource_host_to_any", c_void_p, c_void_p, c_void_p, c_void_p
+)
+_host_new = _function(
+    _held, "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32
+)
+_host_rep = _function(_held, "wasmtime_component_resource_host_rep", c_uint32, c_void_p)
+_host_delete = _function(_held, "wasmtime_component_resource_host_delete", None, c_void_p)
+
+_RESOURCE_KIND: Final = 21
+
+
+def resource_lift(context: int, resource: int) -> int:
+    """The host's number of a resource that the guest passed.
+
+    Every borrow must come through here in the call that receives it: the engine lends it for that call, and
+    traps if it is not handed back.
+
+    Raises:
+        WasmtimeError: the resource is not one of the host's.
+    """
+    out = c_uint64()
+    if error := _any_to_host(context, resource, ctypes.addressof(out)):
+        raise take_error(error)
+    rep: int = _host_rep(out.value)
+    _host_delete(out.value)
+    return rep
+
+
+def resource_lower(context: int, address: int, owned: bool, rep: int, host_id: int) -> None:
+    """Write a host resource as a value.
+
+    Raises:
+        WasmtimeError: the store refused it.
+    """
+    host = _host_new(owned, rep, host_id)
+    word = address >> 3
+    error = _host_to_any(context, host, address + 8)
+    _host_delete(host)
+    if error:
+        words[word + 1] = 0
+        raise take_error(error)
+    words[word] = _RESOURCE_KIND
+
+
+# --- errors ------------------------------------------------------------------------------------------------
+
+_error_new = _function(_held, "wasmtime_error_new", c_void_p, c_char_p)
+
+
+def error_new(message: str) -> int:
+    """An error for the engine, which owns it: what a host function returns to stop its guest."""
+    return _error_new(message.encode().replace(b"\0", b"\\0"))  # type: ignore[no-any-return]
+
+
+def take_error(address: int) -> WasmtimeError:
+    """Take ownership of an error that the library returned."""
+    return WasmtimeError._from_ptr(
+        ctypes.cast(c_void_p(address), ctypes.POINTER(ffi.wasmtime_error_t))
+    )
+
+
+# --- stores, instances, calls ------------------------------------------------------------------------------
+
+_store_new = _function(_held, "wasmtime_store_new", c_void_p, c_void_p, c_void_p, c_void_p)
+_store_context = _function(_held, "wasmtime_store_context", c_void_p, c_void_p)
+_store_limiter = _function(
+    _held, "wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64
+)
+_set_epoch_deadline = _function(
+    _held, "wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64
+)
+_yield_at_epoch = _function(
+    _held, "wasmtime_context_epoch_deadline_async_yield_and_update", c_void_p, c_void_p, c_uint64
+)
+
+store_delete: Final = _function(_held, "wasmtime_store_delete", None, c_void_p)
+"""`(store)`: free a store and every instance in it. No future of it may be left."""
+
+
+def store_new(engine: int, max_memory: int, max_table_elements: int) -> tuple[int, int]:
+    """A store whose guest yields at every tick of the epoch.
+
+    Args:
+        engine: the engine's address.
+        max_memory: the most that one linear memory may grow to, in bytes.
+        max_table_elements: the most that one table may grow to.
+
+    Returns:
+        The addresses of the store and of its context, which host functions are called with.
+    """
+    store: int = _store_new(engine, None, None)
+    context: int = _store_context(store)
+    _store_limiter(store, max_memory, max_table_elements, -1, -1, -1)
+    _set_epoch_deadline(context, 1)
+    _yield_at_epoch(context, 1)
+    return store, context
+
+
+instantiate_async: Final = _function(
+    _held,
+    "wasmtime_component_linker_instantiate_async",
+    c_void_p,
+    *(c_void_p,) * 5,
+)
+"""`(linker, context, component, instance out, error out)`: the future of an instance."""
+call_async: Final = _function(
+    _held,
+    "wasmtime_component_func_call_async",
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+    c_size_t,
+    c_void_p,
+)
+"""`(func, context, args, count, results, count, error out)`: the future of a call."""
+future_poll: Final = _function(_released, "wasmtime_call_future_poll", c_bool, c_void_p)
+"""`(future)`: run the guest until it has finished (true), waits in a host function, or its tick is over."""
+future_delete: Final = _function(_held, "wasmtime_call_future_delete", None, c_void_p)
+"""`(future)`: cancel the guest wherever it is, and free its stack. Comes before its store's deletion."""
+export_func: Final = _function(
+    _held,
+    "wasmtime_component_instance_get_func",
+    c_bool,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+    c_void_p,
+)
+"""`(instance, context, export index, func out)`: whether the instance has that function."""
+
+increment_epoch: Final = _function(_held, "wasmtime_engine_increment_epoch", None, c_void_p)
+"""`(engine)`: one tick. Safe from any thread."""
+
+
+# --- host functions ----------------------------------------------------------------------------------------
+
+HostCallback: Final = ctypes.CFUNCTYPE(
+    c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t
+)
+"""`(env, context, type, args, count, results, count) -> error`."""
+AsyncHostCallback: Final = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, *(c_size_t,) * 6)
+"""`(env, context, type, args, count, results, count, error out, continuation out)`."""
+ResourceDestructor: Final = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_uint32)
+"""`(env, context, rep) -> error`."""
+_Continuation = ctypes.CFUNCTYPE(c_bool, c_void_p)
+
+_add_func = _function(
+    _held,
+    "wasmtime_component_linker_instance_add_func",
+    *(c_void_p, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p),
+)
+_add_func_async = _function(
+    _held,
+    "wasmtime_component_linker_instance_add_func_async",
+    *(c_void_p, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p),
+)
+_add_resource = _function(
+    _held,
+    "wasmtime_component_linker_instance_add_resource",
+    *(c_void_p, c_void_p, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p),
+)
+
+
+def add_func(linker: LinkerInstance, name: str, callback: Any) -> None:
+    """Define a host function by its `HostCallback`, which must outlive the linker.
+
+    Raises:
+        WasmtimeError: the linker refused the name.
+    """
+    _define(_add_func, linker, name, callback)
+
+
+def add_func_async(linker: LinkerInstance, name: str, callback: Any) -> None:
+    """Define a host function that may suspend its guest, by its `AsyncHostCallback`."""
+    _define(_add_func_async, linker, name, callback)
+
+
+def _define(add: Callable[..., Any], linker: LinkerInstance, name: str, callback: Any) -> None:
+    encoded = name.encode()
+    function = ctypes.cast(callback, c_void_p).value
+    if error := add(address_of(linker), encoded, len(encoded), function, None, None):
+        raise take_error(error)
+
+
+def add_resource(linker: LinkerInstance, name: str, host_id: int, destructor: Any) -> None:
+    """Define a resource type by its number and its `ResourceDestructor`, which must outlive the linker."""
+    encoded = name.encode()
+    function = ctypes.cast(destructor, c_void_p).value
+    ty = ResourceType.host(host_id)
+    if error := _add_resource(
+        address_of(linker), encoded, len(encoded), address_of(ty), function, None, None
+    ):
+        raise take_error(error)
+
+
+def set_continuation(continuation: int, callback: int, env: int) -> None:
+    """Say how an asynchronous host function goes on: `callback(env)` is polled until it is true."""
+    word = continuation >> 3
+    words[word] = callback
+    words[word + 1] = env
+    words[word + 2] = 0  # no finalizer
+
+
+def continuation_callback(ready: Callable[[int], bool]) -> tuple[Any, int]:
+    """A callback for `set_continuation`: the object to keep alive, and its address."""
+    callback = _Continuation(ready)
+    address = ctypes.cast(callback, c_void_p).value
+    if address is None:
+        raise ValueError("null pointer")
+    return callback, address
+
+
+# --- configuration -----------------------------------------------------------------------------------------
+
+
+def set_pooling(config: Config, **settings: int) -> None:
+    """Have the engine allocate instances from pools.
+
+    Args:
+        config: the configuration to change.
+        settings: the names and numbers of `wasmtime_pooling_allocation_config_*_set`.
+    """
+    pooling = ffi.wasmtime_pooling_allocation_config_new()
+    try:
+        for name, value in settings.items():
+            getattr(ffi, f"wasmtime_pooling_allocation_config_{name}_set")(pooling, value)
+        ffi.wasmtime_pooling_allocation_strategy_set(config.ptr(), pooling)
+    finally:
+        ffi.wasmtime_pooling_allocation_config_delete(pooling)
+
+
+def disable_concurrency(config: Config) -> None:
+    """Have the engine do without the machinery of the component model's own async (WASI 0.3)."""
+    ffi.wasmtime_config_concurrency_support_set(config.ptr(), False)
+
+
+def set_async_stack_size(config: Config, size: int) -> None:
+    """Set the size of a fiber's stack, in bytes; host functions run on it too."""
+    ffi.wasmtime_config_async_stack_size_set(config.ptr(), size)

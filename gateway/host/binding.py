@@ -1,0 +1,111 @@
+"""What the host provides to components: interfaces of host functions.
+
+A binding declares one `HostInterface` for each WIT interface and decorates plain functions with the names that WIT
+gives them. A host function is called with the data of its store and its lifted arguments, and returns the value to
+lower. Where WIT says that a function blocks, the host function is declared with `blocking=True` and may be a
+coroutine function, or return a coroutine only when it has to wait: the guest sleeps until it is done, and other
+guests run meanwhile.
+
+A host function refuses a call that the WIT text says traps by raising `Trap`. A coroutine may do so too; the guest
+is cancelled then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+__all__ = ["HostFunction", "HostInterface", "Provided", "split_version", "track"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class HostFunction:
+    """A function of the host.
+
+    Attributes:
+        function: called with the store's data and the lifted arguments; returns what is lowered.
+        blocking: whether it may return a coroutine instead.
+    """
+
+    function: Callable[..., Any]
+    blocking: bool = False
+
+
+class HostInterface:
+    """The host's side of one WIT interface.
+
+    Args:
+        name: the interface without its version, such as `wasi:io/poll`.
+        version: any version of the track that it serves, such as `0.2.12`; None for an unversioned name.
+        carries_bytes: whether so many bytes pass through it that a component is worth rewriting for their
+            sake (`gateway.host.byte_strings`).
+    """
+
+    def __init__(self, name: str, version: str | None, *, carries_bytes: bool = False) -> None:
+        self.name = name
+        self.version = version
+        self.carries_bytes = carries_bytes
+        self.functions: dict[str, HostFunction] = {}
+
+    def function(self, name: str, *, blocking: bool = False) -> Callable[[F], F]:
+        """Declare a free function, by its WIT name."""
+
+        def declare(function: F) -> F:
+            if name in self.functions:
+                raise ValueError(f"{self.name} has {name} already")
+            self.functions[name] = HostFunction(function, blocking)
+            return function
+
+        return declare
+
+    def method(self, resource: str, name: str, *, blocking: bool = False) -> Callable[[F], F]:
+        """Declare a method of a resource."""
+        return self.function(f"[method]{resource}.{name}", blocking=blocking)
+
+    def static(self, resource: str, name: str, *, blocking: bool = False) -> Callable[[F], F]:
+        """Declare a static function of a resource."""
+        return self.function(f"[static]{resource}.{name}", blocking=blocking)
+
+    def constructor(self, resource: str) -> Callable[[F], F]:
+        """Declare the constructor of a resource."""
+        return self.function(f"[constructor]{resource}")
+
+
+def split_version(name: str) -> tuple[str, str | None]:
+    """Split `ns:package/interface@version` at its version."""
+    base, at, version = name.partition("@")
+    return base, version if at else None
+
+
+def track(version: str | None) -> str | None:
+    """The versions that are interchangeable with one, as the engine's linker sees it.
+
+    `0.2.x` are one track, `1.x.y` another; a pre-release only ever matches itself.
+    """
+    if version is None or "-" in version:
+        return version
+    core = version.partition("+")[0].split(".")
+    significant = 1 if core[0] != "0" else 2 if core[1:2] != ["0"] else 3
+    return ".".join(core[:significant])
+
+
+class Provided:
+    """All that a host provides, looked up by the full names that components import."""
+
+    def __init__(self, interfaces: Iterable[HostInterface]) -> None:
+        self._interfaces: Mapping[tuple[str, str | None], HostInterface] = {
+            (interface.name, track(interface.version)): interface for interface in interfaces
+        }
+
+    def interface(self, name: str) -> HostInterface | None:
+        """What is provided for an import name such as `wasi:io/poll@0.2.6`, if anything is."""
+        base, version = split_version(name)
+        return self._interfaces.get((base, track(version)))
+
+    def carries_bytes(self, name: str) -> bool:
+        """Whether an import is provided, and many bytes pass through it."""
+        interface = self.interface(name)
+        return interface is not None and interface.carries_bytes

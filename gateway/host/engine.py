@@ -1,0 +1,177 @@
+"""The engine: how guests are compiled, where their instances live, and the clock that pre-empts them."""
+
+from __future__ import annotations
+
+import mmap
+import threading
+import weakref
+from dataclasses import dataclass
+from importlib.metadata import version
+from time import sleep
+from typing import Final
+
+import structlog
+import wasmtime
+
+from gateway.host import _capi
+from gateway.host.store import MAX_TABLE_ELEMENTS, STORES
+
+__all__ = ["EPOCH_TICK", "Engine", "PoolSize"]
+
+_log = structlog.get_logger("gateway.engine")
+
+EPOCH_TICK: Final = 0.005
+"""Seconds between two ticks of the epoch: how long a guest may compute before others get their turn."""
+
+_MEMORY_SLOT: Final = (4 << 30) + (64 << 20)
+"""Address space of one pooled linear memory, in bytes: wasmtime reserves 4 GiB so that 32-bit accesses need no
+bounds checks, and guard pages beside it. Only what a guest touches becomes memory."""
+
+_STACK_SIZE: Final = 8 << 20
+"""Address space of a fiber's stack, in bytes: 512 KiB for the guest, the rest for host functions. What CPython's
+recursion limits take for granted; on a smaller one, a recursion through C code ends the process and not in a
+`RecursionError`. Only what is touched becomes memory."""
+
+_TABLE_ELEMENT: Final = 8
+"""Bytes of a table's element."""
+
+_FORMAT: Final = "1"
+"""Changes when the way components are compiled changes, so that older cache entries are not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """How much the pooling allocator holds, for all instances that may live at once.
+
+    Attributes:
+        instances: component instances, and stacks.
+        core_instances: core module instances.
+        memories: linear memories.
+        tables: tables.
+        max_memory: the most one linear memory may grow to, in bytes.
+        max_core_instances_per_component: of one component instance; likewise the two below.
+        max_memories_per_component: ditto.
+        max_tables_per_component: ditto.
+        max_memories_per_module: of one core module; likewise the one below.
+        max_tables_per_module: ditto.
+    """
+
+    instances: int
+    core_instances: int
+    memories: int
+    tables: int
+    max_memory: int
+    max_core_instances_per_component: int
+    max_memories_per_component: int
+    max_tables_per_component: int
+    max_memories_per_module: int = 1
+    max_tables_per_module: int = 1
+
+    @property
+    def address_space(self) -> int:
+        """About how much address space the pools reserve, in bytes."""
+        tables = self.tables * MAX_TABLE_ELEMENTS * _TABLE_ELEMENT
+        return self.memories * _MEMORY_SLOT + self.instances * _STACK_SIZE + tables
+
+    def settings(self) -> dict[str, int]:
+        """The settings of wasmtime's `PoolingAllocationConfig`, by their names in the C API."""
+        return {
+            "total_component_instances": self.instances,
+            "total_stacks": self.instances,
+            "total_core_instances": self.core_instances,
+            "total_memories": self.memories,
+            "total_tables": self.tables,
+            "max_memory_size": self.max_memory,
+            "max_core_instances_per_component": self.max_core_instances_per_component,
+            "max_memories_per_component": self.max_memories_per_component,
+            "max_tables_per_component": self.max_tables_per_component,
+            "max_memories_per_module": self.max_memories_per_module,
+            "max_tables_per_module": self.max_tables_per_module,
+            # What an instance's own bookkeeping may take; generous, for it is only address space.
+            "max_component_instance_size": 4 << 20,
+            "max_core_instance_size": 4 << 20,
+            "table_elements": MAX_TABLE_ELEMENTS,
+            # What is cleared and kept when an instance ends, instead of being given back to the system, which
+            # costs a call and the next instance's page faults. More than a small guest touches costs time
+            # (clearing 1 MiB takes 20 us) and stays resident for every slot that was ever used.
+            "linear_memory_keep_resident": 64 << 10,
+            "async_stack_keep_resident": 32 << 10,
+        }
+
+
+class Engine:
+    """A wasmtime engine with epoch interruption and one ticker.
+
+    Args:
+        pool: how many instances to keep room for; None allocates each on demand.
+
+    Attributes:
+        wasmtime: the engine of wasmtime-py.
+        address: its address, for the C API.
+        pooled: whether instances come from pools.
+        fingerprint: changes whenever compiled code would: engine version and configuration.
+    """
+
+    def __init__(self, pool: PoolSize | None = None) -> None:
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        # Wasmtime 50 loses a guest's call context when the guest suspends and then passes resources, unless
+        # concurrency support is off ("BUG: deferred host scope has no call context"). WASI 0.2 does not use it.
+        _capi.disable_concurrency(config)
+        _capi.set_async_stack_size(config, _STACK_SIZE)
+        self.pooled = pool is not None and _reservable(pool.address_space)
+        if pool is not None:
+            if self.pooled:
+                _capi.set_pooling(config, **pool.settings())
+            else:
+                _log.warning(
+                    "pooling refused",
+                    reason=f"the system does not reserve {pool.address_space >> 30} GiB of address space",
+                    effect="instances are allocated on demand, which is slower",
+                    remedy="lower max_concurrency, or raise the limit of virtual memory (ulimit -v)",
+                )
+        self.wasmtime = wasmtime.Engine(config)
+        self.address = _capi.address_of(self.wasmtime)
+        # Pools do not change compiled code, but what the engine assumes of memories does.
+        self.fingerprint = f"wasmtime-{version('wasmtime')}-{_FORMAT}"
+        self._awake = threading.Event()
+        weakref.finalize(self, self._awake.set)
+        threading.Thread(
+            target=_tick, args=(weakref.ref(self), self._awake), name="epoch-ticker", daemon=True
+        ).start()
+
+    def wake(self) -> None:
+        """Have the ticker tick, as long as there are stores."""
+        if not self._awake.is_set():
+            self._awake.set()
+
+
+def _tick(reference: weakref.ref[Engine], awake: threading.Event) -> None:
+    """Increment the epoch while there are stores; sleep while there are none, and end with the engine."""
+    while True:
+        awake.wait()
+        engine = reference()
+        if engine is None:
+            return
+        _capi.increment_epoch(engine.address)
+        del engine
+        sleep(EPOCH_TICK)
+        if not STORES:
+            awake.clear()
+            # A store that was opened since the look above saw the event set, and did not set it; of an engine that
+            # has gone since, the event was set in vain.
+            if STORES or reference() is None:
+                awake.set()
+
+
+def _reservable(size: int) -> bool:
+    """Whether the system would reserve that much address space.
+
+    The engine ends the process when its own reservation fails, so that is tried here first.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    try:
+        mmap.mmap(-1, size, flags=flags, prot=0).close()
+    except (OSError, OverflowError, ValueError):
+        return False
+    return True

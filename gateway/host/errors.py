@@ -1,0 +1,89 @@
+"""What can go wrong with a component, sorted by whose fault it is.
+
+`ComponentError` is raised while a component is loaded, before it serves anything. The others end one
+invocation: `Trap` and `Exit` are the guest's doing, `DeadlineExceeded` and `Exhausted` are limits that
+the operator set.
+"""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = [
+    "ComponentError",
+    "DeadlineExceeded",
+    "Exhausted",
+    "Exit",
+    "InvocationError",
+    "Trap",
+    "TrapKind",
+]
+
+
+class ComponentError(Exception):
+    """A component was refused: the message names the file, what was found and what to do."""
+
+
+class InvocationError(Exception):
+    """One invocation ended without a result. Never shown to a client."""
+
+
+class TrapKind(enum.StrEnum):
+    """Why a guest was stopped. The values are stable: they are used in logs and as metric labels."""
+
+    UNREACHABLE = "unreachable"
+    STACK_OVERFLOW = "stack-overflow"
+    MEMORY_OUT_OF_BOUNDS = "memory-out-of-bounds"
+    TABLE_OUT_OF_BOUNDS = "table-out-of-bounds"
+    INDIRECT_CALL = "indirect-call"
+    ARITHMETIC = "arithmetic"
+    CANONICAL_ABI = "canonical-abi"
+    UNKNOWN_IMPORT = "unknown-import"
+    HOST = "host"
+    OTHER = "other"
+
+
+class Trap(InvocationError):
+    """The guest was stopped by the engine, or by a host function that it called wrongly.
+
+    A host function raises `Trap(message)` where the WIT text says "traps"; the engine's own traps arrive
+    with the kind that it reported and the guest's backtrace.
+
+    Attributes:
+        message: one line that says what happened.
+        kind: the class of trap.
+        backtrace: the guest's frames, innermost first, as `module!function (offset)`; empty where the
+            trap was raised outside of guest code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: TrapKind = TrapKind.HOST,
+        backtrace: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.backtrace = backtrace
+
+
+class Exit(InvocationError):
+    """The guest called `wasi:cli/exit`; the unwinding is not an error of its own.
+
+    Attributes:
+        status: the exit status, 0 for success.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the guest exited with status {status}")
+        self.status = status
+
+
+class DeadlineExceeded(InvocationError):
+    """The invocation ran longer than its `max_execution_time`, waits in host functions included."""
+
+
+class Exhausted(InvocationError):
+    """The engine had no room for another instance: its pools are sized by `max_concurrency`."""

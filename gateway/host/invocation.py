@@ -1,0 +1,249 @@
+"""One call of a component's export, in a store made for it alone.
+
+An invocation is a fiber on the event loop. `start` instantiates the component and runs its function until that
+returns, waits in a host function, or has used up its tick of the epoch; what finishes there has never touched
+the loop. `run` takes it from there: it awaits what the guest waits for, gives other guests their turn, and ends
+with the result, a trap, or the deadline. Both belong in the same task.
+
+Whatever the outcome, the future is deleted first (which unwinds the guest, wherever it is), then the resources
+that the guest never dropped, then the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.host import _capi
+from gateway.host.engine import EPOCH_TICK
+from gateway.host.errors import DeadlineExceeded, InvocationError
+from gateway.host.scheduler import Scheduler
+from gateway.host.store import Store
+from gateway.host.trap import from_engine
+from gateway.host.values import VALUE_SIZE
+
+if TYPE_CHECKING:
+    from gateway.host.linker import Export
+
+__all__ = ["Invocation"]
+
+# The words of an invocation's block of memory, which the engine writes to.
+_ERROR: Final = 0
+_INSTANCE: Final = 8
+_FUNC: Final = 40
+_RESULT: Final = 72
+_ARGS: Final = _RESULT + VALUE_SIZE
+
+_SPINNING: Final = EPOCH_TICK / 2
+"""Seconds of uninterrupted computing that make a guest queue for its next turn. One that is pre-empted sooner was
+only there when a tick came."""
+
+
+class Invocation:
+    """A call under way.
+
+    Args:
+        export: the function to call.
+        args: its arguments, as `gateway.host.values` describes them.
+        data: what host functions are called with.
+        max_memory: the most that one linear memory may grow to, in bytes.
+        max_execution_time: how long it may take from now on, in seconds, waits in host functions included.
+
+    Attributes:
+        deadline: when it must have finished, on the clock of `time.monotonic`.
+        result: what the function returned, once it has.
+    """
+
+    def __init__(
+        self,
+        export: Export,
+        args: Sequence[Any],
+        data: Any,
+        *,
+        max_memory: int,
+        max_execution_time: float,
+    ) -> None:
+        self.max_execution_time = max_execution_time
+        self.deadline = monotonic() + max_execution_time
+        self.result: Any = None
+        self._export = export
+        self._args = args
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped: InvocationError | None = None
+        self._cancelled = False
+        self._calling = False
+        self._future = 0
+        self._lowered = 0
+        self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(args) * VALUE_SIZE // 8))()
+        self._address = ctypes.addressof(self._block)
+        self._store = Store(export.linked.component.engine, max_memory, data)
+
+    def start(self) -> bool:
+        """Instantiate the component and call the function, as far as that goes without waiting.
+
+        Returns:
+            Whether it has finished. If not, `run` must follow, or `close`.
+
+        Raises:
+            InvocationError: it has ended without a result.
+        """
+        try:
+            if self._stopped is not None:
+                raise self._stopped
+            self._store.open()
+            linked = self._export.linked
+            self._future = _capi.instantiate_async(
+                linked.address,
+                self._store.context,
+                linked.component.address,
+                self._address + _INSTANCE,
+                self._address + _ERROR,
+            )
+            finished = self._poll()
+        except BaseException:
+            self.close()
+            raise
+        if finished:
+            self.close()
+        return finished
+
+    async def run(self) -> Any:
+        """Go on until the function returns.
+
+        Returns:
+            Its result.
+
+        Raises:
+            InvocationError: it has ended without one.
+            asyncio.CancelledError: the task was cancelled; the guest is gone.
+        """
+        scheduler = Scheduler.current()
+        task = self._task = asyncio.current_task()
+        if task is None:
+            self.close()
+            raise RuntimeError("an invocation runs in a task of asyncio")
+        # A task may be cancelled already, and be cleaning up with this call.
+        cancelling = task.cancelling()
+        scheduler.watch(self)
+        try:
+            while True:
+                if self._stopped is not None and not self._cancelled:
+                    self._cancelled = task.cancel()
+                await self._wait(scheduler)
+                if self._stopped is not None:
+                    raise self._stopped
+                if self._poll():
+                    return self.result
+        except (Exception, asyncio.CancelledError) as error:
+            if self._stopped is None:
+                raise
+            if self._cancelled and task.uncancel() > cancelling:
+                raise  # someone else has cancelled the task too
+            if error is self._stopped or isinstance(error, asyncio.CancelledError):
+                raise self._stopped from None
+            # What the host function that was cancelled made of it is not what ended the guest.
+            raise self._stopped from error
+        finally:
+            scheduler.unwatch(self)
+            self._task = None
+            del task  # it may keep the exception, whose traceback leads to this frame: a cycle
+            self.close()
+
+    async def call(self) -> Any:
+        """`start` it, and `run` it where that is needed."""
+        if not self.start():
+            await self.run()
+        return self.result
+
+    def stop(self, error: InvocationError) -> None:
+        """Stop the guest, wherever it is: `run` raises this error, unless the guest has finished first."""
+        if self._stopped is None:
+            self._stopped = error
+            # Where there is no task yet, or it is running this very call, `run` cancels it before it waits again.
+            if self._task is not None and self._task is not asyncio.current_task():
+                self._cancelled = self._task.cancel()
+
+    def expire(self) -> None:
+        """Stop the guest because its deadline has passed."""
+        self.stop(DeadlineExceeded(f"still running after {self.max_execution_time:g} s"))
+
+    def close(self) -> None:
+        """Free all of it; the guest is cancelled if it has not finished. May be called again.
+
+        Raises:
+            RuntimeError: all is freed, but the host function that the guest waited in wants to wait while it
+                cleans up, which only `run` lets it do.
+        """
+        if self._future:
+            future, self._future = self._future, 0
+            _capi.future_delete(future)
+        try:
+            self._store.close()
+        finally:
+            for index in range(self._lowered):
+                _capi.value_delete(self._address + _ARGS + index * VALUE_SIZE)
+            self._lowered = 0
+            self._stopped = None  # its traceback leads back to here
+
+    async def _wait(self, scheduler: Scheduler) -> None:
+        """Wait for what the guest waits for: the host function it is in, or its turn."""
+        store = self._store
+        suspension = store.suspension
+        if suspension is None:
+            await scheduler.turn()
+            return
+        value = await suspension.finish()
+        if suspension.lower is not None:
+            suspension.lower(store, suspension.results, value)
+        store.suspension = None
+
+    def _poll(self) -> bool:
+        """Run the guest until the function has returned (true), or it waits."""
+        store = self._store
+        while True:
+            began = monotonic()
+            while not _capi.future_poll(self._future):
+                if store.suspension is not None or monotonic() - began > _SPINNING:
+                    return False
+            future, self._future = self._future, 0
+            _capi.future_delete(future)
+            if error := self._block[_ERROR]:
+                self._block[_ERROR] = 0
+                raise from_engine(_capi.take_error(error), store.failure)
+            if self._calling:
+                self._lift_result()
+                return True
+            self._calling = True
+            self._call()
+
+    def _call(self) -> None:
+        export, store, address = self._export, self._store, self._address
+        if not _capi.export_func(
+            address + _INSTANCE, store.context, export.index_address, address + _FUNC
+        ):
+            raise InvocationError(f"the instance has no function {export.name}")
+        at = address + _ARGS
+        for lower, value in zip(export.lowers, self._args, strict=True):
+            self._lowered += 1
+            lower(store, at, value)
+            at += VALUE_SIZE
+        self._future = _capi.call_async(
+            address + _FUNC,
+            store.context,
+            address + _ARGS,
+            len(self._args),
+            address + _RESULT,
+            0 if export.lift is None else 1,
+            address + _ERROR,
+        )
+
+    def _lift_result(self) -> None:
+        lift = self._export.lift
+        if lift is not None:
+            try:
+                self.result = lift(self._store, self._address + _RESULT)
+            finally:
+                _capi.value_delete(self._address + _RESULT)

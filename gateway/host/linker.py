@@ -1,0 +1,273 @@
+"""Links a component: gives every import a definition, and every export a handle to call it by.
+
+A linker is made from the names that the component asks for, so any version of an interface's track is served by
+the one binding. An import that nothing provides never keeps a component from loading: its functions trap when
+they are called, with the import's name.
+
+Resource types come from one place. The types of a component's imports compare equal across its instances, each
+group of equals has one `wit.Resource`, and its number defines it in every instance that exports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from wasmtime import WasmtimeError
+from wasmtime.component import ExportIndex, Linker, LinkerInstance
+
+from gateway.host import _capi, wit
+from gateway.host.binding import HostFunction, HostInterface, Provided
+from gateway.host.errors import ComponentError, Trap, TrapKind
+from gateway.host.store import STORES, Suspension
+from gateway.host.values import VALUE_SIZE, Lift, Lower, lift, lower
+
+if TYPE_CHECKING:
+    from gateway.host.component import Component
+
+__all__ = ["Export", "LinkedComponent", "link"]
+
+Callback = Any
+"""A ctypes function object; it must be kept for as long as the linker lives."""
+
+
+class Export:
+    """A function that a component exports, ready to be called.
+
+    Attributes:
+        linked: the component.
+        name: the function's full name, `interface#function` or `function`.
+        type: its WIT type.
+    """
+
+    __slots__ = ("_index", "index_address", "lift", "linked", "lowers", "name", "type")
+
+    def __init__(
+        self, linked: LinkedComponent, name: str, ty: wit.Function, index: ExportIndex
+    ) -> None:
+        self.linked = linked
+        self.name = name
+        self.type = ty
+        self._index = index
+        self.index_address = _capi.address_of(index)
+        self.lowers: tuple[Lower, ...] = tuple(lower(param) for _, param in ty.params)
+        self.lift: Lift | None = None if ty.result is None else lift(ty.result)
+
+
+class LinkedComponent:
+    """A component whose imports are all defined.
+
+    Attributes:
+        component: the component.
+        unknown: the names it imports that nothing is provided for, interfaces as a whole.
+        unlinked: the functions that it imports from interfaces which are provided, but without these.
+        address: the linker's address, for the C API.
+    """
+
+    def __init__(
+        self,
+        component: Component,
+        linker: Linker,
+        callbacks: Sequence[Callback],
+        unknown: Sequence[str],
+        unlinked: Sequence[str],
+    ) -> None:
+        self.component = component
+        self.unknown = tuple(unknown)
+        self.unlinked = tuple(unlinked)
+        self._linker = linker
+        self._callbacks = callbacks
+        self.address = _capi.address_of(linker)
+
+    def export(self, name: str, *, interface: str | None = None) -> Export:
+        """An exported function, of the component itself or of an interface that it exports.
+
+        Raises:
+            LookupError: there is no such function.
+            TypeError: its values cannot cross the boundary of the host.
+        """
+        full_name = name if interface is None else f"{interface}#{name}"
+        item: wit.Item | None = self.component.exports.get(name)
+        parent = None
+        if interface is not None:
+            outer = self.component.exports.get(interface)
+            item = outer.functions.get(name) if isinstance(outer, wit.Interface) else None
+            parent = self.component.wasmtime.get_export_index(interface)
+        index = self.component.wasmtime.get_export_index(name, parent)
+        if index is None or not isinstance(item, wit.Function):
+            raise LookupError(f"{self.component.name} exports no function {full_name}")
+        return Export(self, full_name, item, index)
+
+
+def link(component: Component, provided: Provided) -> LinkedComponent:
+    """Define every import of a component.
+
+    Args:
+        component: the component.
+        provided: what the host provides.
+
+    Raises:
+        ComponentError: the component imports something that is no function, interface or resource, such as a
+            core module.
+    """
+    linker = Linker(component.engine.wasmtime)
+    # Every import traps at first; what is provided shadows that.
+    linker.allow_shadowing = True
+    try:
+        linker.define_unknown_imports_as_traps(component.wasmtime)
+    except WasmtimeError as error:
+        raise ComponentError(
+            f"{component.name}: an import cannot be linked: {error}. The gateway provides functions and "
+            "resources; link other components and modules in when the component is built (with wac, say)."
+        ) from error
+    callbacks: list[Callback] = []
+    unknown: list[str] = []
+    unlinked: list[str] = []
+    with linker.root() as root:
+        for name, item in component.imports.items():
+            match item:
+                case wit.Interface():
+                    interface = provided.interface(name)
+                    if interface is None:
+                        unknown.append(name)
+                        interface = HostInterface(name, None)
+                    with root.add_instance(name) as instance:
+                        missing = _define_interface(instance, name, item, interface, callbacks)
+                    if name not in unknown:
+                        unlinked += missing
+                case wit.Function():
+                    unknown.append(name)
+                    _define_function(root, name, item, _unknown(name), callbacks)
+                case wit.Resource():
+                    unknown.append(name)
+                    _define_resource(root, name, item)
+    return LinkedComponent(component, linker, callbacks, unknown, unlinked)
+
+
+def _define_interface(
+    instance: LinkerInstance,
+    name: str,
+    ty: wit.Interface,
+    provided: HostInterface,
+    callbacks: list[Callback],
+) -> list[str]:
+    """Define all of an imported interface; returns the functions that only trap."""
+    missing: list[str] = []
+    for resource_name, resource in ty.resources.items():
+        _define_resource(instance, resource_name, resource)
+    for function_name, function_type in ty.functions.items():
+        function = provided.functions.get(function_name)
+        if function is None:
+            full_name = f"{name}#{function_name}"
+            missing.append(full_name)
+            function = _unknown(full_name)
+        _define_function(instance, function_name, function_type, function, callbacks)
+    return missing
+
+
+def _unknown(name: str) -> HostFunction:
+    def trap(*_arguments: Any) -> None:
+        raise Trap(f"unknown import: nothing provides {name}", kind=TrapKind.UNKNOWN_IMPORT)
+
+    return HostFunction(trap)
+
+
+def _define_resource(instance: LinkerInstance, name: str, resource: wit.Resource) -> None:
+    _capi.add_resource(instance, name, resource.host_id, _DROP)
+
+
+def _drop(_env: int, context: int, rep: int) -> int | None:
+    store = STORES[context]
+    try:
+        store.table.drop(rep)
+    except BaseException as error:
+        return store.fail(error)
+    return None
+
+
+_DROP = _capi.ResourceDestructor(_drop)
+
+
+def _define_function(
+    instance: LinkerInstance,
+    name: str,
+    ty: wit.Function,
+    host: HostFunction,
+    callbacks: list[Callback],
+) -> None:
+    try:
+        lifts = [(lift(param), index * VALUE_SIZE) for index, (_, param) in enumerate(ty.params)]
+        lower_result = None if ty.result is None else lower(ty.result)
+    except TypeError:
+        return  # values that cannot cross: the engine's own trap stays in place
+    if host.blocking:
+        callback = _capi.AsyncHostCallback(_blocking_callback(host.function, lifts, lower_result))
+        _capi.add_func_async(instance, name, callback)
+    else:
+        callback = _capi.HostCallback(_callback(host.function, lifts, lower_result))
+        _capi.add_func(instance, name, callback)
+    callbacks.append(callback)
+
+
+# --- callbacks: how the engine calls a host function -------------------------------------------------------
+# Exceptions of every kind end here: one that left a callback would be lost, and so would a cancellation.
+
+
+def _callback(
+    function: Callable[..., Any], lifts: list[tuple[Lift, int]], lower_result: Lower | None
+) -> Callable[..., int | None]:
+    def call(
+        _env: int, context: int, _type: int, args: int, _nargs: int, results: int, _nresults: int
+    ) -> int | None:
+        store = STORES[context]
+        try:
+            value = function(store.data, *[lift(store, args + offset) for lift, offset in lifts])
+            if lower_result is not None:
+                lower_result(store, results, value)
+        except BaseException as error:
+            return store.fail(error)
+        return None
+
+    return call
+
+
+def _blocking_callback(
+    function: Callable[..., Any], lifts: list[tuple[Lift, int]], lower_result: Lower | None
+) -> Callable[..., None]:
+    def call(
+        _env: int,
+        context: int,
+        _type: int,
+        args: int,
+        _nargs: int,
+        results: int,
+        _nresults: int,
+        error_out: int,
+        continuation: int,
+    ) -> None:
+        store = STORES[context]
+        _capi.set_continuation(continuation, _CONTINUE_ADDRESS, context)
+        try:
+            value = function(store.data, *[lift(store, args + offset) for lift, offset in lifts])
+            if type(value) is CoroutineType:
+                try:
+                    awaited = value.send(None)
+                except StopIteration as stop:
+                    value = stop.value
+                else:
+                    store.suspension = Suspension(value, awaited, lower_result, results)
+                    return
+            if lower_result is not None:
+                lower_result(store, results, value)
+        except BaseException as error:
+            _capi.words[error_out >> 3] = store.fail(error)
+
+    return call
+
+
+def _continue(context: int) -> bool:
+    return STORES[context].suspension is None
+
+
+_CONTINUE, _CONTINUE_ADDRESS = _capi.continuation_callback(_continue)

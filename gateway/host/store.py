@@ -1,0 +1,133 @@
+"""The store of one invocation: the engine's, and what the host keeps beside it."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from gateway.host import _capi
+from gateway.host.table import ResourceTable
+
+if TYPE_CHECKING:
+    from gateway.host.engine import Engine
+    from gateway.host.values import Lower
+
+__all__ = ["MAX_TABLE_ELEMENTS", "STORES", "Store", "Suspension"]
+
+MAX_TABLE_ELEMENTS: Final = 200_000
+"""Elements of one table. A guest that grows tables without end would take memory past its `max_memory`. The
+number is arbitrary: interpreters compiled to WebAssembly have some 10,000 functions in theirs."""
+
+
+class Suspension(NamedTuple):
+    """A host function that its guest waits in.
+
+    Attributes:
+        coroutine: the host function, begun and suspended.
+        awaited: what it yielded to the event loop last.
+        lower: writes the result, where there is one.
+        results: the address it is written to.
+    """
+
+    coroutine: Coroutine[Any, Any, Any]
+    awaited: Any
+    lower: Lower | None
+    results: int
+
+    @types.coroutine
+    def finish(self) -> Generator[Any, Any, Any]:
+        """Await the rest of the host function, in the task that began it.
+
+        Most blocking host functions need not wait, and are done with the first step, which is taken by hand on the
+        guest's fiber; only those that are not come here. Both parts must run in the same task, as timeouts and
+        cancel scopes expect.
+        """
+        coroutine, awaited = self.coroutine, self.awaited
+        try:
+            while True:
+                try:
+                    sent = yield awaited
+                except GeneratorExit:
+                    coroutine.close()
+                    raise
+                except BaseException as error:
+                    awaited = coroutine.throw(error)
+                else:
+                    awaited = coroutine.send(sent)
+        except StopIteration as stop:
+            return stop.value
+
+
+class Store:
+    """A wasmtime store, used for one invocation and thrown away.
+
+    Attributes:
+        context: the address of the engine's context, by which host functions find their store; 0 until `open`.
+        table: the resources that the guest holds.
+        data: what the host functions are called with; opaque here.
+        suspension: the host function that the guest waits in, if it does.
+        failure: the exception that a host function ended the guest with, if one did.
+    """
+
+    __slots__ = (
+        "_engine",
+        "_max_memory",
+        "_pointer",
+        "context",
+        "data",
+        "failure",
+        "suspension",
+        "table",
+    )
+
+    def __init__(self, engine: Engine, max_memory: int, data: Any) -> None:
+        self._engine = engine
+        self._max_memory = max_memory
+        self._pointer = self.context = 0
+        self.table = ResourceTable()
+        self.data = data
+        self.suspension: Suspension | None = None
+        self.failure: BaseException | None = None
+
+    def open(self) -> None:
+        """Make the engine's store. `close` must follow."""
+        self._pointer, self.context = _capi.store_new(
+            self._engine.address, self._max_memory, MAX_TABLE_ELEMENTS
+        )
+        STORES[self.context] = self
+        self._engine.wake()
+
+    def fail(self, error: BaseException) -> int:
+        """Keep the exception of a host function, and make the engine's error that stops the guest.
+
+        Any exception, `CancelledError` and `KeyboardInterrupt` included, must end in the guest's end: one that
+        left a callback into the engine would be lost, and its guest would go on with results never written. So
+        nothing of the exception is formatted here: its `__str__` may raise, and its text may not be encodable.
+
+        Returns:
+            The address of the error, which the engine takes.
+        """
+        self.failure = error
+        return _capi.error_new("a host function failed")
+
+    def close(self) -> None:
+        """Free the instance and every resource that its guest left. No future of it may be left."""
+        if not self._pointer:
+            return
+        pointer, self._pointer = self._pointer, 0
+        suspension, self.suspension = self.suspension, None
+        try:
+            if suspension is not None:
+                suspension.coroutine.close()
+        finally:
+            try:
+                self.table.close()
+            finally:
+                del STORES[self.context]
+                _capi.store_delete(pointer)
+                self.failure = None
+
+
+STORES: Final[dict[int, Store]] = {}
+"""The live stores of the process, by the address of their context: how a callback finds its store."""

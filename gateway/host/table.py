@@ -1,0 +1,127 @@
+"""The resources that one invocation's guest holds handles to.
+
+A guest knows a host resource by a handle; the engine maps it to a number, `rep`, and this table maps that to the
+object. An object is in the table from the moment it is lowered until the guest drops it, passes it back as
+`own`, or the store is closed, whichever comes first.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.host.errors import Trap
+
+__all__ = ["MAX_RESOURCES", "Resource", "ResourceTable"]
+
+MAX_RESOURCES: Final = 1_000_000
+"""Live resources of one store. Keeps a guest that never drops from exhausting the host's memory; the same
+number as in Wasmtime's `ResourceTable`. The engine's own limit on a store's handles, some 100,000, comes first
+where each resource has one."""
+
+
+class Resource:
+    """A host object that guests may hold handles to; the base of all of them.
+
+    Attributes:
+        rep: its number in the table, once it is there.
+        parent: the resource that must outlive it, if any.
+        children: how many live resources have it as their parent.
+    """
+
+    __slots__ = ("children", "parent", "rep")
+
+    def __init__(self, parent: Resource | None = None) -> None:
+        self.rep = 0
+        self.parent = parent
+        self.children = 0
+
+    def drop(self) -> None:
+        """Release what it holds; called once, when the guest drops its handle or the store is closed.
+
+        Must not raise. Not called when the guest passes the resource to a host function as `own`: that
+        function has it then.
+        """
+
+
+class ResourceTable:
+    """The resources of one store, by number."""
+
+    __slots__ = ("_entries", "_last")
+
+    def __init__(self) -> None:
+        self._entries: dict[int, Resource] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def push(self, resource: Resource) -> int:
+        """Enter a resource, as a child of its parent.
+
+        Returns:
+            Its number, never one that was used before.
+
+        Raises:
+            Trap: the table is full.
+        """
+        entries = self._entries
+        if len(entries) >= MAX_RESOURCES:
+            raise Trap("resource table has no free keys")
+        self._last = rep = self._last + 1
+        entries[rep] = resource
+        resource.rep = rep
+        if resource.parent is not None:
+            resource.parent.children += 1
+        return rep
+
+    def get(self, rep: int) -> Resource:
+        """The resource of a number.
+
+        Raises:
+            Trap: there is none.
+        """
+        try:
+            return self._entries[rep]
+        except KeyError:
+            raise Trap(f"unknown resource {rep}") from None
+
+    def take(self, rep: int) -> Resource:
+        """Remove a resource, for a caller that owns it from now on.
+
+        Raises:
+            Trap: there is none, or it has children.
+        """
+        resource = self.get(rep)
+        if resource.children:
+            raise Trap(f"{type(resource).__name__}: resource has children")
+        del self._entries[rep]
+        if resource.parent is not None:
+            resource.parent.children -= 1
+        return resource
+
+    def drop(self, rep: int) -> None:
+        """Remove a resource and release what it holds.
+
+        Raises:
+            Trap: there is none, or it has children.
+        """
+        self.take(rep).drop()
+
+    def close(self) -> None:
+        """Drop all that the guest never dropped, children before their parents.
+
+        Raises:
+            BaseException: the first that a `drop` raised although it must not, after all were dropped.
+        """
+        entries = self._entries
+        failure: BaseException | None = None
+        while entries:
+            _, resource = entries.popitem()
+            if resource.parent is not None:
+                resource.parent.children -= 1
+            try:
+                resource.drop()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure

@@ -1,0 +1,646 @@
+"""Component values between the engine's memory and Python.
+
+`lift(type)` and `lower(type)` build, once per type, the closure that reads or writes one value of that type;
+a call does nothing with types any more.
+
+| WIT                      | Python                                                              |
+|--------------------------|---------------------------------------------------------------------|
+| `bool`                   | `bool`                                                              |
+| `u8` ... `s64`           | `int`, in range or refused, never wrapped                           |
+| `f32`, `f64`             | `float` (an `int` is accepted)                                      |
+| `char`                   | `str` of one Unicode scalar value                                   |
+| `string`                 | `str`                                                               |
+| `list<u8>`               | `bytes` (`bytearray` and `memoryview` accepted)                     |
+| `list<T>`, `tuple<...>`  | `list`, `tuple`                                                     |
+| `record`                 | `dict` from field name to value                                     |
+| `variant`                | `Variant(case, payload)`; a bare `str` for a case without payload   |
+| `enum`                   | `str`                                                               |
+| `flags`                  | `frozenset[str]` (any collection of names accepted)                 |
+| `option<T>`              | `None` or the value; `Some(value)` where T itself may be `None`     |
+| `result<T, E>`           | `Ok(value)` or `Err(value)`; a bare value is taken as `Ok`          |
+| `own<R>`, `borrow<R>`    | the `Resource` object of the store's table                          |
+
+A value in memory is a `wasmtime_component_val_t` of 32 bytes: its kind at 0 and the payload at 8 (scalars
+inline; string, list, tuple, flags: size at 8, pointer at 16; record likewise, with entries of 48 bytes, name and
+value; variant: name at 8, pointer to the payload at 24; option: pointer at 8; result: is_ok at 8, pointer at 16;
+resource: pointer at 8).
+
+Lowering attaches before it fills: an aggregate is linked to its parent while its elements still are the
+`false` they are allocated as. A value that is refused half-way thus leaves a tree that `val_delete` frees whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from wasmtime import WasmtimeError
+
+from gateway.host import wit
+from gateway.host._capi import (
+    doubles,
+    floats,
+    memory_copy,
+    new_bytes,
+    new_flags,
+    new_list,
+    new_record,
+    new_tuple,
+    new_value,
+    resource_lift,
+    resource_lower,
+    string_at,
+    words,
+)
+from gateway.host.table import Resource
+from gateway.host.trap import from_engine
+
+if TYPE_CHECKING:
+    from gateway.host.store import Store
+
+__all__ = [
+    "VALUE_SIZE",
+    "Err",
+    "Lift",
+    "Lower",
+    "Ok",
+    "Some",
+    "ValueMismatch",
+    "Variant",
+    "lift",
+    "lower",
+]
+
+Lift = Callable[["Store", int], Any]
+"""Reads the value at an address, in a store."""
+
+Lower = Callable[["Store", int, Any], None]
+"""Writes a value to an address (which must hold a valid value, such as zeroes), in a store."""
+
+VALUE_SIZE: Final = 32
+_RECORD_ENTRY: Final = 48
+
+# wasmtime_component_valkind_t
+_BOOL, _S8, _U8, _S16, _U16, _S32, _U32, _S64, _U64 = range(9)
+_F32, _F64, _CHAR, _STRING, _LIST, _RECORD, _TUPLE, _VARIANT, _ENUM, _OPTION, _RESULT, _FLAGS = (
+    range(9, 21)
+)
+
+_INTEGER_KINDS: Final = {
+    (8, True): _S8,
+    (8, False): _U8,
+    (16, True): _S16,
+    (16, False): _U16,
+    (32, True): _S32,
+    (32, False): _U32,
+    (64, True): _S64,
+    (64, False): _U64,
+}
+_WORD: Final = (1 << 64) - 1
+_F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
+"""The smallest number that rounds to infinity as an `f32`."""
+
+
+class ValueMismatch(ValueError):
+    """A Python value is not one of the WIT type it was lowered to; the message says which was expected."""
+
+
+class Ok(NamedTuple):
+    """The ok side of a `result`."""
+
+    value: Any = None
+
+
+class Err(NamedTuple):
+    """The err side of a `result`."""
+
+    value: Any = None
+
+
+class Some(NamedTuple):
+    """A present `option` whose payload may itself be `None`."""
+
+    value: Any = None
+
+
+class Variant(NamedTuple):
+    """One case of a `variant`, with its payload."""
+
+    case: str
+    payload: Any = None
+
+
+def _mismatch(ty: object, value: object) -> ValueMismatch:
+    try:
+        shown = repr(value)
+    except Exception:  # such as an integer of more digits than `repr` writes
+        shown = "that cannot be shown"
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return ValueMismatch(f"expected {ty}, got {type(value).__name__} {shown}")
+
+
+def _nullable(ty: wit.Type) -> bool:
+    """Whether a Python `None` may stand for a value of the type, so that an option of it needs `Some`."""
+    return isinstance(ty, wit.Option)
+
+
+def _host_id(ty: wit.Own | wit.Borrow) -> int:
+    if not ty.resource.imported:
+        raise TypeError(
+            f"resource {ty.resource} is the component's own and has no form outside of it"
+        )
+    return ty.resource.host_id
+
+
+# --- lifting -----------------------------------------------------------------------------------------------
+
+
+def lift(ty: wit.Type) -> Lift:
+    """Build the closure that reads values of a type.
+
+    Raises:
+        TypeError: the type is one that the engine's C API does not carry.
+    """
+    match ty:
+        case wit.Bool():
+            return lambda _store, address: bool(words[(address >> 3) + 1] & 0xFF)
+        case wit.Integer():
+            return _lift_integer(ty)
+        case wit.Float(bits=64):
+            return lambda _store, address: doubles[(address >> 3) + 1]
+        case wit.Float():
+            return lambda _store, address: floats[(address >> 2) + 2]
+        case wit.Char():
+            return lambda _store, address: chr(words[(address >> 3) + 1] & 0xFFFFFFFF)
+        case wit.String(disguised=True):
+            return _lift_disguised_string
+        case wit.String() | wit.Enum():
+            return _lift_string
+        case wit.Bytes():
+            return _lift_disguised_bytes
+        case wit.List(element=wit.Integer(bits=8, signed=False)):
+            return _lift_bytes
+        case wit.List():
+            return _lift_list(ty)
+        case wit.Record():
+            return _lift_record(ty)
+        case wit.Tuple():
+            return _lift_tuple(ty)
+        case wit.Variant():
+            return _lift_variant(ty)
+        case wit.Option():
+            return _lift_option(ty)
+        case wit.Result():
+            return _lift_result(ty)
+        case wit.Flags():
+            return _lift_flags
+        case wit.Own():
+            _host_id(ty)
+            return lambda store, address: store.table.take(
+                resource_lift(store.context, words[(address >> 3) + 1])
+            )
+        case wit.Borrow():
+            _host_id(ty)
+            return lambda store, address: store.table.get(
+                resource_lift(store.context, words[(address >> 3) + 1])
+            )
+        case wit.Unsupported():
+            raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
+
+
+def _lift_integer(ty: wit.Integer) -> Lift:
+    mask = (1 << ty.bits) - 1
+    if not ty.signed:
+        return lambda _store, address: words[(address >> 3) + 1] & mask
+    sign = 1 << (ty.bits - 1)
+    return lambda _store, address: ((words[(address >> 3) + 1] & mask) ^ sign) - sign
+
+
+def _lift_string(_store: Store, address: int) -> str:
+    word = address >> 3
+    return string_at(words[word + 2], words[word + 1]).decode()
+
+
+def _lift_bytes(_store: Store, address: int) -> bytes:
+    # One byte of payload in every value: the stride picks them out at memcpy speed.
+    word = address >> 3
+    return string_at(words[word + 2], words[word + 1] * VALUE_SIZE)[8::VALUE_SIZE]
+
+
+def _lift_disguised_bytes(_store: Store, address: int) -> bytes:
+    word = address >> 3
+    data = string_at(words[word + 2], words[word + 1])
+    return data if data.isascii() else data.decode().encode("latin-1")
+
+
+def _lift_disguised_string(store: Store, address: int) -> str:
+    return _lift_disguised_bytes(store, address).decode()
+
+
+def _lift_list(ty: wit.List) -> Lift:
+    element = lift(ty.element)
+
+    def lift_list(store: Store, address: int) -> list[Any]:
+        word = address >> 3
+        start = words[word + 2]
+        end = start + words[word + 1] * VALUE_SIZE
+        return [element(store, at) for at in range(start, end, VALUE_SIZE)]
+
+    return lift_list
+
+
+def _lift_record(ty: wit.Record) -> Lift:
+    fields = [
+        (name, lift(field), index * _RECORD_ENTRY + 16)
+        for index, (name, field) in enumerate(ty.fields)
+    ]
+
+    def lift_record(store: Store, address: int) -> dict[str, Any]:
+        data = words[(address >> 3) + 2]
+        return {name: field(store, data + offset) for name, field, offset in fields}
+
+    return lift_record
+
+
+def _lift_tuple(ty: wit.Tuple) -> Lift:
+    elements = [(lift(element), index * VALUE_SIZE) for index, element in enumerate(ty.elements)]
+
+    def lift_tuple(store: Store, address: int) -> tuple[Any, ...]:
+        data = words[(address >> 3) + 2]
+        return tuple([element(store, data + offset) for element, offset in elements])
+
+    return lift_tuple
+
+
+def _lift_variant(ty: wit.Variant) -> Lift:
+    # Cases without payload are immutable: one object each serves every call.
+    cases = {
+        name.encode(): (Variant(name), None if payload is None else lift(payload))
+        for name, payload in ty.cases
+    }
+
+    def lift_variant(store: Store, address: int) -> Variant:
+        word = address >> 3
+        variant, payload = cases[string_at(words[word + 2], words[word + 1])]
+        if payload is None:
+            return variant
+        return Variant(variant.case, payload(store, words[word + 3]))
+
+    return lift_variant
+
+
+def _lift_option(ty: wit.Option) -> Lift:
+    payload = lift(ty.payload)
+    if _nullable(ty.payload):
+
+        def lift_nested_option(store: Store, address: int) -> Some | None:
+            pointer = words[(address >> 3) + 1]
+            return Some(payload(store, pointer)) if pointer else None
+
+        return lift_nested_option
+
+    def lift_option(store: Store, address: int) -> Any:
+        pointer = words[(address >> 3) + 1]
+        return payload(store, pointer) if pointer else None
+
+    return lift_option
+
+
+def _lift_result(ty: wit.Result) -> Lift:
+    ok = None if ty.ok is None else lift(ty.ok)
+    err = None if ty.err is None else lift(ty.err)
+
+    def lift_result(store: Store, address: int) -> Ok | Err:
+        word = address >> 3
+        if words[word + 1] & 0xFF:
+            return Ok(None if ok is None else ok(store, words[word + 2]))
+        return Err(None if err is None else err(store, words[word + 2]))
+
+    return lift_result
+
+
+def _lift_flags(_store: Store, address: int) -> frozenset[str]:
+    word = address >> 3
+    start = words[word + 2] >> 3
+    end = start + 2 * words[word + 1]
+    return frozenset([string_at(words[at + 1], words[at]).decode() for at in range(start, end, 2)])
+
+
+# --- lowering ----------------------------------------------------------------------------------------------
+
+
+def lower(ty: wit.Type) -> Lower:
+    """Build the closure that writes values of a type.
+
+    The closure raises `ValueMismatch` where the Python value is not one of the type.
+
+    Raises:
+        TypeError: the type is one that the engine's C API does not carry.
+    """
+    match ty:
+        case wit.Bool():
+            return _lower_bool
+        case wit.Integer():
+            return _lower_integer(ty)
+        case wit.Float():
+            return _lower_float(ty)
+        case wit.Char():
+            return _lower_char
+        case wit.String(disguised=True):
+            return _lower_disguised_string
+        case wit.String():
+            return _lower_string
+        case wit.Bytes():
+            return _lower_disguised_bytes
+        case wit.List(element=wit.Integer(bits=8, signed=False)):
+            return _lower_bytes
+        case wit.List():
+            return _lower_list(ty)
+        case wit.Record():
+            return _lower_record(ty)
+        case wit.Tuple():
+            return _lower_tuple(ty)
+        case wit.Variant():
+            return _lower_variant(ty)
+        case wit.Enum():
+            return _lower_enum(ty)
+        case wit.Option():
+            return _lower_option(ty)
+        case wit.Result():
+            return _lower_result(ty)
+        case wit.Flags():
+            return _lower_flags(ty)
+        case wit.Own() | wit.Borrow():
+            return _lower_resource(ty)
+        case wit.Unsupported():
+            raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
+
+
+def _lower_bool(_store: Store, address: int, value: Any) -> None:
+    if value is not True and value is not False:
+        raise _mismatch("bool", value)
+    words[(address >> 3) + 1] = value
+
+
+def _lower_integer(ty: wit.Integer) -> Lower:
+    kind = _INTEGER_KINDS[ty.bits, ty.signed]
+    minimum, maximum = ty.minimum, ty.maximum
+    expected = f"{ty}, an integer from {minimum} to {maximum}"
+
+    def lower_integer(_store: Store, address: int, value: Any) -> None:
+        if type(value) is not int or not minimum <= value <= maximum:
+            raise _mismatch(expected, value)
+        word = address >> 3
+        words[word + 1] = value & _WORD
+        words[word] = kind
+
+    return lower_integer
+
+
+def _lower_float(ty: wit.Float) -> Lower:
+    array, shift, offset, kind = (doubles, 3, 1, _F64) if ty.bits == 64 else (floats, 2, 2, _F32)
+    limit = inf if ty.bits == 64 else _F32_LIMIT
+    expected = f"{ty}, a number in its range"
+
+    def lower_float(_store: Store, address: int, value: Any) -> None:
+        if type(value) is not float and type(value) is not int:
+            raise _mismatch(ty, value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise _mismatch(expected, value) from None
+        if limit <= abs(number) < inf:
+            raise _mismatch(expected, value)
+        array[(address >> shift) + offset] = number
+        words[address >> 3] = kind
+
+    return lower_float
+
+
+def _lower_char(_store: Store, address: int, value: Any) -> None:
+    if type(value) is not str or len(value) != 1 or "\ud800" <= value <= "\udfff":
+        raise _mismatch("char, a string of one Unicode scalar value", value)
+    word = address >> 3
+    words[word + 1] = ord(value)
+    words[word] = _CHAR
+
+
+def _encode(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise _mismatch("string", value)
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise _mismatch("string without lone surrogates", value) from None
+
+
+def _lower_string(_store: Store, address: int, value: Any) -> None:
+    data = _encode(value)
+    new_bytes(address + 8, len(data), data)
+    words[address >> 3] = _STRING
+
+
+def _lower_bytes(_store: Store, address: int, value: Any) -> None:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise _mismatch("list<u8>, a bytes object", value)
+    if isinstance(value, memoryview):
+        value = bytes(value)  # its items may be larger than bytes, and apart
+    size = len(value)
+    new_list(address + 8, size)
+    word = address >> 3
+    words[word] = _LIST
+    image = bytearray(size * VALUE_SIZE)
+    image[0::VALUE_SIZE] = bytes((_U8,)) * size
+    image[8::VALUE_SIZE] = value
+    memory_copy(words[word + 2], image)
+
+
+def _lower_disguised_bytes(_store: Store, address: int, value: Any) -> None:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise _mismatch("list<u8>, a bytes object", value)
+    data = bytes(value)
+    if not data.isascii():
+        data = data.decode("latin-1").encode()
+    new_bytes(address + 8, len(data), data)
+    words[address >> 3] = _STRING
+
+
+def _lower_disguised_string(store: Store, address: int, value: Any) -> None:
+    _lower_disguised_bytes(store, address, _encode(value))
+
+
+def _lower_list(ty: wit.List) -> Lower:
+    element = lower(ty.element)
+
+    def lower_list(store: Store, address: int, value: Any) -> None:
+        if not isinstance(value, list | tuple):
+            raise _mismatch(ty, value)
+        size = len(value)
+        new_list(address + 8, size)
+        word = address >> 3
+        words[word] = _LIST
+        start = words[word + 2]
+        places = range(start, start + size * VALUE_SIZE, VALUE_SIZE)
+        # The places come first: a list that grows meanwhile must not be written past the end.
+        for at, item in zip(places, value, strict=False):
+            element(store, at, item)
+
+    return lower_list
+
+
+def _lower_record(ty: wit.Record) -> Lower:
+    fields = [(name, name.encode(), lower(field)) for name, field in ty.fields]
+
+    def lower_record(store: Store, address: int, value: Any) -> None:
+        if not isinstance(value, dict) or len(value) != len(fields):
+            raise _mismatch(ty, value)
+        new_record(address + 8, len(fields))
+        word = address >> 3
+        words[word] = _RECORD
+        at = words[word + 2]
+        for name, encoded, field in fields:
+            if name not in value:
+                raise _mismatch(ty, value)
+            new_bytes(at, len(encoded), encoded)
+            field(store, at + 16, value[name])
+            at += _RECORD_ENTRY
+
+    return lower_record
+
+
+def _lower_tuple(ty: wit.Tuple) -> Lower:
+    elements = [lower(element) for element in ty.elements]
+
+    def lower_tuple(store: Store, address: int, value: Any) -> None:
+        if not isinstance(value, tuple | list) or len(value) != len(elements):
+            raise _mismatch(ty, value)
+        new_tuple(address + 8, len(elements))
+        word = address >> 3
+        words[word] = _TUPLE
+        at = words[word + 2]
+        for element, item in zip(elements, value, strict=True):
+            element(store, at, item)
+            at += VALUE_SIZE
+
+    return lower_tuple
+
+
+def _lower_variant(ty: wit.Variant) -> Lower:
+    cases = {
+        name: (name.encode(), None if payload is None else lower(payload))
+        for name, payload in ty.cases
+    }
+
+    def lower_variant(store: Store, address: int, value: Any) -> None:
+        case, payload = value if type(value) is Variant else (value, None)
+        try:
+            encoded, lower_payload = cases[case]
+        except (KeyError, TypeError):
+            raise _mismatch(ty, value) from None
+        word = address >> 3
+        new_bytes(address + 8, len(encoded), encoded)
+        words[word + 3] = 0
+        words[word] = _VARIANT
+        if lower_payload is not None:
+            box = words[word + 3] = new_value()
+            lower_payload(store, box, payload)
+        elif payload is not None:
+            raise _mismatch(f"case {case} without payload", value)
+
+    return lower_variant
+
+
+def _lower_enum(ty: wit.Enum) -> Lower:
+    names = {name: name.encode() for name in ty.names}
+
+    def lower_enum(_store: Store, address: int, value: Any) -> None:
+        try:
+            encoded = names[value]
+        except (KeyError, TypeError):
+            raise _mismatch(ty, value) from None
+        new_bytes(address + 8, len(encoded), encoded)
+        words[address >> 3] = _ENUM
+
+    return lower_enum
+
+
+def _lower_option(ty: wit.Option) -> Lower:
+    payload = lower(ty.payload)
+    nested = _nullable(ty.payload)
+
+    def lower_option(store: Store, address: int, value: Any) -> None:
+        word = address >> 3
+        words[word + 1] = 0
+        words[word] = _OPTION
+        if value is None:
+            return
+        if type(value) is Some:
+            value = value.value
+        elif nested:
+            raise _mismatch(f"{ty}, None or Some(...)", value)
+        box = words[word + 1] = new_value()
+        payload(store, box, value)
+
+    return lower_option
+
+
+def _lower_result(ty: wit.Result) -> Lower:
+    ok = None if ty.ok is None else lower(ty.ok)
+    err = None if ty.err is None else lower(ty.err)
+
+    def lower_result(store: Store, address: int, value: Any) -> None:
+        side, is_ok = ok, 1
+        if type(value) is Err:
+            side, is_ok, value = err, 0, value.value
+        elif type(value) is Ok:
+            value = value.value
+        word = address >> 3
+        words[word + 1] = is_ok
+        words[word + 2] = 0
+        words[word] = _RESULT
+        if side is not None:
+            box = words[word + 2] = new_value()
+            side(store, box, value)
+        elif value is not None:
+            raise _mismatch(ty, value)
+
+    return lower_result
+
+
+def _lower_flags(ty: wit.Flags) -> Lower:
+    names = {name: name.encode() for name in ty.names}
+
+    def lower_flags(_store: Store, address: int, value: Any) -> None:
+        if isinstance(value, str) or not isinstance(value, set | frozenset | list | tuple):
+            raise _mismatch(ty, value)
+        try:
+            encoded = [names[name] for name in set(value)]
+        except (KeyError, TypeError):
+            raise _mismatch(ty, value) from None
+        new_flags(address + 8, len(encoded))
+        word = address >> 3
+        words[word] = _FLAGS
+        at = words[word + 2]
+        for name in encoded:
+            new_bytes(at, len(name), name)
+            at += 16
+
+    return lower_flags
+
+
+def _lower_resource(ty: wit.Own | wit.Borrow) -> Lower:
+    owned = isinstance(ty, wit.Own)
+    host_id = _host_id(ty)
+
+    def lower_resource(store: Store, address: int, value: Any) -> None:
+        if not isinstance(value, Resource):
+            raise _mismatch(f"resource {ty}", value)
+        rep = store.table.push(value) if owned else value.rep
+        try:
+            resource_lower(store.context, address, owned, rep, host_id)
+        except WasmtimeError as error:  # the guest holds as many handles as the engine has
+            raise from_engine(error, None) from None
+
+    return lower_resource

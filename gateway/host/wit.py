@@ -1,0 +1,337 @@
+"""The types of WIT, as plain values.
+
+What `gateway.host.introspect` reads from a compiled component, and what everything else (values, linking,
+`gateway inspect`) works from. Names of records and variants are not part of a component's types, so the types
+are structural.
+
+Source: https://component-model.bytecodealliance.org/design/wit.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+
+__all__ = [
+    "Bool",
+    "Borrow",
+    "Bytes",
+    "Char",
+    "Enum",
+    "Flags",
+    "Float",
+    "Function",
+    "Integer",
+    "Interface",
+    "Item",
+    "List",
+    "Option",
+    "Own",
+    "Record",
+    "Resource",
+    "Result",
+    "String",
+    "Tuple",
+    "Type",
+    "Unsupported",
+    "Variant",
+    "disguise",
+    "text",
+]
+
+
+class _Written:
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return text(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Bool(_Written):
+    """`bool`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(_Written):
+    """`u8`, `s8` ... `u64`, `s64`."""
+
+    bits: int
+    signed: bool
+
+    @property
+    def minimum(self) -> int:
+        """The smallest value of the type."""
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def maximum(self) -> int:
+        """The largest value of the type."""
+        return (1 << (self.bits - self.signed)) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Float(_Written):
+    """`f32` or `f64`."""
+
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Char(_Written):
+    """`char`: a Unicode scalar value."""
+
+
+@dataclass(frozen=True, slots=True)
+class String(_Written):
+    """`string`.
+
+    Attributes:
+        disguised: whether it crosses the boundary of the host as the Latin-1 reading of its UTF-8, because it
+            shares a function with `Bytes` (`gateway.host.byte_strings`).
+    """
+
+    disguised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes(_Written):
+    """`list<u8>` that crosses the boundary of the host as a string, in Latin-1 (`gateway.host.byte_strings`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class List(_Written):
+    """`list<element>`."""
+
+    element: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Record(_Written):
+    """`record { name: type, ... }`."""
+
+    fields: tuple[tuple[str, Type], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple(_Written):
+    """`tuple<...>`."""
+
+    elements: tuple[Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant(_Written):
+    """`variant { case, case(type), ... }`."""
+
+    cases: tuple[tuple[str, Type | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enum(_Written):
+    """`enum { name, ... }`."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Option(_Written):
+    """`option<payload>`."""
+
+    payload: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Result(_Written):
+    """`result<ok, err>`, each side of which may be absent."""
+
+    ok: Type | None
+    err: Type | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flags(_Written):
+    """`flags { name, ... }`."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Resource(_Written):
+    """A resource type; two uses of one resource type are the same object.
+
+    Attributes:
+        name: the name under which it was seen first, for messages.
+        imported: whether the component imports it (the host defines it) rather than exports it.
+        host_id: the number under which the host defines it, unique in the process.
+    """
+
+    name: str
+    imported: bool
+    host_id: int = field(default_factory=count(1).__next__)
+
+
+@dataclass(frozen=True, slots=True)
+class Own(_Written):
+    """`own<resource>`."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Borrow(_Written):
+    """`borrow<resource>`."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported(_Written):
+    """A type whose values the engine's C API does not carry: `stream`, `future`, `error-context`."""
+
+    name: str
+
+
+Type = (
+    Bool
+    | Integer
+    | Float
+    | Char
+    | String
+    | Bytes
+    | List
+    | Record
+    | Tuple
+    | Variant
+    | Enum
+    | Option
+    | Result
+    | Flags
+    | Own
+    | Borrow
+    | Unsupported
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function(_Written):
+    """`func(name: type, ...) -> type`."""
+
+    params: tuple[tuple[str, Type], ...]
+    result: Type | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """An imported or exported instance: what it holds, by name, in its own order.
+
+    Attributes:
+        others: what is neither function, resource nor type, by name: `core module`, `component`, `instance`.
+    """
+
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    types: Mapping[str, Type] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+Item = Function | Interface | Resource | Type | str
+"""What a component imports or exports by name; a string names a kind that has no type here (`core module`)."""
+
+
+def text(item: object, names: Mapping[Type, str] | None = None) -> str:
+    """Write a type as WIT does.
+
+    Args:
+        item: a type, function or resource.
+        names: the names of types that are not to be written out.
+    """
+    if names and (name := names.get(item)) is not None:  # type: ignore[call-overload]
+        return str(name)
+
+    def optional(ty: Type | None) -> str:
+        return "_" if ty is None else text(ty, names)
+
+    def typed(pairs: tuple[tuple[str, Type], ...]) -> str:
+        return ", ".join(f"{name}: {text(ty, names)}" for name, ty in pairs)
+
+    match item:
+        case Bool():
+            return "bool"
+        case Integer(bits, signed):
+            return f"{'s' if signed else 'u'}{bits}"
+        case Float(bits):
+            return f"f{bits}"
+        case Char():
+            return "char"
+        case String():
+            return "string"
+        case Bytes():
+            return "list<u8>"
+        case List(element):
+            return f"list<{text(element, names)}>"
+        case Record(fields):
+            return f"record {{ {typed(fields)} }}"
+        case Tuple(elements):
+            return f"tuple<{', '.join(text(element, names) for element in elements)}>"
+        case Variant(cases):
+            written = (case if ty is None else f"{case}({text(ty, names)})" for case, ty in cases)
+            return f"variant {{ {', '.join(written)} }}"
+        case Enum(members):
+            return f"enum {{ {', '.join(members)} }}"
+        case Flags(members):
+            return f"flags {{ {', '.join(members)} }}"
+        case Option(payload):
+            return f"option<{text(payload, names)}>"
+        case Result(None, None):
+            return "result"
+        case Result(ok, None):
+            return f"result<{optional(ok)}>"
+        case Result(ok, err):
+            return f"result<{optional(ok)}, {optional(err)}>"
+        case Own(resource):
+            return resource.name
+        case Borrow(resource):
+            return f"borrow<{resource.name}>"
+        case Resource(name) | Unsupported(name):
+            return name
+        case Function(params, None):
+            return f"func({typed(params)})"
+        case Function(params, result):
+            return f"func({typed(params)}) -> {optional(result)}"
+    raise TypeError(f"not a WIT type: {item!r}")
+
+
+def disguise(function: Function, strings: Iterable[bool]) -> Function:
+    """Tell what the strings of a function are, some of whose `list<u8>` cross as strings.
+
+    Args:
+        function: its type as the engine tells it, with `string` for both.
+        strings: for each string, depth first through the parameters and then the result, whether it is bytes.
+    """
+    is_bytes = iter(strings)
+
+    def told(ty: Type) -> Type:
+        match ty:
+            case String():
+                return Bytes() if next(is_bytes) else String(disguised=True)
+            case List(element):
+                return List(told(element))
+            case Option(payload):
+                return Option(told(payload))
+            case Record(fields):
+                return Record(tuple((name, told(field)) for name, field in fields))
+            case Tuple(elements):
+                return Tuple(tuple(told(element) for element in elements))
+            case Variant(cases):
+                return Variant(tuple((name, optional(payload)) for name, payload in cases))
+            case Result(ok, err):
+                return Result(optional(ok), optional(err))
+        return ty
+
+    def optional(ty: Type | None) -> Type | None:
+        return None if ty is None else told(ty)
+
+    params = tuple((name, told(ty)) for name, ty in function.params)
+    return Function(params, optional(function.result))

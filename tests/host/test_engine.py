@@ -1,0 +1,158 @@
+"""The engine's pools, its ticker, and the stacks that guests and host functions share."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.host.engine import Engine, PoolSize
+from gateway.host.errors import DeadlineExceeded
+from tests.host.guests import SPIN, call, call_now, guest, host, load_component
+
+POOL = PoolSize(
+    instances=4,
+    core_instances=8,
+    memories=4,
+    tables=200,
+    max_memory=1 << 20,
+    max_core_instances_per_component=2,
+    max_memories_per_component=1,
+    max_tables_per_component=50,
+)
+
+
+def in_a_process_of_its_own(script: str, *arguments: str) -> str:
+    """What a script prints; the process must end well."""
+    command = [sys.executable, "-c", PRELUDE + script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+PRELUDE = """
+import sys
+from pathlib import Path
+from gateway.host.engine import Engine
+from tests.host.guests import call_now, guest, host, load_component
+from tests.host.test_engine import POOL
+"""
+
+LIMITED = """
+import resource
+in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+limit = in_use + POOL.address_space + (int(sys.argv[1]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+engine = Engine(POOL)
+print("pooled" if engine.pooled else "on demand")
+text = guest("(i32.const 7)", module="(memory 1)", result="u32")
+print(call_now(load_component(engine, text, Path(sys.argv[2])), max_memory=1 << 20))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
+@pytest.mark.parametrize("room", [-1, 0, 16, 512])
+def test_pools_that_the_system_has_no_room_for_are_done_without(tmp_path: Path, room: int) -> None:
+    """Where the engine's own reservation fails it ends the process: whatever the room, that must not happen."""
+    lines = in_a_process_of_its_own(LIMITED, str(room), str(tmp_path)).splitlines()
+    if room < 0:
+        assert "pooling refused" in lines[0]
+        assert lines[-2:] == ["on demand", "7"]
+    if room == 512:
+        assert lines == ["pooled", "7"]
+    assert lines[-1] == "7"
+
+
+def test_an_engine_without_pools_is_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not Engine().pooled
+    assert Engine(POOL).pooled
+    assert capsys.readouterr().out == ""
+
+
+def test_pools_do_not_change_compiled_code() -> None:
+    assert Engine().fingerprint == Engine(POOL).fingerprint
+
+
+RECURSION = """
+class Endless:
+    def __lt__(self, other):
+        return sorted([Endless(), Endless()])
+
+    def __repr__(self):
+        return repr([Endless()])
+
+def sort(_data):
+    sorted([Endless(), Endless()])
+
+def show(_data):
+    repr(Endless())
+
+for function in (sort, show):
+    try:
+        text = guest("(call $f)", "f")
+        call_now(load_component(Engine(), text, Path(sys.argv[1]), host(f=function)))
+    except RecursionError:
+        print("refused")
+"""
+
+
+def test_host_functions_have_room_for_pythons_recursion_limit(tmp_path: Path) -> None:
+    """They run on the fiber's stack, whose end is the end of the process."""
+    assert in_a_process_of_its_own(RECURSION, str(tmp_path)).split() == ["refused", "refused"]
+
+
+def test_a_guest_cannot_take_the_stack_of_host_functions(engine: Engine, tmp_path: Path) -> None:
+    depth: list[int] = []
+
+    def deep(_data: Any) -> None:
+        def down(level: int) -> None:
+            depth.append(level)
+            down(level + 1)
+
+        with pytest.raises(RecursionError):
+            down(0)
+
+    recurse = """
+      (func $down (param i32)
+        (if (local.get 0)
+          (then (call $down (i32.sub (local.get 0) (i32.const 1))))
+          (else (call $deep))))
+    """
+    text = guest("(call $down (i32.const 5000))", "deep", module=recurse)
+    assert call_now(load_component(engine, text, tmp_path, host(deep=deep))) is None
+    assert len(depth) > 100
+
+
+def test_the_ticker_ends_with_its_engine(tmp_path: Path) -> None:
+    for _ in range(20):
+        before = set(threading.enumerate())
+        engine = Engine()
+        [ticker] = set(threading.enumerate()) - before
+        alive = weakref.ref(engine)
+        call_now(load_component(engine, guest(""), tmp_path))
+        del engine
+        gc.collect()
+        assert alive() is None
+        ticker.join(60)
+        assert not ticker.is_alive()
+
+
+def test_the_ticker_is_there_whenever_there_are_guests(tmp_path: Path) -> None:
+    engine = Engine()
+    spinning = load_component(engine, guest(SPIN), tmp_path)
+    short = load_component(engine, guest(""), tmp_path)
+
+    async def rounds() -> None:
+        for _ in range(20):
+            with pytest.raises(DeadlineExceeded):
+                await call(spinning, max_execution_time=0.001)
+            await call(short)
+
+    asyncio.run(rounds())

@@ -1,0 +1,75 @@
+"""The resource table by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.host import table
+from gateway.host.errors import Trap
+from gateway.host.table import Resource, ResourceTable
+
+
+class Named(Resource):
+    """A resource that notes when it is dropped."""
+
+    __slots__ = ("dropped", "name")
+
+    def __init__(self, name: str, dropped: list[str], parent: Resource | None = None) -> None:
+        super().__init__(parent)
+        self.name = name
+        self.dropped = dropped
+
+    def drop(self) -> None:
+        self.dropped.append(self.name)
+
+
+def test_numbers_are_never_used_again() -> None:
+    resources = ResourceTable()
+    first = resources.push(Resource())
+    resources.drop(first)
+    assert resources.push(Resource()) != first
+    assert len(resources) == 1
+
+
+@pytest.mark.parametrize("use", [ResourceTable.get, ResourceTable.take, ResourceTable.drop])
+def test_a_number_that_is_not_there_traps(use: object) -> None:
+    assert callable(use)
+    with pytest.raises(Trap, match="unknown resource 7"):
+        use(ResourceTable(), 7)
+
+
+def test_a_parent_is_free_again_when_its_last_child_has_gone() -> None:
+    resources = ResourceTable()
+    parent = Resource()
+    rep = resources.push(parent)
+    children = [resources.push(Resource(parent)) for _ in range(2)]
+    resources.drop(children[0])
+    with pytest.raises(Trap, match="Resource: resource has children"):
+        resources.take(rep)
+    resources.take(children[1])
+    assert resources.take(rep) is parent
+    assert len(resources) == 0
+
+
+def test_closing_drops_the_youngest_first() -> None:
+    dropped: list[str] = []
+    resources = ResourceTable()
+    parent = Named("parent", dropped)
+    resources.push(parent)
+    resources.push(Named("child", dropped, parent))
+    resources.push(Named("other", dropped))
+    resources.close()
+    resources.close()
+    assert dropped == ["other", "child", "parent"]
+    assert not parent.children
+
+
+def test_a_full_table_traps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MAX_RESOURCES", 2)
+    resources = ResourceTable()
+    resources.push(Resource())
+    rep = resources.push(Resource())
+    with pytest.raises(Trap, match="resource table has no free keys"):
+        resources.push(Resource())
+    resources.drop(rep)
+    resources.push(Resource())
