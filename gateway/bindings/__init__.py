@@ -1,0 +1,17 @@
+"""What the gateway provides to components: one module for each family of WIT interfaces."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from gateway.bindings import cli, clocks, filesystem, http, io, random, sockets
+from gateway.host.binding import Provided
+
+__all__ = ["provided"]
+
+
+@cache
+def provided() -> Provided:
+    """Every interface that the gateway implements."""
+    families = (io, clocks, random, cli, filesystem, sockets, http)
+    return Provided(interface for family in families for interface in family.INTERFACES)

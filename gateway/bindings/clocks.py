@@ -1,0 +1,113 @@
+"""`wasi:clocks`: the time, and timers to wait for.
+
+The monotonic clock counts nanoseconds from the start of the invocation, so no guest learns how long the machine
+has been up. A timer is a `Deadline`: it holds a timer of the loop only while its guest waits for it.
+
+Source: `wasi:clocks@0.2.12`, `monotonic-clock.wit`, `wall-clock.wit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import get_clock_info, monotonic_ns, time_ns
+from typing import Final
+
+from gateway.bindings.context import WasiCtx
+from gateway.bindings.io import Pollable, Source
+from gateway.host.binding import HostInterface
+
+__all__ = ["INTERFACES", "Deadline"]
+
+_SECOND: Final = 1_000_000_000
+_MILLISECOND: Final = 1_000_000
+
+_MONOTONIC_RESOLUTION: Final = max(1, round(get_clock_info("monotonic").resolution * _SECOND))
+_WALL_RESOLUTION: Final = max(1, round(get_clock_info("time").resolution * _SECOND))
+
+
+class Deadline(Source):
+    """Ready once a point in time has come, and ever after.
+
+    Args:
+        at: nanoseconds on the clock of `time.monotonic_ns`. Any number: a point in the past is ready at once, one
+            beyond the age of the universe never.
+    """
+
+    __slots__ = ("_at", "_timers")
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self._timers: dict[asyncio.Future[None], asyncio.TimerHandle] = {}
+
+    def ready(self) -> bool:
+        """Whether the time has come."""
+        return monotonic_ns() >= self._at
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when the time has come."""
+        if waiter in self._timers:
+            return
+        # Rounded up to what loops count in: a timer that fired early would only be set again.
+        milliseconds = -((monotonic_ns() - self._at) // _MILLISECOND)
+        # Both asyncio and uvloop take a delay of any size, and cut what they cannot count; the waiter looks again.
+        timer = waiter.get_loop().call_later(milliseconds / 1000, _complete, waiter)
+        self._timers[waiter] = timer
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future, and its timer."""
+        timer = self._timers.pop(waiter, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _complete(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+# --- the interfaces ----------------------------------------------------------------------------------------
+
+monotonic_clock = HostInterface("wasi:clocks/monotonic-clock", "0.2.12")
+wall_clock = HostInterface("wasi:clocks/wall-clock", "0.2.12")
+INTERFACES = (monotonic_clock, wall_clock)
+
+
+@monotonic_clock.function("now")
+def monotonic_now(ctx: WasiCtx) -> int:
+    """Nanoseconds since the invocation began."""
+    return monotonic_ns() - ctx.started_ns
+
+
+@monotonic_clock.function("resolution")
+def monotonic_resolution(_ctx: WasiCtx) -> int:
+    """Nanoseconds between two ticks of the clock."""
+    return _MONOTONIC_RESOLUTION
+
+
+@monotonic_clock.function("subscribe-instant")
+def subscribe_instant(ctx: WasiCtx, when: int) -> Pollable:
+    """A pollable that is ready from a point in time on."""
+    return Pollable(Deadline(ctx.started_ns + when))
+
+
+@monotonic_clock.function("subscribe-duration")
+def subscribe_duration(_ctx: WasiCtx, when: int) -> Pollable:
+    """A pollable that is ready once some nanoseconds have passed."""
+    return Pollable(Deadline(monotonic_ns() + when))
+
+
+def _datetime(nanoseconds: int) -> dict[str, int]:
+    seconds, rest = divmod(nanoseconds, _SECOND)
+    return {"seconds": seconds, "nanoseconds": rest}
+
+
+@wall_clock.function("now")
+def wall_now(_ctx: WasiCtx) -> dict[str, int]:
+    """The time since 1970-01-01T00:00:00Z, a `datetime`; it may jump and go backwards."""
+    return _datetime(time_ns())
+
+
+@wall_clock.function("resolution")
+def wall_resolution(_ctx: WasiCtx) -> dict[str, int]:
+    """The time between two ticks of the clock, a `datetime`."""
+    return _datetime(_WALL_RESOLUTION)

@@ -1,0 +1,49 @@
+"""`wasi:random`: bytes that nobody can guess.
+
+The insecure interface gets the same bytes as the secure one: they cost no more, and a guest that mistakes one for
+the other is none the worse for it.
+
+Source: `wasi:random@0.2.12`, `random.wit`, `insecure.wit`, `insecure-seed.wit`.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import Final
+
+from gateway.bindings.context import WasiCtx
+from gateway.host.binding import HostInterface
+from gateway.host.errors import Trap
+
+__all__ = ["INTERFACES", "MAX_RANDOM"]
+
+MAX_RANDOM: Final = 64 << 20
+"""Bytes that one call returns at most; more traps. A guest may ask for 2^64, WIT has no error for that, and the
+host must not allocate what a guest names. The same number as in Wasmtime."""
+
+random = HostInterface("wasi:random/random", "0.2.12")
+insecure = HostInterface("wasi:random/insecure", "0.2.12")
+insecure_seed = HostInterface("wasi:random/insecure-seed", "0.2.12")
+INTERFACES = (random, insecure, insecure_seed)
+
+
+@random.function("get-random-bytes")
+@insecure.function("get-insecure-random-bytes")
+def get_random_bytes(_ctx: WasiCtx, size: int) -> bytes:
+    """Exactly so many random bytes."""
+    if size > MAX_RANDOM:
+        raise Trap(f"{size} random bytes at once; at most {MAX_RANDOM} are given")
+    return urandom(size)
+
+
+@random.function("get-random-u64")
+@insecure.function("get-insecure-random-u64")
+def get_random_u64(_ctx: WasiCtx) -> int:
+    """A random number of 64 bits."""
+    return int.from_bytes(urandom(8))
+
+
+@insecure_seed.function("insecure-seed")
+def get_insecure_seed(ctx: WasiCtx) -> tuple[int, int]:
+    """A seed for hash maps; the same one throughout an invocation."""
+    return ctx.seed

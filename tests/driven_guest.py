@@ -1,0 +1,329 @@
+"""A guest that a test drives: a component in the real engine, which asks the test for each call to make.
+
+    COMPONENT = driven_guest("(import ... )")
+
+    async with driving(COMPONENT, interfaces, ctx) as guest:
+        pollable = await guest.call("monotonic-clock#subscribe-duration", 0)
+        assert await guest.call("poll#pollable.ready", pollable)
+
+So a test says exactly what the guest does, sees exactly what comes back, and can act as the world outside between
+two calls, or while the guest waits in one. A call that ends the guest raises what ended it.
+
+The component is made of its imports alone, which the test declares in the text format, as WIT has them. The core
+code is one function for each import, which passes on flat arguments from memory and leaves the result there, and a
+loop that gets the number of the next from the host, with what to put into that memory first. `tests.canonical_abi`
+has the form of values there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import wasmtime
+from wasmtime import component as wasm
+
+from gateway.bindings.context import WasiCtx
+from gateway.host import wit
+from gateway.host.binding import HostInterface, Provided
+from gateway.host.component import Component, Source
+from gateway.host.engine import Engine
+from gateway.host.introspect import component_type
+from gateway.host.invocation import Invocation
+from gateway.host.linker import link
+from tests.canonical_abi import flat, load, store_arguments
+
+PATIENCE: Final = 60.0
+"""Seconds that a guest may take in all. Arbitrary: only what never happens runs into it."""
+
+MAX_MEMORY: Final = 64 << 20
+
+# Where things are in the memory of the guest.
+_STEP: Final = 0
+_RESULT: Final = 64
+_HEAP: Final = 1024
+"""A heap that is emptied before each step: the arguments are the first that the host allocates there."""
+
+_RETURN: Final = 0
+"""The step that ends the guest; every other is the number of a function."""
+
+IO: Final = """
+  (import "wasi:io/error@0.2.12" (instance $error
+    (export "error" (type $error (sub resource)))
+    (export "[method]error.to-debug-string"
+      (func (param "self" (borrow $error)) (result string)))))
+  (alias export $error "error" (type $error))
+  (import "wasi:io/poll@0.2.12" (instance $poll
+    (export "pollable" (type $pollable (sub resource)))
+    (export "[method]pollable.ready" (func (param "self" (borrow $pollable)) (result bool)))
+    (export "[method]pollable.block" (func (param "self" (borrow $pollable))))
+    (export "poll" (func (param "in" (list (borrow $pollable))) (result (list u32))))))
+  (alias export $poll "pollable" (type $pollable))
+  (import "wasi:io/streams@0.2.12" (instance $streams
+    (alias outer 1 $error (type $outer-error))
+    (alias outer 1 $pollable (type $outer-pollable))
+    (export "error" (type $error (eq $outer-error)))
+    (export "pollable" (type $pollable (eq $outer-pollable)))
+    (type $failure (variant (case "last-operation-failed" (own $error)) (case "closed")))
+    (export "stream-error" (type $stream-error (eq $failure)))
+    (export "input-stream" (type $input (sub resource)))
+    (export "output-stream" (type $output (sub resource)))
+    (type $done (result (error $stream-error)))
+    (type $count (result u64 (error $stream-error)))
+    (type $bytes (result (list u8) (error $stream-error)))
+    (export "[method]input-stream.read"
+      (func (param "self" (borrow $input)) (param "len" u64) (result $bytes)))
+    (export "[method]input-stream.blocking-read"
+      (func (param "self" (borrow $input)) (param "len" u64) (result $bytes)))
+    (export "[method]input-stream.skip"
+      (func (param "self" (borrow $input)) (param "len" u64) (result $count)))
+    (export "[method]input-stream.blocking-skip"
+      (func (param "self" (borrow $input)) (param "len" u64) (result $count)))
+    (export "[method]input-stream.subscribe"
+      (func (param "self" (borrow $input)) (result (own $pollable))))
+    (export "[method]output-stream.check-write"
+      (func (param "self" (borrow $output)) (result $count)))
+    (export "[method]output-stream.write"
+      (func (param "self" (borrow $output)) (param "contents" (list u8)) (result $done)))
+    (export "[method]output-stream.blocking-write-and-flush"
+      (func (param "self" (borrow $output)) (param "contents" (list u8)) (result $done)))
+    (export "[method]output-stream.flush" (func (param "self" (borrow $output)) (result $done)))
+    (export "[method]output-stream.blocking-flush"
+      (func (param "self" (borrow $output)) (result $done)))
+    (export "[method]output-stream.subscribe"
+      (func (param "self" (borrow $output)) (result (own $pollable))))
+    (export "[method]output-stream.write-zeroes"
+      (func (param "self" (borrow $output)) (param "len" u64) (result $done)))
+    (export "[method]output-stream.blocking-write-zeroes-and-flush"
+      (func (param "self" (borrow $output)) (param "len" u64) (result $done)))
+    (export "[method]output-stream.splice" (func (param "self" (borrow $output))
+      (param "src" (borrow $input)) (param "len" u64) (result $count)))
+    (export "[method]output-stream.blocking-splice" (func (param "self" (borrow $output))
+      (param "src" (borrow $input)) (param "len" u64) (result $count)))))
+  (alias export $streams "input-stream" (type $input-stream))
+  (alias export $streams "output-stream" (type $output-stream))
+"""
+"""The imports of `wasi:io`; what follows may use `$error`, `$pollable`, `$input-stream` and `$output-stream`."""
+
+
+class DrivenGuest:
+    """A guest under way; made by `driving`."""
+
+    def __init__(self, component: Component) -> None:
+        self._functions = {
+            name: (number, ty) for number, (name, ty) in enumerate(_functions(component.imports), 1)
+        }
+        self._steps: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
+        self._asked: asyncio.Queue[bytes] = asyncio.Queue()
+        self.driver = HostInterface("test:guest/driver", None)
+        self.driver.function("next", blocking=True)(self._next)
+
+    async def _next(self, _ctx: WasiCtx, memory: bytes) -> tuple[int, bytes]:
+        self._asked.put_nowait(memory)
+        return await self._steps.get()
+
+    async def begin(self, invocation: Invocation) -> None:
+        """Run the guest until it asks for its first step."""
+        self._task = asyncio.create_task(invocation.call())
+        await self._next_question()
+
+    async def call(self, function: str, *args: Any) -> Any:
+        """Have the guest call an import, and wait until that returns.
+
+        Args:
+            function: `interface#function`, without package, version and `[method]`; or `interface#drop resource`,
+                which drops a handle.
+            args: what it is called with.
+
+        Returns:
+            What it returned.
+
+        Raises:
+            InvocationError: the call has ended the guest.
+        """
+        number, ty = self._functions[function]
+        self._steps.put_nowait((number, store_arguments(ty, args, _HEAP)))
+        memory = await self._next_question()
+        return None if ty.result is None else load(ty.result, memory, _RESULT)
+
+    async def leave(self) -> None:
+        """Have the guest return, unless something has ended it before."""
+        if not self._task.done():
+            self._steps.put_nowait((_RETURN, b""))
+            await self._task
+
+    async def abort(self) -> None:
+        """Make an end of the guest, wherever it is."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _next_question(self) -> bytes:
+        """Wait until the guest asks for a step; returns its memory."""
+        question = asyncio.create_task(self._asked.get())
+        try:
+            await asyncio.wait((question, self._task), return_when=asyncio.FIRST_COMPLETED)
+            if question.done():
+                return question.result()
+            self._task.result()
+            raise AssertionError("the guest has returned")
+        finally:
+            question.cancel()
+
+
+@asynccontextmanager
+async def driving(
+    component: Component, interfaces: Iterable[HostInterface], ctx: WasiCtx | None = None
+) -> AsyncIterator[DrivenGuest]:
+    """Start a guest; it returns when the block is left, or is cancelled if that is by an exception.
+
+    Args:
+        component: made by `driven_guest`.
+        interfaces: what it may import.
+        ctx: what the host functions are called with.
+    """
+    guest = DrivenGuest(component)
+    linked = link(component, Provided((*interfaces, guest.driver)))
+    invocation = Invocation(
+        linked.export("run"),
+        (),
+        WasiCtx() if ctx is None else ctx,
+        max_memory=MAX_MEMORY,
+        max_execution_time=PATIENCE,
+    )
+    await guest.begin(invocation)
+    try:
+        yield guest
+        await guest.leave()
+    finally:
+        await guest.abort()
+
+
+# --- the component -----------------------------------------------------------------------------------------
+
+
+@cache
+def _engine() -> Engine:
+    return Engine()
+
+
+@cache
+def driven_guest(imports: str) -> Component:
+    """Compile the guest whose imports are these, all of them instances, in the text format."""
+    engine = _engine()
+    declared = wasm.Component(engine.wasmtime, wasmtime.wat2wasm(f"(component {imports})"))
+    text = _component(imports, component_type(declared, engine.wasmtime).imports)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "guest.wat")
+        path.write_text(text)
+        return Component(engine, Source(path), name="driven")
+
+
+def _functions(imports: Mapping[str, wit.Item]) -> list[tuple[str, wit.Function]]:
+    """What the guest can be told to call, in the order of its table; the first is number 1."""
+    functions = []
+    for full_name, interface in imports.items():
+        assert isinstance(interface, wit.Interface)
+        name = full_name.partition("@")[0].rpartition("/")[2]
+        for function, ty in interface.functions.items():
+            functions.append((f"{name}#{function.removeprefix('[method]')}", ty))
+        for resource in interface.resources:
+            handle = ("handle", wit.Integer(32, signed=False))
+            functions.append((f"{name}#drop {resource}", wit.Function((handle,), None)))
+    return functions
+
+
+def _component(imports: str, declared: Mapping[str, wit.Item]) -> str:
+    lowered: list[str] = []
+    parts, calls = [], []
+    for index, interface in enumerate(declared.values()):
+        assert isinstance(interface, wit.Interface)
+        for name in interface.functions:
+            lowered.append(
+                f'(alias export {index} "{name}" (func $import{len(lowered)}))'
+                f"(core func $f{len(lowered)} (canon lower (func $import{len(lowered)})"
+                " (memory $memory) (realloc $realloc)))"
+            )
+        for name in interface.resources:
+            lowered.append(
+                f'(alias export {index} "{name}" (type $import{len(lowered)}))'
+                f"(core func $f{len(lowered)} (canon resource.drop $import{len(lowered)}))"
+            )
+    for number, (_, ty) in enumerate(_functions(declared)):
+        part, call = _trampoline(number, ty)
+        parts.append(part)
+        calls.append(call)
+    newline = "\n    "
+    return f"""(component
+  {imports}
+  (import "test:guest/driver" (instance $driver
+    (export "next"
+      (func (param "memory" (list u8)) (result (tuple u32 (list u8)))))))
+  (core module $libc
+    (memory (export "memory") 1)
+    (global $heap (export "heap") (mut i32) (i32.const {_HEAP}))
+    (func (export "realloc") (param i32 i32) (param $align i32) (param $size i32) (result i32)
+      (local $at i32)
+      (local.set $at (i32.and
+        (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
+        (i32.sub (i32.const 0) (local.get $align))))
+      (global.set $heap (i32.add (local.get $at) (local.get $size)))
+      (loop $enough
+        (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536)))
+          (then
+            (if (i32.eq (memory.grow (i32.const 16)) (i32.const -1)) (then (unreachable)))
+            (br $enough))))
+      (local.get $at)))
+  (core instance $libc (instantiate $libc))
+  (alias core export $libc "memory" (core memory $memory))
+  (alias core export $libc "realloc" (core func $realloc))
+  (core func $next (canon lower (func $driver "next") (memory $memory) (realloc $realloc)))
+  {newline.join(lowered)}
+  (core module $main
+    (import "libc" "memory" (memory 1))
+    (import "libc" "heap" (global $heap (mut i32)))
+    (import "host" "next" (func $next (param i32 i32 i32)))
+    {newline.join(parts)}
+    {newline.join(calls)}
+    (table funcref (elem $next {" ".join(f"$call{number}" for number in range(len(calls)))}))
+    (func (export "run")
+      (local $end i32)
+      (loop $again
+        (local.set $end (global.get $heap))
+        (global.set $heap (i32.const {_HEAP}))
+        (call $next (i32.const 0) (local.get $end) (i32.const {_STEP}))
+        (if (i32.load (i32.const {_STEP}))
+          (then
+            (call_indirect (i32.load (i32.const {_STEP})))
+            (br $again))))))
+  (core instance $main (instantiate $main
+    (with "libc" (instance $libc))
+    (with "host" (instance (export "next" (func $next))
+      {newline.join(f'(export "{number}" (func $f{number}))' for number in range(len(calls)))}))))
+  (func (export "run") (canon lift (core func $main "run"))))
+"""
+
+
+def _trampoline(number: int, ty: wit.Function) -> tuple[str, str]:
+    """The core import of a function, and the code that calls it."""
+    params = [core for _, param in ty.params for core in flat(param)]
+    result = [] if ty.result is None else flat(ty.result)
+    arguments = [
+        f"({core}.load (i32.const {_HEAP + index * 8}))" for index, core in enumerate(params)
+    ]
+    if len(result) > 1:
+        params.append("i32")
+        arguments.append(f"(i32.const {_RESULT})")
+        result = []
+    call = f"(call $f{number} {' '.join(arguments)})"
+    if result:
+        call = f"({result[0]}.store (i32.const {_RESULT}) {call})"
+    signature = f"(param {' '.join(params)}) (result {' '.join(result)})"
+    return (
+        f'(import "host" "{number}" (func $f{number} {signature}))',
+        f"(func $call{number} {call})",
+    )
