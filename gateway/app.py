@@ -1,0 +1,67 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.config import GatewayConfig
+from gateway.metrics import Metrics
+from gateway.routes.http import HttpRoute
+from gateway.service import Service, load_services
+
+__all__ = ["Gateway", "create_app", "verify"]
+
+
+class Gateway:
+    """An ASGI application that answers HTTP requests with components.
+
+    It needs no lifespan events, so it can be mounted in any other application.
+
+    Attributes:
+        services: the components, in the order of the configuration.
+        metrics: what has been counted.
+    """
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self.services: list[Service] = load_services(config)
+        self.metrics = Metrics()
+        self._http = HttpRoute(self.services, config.server, self.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope: a request, or the server's lifespan."""
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await _lifespan(receive, send)
+            case "websocket":
+                await receive()
+                await send({"type": "websocket.close", "code": 1000})
+            case other:
+                raise ValueError(f"unknown ASGI scope {other!r}")
+
+
+def create_app(config: GatewayConfig) -> Gateway:
+    """Make the application for a configuration; every component is loaded, compiled and linked.
+
+    Raises:
+        gateway.host.errors.ComponentError: a component is refused; the message names each that is.
+    """
+    return Gateway(config)
+
+
+def verify(config: GatewayConfig) -> None:
+    """Load, compile and link every component, for the compile cache and the errors, not to serve.
+
+    Raises:
+        gateway.host.errors.ComponentError: a component is refused; the message names each that is.
+    """
+    load_services(config)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,97 @@
+"""A component: what it is called, where it is, and what one invocation of it may use."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, ValidationInfo
+
+from gateway.config.canonical import LABEL
+from gateway.config.route import Route
+from gateway.config.values import GIB, KIB, MIB, AnyPath, Table, Text, between, text
+from gateway.units import ByteSize, Duration, format_size, parse_size
+
+__all__ = ["ComponentConfig", "Limits"]
+
+MIN_MEMORY: Final = 64 * KIB
+"""Bytes: one page of WebAssembly, the least that a memory can have."""
+
+MAX_MEMORY: Final = 4 * GIB
+"""Bytes: all that the 32-bit addresses of a component's memories reach."""
+
+MAX_CONCURRENCY: Final = 100_000
+"""Invocations at once of one component. Arbitrary; each reserves address space in the engine's pools,
+and a worker of one thread is out of processor time far below this."""
+
+
+def _max_body(value: object) -> object:
+    return None if value is None or value == "unlimited" else parse_size(value)
+
+
+def _component_name(name: str) -> str:
+    if "_" in name or not LABEL.fullmatch(name):
+        raise ValueError(
+            'must be lower-case letters, digits and inner hyphens, at most 63, such as "image-resizer"'
+        )
+    return name
+
+
+def _variable(name: str) -> str:
+    if not name or "=" in name:
+        raise ValueError('must have names that are not empty and have no "="')
+    return text(name)
+
+
+def _source_file(path: Path, info: ValidationInfo) -> Path:
+    """Refuse a missing file while a configuration is read; a model built in code may come before it."""
+    if info.context is None:
+        return path
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ValueError(f"{error.strerror}: {path}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"Not a regular file: {path}")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"May not be read by this user: {path}")
+    return path
+
+
+_Variable = Annotated[str, AfterValidator(_variable)]
+
+
+class Limits(Table):
+    """What one invocation may use.
+
+    Attributes:
+        max_execution_time: seconds from the start of the call to its end, waits included.
+        max_memory: bytes of each linear memory of one instance.
+        max_body: bytes of a request's body, None for no bound: bodies are streamed, not stored.
+        max_concurrency: invocations at once in one worker; more are refused with 503.
+    """
+
+    max_execution_time: Duration = 30.0
+    max_memory: Annotated[ByteSize, between(MIN_MEMORY, MAX_MEMORY, format_size)] = 256 * MIB
+    max_body: Annotated[int | None, BeforeValidator(_max_body)] = None
+    max_concurrency: Annotated[StrictInt, between(1, MAX_CONCURRENCY, str)] = 1024
+
+
+class ComponentConfig(Limits):
+    """One component: what it is called, where it is, when it runs and what it is given.
+
+    Attributes:
+        name: unique in the gateway; it labels logs and metrics.
+        source: the component's file, binary or text.
+        routes: the requests that it answers.
+        environment: what `wasi:cli/environment` shows, in this order. Never printed.
+        arguments: what `wasi:cli/environment` gives as arguments.
+    """
+
+    name: Annotated[str, AfterValidator(_component_name)]
+    source: Annotated[AnyPath, AfterValidator(_source_file)]
+    routes: Annotated[tuple[Route, ...], Field(min_length=1)] = (Route(),)
+    environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
+    arguments: tuple[Text, ...] = ()

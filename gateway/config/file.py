@@ -1,0 +1,197 @@
+"""Reads a configuration: a TOML file, or flags."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from gateway.config.component import ComponentConfig, Limits
+from gateway.config.gateway import Claim, GatewayConfig, conflicts
+from gateway.config.problem import ConfigError, Problem, dotted, reason_of, unknown_key
+from gateway.config.route import Route
+from gateway.config.server import ServerConfig
+from gateway.config.values import Table
+
+__all__ = ["load", "single"]
+
+_COMMAND_LINE: Final = "command line"
+_FLAGS: Final = {
+    "source": "TARGET",
+    "environment": "--env",
+    "arguments": "--arg",
+    "trusted_proxies": "--trusted-proxy",
+    "cache": "--no-cache",
+}
+_TABLES: Final = ("server", "defaults", "components")
+
+_T = TypeVar("_T", bound=Table)
+
+
+class _Reader:
+    """One pass over a document that notes every problem and goes on."""
+
+    def __init__(self, file: str, base: Path, flags: Mapping[str, Any]) -> None:
+        self.file = file
+        self.base = base
+        self.flags = flags
+        self.problems: list[Problem] = []
+
+    def note(self, key: str, reason: str) -> None:
+        self.problems.append(Problem(self.file, key, reason))
+
+    def table(self, model: type[_T], raw: object, *prefix: int | str) -> _T | None:
+        """Validate one table; None where it has a problem."""
+        try:
+            return model.model_validate(raw, context={"base": self.base})
+        except ValidationError as error:
+            for detail in error.errors(include_url=False, include_input=False):
+                if detail["type"] == "default_factory_not_called":
+                    continue  # the default waits for another key, whose own problem is told
+                location = detail["loc"]
+                within = Route if "routes" in location[:-1] else model
+                reason = reason_of(detail, within.model_fields)
+                if location and location[0] in self.flags and location[0] in model.model_fields:
+                    self.problems.append(Problem(_COMMAND_LINE, _flag(location), reason))
+                else:
+                    self.note(dotted((*prefix, *location)), reason)
+            return None
+
+    def claim(self, raw: Mapping[str, Any], index: int) -> Claim:
+        """Note a component's name and routes, as far as they can be read, for `conflicts`."""
+        prefix = f"components[{index}].routes"
+        declared = raw.get("routes")
+        if declared is None:
+            return Claim(f"components[{index}]", _as_name(raw), {prefix: Route()})
+        routes = {}
+        for number, item in enumerate(declared if isinstance(declared, list) else ()):
+            try:
+                routes[f"{prefix}[{number}]"] = Route.model_validate(item)
+            except ValidationError:
+                continue  # `table` has told
+        return Claim(f"components[{index}]", _as_name(raw), routes)
+
+    def document(self, document: Mapping[str, Any]) -> GatewayConfig:
+        """Validate the whole.
+
+        Raises:
+            ConfigError: with everything that is wrong with it.
+        """
+        for key in document:
+            if key not in _TABLES:
+                self.note(key, unknown_key(key, _TABLES))
+        server = self.table(ServerConfig, self._server(document), "server")
+        defaults = self.table(Limits, document.get("defaults", {}), "defaults")
+        inherited = defaults.model_dump(exclude_unset=True) if defaults is not None else {}
+
+        tables = document.get("components", [])
+        if not isinstance(tables, list):
+            self.note("components", "must be written as [[components]], one table for each")
+        elif not tables:
+            self.note(
+                "components", "there is none: add a [[components]] table with name and source"
+            )
+        components, claims = [], []
+        for index, raw in enumerate(tables if isinstance(tables, list) else ()):
+            if isinstance(raw, Mapping):
+                claims.append(self.claim(raw, index))
+                raw = {**inherited, **raw}  # noqa: PLW2901
+            components.append(self.table(ComponentConfig, raw, "components", index))
+        for key, reason in conflicts(claims):
+            self.note(key, reason)
+        if self.problems or server is None:
+            raise ConfigError(self.problems)
+        return GatewayConfig(server=server, components=tuple(filter(None, components)))
+
+    def _server(self, document: Mapping[str, Any]) -> object:
+        table = document.get("server", {})
+        if not isinstance(table, Mapping):
+            return table
+        # `--cache-dir` must not contradict a `cache = false` in the file, nor `--no-cache` a directory.
+        hidden = {"cache", "cache_dir"} if {"cache", "cache_dir"} & self.flags.keys() else set()
+        flags = {
+            key: value for key, value in self.flags.items() if key in ServerConfig.model_fields
+        }
+        return {key: value for key, value in table.items() if key not in hidden} | flags
+
+
+def _flag(location: tuple[int | str, ...]) -> str:
+    name = str(location[0])
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
+def _as_name(raw: Mapping[str, Any]) -> str | None:
+    name = raw.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _name_of(source: Path) -> str:
+    """Derive a component's name from its file's: "My_App.v2.wasm" gives "my-app-v2"."""
+    words = re.findall("[a-z0-9]+", source.stem.lower())
+    return "-".join(words)[:63].rstrip("-") or "component"
+
+
+def load(path: Path, **flags: Any) -> GatewayConfig:
+    """Read a TOML file.
+
+    Args:
+        path: the file. Relative paths in it count from its directory.
+        **flags: keys of `ServerConfig` that go before the file's; None means not given. Keys of
+            `ComponentConfig` are problems: a component that the file gives a limit of its own would
+            silently go on with that one.
+
+    Raises:
+        ConfigError: with every problem of the file and the flags.
+        TypeError: a flag that is no key of either.
+    """
+    given = _given(flags)
+    server = {key: value for key, value in given.items() if key in ServerConfig.model_fields}
+    reader = _Reader(str(path), path.parent, server)
+    for key in (key for key in given if key not in server):
+        where = (
+            "under [defaults] or in a component" if key in Limits.model_fields else "in a component"
+        )
+        reason = f"is for a component served by itself: set {key} {where} of {path}"
+        reader.problems.append(Problem(_COMMAND_LINE, _flag((key,)), reason))
+    return reader.document(_parse(path))
+
+
+def single(source: Path, **flags: Any) -> GatewayConfig:
+    """Describe a gateway of one component that answers every request.
+
+    Args:
+        source: the component's file.
+        **flags: keys of `ServerConfig` and `ComponentConfig`; None means not given.
+
+    Raises:
+        ConfigError: with every problem of the source and the flags.
+        TypeError: a flag that is no key of either.
+    """
+    given = {"name": _name_of(source), **_given(flags), "source": source}
+    component = {key: value for key, value in given.items() if key in ComponentConfig.model_fields}
+    return _Reader(_COMMAND_LINE, Path(), given).document({"components": [component]})
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    known = ServerConfig.model_fields.keys() | ComponentConfig.model_fields.keys()
+    for key in flags:
+        if key not in known:
+            raise TypeError(f"{key}: {unknown_key(key, known)}")
+    return {key: value for key, value in flags.items() if value is not None}
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        reason = f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+    except ValueError as error:  # tomllib's own, which has line and column, and int's
+        reason = f"is not TOML: {error}"
+    raise ConfigError([Problem(str(path), "", reason)])

@@ -1,0 +1,71 @@
+"""The whole: a server, and components that do not claim the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import model_validator
+
+from gateway.config.component import ComponentConfig
+from gateway.config.route import Route
+from gateway.config.server import ServerConfig
+from gateway.config.values import Table
+
+__all__ = ["Claim", "GatewayConfig", "conflicts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What no other component may have.
+
+    Attributes:
+        key: where the component stands, such as "components[1]".
+        name: its name; None where that cannot be read.
+        routes: its routes, by the keys that declare them.
+    """
+
+    key: str
+    name: str | None
+    routes: Mapping[str, Route]
+
+    def __str__(self) -> str:
+        return f'component "{self.name}"' if self.name is not None else self.key
+
+
+def conflicts(claims: Iterable[Claim]) -> Iterator[tuple[str, str]]:
+    """Yield key and reason for each name and each route that was claimed before."""
+    names: dict[str, Claim] = {}
+    routes: dict[Route, tuple[str, Claim]] = {}
+    for claim in claims:
+        if claim.name is not None:
+            first = names.setdefault(claim.name, claim)
+            if first is not claim:
+                yield f"{claim.key}.name", f'"{claim.name}" is the name of {first.key} already'
+        for key, route in claim.routes.items():
+            where, owner = routes.setdefault(route, (key, claim))
+            if where != key:
+                yield key, f"{claim} repeats the route {route} of {owner}, declared by {where}"
+
+
+class GatewayConfig(Table):
+    """All that a gateway needs to know. Names of components are unique, and so are routes."""
+
+    server: ServerConfig = ServerConfig()
+    components: tuple[ComponentConfig, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_conflicts(self) -> Self:
+        claims = [
+            Claim(f"components[{index}]", component.name, dict(_routes_by_key(index, component)))
+            for index, component in enumerate(self.components)
+        ]
+        if told := [f"{key}: {reason}" for key, reason in conflicts(claims)]:
+            raise ValueError("; ".join(told))
+        return self
+
+
+def _routes_by_key(index: int, component: ComponentConfig) -> Iterator[tuple[str, Route]]:
+    for number, route in enumerate(component.routes):
+        yield f"components[{index}].routes[{number}]", route

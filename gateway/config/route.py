@@ -1,0 +1,67 @@
+"""A route: which requests a component answers."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from pydantic import ValidationInfo, field_validator
+
+from gateway.config.canonical import canonical_host, canonical_path
+from gateway.config.values import Table
+
+__all__ = ["Route"]
+
+_NOT_A_PATH: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~%!$&'()*+,;=:@/]")
+
+
+class Route(Table):
+    """Which requests a component answers.
+
+    Attributes:
+        host: an exact name or address; "*.example.com" for every name below that one, at any depth;
+            None for every host. Compared without case, port and final dot.
+        path: where the route begins ("prefix") or all that it is ("exact"), in canonical spelling.
+        match: "prefix" compares whole segments: "/a" holds "/a" and "/a/b", not "/ab".
+    """
+
+    host: str | None = None
+    match: Literal["prefix", "exact"] = "prefix"
+    path: str = "/"
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str | None) -> str | None:
+        if host is None:
+            return None
+        if host == "*":
+            raise ValueError('must be left out where every host is meant, instead of "*"')
+        if host.startswith("*."):
+            return f"*.{canonical_host(host[2:])}"
+        return canonical_host(host)
+
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, path: str, info: ValidationInfo) -> str:
+        if not path.startswith("/"):
+            raise ValueError('must start with "/"')
+        if "?" in path or "#" in path:
+            raise ValueError("must not have a query or a fragment: routes match the path alone")
+        path = canonical_path(path)
+        if (wrong := _NOT_A_PATH.search(path)) is not None:
+            raise ValueError(
+                f'must be a URL path: percent-encode "{wrong[0]}" (RFC 3986, section 3.3)'
+            )
+        if "//" in path:
+            raise ValueError('must not have an empty segment ("//")')
+        if not {".", ".."}.isdisjoint(path.split("/")):
+            raise ValueError(
+                'must not have a segment "." or "..": clients resolve these themselves'
+            )
+        if info.data.get("match") == "prefix":
+            path = path.rstrip("/") or "/"
+        return path
+
+    def __str__(self) -> str:
+        suffix = " (exact)" if self.match == "exact" else ""
+        return f"{self.host or '*'}{self.path}{suffix}"

@@ -1,0 +1,134 @@
+"""The server: where and how the gateway listens, logs and caches."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+import sys
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+)
+
+from gateway.config.values import KIB, MIB, AnyPath, Table, between
+from gateway.units import ByteSize, Duration, format_size
+
+__all__ = ["ServerConfig"]
+
+MIN_HEADER_BYTES: Final = 1 * KIB
+MAX_HEADER_BYTES: Final = 16 * MIB
+"""Bytes of request line and headers. The default of 64 KiB is that of h11 and double nginx's 4 x 8 KiB; a
+connection may hold this much before anyone has asked who it is."""
+
+
+def _listen_host(host: str) -> str:
+    literal = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not literal or "/" in literal or literal.count(":") == 1:
+        raise ValueError('must be a host alone, such as "127.0.0.1", "::" or "localhost"')
+    return literal
+
+
+def _proxy(value: object) -> IPv4Network | IPv6Network | Literal["unix"]:
+    if value == "unix" or isinstance(value, IPv4Network | IPv6Network):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004  (what pydantic collects)
+    try:
+        return ipaddress.ip_network(value)
+    except ValueError as error:
+        if "host bits" in str(error):
+            network = ipaddress.ip_interface(value).network
+            raise ValueError(f'must be a network: "{network}" instead of "{value}"') from None
+        raise ValueError(
+            f'must be an IP address, a network such as "10.0.0.0/8", or "unix", not "{value}"'
+        ) from None
+
+
+def _installed(module: str) -> str:
+    if module in {"httptools", "uvloop"} and importlib.util.find_spec(module) is None:
+        raise ValueError(
+            f'needs the package "{module}", which is not installed; "auto" does without'
+        )
+    return module
+
+
+def _cache_home() -> Path | None:
+    """The user's directory for caches (XDG Base Directory Specification), None if there is no user."""
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if configured.is_absolute():  # "All paths set in these environment variables must be absolute."
+        return configured
+    try:
+        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    except RuntimeError:
+        return None
+
+
+def _default_cache_dir(server: dict[str, Any]) -> Path | None:
+    home = _cache_home()
+    return home / "component-gateway" if server.get("cache", True) and home is not None else None
+
+
+_Proxy = Annotated[IPv4Network | IPv6Network | Literal["unix"], PlainValidator(_proxy)]
+
+
+class ServerConfig(Table):
+    """Where and how the gateway listens, logs and caches.
+
+    Attributes:
+        host: the address or name to listen on.
+        port: the TCP port, 0 for any that is free.
+        workers: processes; each runs an event loop of its own.
+        trusted_proxies: whose `Forwarded` and `X-Forwarded-*` headers are believed; "unix" is every peer of a
+            Unix domain socket.
+        forwarded_header: which of the two these proxies maintain; the other is ignored. None: either, and where
+            a request has both they must agree.
+        max_header_bytes: bytes of request line and headers; more is answered with 431.
+        http: the HTTP parser; "auto" is httptools where it is installed.
+        loop: the event loop; "auto" is uvloop where it is installed.
+        keep_alive_timeout: seconds until an idle connection is closed. nginx's default; a proxy in front
+            should give up its idle connections before the gateway does.
+        shutdown_timeout: seconds that running requests have left when the gateway is told to stop. Below
+            the 30 s after which Kubernetes kills.
+        backlog: connections that wait for the gateway to accept them.
+        log_format: "json", "console", or "auto": console on a terminal, JSON otherwise.
+        log_level: the least severe level that is logged.
+        access_log: whether each request is logged.
+        cache: whether compiled components are kept on disk.
+        cache_dir: where; None exactly when they are not.
+    """
+
+    host: Annotated[str, AfterValidator(_listen_host)] = "127.0.0.1"
+    port: Annotated[StrictInt, between(0, 65_535, str)] = 8080
+    workers: Annotated[StrictInt, between(1, 1024, str)] = 1
+    trusted_proxies: tuple[_Proxy, ...] = ()
+    forwarded_header: Literal["forwarded", "x-forwarded"] | None = None
+    max_header_bytes: Annotated[
+        ByteSize, between(MIN_HEADER_BYTES, MAX_HEADER_BYTES, format_size)
+    ] = 64 * KIB
+    http: Annotated[Literal["auto", "httptools", "h11"], AfterValidator(_installed)] = "auto"
+    loop: Annotated[Literal["auto", "uvloop", "asyncio"], AfterValidator(_installed)] = "auto"
+    keep_alive_timeout: Duration = 75.0
+    shutdown_timeout: Duration = 25.0
+    backlog: Annotated[StrictInt, between(1, 65_535, str)] = 2048
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    access_log: StrictBool = True
+    cache: StrictBool = True
+    cache_dir: AnyPath | None = Field(default_factory=_default_cache_dir)
+
+    @field_validator("cache_dir")
+    @classmethod
+    def _check_cache_dir(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and info.data.get("cache") is False:
+            raise ValueError("contradicts cache = false: leave one of them out")
+        return path

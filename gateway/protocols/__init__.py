@@ -1,0 +1,41 @@
+"""uvicorn's protocols, with a bound on what a connection may cost before there is a request.
+
+uvicorn parses and frames HTTP/1.1; the subclasses here add what a server that faces the internet needs,
+alike for both of its parsers:
+
+- the request line and headers are bounded in size (431) and in time (408), also when they come a byte at
+  a time; so are trailers and the lengths of chunks;
+- what is no HTTP gets a problem document (400), never into the middle of another request's response;
+- a request to switch protocols is answered as ordinary HTTP, its body included (RFC 9110, section 7.8);
+- a request target in absolute form is taken apart, as every server must (RFC 9112, section 3.2.2);
+- a client of HTTP/1.0 gets no chunks and no 100 (RFC 9112, section 6.1; RFC 9110, section 10.1.1), and sees
+  whether its response is whole.
+
+They use these internals of uvicorn: the callbacks and `_start_asgi_task` of `HttpToolsProtocol`,
+`H11Protocol.handle_events`, `on_response_complete`, `app`, `cycle` and its flags, `pipeline` and `flow`.
+`tests/server` shows over sockets whether they still mean the same.
+
+A client that closes its sending half is taken for one that went away, as by most servers: TCP does not
+tell the two apart, and a guest whose client is gone must be stopped.
+"""
+
+import asyncio
+import importlib.util
+from typing import Literal
+
+from gateway.protocols._h11 import GuardedH11Protocol
+
+__all__ = ["http_protocol"]
+
+_FASTEST: type[asyncio.Protocol] = GuardedH11Protocol
+
+# There is no wheel for every platform; h11 is pure Python.
+if importlib.util.find_spec("httptools") is not None:
+    from gateway.protocols._httptools import GuardedHttpToolsProtocol
+
+    _FASTEST = GuardedHttpToolsProtocol
+
+
+def http_protocol(parser: Literal["auto", "httptools", "h11"]) -> type[asyncio.Protocol]:
+    """Give the protocol with a parser; "auto" is httptools where it is installed."""
+    return GuardedH11Protocol if parser == "h11" else _FASTEST

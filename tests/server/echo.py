@@ -1,0 +1,180 @@
+"""Applications without components, for a server to be tried with, and a process that serves one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
+from gateway.host.errors import ComponentError
+from gateway.routes.exchange import ResponseAborted
+from gateway.server import serve
+
+PATIENCE: Final = 60.0
+"""Seconds, as in `tests.harness`, which takes long to import."""
+
+LARGE: Final = 8 << 20
+"""Bytes of the response to `/large`: more than sockets buffer."""
+
+
+class Echo:
+    """An application that answers with what it saw, or as the first segment of the path tells it to.
+
+    - `/hold/x` answers when `open("/hold/x")` is called, `/begun/x` begins before and ends then;
+    - `/large` is `LARGE` bytes of no announced length, and then nothing more, so that the end waits for them;
+    - `/abort` breaks its response off, `/cut` one of no announced length, `/bug` fails;
+    - all others read the body first.
+
+    Attributes:
+        seen: the paths of all requests.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self._gone: queue.Queue[str] = queue.Queue()
+        self._gates: dict[str, asyncio.Event] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self, path: str) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(lambda: self._gate(path).set())
+
+    def wait_until_gone(self, path: str) -> None:
+        """Wait until the client of a request that is being read has gone away."""
+        while self._gone.get(timeout=PATIENCE) != path:
+            pass
+
+    def _gate(self, path: str) -> asyncio.Event:
+        return self._gates.setdefault(path, asyncio.Event())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._loop = asyncio.get_running_loop()
+            await _lifespan(receive, send)
+            return
+        path = scope["path"]
+        self.seen.append(path)
+        match path.strip("/").split("/")[0]:
+            case "hold":
+                await self._gate(path).wait()
+                await _answer(send, scope, b"")
+            case "begun":
+                await _begin(send)
+                await self._gate(path).wait()
+                await send({"type": "http.response.body", "body": b"ended"})
+            case "large":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                body = b"x" * LARGE
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+            case "abort":
+                await _begin(send, (b"content-length", b"100"))
+                raise ResponseAborted
+            case "cut":
+                await _begin(send)
+                raise ResponseAborted
+            case "bug":
+                raise ValueError("a bug of the application")
+            case _:
+                body = b""
+                message: Message = {"more_body": True}
+                while message.get("more_body"):
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        self._gone.put(path)
+                        return
+                    body += message["body"]
+                await _answer(send, scope, body)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    for phase in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{phase}.complete"})
+
+
+async def _begin(send: Send, *headers: tuple[bytes, bytes]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+
+
+async def _answer(send: Send, scope: Scope, body: bytes) -> None:
+    document = {
+        "method": scope["method"],
+        "path": scope["raw_path"].decode(),
+        "query": scope["query_string"].decode(),
+        "headers": [[name.decode(), value.decode()] for name, value in scope["headers"]],
+        "client": scope["client"][0],
+        "scheme": scope["scheme"],
+        "body": body.decode(),
+        "pid": os.getpid(),
+    }
+    content = json.dumps(document).encode()
+    headers = [(b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
+
+
+# --- in a process -------------------------------------------------------------------------------
+
+_note = structlog.get_logger("tests")
+
+
+def verify(config: GatewayConfig) -> None:
+    """Note that this was called before anything listens."""
+    if config.server.port:
+        try:
+            socket.create_connection(("127.0.0.1", config.server.port)).close()
+        except ConnectionRefusedError:
+            pass
+        else:
+            raise AssertionError("listens before every component was loaded")
+    _note.info("verified", pid=os.getpid())
+
+
+def make_echo(config: GatewayConfig) -> Echo:
+    return Echo()
+
+
+def verify_and_make_echo(config: GatewayConfig) -> Echo:
+    verify(config)
+    return make_echo(config)
+
+
+def refuse(config: GatewayConfig) -> Echo:
+    raise ComponentError("a.wasm: is a core module")
+
+
+class Failing:
+    """An application that does not start."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+
+def make_failing(config: GatewayConfig) -> Failing:
+    return Failing()
+
+
+def main() -> None:
+    """Serve in this process: its arguments are a function above that makes an application, and options."""
+    create_app, options = sys.argv[1:]
+    config = GatewayConfig(
+        server=ServerConfig.model_validate_json(options),
+        components=(ComponentConfig(name="echo", source=Path("echo.wasm")),),
+    )
+    try:
+        status = serve(config, create_app=globals()[create_app], verify=verify)
+    except ComponentError as error:
+        sys.exit(f"refused: {error}")
+    sys.exit(status)

@@ -1,0 +1,55 @@
+"""A server in a thread."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final, Self
+
+import uvicorn
+
+from gateway.config import GatewayConfig, ServerConfig
+from gateway.server import bind, listen, make_server
+from tests.harness import PATIENCE
+from tests.server.client import Connection
+from tests.server.echo import Echo
+
+LIMIT: Final = 1024
+"""Bytes of request line and headers that it takes."""
+
+
+class Running:
+    """A server in a thread of this process.
+
+    Attributes:
+        app: what it serves.
+        port: where.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.app = Echo()
+        config = GatewayConfig(
+            server=ServerConfig(port=0, max_header_bytes=LIMIT, shutdown_timeout=0.1, **options)
+        )
+        self._socket = bind(config.server)
+        self.url = listen(self._socket, config.server)
+        self.port = int(self.url.rpartition(":")[2])
+        listening = threading.Event()
+        self._server: uvicorn.Server = make_server(config, self.app, listening.set)
+        # A daemon, so that a server which does not stop cannot keep the tests from ending.
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), daemon=True
+        )
+        self._thread.start()
+        assert listening.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)
+        self._socket.close()
+        assert not self._thread.is_alive()
+
+    def connect(self, step: int = 1 << 20) -> Connection:
+        return Connection(self.port, step)

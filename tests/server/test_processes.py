@@ -1,0 +1,238 @@
+"""The server in processes: start, stop, workers, and what is logged of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from gateway.config import GatewayConfig
+from tests.harness import PATIENCE, Log
+from tests.server import echo
+from tests.server.client import Connection, head
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Process:
+    """`tests.server.echo.main` in a process group of its own, with its log."""
+
+    def __init__(self, create_app: Callable[[GatewayConfig], Any], **options: Any) -> None:
+        arguments = [create_app.__name__, json.dumps({"log_format": "json", **options})]
+        self.log = Log()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from tests.server.echo import main; main()", *arguments],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stderr is not None
+        self.log.follow(self.process.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def events(self) -> list[str]:
+        return [record["event"] for record in self.log.records()]
+
+    @property
+    def output(self) -> str:
+        return "\n".join([*map(str, self.log.records()), *self.log.others()])
+
+    def connect(self) -> Connection:
+        """Connect, as soon as it listens."""
+        url: str = self.wait_for(event="listening")["url"]
+        return Connection(int(url.rpartition(":")[2]), 1 << 20)
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait_for(self, **fields: object) -> Any:
+        return self.log.wait(PATIENCE, 0, fields)
+
+    def ended(self) -> int:
+        """Its exit status."""
+        status = self.process.wait(PATIENCE)
+        self.log.close()
+        return status
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+# --- start and stop -----------------------------------------------------------------------------
+
+
+def test_one_worker_serves_in_the_process_itself(free_port: int) -> None:
+    with Process(echo.verify_and_make_echo, port=free_port) as running:
+        with running.connect() as connection:
+            connection.send(head())
+            assert connection.response().json["pid"] == running.pid
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0
+        verified, listening, stopping = running.log.records()
+        assert (verified["event"], verified["pid"]) == ("verified", running.pid)
+        assert listening["event"] == "listening"
+        assert listening["url"] == f"http://127.0.0.1:{free_port}"
+        assert listening["components"] == ["echo"]
+        assert listening["timestamp"].endswith("Z")
+        assert stopping["event"] == "stopping"
+        assert running.log.others() == []
+
+
+def test_only_what_was_not_meant_to_happen_leaves_a_traceback() -> None:
+    with Process(echo.make_echo, port=0) as running:
+        for path in ("/abort", "/bug"):
+            with running.connect() as connection:
+                connection.send(head(path, "Connection: close"))
+                connection.read_to_end()
+        failed = running.wait_for(level="error")
+        assert failed["logger"] == "uvicorn.error"
+        assert "ValueError: a bug of the application" in failed["exception"]
+        running.signal(signal.SIGINT)
+        assert running.ended() == 0
+        assert "ResponseAborted" not in running.output
+
+
+def test_a_running_request_may_end_when_the_server_stops() -> None:
+    with Process(echo.make_echo, port=0) as running:
+        with running.connect() as connection:
+            connection.send(head("/", "Expect: 100-continue", "Content-Length: 5", method="POST"))
+            connection.read_until(b"100 Continue\r\n\r\n")
+            running.signal(signal.SIGTERM)
+            running.wait_for(event="stopping")
+            connection.send(b"hello")
+            response = connection.response()
+            assert response.json["body"] == "hello"
+            assert response.headers["connection"] == "close"
+        assert running.ended() == 0
+
+
+def test_a_request_that_does_not_end_is_cancelled_when_the_server_stops() -> None:
+    with Process(echo.make_echo, port=0, shutdown_timeout=0.05) as running:
+        with running.connect() as connection:
+            connection.send(head("/begun/forever"))
+            connection.read_until(b"begun")
+            running.signal(signal.SIGTERM)
+            with contextlib.suppress(ConnectionError):
+                assert not connection.read_to_end().endswith(b"0\r\n\r\n")
+        assert running.ended() == 0
+        assert "exceeded" in running.wait_for(level="error")["event"]
+        assert "Traceback" not in running.output
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    with Process(echo.make_echo, port=0) as running:
+        with running.connect() as connection:
+            connection.send(head("/begun/forever"))
+            connection.read_until(b"begun")
+            running.signal(signal.SIGINT)
+            running.wait_for(event="stopping")
+            running.signal(signal.SIGINT)
+            assert running.ended() == 0
+        assert "Traceback" not in running.output
+
+
+def test_a_response_to_http_1_0_does_not_look_whole_when_the_server_is_killed() -> None:
+    with Process(echo.make_echo, port=0) as running, running.connect() as connection:
+        connection.send(head("/begun/forever", version="1.0"))
+        connection.read_until(b"begun")
+        running.signal(signal.SIGKILL)
+        with pytest.raises(ConnectionResetError):
+            connection.read_to_end()
+
+
+def test_a_response_to_http_1_0_does_not_look_whole_when_its_end_is_cancelled() -> None:
+    with (
+        Process(echo.make_echo, port=0, shutdown_timeout=0.05) as running,
+        running.connect() as connection,
+    ):
+        connection.send(head("/large", version="1.0"))
+        connection.head()
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0
+        with pytest.raises(ConnectionResetError):
+            connection.read_to_end()
+
+
+def test_a_component_that_is_refused_stops_the_start() -> None:
+    with Process(echo.refuse, port=0) as running:
+        assert running.ended() == 1
+        assert running.log.others() == ["refused: a.wasm: is a core module"]
+        assert running.log.records() == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_application_that_does_not_start_is_told(workers: int) -> None:
+    with Process(echo.make_failing, port=0, workers=workers) as running:
+        assert running.ended() == 1
+        assert "no database" in running.output
+        assert "listening" not in running.events
+
+
+# --- workers ------------------------------------------------------------------------------------
+
+
+def test_workers_are_processes_and_replaced_when_they_die(free_port: int) -> None:
+    with Process(echo.make_echo, port=free_port, workers=2) as running:
+        with running.connect() as connection:
+            connection.send(head())
+            worker = connection.response().json["pid"]
+        assert worker != running.pid
+        os.kill(worker, signal.SIGKILL)
+        running.wait_for(event="worker replaced")
+        with running.connect() as connection:
+            connection.send(head())
+            assert connection.response().json["pid"] not in {worker, running.pid}
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0
+        verified, listening, replaced, stopping = running.log.records()
+        assert (verified["event"], verified["pid"]) == ("verified", running.pid)
+        assert (listening["event"], listening["workers"]) == ("listening", 2)
+        assert (replaced["event"], replaced["level"]) == ("worker replaced", "warning")
+        assert stopping["event"] == "stopping"
+        assert running.log.others() == []
+
+
+def test_a_component_that_a_worker_refuses_stops_them_all() -> None:
+    with Process(echo.refuse, port=0, workers=2) as running:
+        assert running.ended() == 1
+        assert running.wait_for(event="component refused")["reason"] == "a.wasm: is a core module"
+        assert "listening" not in running.events
+
+
+# --- parsers ------------------------------------------------------------------------------------
+
+
+def test_h11_serves_where_httptools_is_missing() -> None:
+    code = """if True:
+        import sys
+        sys.modules["httptools"] = None
+        from gateway.protocols import http_protocol
+        assert http_protocol("auto") is http_protocol("h11")
+    """
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,688 @@
+"""Configuration: what a file and flags become, and what is said about those that are wrong."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gateway.config import (
+    ComponentConfig,
+    ConfigError,
+    GatewayConfig,
+    Limits,
+    Problem,
+    Route,
+    ServerConfig,
+    canonical_host,
+    canonical_path,
+    load,
+    single,
+)
+
+MIB = 1024**2
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory with two files that can be named as sources."""
+    for name in ("a.wasm", "b.wasm"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def read(directory: Path, text: str, **flags: Any) -> GatewayConfig:
+    path = directory / "gateway.toml"
+    path.write_text(text)
+    return load(path, **flags)
+
+
+def problems(directory: Path, text: str, **flags: Any) -> dict[str, str]:
+    """What is said about each key of a file that is refused."""
+    with pytest.raises(ConfigError) as caught:
+        read(directory, text, **flags)
+    assert {problem.file for problem in caught.value.problems} <= {
+        str(directory / "gateway.toml"),
+        "command line",
+    }
+    told = {problem.key: problem.reason for problem in caught.value.problems}
+    assert len(told) == len(caught.value.problems)
+    return told
+
+
+ONE = """
+[[components]]
+name = "a"
+source = "a.wasm"
+"""
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_a_small_file_gets_the_defaults(directory: Path) -> None:
+    config = read(directory, ONE)
+    assert config.server == ServerConfig()
+    assert (config.server.host, config.server.port, config.server.workers) == ("127.0.0.1", 8080, 1)
+    assert config.server.max_header_bytes == 65_536
+    (component,) = config.components
+    assert component.source == directory / "a.wasm"
+    assert component.routes == (Route(host=None, path="/", match="prefix"),)
+    assert component.max_execution_time == 30.0
+    assert component.max_memory == 256 * MIB
+    assert component.max_body is None
+    assert component.max_concurrency == 1024
+    assert component.environment == {}
+    assert component.arguments == ()
+
+
+def test_every_key_is_read(directory: Path) -> None:
+    config = read(
+        directory,
+        """
+        [server]
+        host = "[::1]"
+        port = 0
+        workers = 4
+        trusted_proxies = ["10.0.0.0/8", "::1", "unix"]
+        forwarded_header = "x-forwarded"
+        max_header_bytes = "16KiB"
+        http = "h11"
+        loop = "asyncio"
+        keep_alive_timeout = "500ms"
+        shutdown_timeout = "1m"
+        backlog = 16
+        log_format = "json"
+        log_level = "warning"
+        access_log = false
+        cache_dir = "cache"
+
+        [[components]]
+        name = "image-resizer"
+        source = "a.wasm"
+        routes = [
+            { host = "Example.COM.", path = "/img/" },
+            { host = "*.example.com", path = "/caf\u00e9", match = "exact" },
+        ]
+        environment = { TOKEN = "hunter2", EMPTY = "" }
+        arguments = ["resize", "--fast"]
+        max_execution_time = "1m30s"
+        max_memory = "64KiB"
+        max_body = 0
+        max_concurrency = 1
+        """,
+    )
+    assert config.server == ServerConfig(
+        host="::1",
+        port=0,
+        workers=4,
+        trusted_proxies=(IPv4Network("10.0.0.0/8"), IPv6Network("::1/128"), "unix"),
+        forwarded_header="x-forwarded",
+        max_header_bytes=16_384,
+        http="h11",
+        loop="asyncio",
+        keep_alive_timeout=0.5,
+        shutdown_timeout=60.0,
+        backlog=16,
+        log_format="json",
+        log_level="warning",
+        access_log=False,
+        cache_dir=directory / "cache",
+    )
+    assert config.components == (
+        ComponentConfig(
+            name="image-resizer",
+            source=directory / "a.wasm",
+            routes=(
+                Route(host="example.com", path="/img"),
+                Route(host="*.example.com", path="/caf%C3%A9", match="exact"),
+            ),
+            environment={"TOKEN": "hunter2", "EMPTY": ""},
+            arguments=("resize", "--fast"),
+            max_execution_time=90.0,
+            max_memory=65_536,
+            max_body=0,
+            max_concurrency=1,
+        ),
+    )
+
+
+def test_defaults_hold_for_components_that_do_not_set_their_own(directory: Path) -> None:
+    config = read(
+        directory,
+        """
+        [defaults]
+        max_memory = "1MiB"
+        max_body = "1KiB"
+        max_execution_time = "2s"
+
+        [[components]]
+        name = "a"
+        source = "a.wasm"
+        routes = [{ path = "/a" }]
+
+        [[components]]
+        name = "b"
+        source = "b.wasm"
+        max_body = "unlimited"
+        max_execution_time = 3
+        """,
+    )
+    first, second = config.components
+    assert (first.max_memory, first.max_body, first.max_execution_time) == (MIB, 1024, 2.0)
+    assert (second.max_memory, second.max_body, second.max_execution_time) == (MIB, None, 3.0)
+    assert first.max_concurrency == second.max_concurrency == Limits().max_concurrency
+
+
+def test_an_absolute_source_stays(
+    directory: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "c.wasm"
+    elsewhere.touch()
+    config = read(directory, f'[[components]]\nname = "c"\nsource = "{elsewhere}"\n')
+    assert config.components[0].source == elsewhere
+
+
+def test_a_relative_configuration_file_gives_absolute_sources(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(directory, ONE)
+    monkeypatch.chdir(directory)
+    assert load(Path("gateway.toml")).components[0].source == directory / "a.wasm"
+
+
+def test_flags_go_before_the_file(directory: Path) -> None:
+    config = read(directory, "[server]\nport = 1\nworkers = 2\n" + ONE, port=3, host=None)
+    assert (config.server.port, config.server.workers) == (3, 2)
+    assert config.server.host == "127.0.0.1"
+
+
+def test_flags_of_a_component_are_refused_beside_a_file(directory: Path) -> None:
+    path = directory / "gateway.toml"
+    told = problems(
+        directory, ONE + "max_memory = 0\n", max_memory="1MiB", environment={"A": "b"}, port=99999
+    )
+    assert told == {
+        "--max-memory": "is for a component served by itself: set max_memory under [defaults] or in a "
+        f"component of {path}",
+        "--env": f"is for a component served by itself: set environment in a component of {path}",
+        "--port": "must be between 0 and 65535, not 99999",
+        "components[0].max_memory": "must be between 64KiB and 4GiB, not 0B",
+    }
+
+
+def test_a_flag_that_is_no_key_is_the_callers_mistake(directory: Path) -> None:
+    with pytest.raises(TypeError, match="memory: is unknown"):
+        read(directory, ONE, memory="1MiB")
+    with pytest.raises(TypeError, match='prot: is unknown; did you mean "port"'):
+        single(directory / "a.wasm", prot=1)
+
+
+# --- the cache directory ------------------------------------------------------------------------
+
+
+def test_the_cache_is_under_the_users_cache_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert ServerConfig().cache_dir == tmp_path / "component-gateway"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
+    home = tmp_path / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    assert ServerConfig().cache_dir == home / "component-gateway"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert ServerConfig().cache_dir == home / "component-gateway"
+
+
+def test_the_cache_can_be_turned_off(directory: Path) -> None:
+    assert read(directory, "[server]\ncache = false\n" + ONE).server.cache_dir is None
+    assert read(directory, "[server]\ncache = true\n" + ONE).server.cache_dir is not None
+
+
+def test_flags_of_the_cache_go_before_either_key_of_the_file(directory: Path) -> None:
+    on = '[server]\ncache_dir = "x"\n' + ONE
+    off = "[server]\ncache = false\n" + ONE
+    assert read(directory, on, cache=False).server.cache_dir is None
+    assert read(directory, off, cache_dir=Path("/y")).server.cache_dir == Path("/y")
+
+
+def test_a_home_directory_is_expanded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(directory))
+    config = read(directory, '[server]\ncache_dir = "~/c"\n' + ONE)
+    assert config.server.cache_dir == directory / "c"
+
+
+# --- problems -----------------------------------------------------------------------------------
+
+
+def test_all_problems_are_told_at_once(directory: Path) -> None:
+    assert problems(
+        directory,
+        """
+        extra = 1
+
+        [server]
+        prot = 8080
+        port = 99999
+        workers = 0
+        http = "zttp"
+        trusted_proxies = ["10.0.0.1/8", "nonsense"]
+        access_log = "yes"
+        keep_alive_timeout = "soon"
+
+        [defaults]
+        max_memory = "1KiB"
+
+        [[components]]
+        name = "resizer"
+        source = "missing.wasm"
+        max_body = "lots"
+        environment = { KEY = 12 }
+        routes = [{ pth = "/" }, { path = "/a/" }]
+
+        [[components]]
+        source = "."
+        routes = [{ path = "/a" }]
+        max_concurrency = 0
+
+        [[components]]
+        name = "resizer"
+        source = 3
+        routes = "/"
+
+        [[components]]
+        name = "Image_Resizer"
+        source = "a.wasm"
+        routes = []
+        """,
+    ) == {
+        "extra": "is unknown; known here: components, defaults, server",
+        "server.prot": 'is unknown; did you mean "port"?',
+        "server.port": "must be between 0 and 65535, not 99999",
+        "server.workers": "must be between 1 and 1024, not 0",
+        "server.http": "must be 'auto', 'httptools' or 'h11'",
+        "server.trusted_proxies[0]": 'must be a network: "10.0.0.0/8" instead of "10.0.0.1/8"',
+        "server.trusted_proxies[1]": 'must be an IP address, a network such as "10.0.0.0/8", or "unix", '
+        'not "nonsense"',
+        "server.access_log": "must be true or false",
+        "server.keep_alive_timeout": '"soon" is not a duration: write it like "500ms", "2s" or '
+        '"1m30s", or as a number of seconds',
+        "defaults.max_memory": "must be between 64KiB and 4GiB, not 1KiB",
+        "components[0].source": f"No such file or directory: {directory / 'missing.wasm'}",
+        "components[0].max_body": '"lots" is not a size: write it like "64KiB", "256MiB" or "10MB", or '
+        "as a number of bytes",
+        "components[0].environment.KEY": "must be text in quotes",
+        "components[0].routes[0].pth": 'is unknown; did you mean "path"?',
+        "components[1].name": "is required",
+        "components[1].source": f"Not a regular file: {directory}",
+        "components[1].routes[0]": 'components[1] repeats the route */a of component "resizer", '
+        "declared by components[0].routes[1]",
+        "components[1].max_concurrency": "must be between 1 and 100000, not 0",
+        "components[2].name": '"resizer" is the name of components[0] already',
+        "components[2].source": "must be a path in quotes",
+        "components[2].routes": "must be a list in brackets",
+        "components[3].name": "must be lower-case letters, digits and inner hyphens, at most 63, such "
+        'as "image-resizer"',
+        "components[3].routes": "must not be empty; leave it out for the default",
+    }
+
+
+def test_a_problem_of_a_flag_is_laid_at_the_command_line(directory: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(directory, "[server]\nport = 80\nbacklog = 0\n" + ONE, port=-1, trusted_proxies=["x"])
+    assert [str(problem).split(": must")[0] for problem in caught.value.problems] == [
+        "command line: --port",
+        "command line: --trusted-proxy",
+        f"{directory / 'gateway.toml'}: server.backlog",
+    ]
+
+
+def test_a_key_that_is_unknown_in_a_component_is_not_taken_for_the_flag_of_its_name(
+    directory: Path,
+) -> None:
+    assert problems(directory, ONE + "port = 1\n", port=80).keys() == {"components[0].port"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[server\n", "is not TOML: Expected ']'"),
+        ("a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
+        (f"[server]\nport = {'9' * 5000}\n", "is not TOML: Exceeds the limit"),
+    ],
+)
+def test_broken_toml_is_told_with_its_place(directory: Path, text: str, reason: str) -> None:
+    assert problems(directory, text)[""].startswith(reason)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "g.toml"
+    path.write_bytes(b'[server]\nhost = "\xff"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert caught.value.problems == (Problem(str(path), "", "is not UTF-8: byte 17 is 0xff"),)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none.toml: cannot be read: No such file or directory"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "reason"),
+    [
+        ("", "components", "there is none: add a [[components]] table"),
+        ("components = []", "components", "there is none"),
+        ('[components]\nname = "a"', "components", r"must be written as [[components]]"),
+        ("components = [1]", "components[0]", "must be a table"),
+        ("server = 1\n" + ONE, "server", "must be a table"),
+        ("defaults = 1\n" + ONE, "defaults", "must be a table"),
+        ("[component]", "component", 'is unknown; did you mean "components"?'),
+        ('[defaults]\nname = "a"\n' + ONE, "defaults.name", "is unknown; known here: max_body, "),
+        ("[server]\nport = true\n" + ONE, "server.port", "must be a whole number"),
+        ("[server]\nport = 80.0\n" + ONE, "server.port", "must be a whole number"),
+        ('[server]\nhost = ""\n' + ONE, "server.host", "must be a host alone"),
+        ("[server]\ntrusted_proxies = [1]\n" + ONE, "server.trusted_proxies[0]", "must be text"),
+        (
+            '[server]\ntrusted_proxies = ["unix:/a"]\n' + ONE,
+            "server.trusted_proxies[0]",
+            'or "unix"',
+        ),
+        (
+            '[server]\nforwarded_header = "X-Forwarded-For"\n' + ONE,
+            "server.forwarded_header",
+            "must be 'forwarded' or 'x-forwarded'",
+        ),
+        ('[server]\nhost = "a:80"\n' + ONE, "server.host", "must be a host alone"),
+        ('[server]\nhost = "http://a"\n' + ONE, "server.host", "must be a host alone"),
+        (
+            '[server]\ncache = false\ncache_dir = "x"\n' + ONE,
+            "server.cache_dir",
+            "contradicts cache = false",
+        ),
+        ("[server]\nmax_header_bytes = 1\n" + ONE, "server.max_header_bytes", "between 1KiB and"),
+        (ONE + 'source2 = ""\n', "components[0].source2", 'did you mean "source"'),
+        (ONE + "max_execution_time = 0\n", "components[0].max_execution_time", "not longer than"),
+        (ONE + 'max_memory = "5GiB"\n', "components[0].max_memory", "between 64KiB and 4GiB"),
+        (ONE + "environment = 1\n", "components[0].environment", "must be a table"),
+        (ONE + 'arguments = "a"\n', "components[0].arguments", "must be a list in brackets"),
+        (ONE + 'arguments = ["a\\u0000"]\n', "components[0].arguments[0]", "a NUL character"),
+        (ONE + 'environment.A = "\\u0000"\n', "components[0].environment.A", "a NUL character"),
+        (ONE + "routes = [1]\n", "components[0].routes[0]", "must be a table"),
+        (ONE + "routes = [{host = 1}]\n", "components[0].routes[0].host", "must be text"),
+    ],
+)
+def test_a_problem_names_its_key(directory: Path, text: str, key: str, reason: str) -> None:
+    assert reason in problems(directory, text)[key]
+
+
+def test_a_source_must_be_readable(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may read every file, so the answer of the system is given here instead of a file's mode.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "May not be read by this user" in problems(directory, ONE)["components[0].source"]
+
+
+@pytest.mark.parametrize("module", ["httptools", "uvloop"])
+def test_a_parser_or_loop_that_is_not_installed_is_refused(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    key = "http" if module == "httptools" else "loop"
+    with pytest.raises(
+        ValidationError, match=f'needs the package "{module}", which is not installed'
+    ):
+        ServerConfig.model_validate({key: module})
+    assert getattr(ServerConfig.model_validate({key: "auto"}), key) == "auto"
+
+
+def test_secrets_are_never_printed(directory: Path) -> None:
+    secret = "hunter2"  # noqa: S105
+    for environment in (
+        f'{{ A = ["{secret}"] }}',
+        f'{{ A = "{secret}\\u0000" }}',
+        f'{{ "A={secret}" = "x" }}',
+        f'["{secret}"]',
+        f'"{secret}"',
+    ):
+        text = ONE + f"environment = {environment}\n"
+        with pytest.raises(ConfigError) as caught:
+            read(directory, text)
+        assert secret not in str(caught.value)
+        assert "environment" in str(caught.value)
+    with pytest.raises(ValidationError) as direct:
+        ComponentConfig.model_validate({"environment": {"A": [secret]}})
+    assert secret not in str(direct.value)
+    config = single(directory / "a.wasm", environment={"A": secret})
+    assert config.components[0].environment == {"A": secret}
+    assert secret not in repr(config)
+    assert secret not in str(config)
+
+
+# --- one component ------------------------------------------------------------------------------
+
+
+def test_a_single_component_is_described_by_flags(directory: Path) -> None:
+    config = single(
+        directory / "a.wasm",
+        port=0,
+        workers=None,
+        max_memory="1MiB",
+        max_execution_time="2s",
+        environment={"K": "V"},
+        arguments=("x",),
+        cache=False,
+    )
+    assert config.server == ServerConfig(port=0, cache=False)
+    assert config.components == (
+        ComponentConfig(
+            name="a",
+            source=directory / "a.wasm",
+            max_memory=MIB,
+            max_execution_time=2.0,
+            environment={"K": "V"},
+            arguments=("x",),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("hello.wasm", "hello"),
+        ("My_App.v2.wasm", "my-app-v2"),
+        ("--.wasm", "component"),
+        ("\u00e9t\u00e9.wasm", "t"),
+        (f"{'x' * 62}-{'y' * 10}.wasm", "x" * 62),
+        ("hello", "hello"),
+    ],
+)
+def test_a_single_component_is_named_after_its_file(tmp_path: Path, file: str, name: str) -> None:
+    source = tmp_path / file
+    source.touch()
+    assert single(source).components[0].name == name
+
+
+def test_problems_of_a_single_component_name_the_flags(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        single(
+            tmp_path / "a.wasm",
+            workers=0,
+            max_memory="x",
+            environment={"A=": "b", "B": "\0"},
+            arguments=("\udcff",),
+        )
+    assert str(caught.value).splitlines() == [
+        "command line: --workers: must be between 1 and 1024, not 0",
+        'command line: --max-memory: "x" is not a size: write it like "64KiB", "256MiB" or "10MB", or '
+        "as a number of bytes",
+        f"command line: TARGET: No such file or directory: {tmp_path / 'a.wasm'}",
+        'command line: --env: must have names that are not empty and have no "="',
+        "command line: --env: must not contain a NUL character",
+        "command line: --arg: must be valid Unicode text",
+    ]
+
+
+# --- models built in code -----------------------------------------------------------------------
+
+
+def test_models_built_in_code_need_no_files_yet() -> None:
+    component = ComponentConfig(name="later", source=Path("later.wasm"))
+    assert component.source == Path.cwd() / "later.wasm"
+
+
+def test_conflicts_are_refused_in_code_too() -> None:
+    first = ComponentConfig(name="a", source=Path("a.wasm"))
+    second = ComponentConfig(name="a", source=Path("b.wasm"))
+    with pytest.raises(ValidationError) as caught:
+        GatewayConfig(components=(first, second))
+    assert 'components[1].name: "a" is the name of components[0] already' in str(caught.value)
+    assert 'component "a" repeats the route */ of component "a"' in str(caught.value)
+
+
+def test_a_component_may_not_repeat_its_own_route(directory: Path) -> None:
+    told = problems(directory, ONE + 'routes = [{ path = "/a" }, { path = "/a/" }]\n')
+    assert told["components[0].routes[1]"].startswith('component "a" repeats the route */a of')
+
+
+def test_routes_without_a_declaration_conflict_too(directory: Path) -> None:
+    told = problems(directory, ONE + '[[components]]\nname = "b"\nsource = "b.wasm"\n')
+    assert told == {
+        "components[1].routes": 'component "b" repeats the route */ of component "a", declared by '
+        "components[0].routes"
+    }
+
+
+def test_routes_that_only_overlap_are_fine(directory: Path) -> None:
+    config = read(
+        directory,
+        ONE
+        + 'routes = [{ path = "/a" }, { path = "/a", match = "exact" }, { path = "/a/b" }]\n'
+        + '[[components]]\nname = "b"\nsource = "b.wasm"\n'
+        + 'routes = [{ host = "x.org", path = "/a" }, { host = "*.x.org", path = "/a" }]\n',
+    )
+    assert sum(len(component.routes) for component in config.components) == 5
+
+
+def test_a_configuration_is_frozen_and_crosses_processes(directory: Path) -> None:
+    config = read(directory, ONE + 'routes = [{ host = "x.org" }]\n', trusted_proxies=["::/0"])
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+    with pytest.raises(ValidationError, match="frozen"):
+        config.server = ServerConfig()
+
+
+# --- routes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_host", "host"),
+    [
+        ("example.com", "example.com"),
+        ("EXAMPLE.com.", "example.com"),
+        ("*.Example.com", "*.example.com"),
+        ("my_service", "my_service"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "[::1]"),
+        ("[0:0::1]", "[::1]"),
+    ],
+)
+def test_a_host_is_kept_in_one_spelling(given_host: str, host: str) -> None:
+    assert Route(host=given_host).host == host
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("*", "left out"),
+        ("", "must be a host, such as"),
+        (".", "must be a host, such as"),
+        ("*.", "must be a host, such as"),
+        ("a..b", "must be a host, such as"),
+        ("-a.b", "must be a host, such as"),
+        ("a-.b", "must be a host, such as"),
+        ("a.*.b", "must be a host, such as"),
+        ("a b", "must be a host, such as"),
+        ("a/b", "must be a host, such as"),
+        ("a" * 64, "must be a host, such as"),
+        (".".join(["a" * 49] * 6), "must be a host, such as"),
+        ("example.com:80", "without scheme or port"),
+        ("http://example.com", "without scheme or port"),
+        ("[::1]:80", "without scheme or port"),
+        ("b\u00fccher.example", "in its ASCII form"),
+    ],
+)
+def test_a_host_that_is_none_is_refused(host: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Route(host=host)
+
+
+@pytest.mark.parametrize(
+    ("given_path", "path"),
+    [
+        ("/", "/"),
+        ("/a", "/a"),
+        ("/a/", "/a"),
+        ("/A", "/A"),
+        ("/%7euser/%41", "/~user/A"),
+        ("/a%2fb", "/a%2Fb"),
+        ("/caf\u00e9", "/caf%C3%A9"),
+        ("/...", "/..."),
+        ("/a:b@c;d=e,f!$&'()*+", "/a:b@c;d=e,f!$&'()*+"),
+    ],
+)
+def test_a_path_is_kept_in_one_spelling(given_path: str, path: str) -> None:
+    assert Route(path=given_path).path == path
+
+
+def test_an_exact_path_keeps_its_final_slash() -> None:
+    assert Route(path="/a/", match="exact").path == "/a/"
+    assert str(Route(path="/a/", match="exact")) == "*/a/ (exact)"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", 'must start with "/"'),
+        ("a", 'must start with "/"'),
+        ("/a?b", "query or a fragment"),
+        ("/a#b", "query or a fragment"),
+        ("//", "empty segment"),
+        ("/a//b", "empty segment"),
+        ("/./a", 'segment "."'),
+        ("/a/..", 'segment "."'),
+        ("/a/%2E%2e/b", 'segment "."'),
+        ("/a b", "percent-encode"),
+        ("/{id}", "percent-encode"),
+        ("/100%", "percent-encode"),
+        ("/%zz", "percent-encode"),
+        ("/\n", "percent-encode"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(path: str, reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        Route(path=path)
+
+
+@given(st.text())
+def test_one_spelling_is_reached_in_one_step(path: str) -> None:
+    once = canonical_path(path)
+    assert once.isascii()
+    assert canonical_path(once) == once
+
+
+@given(st.from_regex(r"[A-Za-z0-9.-]{1,40}", fullmatch=True))
+def test_hosts_have_one_spelling(host: str) -> None:
+    try:
+        once = canonical_host(host)
+    except ValueError:
+        return
+    assert canonical_host(once) == canonical_host(host.upper()) == once
