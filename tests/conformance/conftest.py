@@ -1,0 +1,47 @@
+"""One gateway for all of these tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conformance.probe import Probe
+from tests.harness import GatewayProcess, GuestPath
+
+CONFIG = """
+[defaults]
+max_concurrency = 16
+
+[[components]]
+name = "probe"
+source = "{source}"
+arguments = ["first", "second argument"]
+environment = {{ ZEBRA = "1", ANT = "", MIX = "a=b ü" }}
+
+# The same with hardly any time, for guests that never end.
+[[components]]
+name = "hasty"
+source = "{source}"
+routes = [{{ path = "/hasty" }}]
+max_execution_time = "200ms"
+"""
+
+
+@pytest.fixture(scope="session")
+def serving(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway with the guest `python/probe`."""
+    config = tmp_path_factory.mktemp("conformance") / "gateway.toml"
+    config.write_text(CONFIG.format(source=guest("python/probe")))
+    with GatewayProcess(config) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def probe(serving: GatewayProcess) -> Probe:
+    """The guest, to ask."""
+    return Probe(serving, "/")
+
+
+@pytest.fixture(scope="session")
+def hasty_probe(serving: GatewayProcess) -> Probe:
+    """The same guest, which is given 200 ms for each request."""
+    return Probe(serving, "/hasty")

@@ -1,0 +1,178 @@
+"""A client that shows HTTP/1.1 as it is on the wire, and that sends what no library would."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from tests.harness import RawConnection
+
+HOST: Final = "gateway.test"
+"""The host that requests are sent to unless a test says otherwise."""
+
+
+class BrokenBody(Exception):
+    """The connection ended in the midst of a response; the argument is the content until then."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a response.
+
+    Attributes:
+        version: `1.1`, from the status line.
+        status: The status code.
+        headers: Names in lower case, and values, in their order.
+    """
+
+    version: str
+    status: int
+    headers: list[tuple[str, str]]
+
+    @classmethod
+    def parse(cls, head: bytes) -> Self:
+        status_line, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+        version, status, _phrase = status_line.split(" ", 2)
+        fields = [line.partition(":") for line in lines]
+        headers = [(name.lower(), value.strip()) for name, _, value in fields]
+        return cls(version.removeprefix("HTTP/"), int(status), headers)
+
+    def all(self, name: str) -> list[str]:
+        """All values of a header."""
+        return [value for key, value in self.headers if key == name]
+
+    def __getitem__(self, name: str) -> str:
+        """The value of a header that is there once."""
+        (value,) = self.all(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.all(name))
+
+
+@dataclass(frozen=True)
+class Response(Head):
+    """A whole response.
+
+    Attributes:
+        body: Its content.
+    """
+
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+WINDOW: Final = 64 << 10
+"""Bytes of a small receive buffer, so that a server soon waits for its client."""
+
+
+class Client(RawConnection):
+    """One connection to a gateway.
+
+    Args:
+        port: Of the loopback interface.
+        step: How many bytes are sent and read at once.
+        window: Bytes that the kernel takes unread; None is its own choice, and up to 10 MiB.
+    """
+
+    def __init__(self, port: int, step: int = 1 << 16, window: int | None = None) -> None:
+        super().__init__(port, step)
+        if window is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+
+    def request(
+        self,
+        target: str = "/",
+        *headers: str,
+        method: str = "GET",
+        host: str | None = HOST,
+        version: str = "1.1",
+        body: bytes | None = None,
+    ) -> None:
+        """Sends a request, with `content-length` if there is a body, else its head alone."""
+        lines = [f"{method} {target} HTTP/{version}"]
+        lines += [] if host is None else [f"Host: {host}"]
+        lines += headers
+        lines += [] if body is None else [f"Content-Length: {len(body)}"]
+        self.send("\r\n".join((*lines, "", "")).encode("latin-1") + (body or b""))
+
+    def send_chunk(self, data: bytes) -> None:
+        """Sends one chunk of a chunked body; the last is empty."""
+        self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def read_head(self) -> Head:
+        """Reads the head of a response."""
+        return Head.parse(self.read_until(b"\r\n\r\n"))
+
+    def read_exactly(self, size: int) -> bytes:
+        """Reads so many bytes.
+
+        Raises:
+            EOFError: The stream has ended before; its argument is what came until then.
+        """
+        while len(self._unread) < size:
+            piece = self._socket.recv(max(self._step, 1 << 16))
+            if not piece:
+                raise EOFError(self._unread)
+            self._unread += piece
+        data, self._unread = self._unread[:size], self._unread[size:]
+        return data
+
+    def read_chunk(self) -> bytes:
+        """Reads one chunk of a chunked body; the last is empty, and has no trailers."""
+        size = int(self.read_until(b"\r\n"), 16)
+        data = self.read_exactly(size)
+        assert self.read_exactly(2) == b"\r\n"
+        return data
+
+    def read_chunks(self) -> Iterator[bytes]:
+        """Reads chunks up to the last."""
+        while chunk := self.read_chunk():
+            yield chunk
+
+    def read_content(self, head: Head, method: str = "GET") -> bytes:
+        """Reads the content that follows a head (RFC 9112 section 6.3).
+
+        Raises:
+            BrokenBody: It is not whole.
+        """
+        if method == "HEAD" or head.status in {204, 304}:
+            return b""
+        content = b""
+        try:
+            if "transfer-encoding" in head:
+                for chunk in self.read_chunks():
+                    content += chunk
+            elif "content-length" in head:
+                content = self.read_exactly(int(head["content-length"]))
+            else:
+                content = self.read_to_end()
+        except EOFError as end:
+            raise BrokenBody(content + end.args[0]) from None
+        return content
+
+    def response(self, method: str = "GET") -> Response:
+        """Reads a response, and no byte more."""
+        head = self.read_head()
+        return Response(
+            head.version, head.status, head.headers, body=self.read_content(head, method)
+        )
+
+    def get(self, target: str, *headers: str, host: str | None = HOST) -> Response:
+        """Sends a GET and reads the response."""
+        self.request(target, *headers, host=host)
+        return self.response()
+
+    def post(self, target: str, body: bytes, *headers: str, host: str = HOST) -> Response:
+        """Sends a POST and reads the response."""
+        self.request(target, *headers, method="POST", body=body, host=host)
+        return self.response()
+
+    @property
+    def socket(self) -> socket.socket:
+        """What is beneath, for what a stream of bytes cannot tell."""
+        return self._socket
