@@ -1,0 +1,1 @@
+"""Measurements, printed as ratios against something in the same run. Not tests: nothing here passes or fails."""

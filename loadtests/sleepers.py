@@ -1,0 +1,35 @@
+"""2,000 requests at once, whose guests each sleep for half a second in `wasi:io/poll`, in one worker.
+
+    python -m loadtests.sleepers
+
+If nothing but the sleep took time there would be 4,000 answers a second; the ratio to that is printed.
+"""
+
+from __future__ import annotations
+
+from loadtests import wrk
+from tests.guests import build
+from tests.harness import GatewayProcess
+
+CONNECTIONS = 2000
+SLEEP_MS = 500
+SECONDS = 10
+ROUNDS = 3
+
+
+def main() -> None:
+    """Measure and print."""
+    ideal = CONNECTIONS / (SLEEP_MS / 1000)
+    options = ("--max-concurrency", str(CONNECTIONS + 500), "--log-level", "warning")
+    with GatewayProcess(build.ALL["c/fail"].build(), *options) as gateway:
+        for _ in range(ROUNDS):
+            url = f"{gateway.url}/sleep?ms={SLEEP_MS}"
+            load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS)
+            print(
+                f"{load.rate:8.0f} requests/s   {load.rate / ideal:.2f} of the ideal {ideal:.0f}   "
+                f"99% within {load.p99}   {gateway.rss() >> 20} MiB   {load.errors or 'no errors'}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Runs wrk, the load generator (Debian's package of that name), and reads what it prints."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+__all__ = ["Load", "run"]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk measured.
+
+    Attributes:
+        requests: answered requests.
+        rate: answered requests a second.
+        p99: the latency that 99 of 100 requests stayed below, as wrk writes it.
+        errors: what it says of failed ones; empty if there were none.
+    """
+
+    requests: int
+    rate: float
+    p99: str
+    errors: str
+
+
+def run(url: str, *, connections: int, seconds: int) -> Load:
+    """Load a URL from one thread.
+
+    Raises:
+        SystemExit: wrk is not installed.
+    """
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed: apt-get install wrk")
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}",
+        "--latency",
+        "--timeout",
+        "30",
+        url,
+    ]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    errors = re.findall(r"(Socket errors: .*|Non-2xx or 3xx responses: .*)", printed)
+    return Load(
+        requests=int(_find(r"(\d+) requests in", printed)),
+        rate=float(_find(r"Requests/sec:\s+([\d.]+)", printed)),
+        p99=_find(r"99%\s+(\S+)", printed),
+        errors="; ".join(errors),
+    )
+
+
+def _find(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        sys.exit(f"wrk printed something unexpected:\n{text}")
+    return match.group(1)
