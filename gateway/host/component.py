@@ -84,7 +84,8 @@ class Component:
     """A compiled component.
 
     Attributes:
-        name: what it is called in messages and logs.
+        name: what it is called in logs.
+        path: where it was read, for messages.
         digest: the SHA-256 of its file, in hexadecimal.
         size: the size of its file, in bytes.
         engine: the engine it was compiled for.
@@ -103,6 +104,7 @@ class Component:
             ComponentError: the engine refuses it.
         """
         self.name = name
+        self.path = source.path
         self.digest = source.digest
         self.size = source.size
         self.engine = engine
@@ -196,7 +198,9 @@ def _to_binary(path: Path, data: bytes) -> bytes:
         try:
             data = bytes(wasmtime.wat2wasm(data))
         except wasmtime.WasmtimeError as error:
-            raise ComponentError(f"{path}: the text is no valid component: {error}") from error
+            raise ComponentError(
+                f"{path}: the text is no valid component: {error}\nCorrect it there, or give the binary form."
+            ) from error
     try:
         unserved = wasi_0_3_externs(data)
     except MalformedBinary as error:

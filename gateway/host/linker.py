@@ -118,7 +118,7 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
         linker.define_unknown_imports_as_traps(component.wasmtime)
     except WasmtimeError as error:
         raise ComponentError(
-            f"{component.name}: an import cannot be linked: {error}. The gateway provides functions and "
+            f"{component.path}: an import cannot be linked: {error}. The gateway provides functions and "
             "resources; link other components and modules in when the component is built (with wac, say)."
         ) from error
     callbacks: list[Callback] = []

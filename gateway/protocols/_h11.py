@@ -25,6 +25,7 @@ from gateway.protocols.limits import (
 )
 from gateway.protocols.target import origin_form
 from gateway.routes.problem import HEADERS_TOO_LARGE
+from gateway.routes.target import EXTENSION as TARGET
 
 __all__ = ["GuardedH11Protocol"]
 
@@ -40,6 +41,7 @@ class _H11Connection(h11.Connection):
         super().__init__(h11.SERVER, max_head)
         self._max_head = max_head
         self._head_complete = head_complete
+        self.target = b""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
@@ -55,6 +57,7 @@ class _H11Connection(h11.Connection):
         if len(event.target) + size > self._max_head:
             raise Refusal(HEADERS_TOO_LARGE)
         target, headers = origin_form(event.method, event.target, headers)
+        self.target = target
         if target is event.target:
             return event
         return h11.Request(
@@ -76,7 +79,7 @@ class GuardedH11Protocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.guard = Guard(self, self._head_begun, self.head_timeout)
-        self.conn = _H11Connection(max_head(config), self.guard.head_complete)
+        self.conn = self._connection = _H11Connection(max_head(config), self.guard.head_complete)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -101,6 +104,9 @@ class GuardedH11Protocol(H11Protocol):
             super().handle_events()
         except Refusal as refusal:
             self.guard.refuse(refusal)
+        # The task of a request that this began has not run yet.
+        if self.scope is not None:
+            self.scope.setdefault("extensions", {TARGET: {"target": self._connection.target}})
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -23,6 +23,7 @@ from gateway.protocols.limits import (
 )
 from gateway.protocols.target import origin_form
 from gateway.routes.problem import HEADERS_TOO_LARGE
+from gateway.routes.target import EXTENSION as TARGET
 
 __all__ = ["GuardedHttpToolsProtocol"]
 
@@ -177,6 +178,7 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         self.guard.head_complete()
         method = self.parser.get_method()
         self.url, self.headers[:] = origin_form(method, self.url, self.headers)
+        self.scope["extensions"] = {TARGET: {"target": self.url}}
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

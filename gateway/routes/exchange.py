@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
-from urllib.parse import quote
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -41,6 +40,7 @@ from gateway.routes import problem
 from gateway.routes.forwarded import Origin
 from gateway.routes.problem import Problem, send_problem
 from gateway.routes.request_id import HEADER as REQUEST_ID
+from gateway.routes.target import target_of
 from gateway.service import Service
 
 __all__ = ["Exchange", "ResponseAborted"]
@@ -156,12 +156,9 @@ class Exchange:
 
     def _incoming_request(self) -> IncomingRequest:
         scope = self._scope
-        target: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-        if scope["query_string"]:
-            target += b"?" + scope["query_string"]
         return IncomingRequest(
             method=method_variant(scope["method"]),
-            path_with_query=target.decode("latin-1"),
+            path_with_query=target_of(scope),
             scheme=scheme_variant(self._origin.scheme),
             authority=self._origin.authority,
             headers=Fields.incoming(scope["headers"]),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Final
-from urllib.parse import quote
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -22,6 +21,7 @@ from gateway.routes.forwarded import Origin, TrustedProxies, effective
 from gateway.routes.problem import Problem, send_problem
 from gateway.routes.request_id import request_id
 from gateway.routes.router import Router
+from gateway.routes.target import path_of
 from gateway.service import Service
 
 __all__ = ["HttpRoute"]
@@ -65,7 +65,7 @@ class HttpRoute:
         began = perf_counter()
         identity = request_id(scope["headers"])
         origin, hosts = self._origin(scope)
-        service = self._router.match(origin.authority, _path(scope))
+        service = self._router.match(origin.authority, path_of(scope))
         refusal = self._refusal(scope, service, origin, hosts)
         if refusal is not None or service is None:
             refused = refusal or problem.NO_ROUTE
@@ -150,20 +150,12 @@ class HttpRoute:
             client=origin.client,
             method=scope["method"],
             authority=origin.authority,
-            path=_path(scope),
+            path=path_of(scope),
             status=status,
             outcome=None if outcome is None else outcome.value,
             sent=sent,
             duration_ms=round((perf_counter() - began) * 1000, 3),
         )
-
-
-def _path(scope: Scope) -> str:
-    """The request's path as sent, below the path that the application is mounted at."""
-    raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.decode("latin-1")
-    root: str = scope.get("root_path", "")
-    return path.removeprefix(quote(root)) or "/" if root else path
 
 
 def _content_length(headers: Iterable[tuple[bytes, bytes]]) -> int:

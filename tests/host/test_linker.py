@@ -135,5 +135,5 @@ def test_an_export_with_a_resource_of_the_guests_own_cannot_be_called(load: Load
 
 
 def test_an_import_that_is_no_function_is_refused(load: Load) -> None:
-    with pytest.raises(ComponentError, match="guest: an import cannot be linked"):
+    with pytest.raises(ComponentError, match="an import cannot be linked"):
         load('(component (import "m" (core module)))')

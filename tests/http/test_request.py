@@ -27,6 +27,8 @@ from tests.http.site import Site
         "/a?b=%2F+%20",
         "/a??b?",
         "/?b",
+        "/?",
+        "/a?",
         "/a?/b#c".removesuffix("#c"),
     ],
 )

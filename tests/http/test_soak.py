@@ -30,9 +30,11 @@ GROWTH = 16 << 20
 
 
 @pytest.fixture
-def fresh(config: Path) -> Iterator[ObservedSite]:
-    """A gateway that nobody else has used."""
-    with ObservedSite(config) as site:
+def fresh(config: Path, tmp_path: Path) -> Iterator[ObservedSite]:
+    """A gateway that nobody else has used, and that does not log each request."""
+    quiet = tmp_path / "gateway.toml"
+    quiet.write_text(config.read_text().replace("[server]\n", "[server]\naccess_log = false\n"))
+    with ObservedSite(quiet) as site:
         yield site
 
 
