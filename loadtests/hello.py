@@ -48,7 +48,7 @@ def main() -> None:
     with ExitStack() as stack:
         urls = {"bare ASGI": start_bare(stack)}
         for name in GUESTS:
-            process = GatewayProcess(build.ALL[name].build(), "--log-level", "warning")
+            process = GatewayProcess(build.ALL[name].build(), "--no-access-log")
             urls[name] = stack.enter_context(process).url + "/"
         rates: dict[str, list[float]] = {name: [] for name in urls}
         for _ in range(ROUNDS):

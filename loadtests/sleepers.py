@@ -20,7 +20,7 @@ ROUNDS = 3
 def main() -> None:
     """Measure and print."""
     ideal = CONNECTIONS / (SLEEP_MS / 1000)
-    options = ("--max-concurrency", str(CONNECTIONS + 500), "--log-level", "warning")
+    options = ("--max-concurrency", str(CONNECTIONS + 500), "--no-access-log")
     with GatewayProcess(build.ALL["c/fail"].build(), *options) as gateway:
         for _ in range(ROUNDS):
             url = f"{gateway.url}/sleep?ms={SLEEP_MS}"
