@@ -16,7 +16,7 @@ from gateway.host.values import Err, Ok, Variant
 def flat(ty: wit.Type) -> list[str]:
     """The core types of a value; of a variant, one case's, for only their number is looked at."""
     match ty:
-        case wit.Bool() | wit.Char() | wit.Enum() | wit.Own() | wit.Borrow():
+        case wit.Bool() | wit.Char() | wit.Enum() | wit.Flags() | wit.Own() | wit.Borrow():
             return ["i32"]
         case wit.Integer():
             return ["i64" if ty.bits == 64 else "i32"]
@@ -47,7 +47,7 @@ def _parts(ty: wit.Type) -> list[wit.Type]:
 
 def _alignment(ty: wit.Type) -> int:
     match ty:
-        case wit.Bool() | wit.Enum():
+        case wit.Bool() | wit.Enum() | wit.Flags():
             return 1
         case wit.Integer():
             return ty.bits // 8
@@ -76,33 +76,102 @@ def _align(at: int, ty: wit.Type) -> int:
     return -(-at // alignment) * alignment
 
 
+class _Heap:
+    """What arguments point to."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self.data = bytearray()
+
+    def put(self, data: bytes) -> int:
+        """Add bytes, aligned for anything; returns their address."""
+        address = self._at + len(self.data)
+        self.data += data + bytes(-len(data) % 8)
+        return address
+
+
 def store_arguments(ty: wit.Function, args: tuple[Any, ...], heap: int) -> bytes:
     """What to put at the address `heap`: eight bytes for each flat argument, then what they point to."""
+    rest = _Heap(heap + 8 * sum(len(flat(param)) for _, param in ty.params))
     slots: list[int] = []
-    tail = b""
-    end = heap + 8 * sum(len(flat(param)) for _, param in ty.params)
     for (_, param), value in zip(ty.params, args, strict=True):
-        data: bytes | None = None
-        match param:
-            case wit.String():
-                data = value.encode()
-            case wit.List(element=wit.Integer(bits=8)):
-                data = value
-            case wit.List(element=wit.Own() | wit.Borrow()):
-                data = b"".join(handle.to_bytes(4, "little") for handle in value)
-            case wit.Enum():
-                slots.append(param.names.index(value))
-            case wit.Result(ok=None, err=None):
-                slots.append(isinstance(value, Err))
-            case wit.Integer() | wit.Own() | wit.Borrow():
-                slots.append(value)
-            case _:
-                raise TypeError(f"no test passes {param}")
-        if data is not None:
-            length = len(value) if isinstance(value, list) else len(data)
-            slots += [end + len(tail), length]
-            tail += data + bytes(-len(data) % 8)
-    return b"".join(slot.to_bytes(8, "little") for slot in slots) + tail
+        slots += _flatten(param, value, rest)
+    return b"".join(slot.to_bytes(8, "little") for slot in slots) + rest.data
+
+
+def _flatten(ty: wit.Type, value: Any, heap: _Heap) -> list[int]:
+    """The flat form of a value."""
+    match ty:
+        case wit.String() | wit.List():
+            return list(_store_list(ty, value, heap))
+        case wit.Tuple() | wit.Record():
+            parts = zip(_parts(ty), _values(ty, value), strict=True)
+            return [slot for part, inner in parts for slot in _flatten(part, inner, heap)]
+        case wit.Variant() | wit.Option() | wit.Result():
+            index, payload, inner = _case(ty, value)
+            slots = [index, *([] if payload is None else _flatten(payload, inner, heap))]
+            return slots + [0] * (len(flat(ty)) - len(slots))
+    return [_number(ty, value)]
+
+
+def _store(ty: wit.Type, value: Any, heap: _Heap) -> bytes:
+    """The form of a value in memory."""
+    match ty:
+        case wit.String() | wit.List():
+            return b"".join(word.to_bytes(4, "little") for word in _store_list(ty, value, heap))
+        case wit.Tuple() | wit.Record():
+            data = b""
+            for part, inner in zip(_parts(ty), _values(ty, value), strict=True):
+                data = data.ljust(_align(len(data), part), b"\0") + _store(part, inner, heap)
+            return data.ljust(_size(ty), b"\0")
+        case wit.Variant() | wit.Option() | wit.Result():
+            index, payload, inner = _case(ty, value)
+            data = bytes((index,)).ljust(_align(1, ty), b"\0")
+            if payload is not None:
+                data += _store(payload, inner, heap)
+            return data.ljust(_size(ty), b"\0")
+    return _number(ty, value).to_bytes(_size(ty), "little")
+
+
+def _store_list(ty: wit.String | wit.List, value: Any, heap: _Heap) -> tuple[int, int]:
+    """Where the elements of a list are, and how many."""
+    match ty:
+        case wit.String():
+            data = value.encode()
+            return heap.put(data), len(data)
+        case wit.List(element=wit.Integer(bits=8)):
+            return heap.put(value), len(value)
+    return heap.put(b"".join(_store(ty.element, inner, heap) for inner in value)), len(value)
+
+
+def _values(ty: wit.Tuple | wit.Record, value: Any) -> list[Any]:
+    return [value[name] for name, _ in ty.fields] if isinstance(ty, wit.Record) else list(value)
+
+
+def _case(
+    ty: wit.Variant | wit.Option | wit.Result, value: Any
+) -> tuple[int, wit.Type | None, Any]:
+    """The number of the case that a value is, its type, and what is in it."""
+    match ty:
+        case wit.Variant():
+            names = [name for name, _ in ty.cases]
+            index = names.index(value.case)
+            return index, ty.cases[index][1], value.payload
+        case wit.Option():
+            return (0, None, None) if value is None else (1, ty.payload, value)
+        case wit.Result():
+            return (1, ty.err, value.value) if isinstance(value, Err) else (0, ty.ok, value.value)
+
+
+def _number(ty: wit.Type, value: Any) -> int:
+    match ty:
+        case wit.Enum():
+            return ty.names.index(value)
+        case wit.Flags():
+            return sum(1 << ty.names.index(name) for name in value)
+        case wit.Bool() | wit.Integer() | wit.Own() | wit.Borrow():
+            return int(value)
+    raise TypeError(f"no test passes {ty}")
 
 
 def load(ty: wit.Type, memory: bytes, at: int) -> Any:
@@ -116,6 +185,8 @@ def load(ty: wit.Type, memory: bytes, at: int) -> Any:
             return _word(memory, at)
         case wit.Enum():
             return ty.names[memory[at]]
+        case wit.Flags():
+            return {name for bit, name in enumerate(ty.names) if memory[at] >> bit & 1}
         case wit.String():
             return _bytes(memory, at).decode()
         case wit.List(element=wit.Integer(bits=8)):

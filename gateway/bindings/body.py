@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from gateway.bindings.fields import Fields
 from gateway.bindings.io import Closed, InputStream, LastOperationFailed, OutputStream, Waiters
+from gateway.host.errors import Trap
 from gateway.host.table import Resource
 from gateway.host.values import Variant
 
@@ -23,6 +25,7 @@ __all__ = [
     "BodyOutputStream",
     "IncomingContent",
     "OutgoingContent",
+    "Queue",
 ]
 
 INCOMING_CAPACITY: Final = 256 << 10
@@ -32,6 +35,10 @@ enough that a guest which reads in blocks of 64 KiB never waits for the host's t
 OUTGOING_CAPACITY: Final = 1 << 20
 """Bytes of a body written by the guest that wait for the transport. Wasmtime lets a guest write chunks of
 1 MiB."""
+
+INVOCATION_CAPACITY: Final = 16 << 20
+"""Bytes that all bodies written by one invocation may have waiting. Threat: a guest that makes ever new requests
+or responses, writes to each, and sends none. Arbitrary; sixteen bodies at once go at full speed."""
 
 
 class BodyAborted(Exception):
@@ -45,6 +52,7 @@ class IncomingContent:
         trailers: the trailers, once the body has ended with some.
         error: the `error-code` that the body failed with, if it did.
         ended: whether nothing more will come.
+        on_abandoned: called when the guest has let go of it for good, whether it has ended or not.
     """
 
     __slots__ = (
@@ -55,6 +63,7 @@ class IncomingContent:
         "_size",
         "ended",
         "error",
+        "on_abandoned",
         "trailers",
     )
 
@@ -67,6 +76,7 @@ class IncomingContent:
         self.trailers: Fields | None = None
         self.error: Variant | None = None
         self.ended = False
+        self.on_abandoned: Callable[[], None] | None = None
 
     # The host's side.
 
@@ -139,6 +149,12 @@ class IncomingContent:
         self._chunks.clear()
         self._taken(self._size)
 
+    def abandon(self) -> None:
+        """Forget all of it: nobody will ask for its end or its trailers either."""
+        self.discard()
+        if self.on_abandoned is not None:
+            self.on_abandoned()
+
     def _taken(self, size: int) -> None:
         self._size -= size
         if self._room is not None and self._size < INCOMING_CAPACITY:
@@ -153,10 +169,47 @@ class IncomingContent:
         raise Closed
 
 
+class Queue:
+    """The bytes that the bodies of one invocation have waiting to be sent, together.
+
+    Attributes:
+        room: completes futures when there may be room again.
+    """
+
+    __slots__ = ("_size", "room")
+
+    def __init__(self) -> None:
+        self._size = 0
+        self.room = Waiters()
+
+    @property
+    def free(self) -> int:
+        """How many more bytes may wait; not below 0."""
+        return max(INVOCATION_CAPACITY - self._size, 0)
+
+    def add(self, size: int) -> None:
+        """Count bytes that wait from now on.
+
+        Raises:
+            Trap: they are far too many. Permits given for several bodies before any of them is written may
+                exceed the capacity together; no guest needs to double it.
+        """
+        if self._size + size > 2 * INVOCATION_CAPACITY:
+            raise Trap(f"more than {2 * INVOCATION_CAPACITY} bytes of bodies wait to be sent")
+        self._size += size
+
+    def remove(self, size: int) -> None:
+        """Count bytes that wait no more."""
+        if size:
+            self._size -= size
+            self.room.wake()
+
+
 class OutgoingContent:
     """A body that a guest writes for the host to send.
 
     Args:
+        queue: what counts the waiting bytes of its invocation.
         content_length: the length that the headers announce, in bytes, if they do.
         size_error: the case of `error-code` for a body of another length, `HTTP-response-body-size` or
             `HTTP-request-body-size`.
@@ -173,6 +226,7 @@ class OutgoingContent:
         "_consumer",
         "_content_length",
         "_gone",
+        "_queue",
         "_size",
         "_size_error",
         "_writers",
@@ -182,7 +236,8 @@ class OutgoingContent:
         "written",
     )
 
-    def __init__(self, content_length: int | None, size_error: str) -> None:
+    def __init__(self, queue: Queue, content_length: int | None, size_error: str) -> None:
+        self._queue = queue
         self._content_length = content_length
         self._size_error = size_error
         self._chunks: list[bytes] = []
@@ -205,7 +260,7 @@ class OutgoingContent:
         """
         if self._gone or self.aborted:
             raise Closed
-        return OUTGOING_CAPACITY - self._size
+        return min(OUTGOING_CAPACITY - self._size, self._queue.free)
 
     def write(self, data: bytes) -> None:
         """Add bytes.
@@ -213,6 +268,7 @@ class OutgoingContent:
         Raises:
             Closed: nobody wants them any more.
             LastOperationFailed: they are more than the headers announce. The body is aborted.
+            Trap: the invocation has far too many bytes waiting.
         """
         self.check_write()
         if not data:
@@ -220,6 +276,7 @@ class OutgoingContent:
         self.written += len(data)
         if self._content_length is not None and self.written > self._content_length:
             raise self._wrong_size()
+        self._queue.add(len(data))
         self._chunks.append(data)
         self._size += len(data)
         self._wake_consumer()
@@ -249,15 +306,18 @@ class OutgoingContent:
 
     def ready(self) -> bool:
         """Whether `check_write` would return more than 0, or fail."""
-        return self._size < OUTGOING_CAPACITY or self._gone or self.aborted
+        has_room = self._size < OUTGOING_CAPACITY and self._queue.free > 0
+        return has_room or self._gone or self.aborted
 
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when there is room again."""
         self._writers.add(waiter)
+        self._queue.room.add(waiter)
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
         self._writers.discard(waiter)
+        self._queue.room.discard(waiter)
 
     # The host's side.
 
@@ -272,9 +332,7 @@ class OutgoingContent:
         if not chunks:
             return b""
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._size = 0
-        self._writers.wake()
+        self._clear()
         return data
 
     async def chunk(self) -> bytes:
@@ -295,7 +353,11 @@ class OutgoingContent:
     def forsake(self) -> None:
         """Nobody wants the body any more: drop what waits, and have further writes see a closed stream."""
         self._gone = True
+        self._clear()
+
+    def _clear(self) -> None:
         self._chunks.clear()
+        self._queue.remove(self._size)
         self._size = 0
         self._writers.wake()
 

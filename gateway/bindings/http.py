@@ -1,4 +1,4 @@
-"""`wasi:http/types`, and the `wasi:http/outgoing-handler` that refuses.
+"""`wasi:http/types`, except `future-incoming-response`, which is in `gateway.bindings.outgoing_handler`.
 
 The functions here are thin: bodies are in `gateway.bindings.body`, header rules in `gateway.bindings.fields`,
 syntax in `gateway.bindings.http_syntax`.
@@ -6,7 +6,7 @@ syntax in `gateway.bindings.http_syntax`.
 Bodies and streams are children of what they were made from, and trap when the parent is consumed first. Headers
 and trailers are not, although WIT says so: as in Wasmtime, a handle on headers may outlive its message.
 
-Source: `wasi:http@0.2.12`, `types.wit`, `handler.wit`.
+Source: `wasi:http@0.2.12`, `types.wit`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,14 @@ __all__ = [
     "INTERFACES",
     "FieldsHandle",
     "IncomingRequest",
+    "IncomingResponse",
+    "OutgoingRequest",
     "OutgoingResponse",
+    "RequestOptions",
     "ResponseOutparam",
     "method_variant",
     "scheme_variant",
+    "types",
 ]
 
 P = ParamSpec("P")
@@ -92,7 +96,7 @@ class IncomingBody(Resource):
 
     def drop(self) -> None:
         """Read no more of it."""
-        self.content.discard()
+        self.content.abandon()
 
 
 class IncomingRequest(Resource):
@@ -130,11 +134,17 @@ class IncomingRequest(Resource):
     def drop(self) -> None:
         """Read nothing of a body that was never consumed."""
         if self.content is not None:
-            self.content.discard()
+            self.content.abandon()
 
 
 class IncomingResponse(Resource):
-    """`incoming-response`: a response as the host received it."""
+    """`incoming-response`: a response as the host received it.
+
+    Attributes:
+        status: its status code.
+        headers: its headers, immutable.
+        content: its body, until it is consumed.
+    """
 
     __slots__ = ("content", "headers", "status")
 
@@ -143,6 +153,11 @@ class IncomingResponse(Resource):
         self.status = status
         self.headers = headers
         self.content: IncomingContent | None = content
+
+    def drop(self) -> None:
+        """Read nothing of a body that was never consumed."""
+        if self.content is not None:
+            self.content.abandon()
 
 
 class FutureTrailers(Resource, Source):
@@ -154,6 +169,10 @@ class FutureTrailers(Resource, Source):
         super().__init__()
         self.content = content
         self.got = False
+
+    def drop(self) -> None:
+        """Do not wait for the end of the body."""
+        self.content.abandon()
 
     def ready(self) -> bool:
         """Whether the body has ended."""
@@ -252,15 +271,10 @@ class ResponseOutparam(Resource):
         self.respond = respond
 
 
-class FutureIncomingResponse(Resource):
-    """`future-incoming-response`. None exists while outgoing requests are refused."""
-
-    __slots__ = ()
-
-
 # --- wasi:http/types ---------------------------------------------------------------------------------------
 
 types = HostInterface("wasi:http/types", "0.2.12")
+INTERFACES = (types,)
 
 
 @types.function("http-error-code")
@@ -461,21 +475,23 @@ def outgoing_response_set_status(_ctx: WasiCtx, this: OutgoingResponse, status: 
     return None
 
 
-def _body(this: OutgoingResponse | OutgoingRequest, size_error: str) -> OutgoingBody | Err:
+def _body(
+    ctx: WasiCtx, this: OutgoingResponse | OutgoingRequest, size_error: str
+) -> OutgoingBody | Err:
     if this.content is not None:
         return Err()
     try:
         content_length = this.headers.content_length()
     except HeaderError:
         return Err()
-    this.content = OutgoingContent(content_length, size_error)
+    this.content = OutgoingContent(ctx.queue, content_length, size_error)
     return OutgoingBody(this.content)
 
 
 @types.method("outgoing-response", "body")
-def outgoing_response_body(_ctx: WasiCtx, this: OutgoingResponse) -> OutgoingBody | Err:
+def outgoing_response_body(ctx: WasiCtx, this: OutgoingResponse) -> OutgoingBody | Err:
     """The body; the second call fails, and so does one with contradictory `content-length`s."""
-    return _body(this, "HTTP-response-body-size")
+    return _body(ctx, this, "HTTP-response-body-size")
 
 
 # outgoing-body
@@ -519,9 +535,9 @@ def outgoing_request_new(_ctx: WasiCtx, headers: FieldsHandle) -> OutgoingReques
 
 
 @types.method("outgoing-request", "body")
-def outgoing_request_body(_ctx: WasiCtx, this: OutgoingRequest) -> OutgoingBody | Err:
+def outgoing_request_body(ctx: WasiCtx, this: OutgoingRequest) -> OutgoingBody | Err:
     """The body; the second call fails, and so does one with contradictory `content-length`s."""
-    return _body(this, "HTTP-request-body-size")
+    return _body(ctx, this, "HTTP-request-body-size")
 
 
 @types.method("outgoing-request", "method")
@@ -616,19 +632,3 @@ def _define_timeout(name: str) -> None:
 
 for _name in ("connect-timeout", "first-byte-timeout", "between-bytes-timeout"):
     _define_timeout(_name)
-
-
-# --- wasi:http/outgoing-handler ----------------------------------------------------------------------------
-
-outgoing_handler = HostInterface("wasi:http/outgoing-handler", "0.2.12")
-INTERFACES = (types, outgoing_handler)
-
-
-@outgoing_handler.function("handle")
-def handle(
-    _ctx: WasiCtx, request: OutgoingRequest, _options: RequestOptions | None
-) -> FutureIncomingResponse | Err:
-    """Refuse the request: no component is granted outbound requests."""
-    if request.content is not None:
-        request.content.forsake()
-    return Err(Variant("HTTP-request-denied"))

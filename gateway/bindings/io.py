@@ -15,13 +15,15 @@ import asyncio
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
-from gateway.bindings.context import WasiCtx
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
 from gateway.host.values import Err, Variant
+
+if TYPE_CHECKING:
+    from gateway.bindings.context import WasiCtx
 
 __all__ = [
     "INTERFACES",

@@ -66,6 +66,43 @@ def test_a_full_body_has_room_again_when_it_is_sent(probe: Probe) -> None:
     assert response.body == parts + b"\xff" * 2_000_000
 
 
+def test_bodies_that_nobody_sends_are_bounded_together(probe: Probe) -> None:
+    """wasi:http/types, outgoing-body: all bodies of an invocation share 16 MiB of waiting bytes.
+
+    A message that is given up leaves its part to the others.
+    """
+    assert probe("""
+        made = [outgoing(OutgoingRequest) for _ in range(17)]
+        permits = []
+        for message, body, stream in made:
+            permits.append(stream.check_write())
+            stream.write_zeroes(permits[-1])
+        last = made[16][2]
+        pollable = last.subscribe()
+        full = pollable.ready()
+        drop(made[0][2])
+        drop(made[0][1])
+        drop(made[0][0])
+        result = permits, full, pollable.ready(), last.check_write()
+        drop(pollable)
+        for message, body, stream in made[1:]:
+            drop(stream)
+            drop(body)
+            drop(message)
+    """) == [[1 << 20] * 16 + [0], False, True, 1 << 20]
+
+
+def test_permits_cannot_be_piled_up(probe: Probe) -> None:
+    """wasi:http/types, outgoing-body: permits of many bodies that are used at once trap at twice the bound."""
+    reason = probe.traps("""
+        made = [outgoing(OutgoingRequest) for _ in range(40)]
+        permits = [stream.check_write() for _, _, stream in made]
+        for (_, _, stream), permit in zip(made, permits):
+            stream.write_zeroes(permit)
+    """)
+    assert reason == "more than 33554432 bytes of bodies wait to be sent"
+
+
 def test_flush_does_nothing(probe: Probe) -> None:
     """wasi:http/types, outgoing-body: what was written is on its way; flush neither waits nor takes the permit."""
     assert probe("""

@@ -1,0 +1,121 @@
+"""The outbound HTTP client of one component, and the requests of one invocation.
+
+It is h11 over the transports of the loop, for no client on PyPI gives a guest what `wasi:http` promises it.
+aiohttp hands on no trailers, either way, and rewrites targets ("/p?" is "/p") and header values that are not
+UTF-8; httpx reads nothing of a response before all of the request is sent, and knows no trailers either.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from gateway.bindings.egress import EgressPolicy
+from gateway.bindings.outbound.connector import Connector
+from gateway.bindings.outbound.exchange import Exchange, report
+from gateway.bindings.outbound.failure import EgressDenied, OutboundFailure
+from gateway.bindings.outbound.pool import Pool
+from gateway.bindings.outbound.request import OutboundRequest
+from gateway.bindings.outbound.resolver import Resolve, SystemResolver
+from gateway.host.values import Variant
+
+__all__ = ["OutboundClient", "OutboundRequests"]
+
+MAX_OUTSTANDING: Final = 64
+"""Exchanges of one invocation at once. Each has a connection and up to 3 MiB of buffers: a guest must not use up
+the file descriptors and the memory of all. Arbitrary; Cloudflare's workers have 6, browsers 6 to an origin."""
+
+
+class OutboundClient:
+    """What the invocations of one component share: policy, idle connections, threads that look up names.
+
+    Nothing is shared with other components: a connection that one may use must not serve another with a narrower
+    policy. All of it belongs to the loop that it is used on.
+
+    Args:
+        component: the component's name, for the log.
+        policy: what it may reach.
+        tls: what makes servers trusted, of `tls_context`.
+        resolve: how names are looked up; as the system does by default.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        policy: EgressPolicy,
+        *,
+        tls: ssl.SSLContext,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self.component: Final = component
+        self.policy: Final = policy
+        self.pool: Final = Pool()
+        self._system = SystemResolver()
+        self.resolve: Final = resolve or self._system
+        self.connector: Final = Connector(policy, tls, self.resolve)
+        self.exchanges: Final[set[Exchange]] = set()
+
+    def invocation(self, request_id: str) -> OutboundRequests:
+        """The requests of one invocation, which is known by an id in the log."""
+        return OutboundRequests(self, request_id)
+
+    async def aclose(self) -> None:
+        """Cancel all that is under way, and close every connection. May be used again afterwards."""
+        exchanges = list(self.exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        for exchange in exchanges:
+            await exchange.wait()
+        self.pool.close()
+        self._system.close()
+
+
+class OutboundRequests:
+    """The outbound requests of one invocation.
+
+    Args:
+        client: that of the component.
+        request_id: the id of the request that the invocation answers, for the log.
+    """
+
+    def __init__(self, client: OutboundClient, request_id: str) -> None:
+        self._client = client
+        self._context = {"component": client.component, "request_id": request_id}
+        self._exchanges: set[Exchange] = set()
+
+    def send(self, request: OutboundRequest) -> Exchange:
+        """Begin to send a request.
+
+        Raises:
+            EgressDenied: the component may not reach its host.
+            OutboundFailure: too many are under way.
+        """
+        try:
+            self._check(request)
+        except OutboundFailure as failure:
+            report(failure, request, self._context)
+            raise
+        client = self._client
+        exchange = Exchange(request, client.pool, client.connector, self._context, self._ended)
+        self._exchanges.add(exchange)
+        client.exchanges.add(exchange)
+        return exchange
+
+    def close(self) -> None:
+        """Cancel what is still under way: the invocation has ended. Never raises."""
+        for exchange in self._exchanges:
+            exchange.cancel()
+
+    def _check(self, request: OutboundRequest) -> None:
+        verdict = self._client.policy.check_target(*request.origin)
+        if not verdict.allowed:
+            raise EgressDenied(verdict)
+        if len(self._exchanges) >= MAX_OUTSTANDING:
+            raise OutboundFailure(
+                Variant("connection-limit-reached"),
+                f"the invocation has {MAX_OUTSTANDING} requests under way, all that it may have",
+            )
+
+    def _ended(self, exchange: Exchange) -> None:
+        self._exchanges.discard(exchange)
+        self._client.exchanges.discard(exchange)

@@ -1,0 +1,223 @@
+"""The two directions of a TCP connection, as streams.
+
+Bytes to read stay with the system until the guest asks for them. Bytes written go to the system at once; what
+it does not take is kept, sent as soon as there is room, and no more is permitted until then. That is all that
+is ever queued here: no more than one permit.
+
+The streams live as long as their socket does, although the guest may drop its handles on them sooner: what it has
+written is still sent.
+
+Source: `wasi:sockets@0.2.12`, `tcp.wit`: `finish-connect`, `shutdown`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from contextlib import suppress
+from typing import Final
+
+from gateway.bindings.io import (
+    Closed,
+    InputStream,
+    LastOperationFailed,
+    OutputStream,
+    StreamError,
+    Waiters,
+)
+from gateway.bindings.sockets.descriptor import Descriptor
+from gateway.bindings.sockets.error_code import from_os_error
+from gateway.host.table import Resource
+
+__all__ = ["PERMIT", "TcpInputStream", "TcpOutputStream"]
+
+PERMIT: Final = 64 << 10
+"""Bytes that one `check-write` permits, and that wait here at most while the peer does not read. Wasmtime
+permits a gigabyte, which a guest could make the host keep. The same number as one read has."""
+
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""`struct linger`: to close is to reset the connection."""
+
+
+def _failure(error: OSError) -> LastOperationFailed:
+    return LastOperationFailed(error.strerror or str(error), from_os_error(error))
+
+
+class TcpInputStream(InputStream):
+    """What the peer sends.
+
+    Args:
+        descriptor: the connected socket.
+        parent: the `tcp-socket`.
+    """
+
+    __slots__ = ("_closed", "_descriptor")
+
+    def __init__(self, descriptor: Descriptor, parent: Resource) -> None:
+        super().__init__(parent)
+        self._descriptor = descriptor
+        self._closed = False
+
+    def ready(self) -> bool:
+        """Whether there is something to read, or the end."""
+        return self._closed or self._descriptor.readable.ready()
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when there is."""
+        self._descriptor.readable.watch(waiter)
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future."""
+        self._descriptor.readable.unwatch(waiter)
+
+    def read(self, size: int) -> bytes:
+        """What has arrived.
+
+        Raises:
+            Closed: the peer has sent all it had, or the guest has shut this direction down.
+            LastOperationFailed: the connection has broken.
+        """
+        if self._closed:
+            raise Closed
+        if size == 0:  # of which the system returns as many at the end as before it
+            return b""
+        try:
+            data = self._descriptor.socket.recv(size)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            self._closed = True
+            raise _failure(error) from error
+        if not data:
+            self._closed = True
+            raise Closed
+        return data
+
+    def shutdown(self) -> None:
+        """End the stream. What has arrived and was not read is lost; Linux alone would still let it be read."""
+        self._closed = True
+        with suppress(OSError):  # the peer may have broken the connection
+            self._descriptor.socket.shutdown(socket.SHUT_RD)
+
+
+class TcpOutputStream(OutputStream):
+    """What the guest sends.
+
+    Args:
+        descriptor: the connected socket.
+        parent: the `tcp-socket`.
+    """
+
+    __slots__ = ("_descriptor", "_end", "_ending", "_unsent", "_waiters")
+
+    def __init__(self, descriptor: Descriptor, parent: Resource) -> None:
+        super().__init__(parent)
+        self._descriptor = descriptor
+        self._unsent = memoryview(b"")
+        self._waiters = Waiters()
+        self._ending = False
+        self._end: StreamError | None = None
+
+    def ready(self) -> bool:
+        """Whether all that was written is with the system and there is room for more, or the stream has ended."""
+        if self._end is not None:
+            return True
+        return not self._unsent and self._descriptor.writable.ready()
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when it may be."""
+        if self._unsent:
+            self._waiters.add(waiter)
+        else:
+            self._descriptor.writable.watch(waiter)
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future."""
+        self._waiters.discard(waiter)
+        self._descriptor.writable.unwatch(waiter)
+
+    def check_write(self) -> int:
+        """How many bytes the next write may have.
+
+        Raises:
+            Closed: the guest has shut this direction down, or the peer takes no more.
+            LastOperationFailed: the connection has broken.
+        """
+        self._raise_end()
+        return PERMIT if self.ready() else 0
+
+    def write(self, data: bytes) -> None:
+        """Send bytes. A permit is spent with one write, whatever its size ("the next call to `write`").
+
+        Raises:
+            Closed: the guest has shut this direction down, or the peer takes no more.
+            LastOperationFailed: the connection has broken.
+        """
+        self.permit = 0
+        self._raise_end()
+        if self._ending:
+            raise Closed
+        if data:  # without any, there was no need for a permit, and what was written before may still wait
+            self._unsent = memoryview(data)
+            self._send()
+            self._raise_end()
+
+    def flush(self) -> None:
+        """Nothing: what can be sent was sent.
+
+        Raises:
+            Closed: the guest has shut this direction down, or the peer takes no more.
+            LastOperationFailed: the connection has broken.
+        """
+        self._raise_end()
+
+    def shutdown(self) -> None:
+        """End the stream, for the peer once it has been sent all that was written."""
+        self._ending = True
+        if not self._unsent:
+            self._finish()
+
+    def abandon(self) -> None:
+        """Forget what is unsent; the socket is about to be closed. The peer must not take what it got for all."""
+        if self._unsent:
+            self._unsent = memoryview(b"")
+            self._descriptor.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+    def _send(self) -> None:
+        """Hand over what is unsent, as far as there is room, and come back when there is more."""
+        try:
+            sent = self._descriptor.socket.send(self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._unsent = memoryview(b"")
+            self._end = Closed() if error.errno == errno.EPIPE else _failure(error)
+            return
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            room = asyncio.get_running_loop().create_future()
+            room.add_done_callback(self._on_room)
+            self._descriptor.writable.watch(room)
+
+    def _on_room(self, _room: asyncio.Future[None]) -> None:
+        if not self._descriptor.is_open:  # since the loop saw that there is room
+            return
+        self._send()
+        if not self._unsent:
+            if self._ending:
+                self._finish()
+            self._waiters.wake()
+
+    def _finish(self) -> None:
+        if self._end is None:
+            self._end = Closed()
+            with suppress(OSError):  # the peer may have broken the connection
+                self._descriptor.socket.shutdown(socket.SHUT_WR)
+
+    def _raise_end(self) -> None:
+        if self._end is not None:
+            end, self._end = self._end, Closed()
+            raise end

@@ -1,0 +1,1 @@
+"""`wasi:filesystem` on real folders, most of them hostile ones."""

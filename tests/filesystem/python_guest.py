@@ -1,0 +1,69 @@
+"""The guest `python/probe` with folders mounted: what Python's own library makes of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.bindings import provided
+from gateway.bindings.body import IncomingContent
+from gateway.bindings.context import WasiCtx
+from gateway.bindings.fields import Fields
+from gateway.bindings.filesystem import Mount
+from gateway.bindings.http import (
+    IncomingRequest,
+    OutgoingResponse,
+    ResponseOutparam,
+    method_variant,
+    scheme_variant,
+)
+from gateway.host.component import Component, Source
+from gateway.host.engine import Engine
+from gateway.host.invocation import Invocation
+from gateway.host.linker import Export, link
+from tests.driven_guest import PATIENCE
+from tests.harness import probe_headers, probe_result
+
+MAX_MEMORY: Final = 256 << 20
+
+
+@cache
+def _handler(path: Path) -> Export:
+    source = Source(path, bridge=provided().carries_bytes)
+    component = Component(Engine(), source, name="probe")
+    interface = component.find_export("wasi:http/incoming-handler")
+    return link(component, provided()).export("handle", interface=interface)
+
+
+async def run(guest: Path, source: str, *mounts: Mount) -> Any:
+    """What Python source leaves in `result`.
+
+    Raises:
+        GuestError: it let an exception out.
+    """
+    headers = [(name.encode(), value.encode()) for name, value in probe_headers(source).items()]
+    content = IncomingContent()
+    content.end()
+    request = IncomingRequest(
+        method=method_variant("GET"),
+        path_with_query="/",
+        scheme=scheme_variant("http"),
+        authority="probe.test",
+        headers=Fields.incoming(headers),
+        content=content,
+    )
+    responses: list[Any] = []
+    written = bytearray()
+    invocation = Invocation(
+        _handler(guest),
+        (request, ResponseOutparam(responses.append)),
+        WasiCtx(mounts=mounts, output=lambda _stream, data: written.extend(data)),
+        max_memory=MAX_MEMORY,
+        max_execution_time=PATIENCE,
+    )
+    await invocation.call()
+    [response] = responses
+    assert isinstance(response, OutgoingResponse), (response, bytes(written))
+    assert response.content is not None
+    return probe_result(response.content.take())

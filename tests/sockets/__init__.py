@@ -1,0 +1,1 @@
+"""wasi:sockets over real sockets: driven guests, and peers on loopback."""
