@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.types import Receive, Scope, Send
 
 from gateway.config import GatewayConfig
@@ -33,12 +35,26 @@ class Gateway:
             case "http":
                 await self._http(scope, receive, send)
             case "lifespan":
-                await _lifespan(receive, send)
+                await self._lifespan(receive, send)
             case "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1000})
             case other:
                 raise ValueError(f"unknown ASGI scope {other!r}")
+
+    async def aclose(self) -> None:
+        """Close what the components had open outside of themselves. Called when the lifespan ends."""
+        for service in self.services:
+            await service.grants.aclose()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        ended = False
+        while not ended:
+            message = await receive()
+            ended = message["type"] == "lifespan.shutdown"
+            if ended:
+                await self.aclose()
+            await send({"type": f"{message['type']}.complete"})
 
 
 def create_app(config: GatewayConfig) -> Gateway:
@@ -56,12 +72,5 @@ def verify(config: GatewayConfig) -> None:
     Raises:
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
     """
-    load_services(config)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+    for service in load_services(config):
+        asyncio.run(service.grants.aclose())

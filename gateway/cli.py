@@ -7,6 +7,7 @@ configuration, component).
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -101,6 +102,15 @@ def serve(
             _SERVER,
         ),
     ] = None,
+    ca_files: Annotated[
+        list[Path] | None,
+        _option(
+            "--ca-file",
+            "FILE",
+            "Certificates in PEM that components trust besides those of the system. Repeatable.",
+            _SERVER,
+        ),
+    ] = None,
     log_format: Annotated[
         str | None, _option("--log-format", "auto|json|console", "Default auto.", _SERVER)
     ] = None,
@@ -157,12 +167,37 @@ def serve(
         list[str] | None,
         _option("--arg", "TEXT", "An argument of the component. Repeatable.", _COMPONENT),
     ] = None,
+    mounts: Annotated[
+        list[str] | None,
+        _option(
+            "--mount",
+            "HOST:GUEST[:rw]",
+            "A folder of the host, and the absolute path where the component finds it; read-only without "
+            ":rw. Repeatable.",
+            _COMPONENT,
+        ),
+    ] = None,
+    allowed_outbound_hosts: Annotated[
+        list[str] | None,
+        _option(
+            "--allow-outbound-host",
+            "SCHEME://HOST:PORT",
+            "A server that the component may reach, such as https://api.example.com or "
+            "https://*.example.com:8443. Repeatable.",
+            _COMPONENT,
+        ),
+    ] = None,
 ) -> None:
     """Serve a component, or the components of a configuration, until a signal ends it.
 
     Flags of the server go before the keys of a gateway.toml. Those of a component are refused beside
     one: there, each component has its own.
     """
+    problems: list[Problem] = []
+    variables = _environment(environment or (), problems)
+    folders = _mounts(mounts or (), problems)
+    if problems:
+        raise ConfigError(problems)
     config = _read(
         target,
         host=host,
@@ -170,6 +205,7 @@ def serve(
         workers=workers,
         trusted_proxies=trusted_proxies or None,
         forwarded_header=forwarded_header,
+        ca_files=ca_files or None,
         log_format=log_format,
         log_level=log_level,
         access_log=access_log,
@@ -181,8 +217,10 @@ def serve(
         max_memory=max_memory,
         max_body=max_body,
         max_concurrency=max_concurrency,
-        environment=_environment(environment or ()),
+        environment=variables or None,
         arguments=arguments or None,
+        mounts=folders or None,
+        allowed_outbound_hosts=allowed_outbound_hosts or None,
     )
     raise typer.Exit(server.serve(config))
 
@@ -215,10 +253,9 @@ def _read(target: Path, **flags: Any) -> GatewayConfig:
     return read(target, **flags)
 
 
-def _environment(items: Iterable[str]) -> dict[str, str] | None:
+def _environment(items: Iterable[str], problems: list[Problem]) -> dict[str, str]:
     """Read NAME=VALUE; NAME alone keeps a secret out of the list of processes."""
     environment: dict[str, str] = {}
-    problems = []
     for item in items:
         name, given, value = item.partition("=")
         if not given and name not in os.environ:
@@ -229,9 +266,27 @@ def _environment(items: Iterable[str]) -> dict[str, str] | None:
             problems.append(Problem("command line", "--env", f'"{name}" is given twice'))
         else:
             environment[name] = value if given else os.environ[name]
-    if problems:
-        raise ConfigError(problems)
-    return environment or None
+    return environment
+
+
+# As Docker has it, though what is not said to be writable is not. The guest's path is absolute, so colons in the
+# host's do no harm; one at its end is Wasmtime's HOST::GUEST, which must not be taken for a folder's name.
+_MOUNT: Final = re.compile(r"(?P<host>.*[^:]):(?P<guest>/[^:]*)(?::(?P<mode>ro|rw))?", re.DOTALL)
+
+
+def _mounts(items: Iterable[str], problems: list[Problem]) -> list[dict[str, Any]]:
+    """Read HOST:GUEST, HOST:GUEST:ro and HOST:GUEST:rw."""
+    mounts = []
+    for item in items:
+        match = _MOUNT.fullmatch(item)
+        if match is None:
+            reason = f'must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not "{item}"'
+            problems.append(Problem("command line", "--mount", reason))
+        else:
+            mounts.append(
+                {"host": match["host"], "guest": match["guest"], "writable": match["mode"] == "rw"}
+            )
+    return mounts
 
 
 def _summary(target: Path, config: GatewayConfig) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,9 @@ from typing import Final
 import structlog
 
 from gateway.bindings import provided
+from gateway.bindings.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig
+from gateway.grants import Grants
 from gateway.host.cache import CompileCache
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine, PoolSize
@@ -34,19 +37,23 @@ class Service:
         config: what the operator said of it.
         linked: the component.
         handler: its `wasi:http/incoming-handler`.
+        grants: what it is given, and may reach.
         in_flight: how many invocations of it there are now.
     """
 
-    def __init__(self, config: ComponentConfig, linked: LinkedComponent) -> None:
-        """Find the handler.
+    def __init__(
+        self, config: ComponentConfig, linked: LinkedComponent, tls: ssl.SSLContext
+    ) -> None:
+        """Find the handler, and open what the component is granted.
 
         Raises:
-            ComponentError: the component exports none that can be called.
+            ComponentError: the component exports none that can be called, or a folder cannot be opened.
         """
         self.name = config.name
         self.config = config
         self.linked = linked
         self.handler = _handler(config.source, linked)
+        self.grants = Grants(config, linked.component.imports, tls)
         self.in_flight = 0
 
 
@@ -65,11 +72,12 @@ def load_services(config: GatewayConfig) -> list[Service]:
             refused.append(str(error))
     engine = Engine(_pool_size(sources))
     cache = None if config.server.cache_dir is None else CompileCache(config.server.cache_dir)
+    tls = _tls_context(config)
     services: list[Service] = []
     for component, source in sources:
         try:
             compiled = Component(engine, source, name=component.name, cache=cache)
-            services.append(Service(component, link(compiled, provided())))
+            services.append(Service(component, link(compiled, provided()), tls))
         except ComponentError as error:
             refused.append(str(error))
     if refused:
@@ -77,6 +85,13 @@ def load_services(config: GatewayConfig) -> list[Service]:
     for service in services:
         _report(service)
     return services
+
+
+def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
+    try:
+        return tls_context(config.server.ca_files)
+    except OSError as error:
+        raise ComponentError(f"ca_files: {error}") from error
 
 
 def _handler(path: Path, linked: LinkedComponent) -> Export:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 import gateway
-from tests.harness import PATIENCE, GuestPath, StartGateway
+from tests.harness import PATIENCE, GuestPath, StartGateway, probe
 
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -60,7 +61,7 @@ def test_help_names_every_flag() -> None:
             "--cache-dir",
             "--no-cache",
         ),
-        *("--env", "--arg"),
+        *("--env", "--arg", "--mount", "--allow-outbound-host", "--ca-file"),
         *("--max-execution-time", "--max-memory", "--max-body", "--max-concurrency"),
     ):
         assert f"{flag} " in process.stdout
@@ -110,6 +111,8 @@ def test_all_problems_of_flags_are_told(tmp_path: Path) -> None:
         *("--log-format", "xml", "--log-level", "loud", "--http", "x", "--loop", "x"),
         *("--max-execution-time", "soon", "--max-memory", "1KiB", "--max-body", "much"),
         *("--max-concurrency", "0", "--no-cache", "--cache-dir", "x", "--env", "=b", "--arg", ""),
+        *("--mount", f"{tmp_path / 'none'}:/data", "--allow-outbound-host", "example.com"),
+        *("--ca-file", tmp_path / "none.pem"),
     )
     assert process.returncode == 2
     told = [line.split(": ")[1] for line in process.stderr.splitlines()[1:]]
@@ -118,7 +121,7 @@ def test_all_problems_of_flags_are_told(tmp_path: Path) -> None:
             *("--port", "--workers", "--trusted-proxy", "--forwarded-header"),
             *("--log-format", "--log-level", "--http"),
             *("--loop", "--max-execution-time", "--max-memory", "--max-body", "--max-concurrency"),
-            *("--cache-dir", "--env", "TARGET"),
+            *("--cache-dir", "--env", "TARGET", "--mount", "--allow-outbound-host", "--ca-file"),
         ]
     )
 
@@ -127,13 +130,22 @@ def test_flags_of_a_component_are_refused_beside_a_file(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
     (tmp_path / "a.wasm").touch()
     path.write_text('[[components]]\nname = "a"\nsource = "a.wasm"\n')
-    process = run("serve", path, "--max-memory", "1MiB", "--arg", "x")
+    process = run(
+        *("serve", path, "--max-memory", "1MiB", "--arg", "x", "--mount", "data:/data"),
+        *("--allow-outbound-host", "https://example.com"),
+    )
     assert process.returncode == 2
     assert process.stderr.splitlines()[1:] == [
         "  command line: --max-memory: is for a component served by itself: set max_memory under "
         f"[defaults] or in a component of {path}",
-        "  command line: --arg: is for a component served by itself: set arguments in a component of "
-        f"{path}",
+        *(
+            f"  command line: {flag}: is for a component served by itself: set {key} in a component of {path}"
+            for flag, key in (
+                ("--arg", "arguments"),
+                ("--mount", "mounts"),
+                ("--allow-outbound-host", "allowed_outbound_hosts"),
+            )
+        ),
     ]
 
 
@@ -146,6 +158,57 @@ def test_an_environment_that_cannot_be_read_is_told_without_it(tmp_path: Path) -
     assert 'command line: --env: "A" is given twice' in process.stderr
     assert "hunter2" not in process.stderr
     assert "s3cret" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    "mount", ["data", "data:data", ":/data", "data::/data", "data:/data:rx", "data:/data:rw:", ""]
+)
+def test_a_mount_that_cannot_be_read_is_told_with_other_problems(
+    tmp_path: Path, mount: str
+) -> None:
+    process = run("serve", tmp_path / "a.wasm", "--env", "hunter2", "--mount", mount)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[1:] == [
+        "  command line: --env: must be NAME=VALUE, or a NAME that is set",
+        '  command line: --mount: must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not '
+        f'"{mount}"',
+    ]
+
+
+def test_two_mounts_at_one_path_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.wasm").touch()
+    mounts = ("--mount", f"{tmp_path}:/data", "--mount", f"{tmp_path}:/data/:rw")
+    process = run("serve", tmp_path / "a.wasm", *mounts)
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[1:] == [
+        '  command line: --mount: must not have two folders at the guest path "/data"'
+    ]
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_certificates_that_cannot_be_read_are_told_before_anything_listens(
+    guest: GuestPath, tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / "gateway.toml"
+    (tmp_path / "notes.pem").write_text("no certificate")
+    path.write_text(
+        f"""
+        [server]
+        ca_files = ["none.pem", "notes.pem"]
+        cache = false
+
+        [[components]]
+        name = "hello"
+        source = "{guest("wat/hello")}"
+        """
+    )
+    process = run(command, path)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.splitlines() == [
+        "gateway: this configuration is refused:",
+        f"  {path}: server.ca_files[0]: No such file or directory: {tmp_path / 'none.pem'}",
+        f"  {path}: server.ca_files[1]: Has no certificates in PEM form: {tmp_path / 'notes.pem'}",
+    ]
 
 
 Refused = tuple[bytes, str, str]
@@ -438,6 +501,55 @@ def test_a_good_component_is_summed_up(guest: GuestPath, tmp_path: Path, name: s
     assert process.returncode == 0
     assert process.stdout.splitlines()[0] == f"{path} is well"
     assert ("acme:things/stuff@1.0.0" in process.stderr) is (name == "wat/unknown-import")
+
+
+def test_flags_grant_a_component_folders_and_servers(
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
+) -> None:
+    folder, authority = tmp_path / "a:b", tmp_path / "ca.pem"
+    folder.mkdir()
+    (folder / "greeting").write_text("hello")
+    trustme.CA().cert_pem.write_to_path(authority)
+    running = gateway(
+        guest("python/probe"),
+        *("--mount", f"{folder}:/readable", "--mount", f"{folder}:/also:ro"),
+        *("--mount", f"{folder}:/writable:rw", "--ca-file", str(authority)),
+        *("--allow-outbound-host", "tcp://localhost:1-9", "--cache-dir", str(tmp_path / "c")),
+    )
+    found = probe(
+        running.url,
+        """
+        def attempt(call, *args):
+            try:
+                call(*args)
+            except (OSError, Err) as error:
+                return type(error).__name__
+            return "done"
+
+        ipv4 = network.IpAddressFamily.IPV4
+        result = {
+            "mounts": [path for _, path in preopens.get_directories()],
+            "read": [open(f"/{name}/greeting").read() for name in ("readable", "also")],
+            "readable": attempt(open, "/readable/made", "w"),
+            "also": attempt(open, "/also/made", "w"),
+            "writable": attempt(open, "/writable/made", "w"),
+            "tcp": attempt(tcp_create_socket.create_tcp_socket, ipv4),
+            "udp": attempt(udp_create_socket.create_udp_socket, ipv4),
+        }
+        """,
+    )
+    assert found == {
+        "mounts": ["/readable", "/also", "/writable"],
+        "read": ["hello", "hello"],
+        "readable": "PermissionError",
+        "also": "PermissionError",
+        "writable": "done",
+        "tcp": "done",
+        "udp": "Err",
+    }
+    assert (folder / "made").exists()
+    refusal = running.wait_for_log(event="socket refused")
+    assert refusal["target"] == "udp socket"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -18,6 +19,7 @@ from gateway.config import (
     ConfigError,
     GatewayConfig,
     Limits,
+    MountConfig,
     Problem,
     Route,
     ServerConfig,
@@ -81,6 +83,9 @@ def test_a_small_file_gets_the_defaults(directory: Path) -> None:
     assert component.max_concurrency == 1024
     assert component.environment == {}
     assert component.arguments == ()
+    assert component.mounts == ()
+    assert component.allowed_outbound_hosts == ()
+    assert config.server.ca_files == ()
 
 
 def test_every_key_is_read(directory: Path) -> None:
@@ -257,6 +262,155 @@ def test_a_home_directory_is_expanded(directory: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(directory))
     config = read(directory, '[server]\ncache_dir = "~/c"\n' + ONE)
     assert config.server.cache_dir == directory / "c"
+
+
+# --- what a component may reach -----------------------------------------------------------------
+
+
+@pytest.fixture
+def granted(directory: Path) -> Path:
+    """A directory that also has what a component may be given."""
+    (directory / "data").mkdir()
+    trustme.CA().cert_pem.write_to_path(directory / "ca.pem")
+    (directory / "notes.pem").write_text("no certificate")
+    (directory / "empty.pem").touch()
+    return directory
+
+
+def test_mounts_are_read_in_their_order(granted: Path) -> None:
+    config = read(
+        granted,
+        ONE
+        + """
+        mounts = [
+            { host = "data", guest = "/data/" },
+            { host = ".", guest = "/", writable = true },
+            { host = "data", guest = "/café:1/...", writable = false },
+        ]
+        """,
+    )
+    assert config.components[0].mounts == (
+        MountConfig(host=granted / "data", guest="/data"),
+        MountConfig(host=granted, guest="/", writable=True),
+        MountConfig(host=granted / "data", guest="/café:1/..."),
+    )
+
+
+def test_relative_folders_and_certificates_count_from_the_file(
+    granted: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = f'[server]\nca_files = ["ca.pem"]\n{ONE}mounts = [{{ host = "data", guest = "/d" }}]\n'
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    config = read(granted, text)
+    assert config.components[0].mounts[0].host == granted / "data"
+    assert config.server.ca_files == (granted / "ca.pem",)
+
+
+def test_outbound_hosts_are_kept_as_they_were_written(granted: Path) -> None:
+    entries = (
+        "https://API.example.com",
+        "https://*.example.com:8443/",
+        "http://localhost:8000-8100",
+        "tcp://10.0.0.0/8:5432",
+        "udp://[fd00::1]:53",
+        "*://*:*",
+    )
+    written = ", ".join(f'"{entry}"' for entry in entries)
+    config = read(granted, f"{ONE}allowed_outbound_hosts = [{written}]\n")
+    assert config.components[0].allowed_outbound_hosts == entries
+
+
+def test_all_problems_of_what_is_granted_are_told_at_once(granted: Path) -> None:
+    assert problems(
+        granted,
+        """
+        [server]
+        ca_files = ["ca.pem", "none.pem", "notes.pem", "empty.pem", "data", 1]
+
+        [[components]]
+        name = "a"
+        source = "a.wasm"
+        mounts = [
+            { host = "none", guest = "/a" },
+            { host = "a.wasm", guest = "/b" },
+            { host = "data", guest = "data" },
+            { host = "data", guest = "/a/../b" },
+            { host = "data", guest = "/x\\u0000" },
+            { host = "data", guest = "/c", writable = "yes" },
+            { host = "data" },
+            { hst = "data", guest = "/d" },
+            "data:/data",
+            { host = 1, guest = 2 },
+        ]
+        allowed_outbound_hosts = [
+            "api.example.com",
+            "https://user:hunter2@example.com",
+            "https://example.com/path",
+            "https://example.com:70000",
+            "tcp://example.com",
+            "https://10.0.0.1/8",
+            "https://a.*.com",
+            1,
+        ]
+
+        [[components]]
+        name = "b"
+        source = "b.wasm"
+        routes = [{ path = "/b" }]
+        mounts = "data"
+        allowed_outbound_hosts = "https://example.com"
+        """,
+    ) == {
+        "server.ca_files[1]": f"No such file or directory: {granted / 'none.pem'}",
+        "server.ca_files[2]": f"Has no certificates in PEM form: {granted / 'notes.pem'}",
+        "server.ca_files[3]": f"Has no certificates in PEM form: {granted / 'empty.pem'}",
+        "server.ca_files[4]": f"Is a directory: {granted / 'data'}",
+        "server.ca_files[5]": "must be a path in quotes",
+        "components[0].mounts[0].host": f"No such file or directory: {granted / 'none'}",
+        "components[0].mounts[1].host": f"Not a folder: {granted / 'a.wasm'}",
+        "components[0].mounts[2].guest": "'data' is not absolute; write it as a guest sees it, such as "
+        "/data",
+        "components[0].mounts[3].guest": "'/a/../b' has an empty, `.` or `..` component; write the path "
+        "without",
+        "components[0].mounts[4].guest": "must not contain a NUL character",
+        "components[0].mounts[5].writable": "must be true or false",
+        "components[0].mounts[6].guest": "is required",
+        "components[0].mounts[7].host": "is required",
+        "components[0].mounts[7].hst": 'is unknown; did you mean "host"?',
+        "components[0].mounts[8]": "must be a table",
+        "components[0].mounts[9].host": "must be a path in quotes",
+        "components[0].mounts[9].guest": "must be text in quotes",
+        "components[0].allowed_outbound_hosts[0]": "must be scheme, host and port, such as "
+        '"https://api.example.com" or "http://localhost:8000-8100", not "api.example.com"',
+        "components[0].allowed_outbound_hosts[1]": "must not have a user name or password",
+        "components[0].allowed_outbound_hosts[2]": 'must end after the port: remove "/path"',
+        "components[0].allowed_outbound_hosts[3]": "must have ports from 1 to 65535, the lower one "
+        'first, not "70000"',
+        "components[0].allowed_outbound_hosts[4]": 'must name a port, such as ":443", or ":*" for all '
+        "of them",
+        "components[0].allowed_outbound_hosts[5]": 'must be a network, "10.0.0.0/8", or one address, '
+        'not "10.0.0.1/8"',
+        "components[0].allowed_outbound_hosts[6]": 'must have "*" only alone or as the first label, not '
+        '"a.*.com"',
+        "components[0].allowed_outbound_hosts[7]": "must be text in quotes",
+        "components[1].mounts": "must be a list in brackets",
+        "components[1].allowed_outbound_hosts": "must be a list in brackets",
+    }
+
+
+def test_two_folders_cannot_have_one_guest_path(granted: Path) -> None:
+    mounts = '[{ host = "data", guest = "/d" }, { host = ".", guest = "/d/" }]'
+    assert problems(granted, f"{ONE}mounts = {mounts}\n") == {
+        "components[0].mounts": 'must not have two folders at the guest path "/d"'
+    }
+
+
+def test_a_folder_must_be_searchable(granted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may search every folder, so the answer of the system is given here instead of a folder's mode.
+    monkeypatch.setattr("os.access", lambda path, mode: path != granted / "data")
+    assert problems(granted, ONE + 'mounts = [{ host = "data", guest = "/d" }]\n') == {
+        "components[0].mounts[0].host": f"May not be searched by this user: {granted / 'data'}"
+    }
 
 
 # --- problems -----------------------------------------------------------------------------------
@@ -519,15 +673,22 @@ def test_problems_of_a_single_component_name_the_flags(tmp_path: Path) -> None:
             max_memory="x",
             environment={"A=": "b", "B": "\0"},
             arguments=("\udcff",),
+            mounts=[{"host": tmp_path, "guest": "/\udcff"}],
+            allowed_outbound_hosts=["x"],
+            ca_files=[tmp_path],
         )
     assert str(caught.value).splitlines() == [
         "command line: --workers: must be between 1 and 1024, not 0",
+        f"command line: --ca-file: Is a directory: {tmp_path}",
         'command line: --max-memory: "x" is not a size: write it like "64KiB", "256MiB" or "10MB", or '
         "as a number of bytes",
         f"command line: TARGET: No such file or directory: {tmp_path / 'a.wasm'}",
         'command line: --env: must have names that are not empty and have no "="',
         "command line: --env: must not contain a NUL character",
         "command line: --arg: must be valid Unicode text",
+        "command line: --mount: must be valid Unicode text",
+        "command line: --allow-outbound-host: must be scheme, host and port, such as "
+        '"https://api.example.com" or "http://localhost:8000-8100", not "x"',
     ]
 
 
@@ -537,6 +698,8 @@ def test_problems_of_a_single_component_name_the_flags(tmp_path: Path) -> None:
 def test_models_built_in_code_need_no_files_yet() -> None:
     component = ComponentConfig(name="later", source=Path("later.wasm"))
     assert component.source == Path.cwd() / "later.wasm"
+    assert MountConfig(host=Path("later"), guest="/data").host == Path.cwd() / "later"
+    assert ServerConfig(ca_files=(Path("later.pem"),)).ca_files == (Path.cwd() / "later.pem",)
 
 
 def test_conflicts_are_refused_in_code_too() -> None:

@@ -18,7 +18,7 @@ in code. Reading collects every problem before it gives up, so that a file is co
 """
 
 from gateway.config.canonical import canonical_host, canonical_path
-from gateway.config.component import ComponentConfig, Limits
+from gateway.config.component import ComponentConfig, Limits, MountConfig
 from gateway.config.file import load, single
 from gateway.config.gateway import GatewayConfig
 from gateway.config.problem import ConfigError, Problem
@@ -30,6 +30,7 @@ __all__ = [
     "ConfigError",
     "GatewayConfig",
     "Limits",
+    "MountConfig",
     "Problem",
     "Route",
     "ServerConfig",

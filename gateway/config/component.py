@@ -7,14 +7,24 @@ import stat
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+)
 
+from gateway.bindings.egress import EgressRule
+from gateway.bindings.filesystem.mount import guest_path
 from gateway.config.canonical import LABEL
 from gateway.config.route import Route
 from gateway.config.values import GIB, KIB, MIB, AnyPath, Table, Text, between, text
 from gateway.units import ByteSize, Duration, format_size, parse_size
 
-__all__ = ["ComponentConfig", "Limits"]
+__all__ = ["ComponentConfig", "Limits", "MountConfig"]
 
 MIN_MEMORY: Final = 64 * KIB
 """Bytes: one page of WebAssembly, the least that a memory can have."""
@@ -60,7 +70,41 @@ def _source_file(path: Path, info: ValidationInfo) -> Path:
     return path
 
 
+def _outbound_host(entry: str) -> str:
+    EgressRule.parse(entry)
+    return entry
+
+
+def _folder(path: Path, info: ValidationInfo) -> Path:
+    """Refuse a missing folder while a configuration is read; a model built in code may come before it."""
+    if info.context is None:
+        return path
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ValueError(f"{error.strerror}: {path}") from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise ValueError(f"Not a folder: {path}")
+    if not os.access(path, os.X_OK):
+        raise ValueError(f"May not be searched by this user: {path}")
+    return path
+
+
 _Variable = Annotated[str, AfterValidator(_variable)]
+
+
+class MountConfig(Table):
+    """A folder of the host that a component may use.
+
+    Attributes:
+        host: the folder.
+        guest: the absolute path under which the component finds it.
+        writable: whether it may change anything in there.
+    """
+
+    host: Annotated[AnyPath, AfterValidator(_folder)]
+    guest: Annotated[Text, AfterValidator(guest_path)]
+    writable: StrictBool = False
 
 
 class Limits(Table):
@@ -88,6 +132,8 @@ class ComponentConfig(Limits):
         routes: the requests that it answers.
         environment: what `wasi:cli/environment` shows, in this order. Never printed.
         arguments: what `wasi:cli/environment` gives as arguments.
+        mounts: the folders that it may use, in this order.
+        allowed_outbound_hosts: the servers that it may reach, as `gateway.bindings.egress` has them.
     """
 
     name: Annotated[str, AfterValidator(_component_name)]
@@ -95,3 +141,14 @@ class ComponentConfig(Limits):
     routes: Annotated[tuple[Route, ...], Field(min_length=1)] = (Route(),)
     environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
     arguments: tuple[Text, ...] = ()
+    mounts: tuple[MountConfig, ...] = ()
+    allowed_outbound_hosts: tuple[Annotated[str, AfterValidator(_outbound_host)], ...] = ()
+
+    @field_validator("mounts")
+    @classmethod
+    def _check_mounts(cls, mounts: tuple[MountConfig, ...]) -> tuple[MountConfig, ...]:
+        paths = [mount.guest for mount in mounts]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ValueError(f'must not have two folders at the guest path "{path}"')
+        return mounts

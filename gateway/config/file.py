@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.component import ComponentConfig, Limits
+from gateway.config.component import ComponentConfig, Limits, MountConfig
 from gateway.config.gateway import Claim, GatewayConfig, conflicts
 from gateway.config.problem import ConfigError, Problem, dotted, reason_of, unknown_key
 from gateway.config.route import Route
@@ -24,10 +24,15 @@ _FLAGS: Final = {
     "source": "TARGET",
     "environment": "--env",
     "arguments": "--arg",
+    "mounts": "--mount",
+    "allowed_outbound_hosts": "--allow-outbound-host",
     "trusted_proxies": "--trusted-proxy",
+    "ca_files": "--ca-file",
     "cache": "--no-cache",
 }
 _TABLES: Final = ("server", "defaults", "components")
+_WITHIN: Final[Mapping[int | str, type[Table]]] = {"routes": Route, "mounts": MountConfig}
+"""What the tables are that a key of a component has."""
 
 _T = TypeVar("_T", bound=Table)
 
@@ -53,7 +58,7 @@ class _Reader:
                 if detail["type"] == "default_factory_not_called":
                     continue  # the default waits for another key, whose own problem is told
                 location = detail["loc"]
-                within = Route if "routes" in location[:-1] else model
+                within = _WITHIN.get(location[0], model) if len(location) > 1 else model
                 reason = reason_of(detail, within.model_fields)
                 if location and location[0] in self.flags and location[0] in model.model_fields:
                     self.problems.append(Problem(_COMMAND_LINE, _flag(location), reason))

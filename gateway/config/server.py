@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import ssl
 import sys
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -62,6 +63,19 @@ def _installed(module: str) -> str:
     return module
 
 
+def _certificates(path: Path, info: ValidationInfo) -> Path:
+    """Refuse a file without certificates while a configuration is read; one built in code may come before it."""
+    if info.context is None:
+        return path
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        raise ValueError(f"Has no certificates in PEM form: {path}") from None
+    except OSError as error:
+        raise ValueError(f"{error.strerror}: {path}") from None
+    return path
+
+
 def _cache_home() -> Path | None:
     """The user's directory for caches (XDG Base Directory Specification), None if there is no user."""
     configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -100,6 +114,7 @@ class ServerConfig(Table):
         shutdown_timeout: seconds that running requests have left when the gateway is told to stop. Below
             the 30 s after which Kubernetes kills.
         backlog: connections that wait for the gateway to accept them.
+        ca_files: certificates in PEM that components trust besides those of the system.
         log_format: "json", "console", or "auto": console on a terminal, JSON otherwise.
         log_level: the least severe level that is logged.
         access_log: whether each request is logged.
@@ -120,6 +135,7 @@ class ServerConfig(Table):
     keep_alive_timeout: Duration = 75.0
     shutdown_timeout: Duration = 25.0
     backlog: Annotated[StrictInt, between(1, 65_535, str)] = 2048
+    ca_files: tuple[Annotated[AnyPath, AfterValidator(_certificates)], ...] = ()
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     access_log: StrictBool = True

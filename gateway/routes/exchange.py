@@ -21,7 +21,6 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.bindings.body import BodyAborted, IncomingContent
-from gateway.bindings.context import WasiCtx
 from gateway.bindings.error_code import CASES
 from gateway.bindings.fields import Fields, HeaderError
 from gateway.bindings.http import (
@@ -95,6 +94,7 @@ class Exchange:
         self._send = send
         self._origin = origin
         self._request_id = request_id
+        self._wasi = service.grants.context(request_id, self._write_output)
         self._request_content = IncomingContent()
         self._response: OutgoingResponse | Variant | None = None
         self._responded: asyncio.Future[None] | None = None
@@ -121,6 +121,7 @@ class Exchange:
                 failure = await self._run(invocation)
         finally:
             invocation.close()
+            self._wasi.close()
             if self._output is not None:
                 self._output.close()
         if failure is not None:
@@ -145,11 +146,7 @@ class Exchange:
         return Invocation(
             service.handler,
             (self._incoming_request(), ResponseOutparam(self._respond)),
-            WasiCtx(
-                environment=config.environment,
-                arguments=("main.wasm", *config.arguments),
-                output=self._write_output,
-            ),
+            self._wasi,
             max_memory=config.max_memory,
             max_execution_time=config.max_execution_time,
         )

@@ -73,6 +73,26 @@ typedef struct {
   _Alignas(8) uint8_t error_code[32];
 } result_error_code;
 
+// result<own<future-incoming-response>, error-code>
+typedef struct {
+  bool err;
+  _Alignas(8) union {
+    handle value;
+    uint8_t error_code[32];
+  };
+} result_future;
+
+// option<result<result<own<incoming-response>, error-code>>>
+typedef struct {
+  bool some;
+  _Alignas(8) bool taken;
+  _Alignas(8) bool err;
+  _Alignas(8) union {
+    handle value;
+    uint8_t error_code[32];
+  };
+} option_response;
+
 // result<_, header-error>
 typedef struct {
   bool err;
@@ -138,6 +158,34 @@ void outgoing_body_finish(handle, bool trailers, handle, result_error_code *);
 IMPORT("http/types", "[static]response-outparam.set")
 void response_outparam_set(handle, bool err, uint32_t value, uint32_t, uint64_t, uint32_t, uint32_t,
                            uint32_t, uint32_t);
+
+// Requests that go out. A method, like a scheme, is the number of its case and then the text of the
+// case `other`, which is empty in all others.
+
+enum { METHOD_POST = 2 };
+enum { SCHEME_HTTP = 0 };
+
+IMPORT("http/types", "[constructor]outgoing-request") handle outgoing_request_new(handle fields);
+IMPORT("http/types", "[method]outgoing-request.set-method")
+bool outgoing_request_set_method(handle, uint32_t, const char *, size_t);
+IMPORT("http/types", "[method]outgoing-request.set-scheme")
+bool outgoing_request_set_scheme(handle, bool some, uint32_t, const char *, size_t);
+IMPORT("http/types", "[method]outgoing-request.set-authority")
+bool outgoing_request_set_authority(handle, bool some, const char *, size_t);
+IMPORT("http/types", "[method]outgoing-request.set-path-with-query")
+bool outgoing_request_set_path_with_query(handle, bool some, const char *, size_t);
+IMPORT("http/types", "[method]outgoing-request.body")
+void outgoing_request_body(handle, result_handle *);
+IMPORT("http/outgoing-handler", "handle")
+void outgoing_handler_handle(handle, bool options, handle, result_future *);
+IMPORT("http/types", "[method]future-incoming-response.subscribe")
+handle future_incoming_response_subscribe(handle);
+IMPORT("http/types", "[method]future-incoming-response.get")
+void future_incoming_response_get(handle, option_response *);
+IMPORT("http/types", "[method]incoming-response.status")
+uint32_t incoming_response_status(handle);
+IMPORT("http/types", "[method]incoming-response.consume")
+void incoming_response_consume(handle, result_handle *);
 
 // Memory: the host writes lists and strings to addresses that cabi_realloc hands out, one after
 // the other in an arena. A guest that is done with what it was given sets `arena_used` back to what
@@ -244,16 +292,26 @@ typedef struct {
   handle stream;
 } outgoing;
 
+static inline incoming reading(result_handle body) {
+  result_handle stream;
+  require(!body.err);
+  incoming_body_stream(body.value, &stream);
+  require(!stream.err);
+  return (incoming){.body = body.value, .stream = stream.value};
+}
+
+static inline outgoing writing(result_handle body) {
+  result_handle stream;
+  require(!body.err);
+  outgoing_body_write(body.value, &stream);
+  require(!stream.err);
+  return (outgoing){.body = body.value, .stream = stream.value};
+}
+
 static inline incoming consume(handle request) {
-  incoming in;
-  result_handle made;
-  incoming_request_consume(request, &made);
-  require(!made.err);
-  in.body = made.value;
-  incoming_body_stream(in.body, &made);
-  require(!made.err);
-  in.stream = made.value;
-  return in;
+  result_handle body;
+  incoming_request_consume(request, &body);
+  return reading(body);
 }
 
 // Waits for the next piece of a body, of at least one byte and at most `limit`; false at its end.
@@ -278,18 +336,12 @@ static inline void incoming_drop(incoming in) {
 
 // Sends the head of a response, and returns the body that is to follow.
 static inline outgoing respond(handle response_out, uint32_t status, handle fields) {
-  outgoing out;
-  result_handle made;
+  result_handle body;
   handle response = outgoing_response_new(fields);
   if (status != 200) require(!outgoing_response_set_status_code(response, status));
-  outgoing_response_body(response, &made);
-  require(!made.err);
-  out.body = made.value;
+  outgoing_response_body(response, &body);
   response_outparam_set(response_out, false, response, 0, 0, 0, 0, 0, 0);
-  outgoing_body_write(out.body, &made);
-  require(!made.err);
-  out.stream = made.value;
-  return out;
+  return writing(body);
 }
 
 static inline void finish(outgoing out) {

@@ -1,0 +1,91 @@
+"""What one component is given, and may reach outside of itself: nothing that its configuration does not say."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Collection
+
+from gateway.bindings.context import Output, WasiCtx
+from gateway.bindings.egress import EgressPolicy, EgressRule
+from gateway.bindings.filesystem import Mount
+from gateway.bindings.outbound import OutboundClient
+from gateway.bindings.sockets import WasiSocketsCtx
+from gateway.config import ComponentConfig
+from gateway.host.errors import ComponentError
+
+__all__ = ["Grants"]
+
+
+class Grants:
+    """Environment, folders and hosts of a component, from which each invocation gets its context.
+
+    What a component does not import is not made for its invocations.
+
+    Args:
+        config: what the operator said of the component.
+        imports: the names of what it imports.
+        tls: what makes the servers that it talks to trusted.
+
+    Raises:
+        ComponentError: a folder that should be mounted cannot be opened.
+    """
+
+    def __init__(
+        self, config: ComponentConfig, imports: Collection[str], tls: ssl.SSLContext
+    ) -> None:
+        self._name = config.name
+        self._environment = config.environment
+        self._arguments = ("main.wasm", *config.arguments)
+        self._mounts = _open_mounts(config)
+        policy = EgressPolicy(map(EgressRule.parse, config.allowed_outbound_hosts))
+        self._client = OutboundClient(config.name, policy, tls=tls)
+        self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
+        self._has_sockets = _imports(imports, "wasi:sockets/")
+
+    def context(self, request_id: str, output: Output) -> WasiCtx:
+        """The context of one invocation, to be closed when that ends.
+
+        Args:
+            request_id: the id of the request that it answers, for the log.
+            output: where stdout and stderr go.
+        """
+        client = self._client
+        outbound = client.invocation(request_id) if self._has_requests else None
+        sockets = None
+        if self._has_sockets:
+            whose = {"component": self._name, "request_id": request_id}
+            sockets = WasiSocketsCtx(client.policy, client.resolve, whose)
+        return WasiCtx(
+            environment=self._environment,
+            arguments=self._arguments,
+            output=output,
+            mounts=self._mounts,
+            outbound=outbound,
+            sockets=sockets,
+        )
+
+    async def aclose(self) -> None:
+        """Close the folders and every connection."""
+        for mount in self._mounts:
+            mount.close()
+        self._mounts = ()
+        await self._client.aclose()
+
+
+def _open_mounts(config: ComponentConfig) -> tuple[Mount, ...]:
+    mounts: list[Mount] = []
+    for mount in config.mounts:
+        try:
+            mounts.append(Mount(mount.host, mount.guest, writable=mount.writable))
+        except OSError as error:
+            for opened in mounts:
+                opened.close()
+            raise ComponentError(
+                f"{mount.host}: cannot be mounted for component {config.name}: {error.strerror}. It must be a "
+                "folder that this user may search."
+            ) from error
+    return tuple(mounts)
+
+
+def _imports(imports: Collection[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in imports)

@@ -1,0 +1,125 @@
+"""A guest that forwards both bodies: all of them arrives, at the pace of whoever is slowest."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from tests.gateway_outbound.peers import CHUNKED, Signal, StartPeer, answering, echo
+from tests.http.site import Site
+from tests.http.test_backpressure import BUFFERED, others_are_served, send_while_taken
+from tests.http.test_body import GROWTH, MIB, blocks, digest, sending
+from tests.outbound.peer import Wire
+
+FORWARDED: Final = 256 * MIB
+"""Bytes that are forwarded both ways where memory is looked at: many times what it may grow by."""
+
+ENDLESS: Final = 1 << 40
+"""Bytes that nobody could buffer, nor send while a test runs."""
+
+HOST: Final = "proxy.test"
+
+
+def test_a_target_is_forwarded(site: Site, start_peer: StartPeer) -> None:
+    peer = start_peer(answering(lambda target: target.encode()))
+    response = site.post(f"/{peer.authority}/a/b?c=d", b"", host=HOST)
+    assert (response.status, response.body) == (200, b"/a/b?c=d")
+
+
+def test_what_is_sent_comes_back_before_more_is_sent(site: Site, start_peer: StartPeer) -> None:
+    peer = start_peer(echo)
+    with site.connect() as client:
+        client.request(
+            f"/{peer.authority}/", "Transfer-Encoding: chunked", method="POST", host=HOST
+        )
+        assert client.read_head().status == 200
+        for piece in (b"first", b"second", b"x" * 1000):
+            client.send_chunk(piece)
+            assert client.read_chunk() == piece
+        client.send_chunk(b"")
+        assert client.read_chunk() == b""
+
+
+@pytest.mark.parametrize("size", [FORWARDED])
+def test_a_large_body_is_forwarded_in_constant_memory(
+    site: Site, start_peer: StartPeer, size: int
+) -> None:
+    def received() -> Iterator[bytes]:
+        for number, piece in enumerate(client.read_chunks()):
+            if number % 10 == 0:
+                sizes.append(site.rss())
+            yield piece
+
+    target = f"/{start_peer(echo).authority}/"
+    site.post(target, bytes(4 * MIB), host=HOST)
+    sizes = [site.rss()]
+    with site.connect(step=MIB) as client:
+        client.request(target, f"Content-Length: {size}", method="POST", host=HOST)
+        with sending(client, size):
+            assert client.read_head().status == 200
+            assert digest(received()) == digest(blocks(size))
+    assert max(sizes) - sizes[0] < GROWTH
+
+
+def test_a_peer_that_does_not_read_makes_the_client_wait(
+    site: Site, start_peer: StartPeer, request_id: str
+) -> None:
+    asked = Signal("the peer was asked")
+    reads_on = Signal("the client has left")
+    hung_up = Signal("the gateway closed its connection to the peer")
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        asked.set()
+        await reads_on.happened()
+        await wire.hung_up()
+        hung_up.set()
+
+    peer = start_peer(script)
+    before = site.rss()
+    with site.connect() as client:
+        client.request(
+            f"/{peer.authority}/",
+            f"X-Request-Id: {request_id}",
+            f"Content-Length: {ENDLESS}",
+            method="POST",
+            host=HOST,
+        )
+        asked.wait()
+        assert send_while_taken(site, client, ENDLESS) < 2 * BUFFERED
+        assert site.rss() - before < GROWTH
+        client.reset()
+    # Nobody asks the client for more while the peer takes nothing, so only now can its absence be seen.
+    reads_on.set()
+    hung_up.wait()
+    assert site.ended(request_id)["outcome"] == "cancelled"
+
+
+def test_a_client_that_does_not_read_makes_the_peer_wait(
+    site: Site, start_peer: StartPeer, request_id: str
+) -> None:
+    hung_up = Signal("the gateway closed its connection to the peer")
+    sent: list[int] = []
+
+    async def script(wire: Wire) -> None:
+        await wire.head()
+        await wire.send(CHUNKED + b"%x\r\n" % ENDLESS)
+        try:
+            while True:
+                await wire.send(bytes(MIB))
+                sent.append(MIB)
+        except ConnectionError:
+            hung_up.set()
+
+    peer = start_peer(script)
+    before = site.rss()
+    with site.connect() as client:
+        target = f"/{peer.authority}/"
+        client.request(target, f"X-Request-Id: {request_id}", host=HOST)
+        assert client.read_head().status == 200
+        others_are_served(site)
+        assert site.rss() - before < GROWTH
+        client.reset()
+    hung_up.wait()
+    assert site.ended(request_id)["outcome"] == "cancelled"
+    assert sum(sent) < 2 * BUFFERED
