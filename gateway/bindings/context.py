@@ -40,6 +40,7 @@ class WasiCtx:
         outbound: what sends the requests of `wasi:http/outgoing-handler`; None refuses all of them.
         sockets: the network that `wasi:sockets` gives access to; None for none.
         queue: what counts the bytes of bodies that wait to be sent.
+        fields_size: bytes that were written into header fields so far.
         seed: what `wasi:random/insecure-seed` returns; constant within an invocation, as WIT asks.
     """
 
@@ -52,6 +53,7 @@ class WasiCtx:
     outbound: OutboundRequests | None = None
     sockets: WasiSocketsCtx | None = None
     queue: Queue = field(default_factory=Queue)
+    fields_size: int = 0
     _seed: tuple[int, int] | None = None
 
     @property

@@ -23,7 +23,7 @@ from gateway.bindings.body import (
     OutgoingContent,
 )
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.fields import Fields, FieldsTooLarge, HeaderError
+from gateway.bindings.fields import NAME_SIZE, VALUE_SIZE, Fields, FieldsTooLarge, HeaderError
 from gateway.bindings.http_syntax import (
     is_authority,
     is_method,
@@ -50,6 +50,11 @@ __all__ = [
     "scheme_variant",
     "types",
 ]
+
+MAX_FIELDS_SIZE: Final = 64 << 20
+"""Bytes that one invocation may write into header fields in all, by the accounting of `Fields`. Threat: a guest
+that makes ever new fields, each within its own limit, and drops none. Arbitrary: room for tens of thousands of
+requests."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -301,6 +306,16 @@ def _header_errors(
     return call
 
 
+def _size(name: str, value: bytes) -> int:
+    return len(name) + len(value) + NAME_SIZE + VALUE_SIZE
+
+
+def _charge(ctx: WasiCtx, size: int) -> None:
+    ctx.fields_size += size
+    if ctx.fields_size > MAX_FIELDS_SIZE:
+        raise Trap(f"more than {MAX_FIELDS_SIZE} bytes of header fields in one invocation")
+
+
 @types.constructor("fields")
 def fields_new(_ctx: WasiCtx) -> FieldsHandle:
     """Empty, mutable fields."""
@@ -309,8 +324,9 @@ def fields_new(_ctx: WasiCtx) -> FieldsHandle:
 
 @types.static("fields", "from-list")
 @_header_errors
-def fields_from_list(_ctx: WasiCtx, entries: list[tuple[str, bytes]]) -> FieldsHandle:
+def fields_from_list(ctx: WasiCtx, entries: list[tuple[str, bytes]]) -> FieldsHandle:
     """Mutable fields of the entries."""
+    _charge(ctx, sum(_size(name, value) for name, value in entries))
     return FieldsHandle(Fields.from_list(entries))
 
 
@@ -328,8 +344,9 @@ def fields_has(_ctx: WasiCtx, this: FieldsHandle, name: str) -> bool:
 
 @types.method("fields", "set")
 @_header_errors
-def fields_set(_ctx: WasiCtx, this: FieldsHandle, name: str, values: list[bytes]) -> None:
+def fields_set(ctx: WasiCtx, this: FieldsHandle, name: str, values: list[bytes]) -> None:
     """Replace the values of a name."""
+    _charge(ctx, sum(_size(name, value) for value in values))
     this.fields.set(name, values)
 
 
@@ -342,8 +359,9 @@ def fields_delete(_ctx: WasiCtx, this: FieldsHandle, name: str) -> None:
 
 @types.method("fields", "append")
 @_header_errors
-def fields_append(_ctx: WasiCtx, this: FieldsHandle, name: str, value: bytes) -> None:
+def fields_append(ctx: WasiCtx, this: FieldsHandle, name: str, value: bytes) -> None:
     """Add a value."""
+    _charge(ctx, _size(name, value))
     this.fields.append(name, value)
 
 
@@ -354,8 +372,9 @@ def fields_entries(_ctx: WasiCtx, this: FieldsHandle) -> list[tuple[str, bytes]]
 
 
 @types.method("fields", "clone")
-def fields_clone(_ctx: WasiCtx, this: FieldsHandle) -> FieldsHandle:
+def fields_clone(ctx: WasiCtx, this: FieldsHandle) -> FieldsHandle:
     """A mutable copy."""
+    _charge(ctx, sum(_size(name, value) for name, value in this.fields.entries()))
     return FieldsHandle(this.fields.clone())
 
 

@@ -49,6 +49,9 @@ _log = structlog.get_logger("gateway.http")
 _BODILESS: Final = frozenset((204, 304))
 """Statuses whose responses have no content (RFC 9110 sections 15.3.5 and 15.4.5)."""
 
+_TRAILERS: Final = "http.response.trailers"
+"""The extension of ASGI by which some servers send trailers (uvicorn has none), and its message."""
+
 _OURS: Final = frozenset((REQUEST_ID, b"date"))
 """Fields that a guest's response loses: the id of the request is ours to tell, and the server dates its
 responses itself (RFC 9110 section 6.6.1)."""
@@ -263,7 +266,9 @@ class Exchange:
         if isinstance(head, str):
             await self._fail(head)
             return
-        await self._send_head(response.status, head)
+        carries_trailers = _TRAILERS in (self._scope.get("extensions") or {})
+        trailing = content is not None and carries_trailers
+        await self._send_head(response.status, head, trailing=trailing)
         if content is None:
             await self._send_last(b"")
             return
@@ -273,11 +278,13 @@ class Exchange:
             except BodyAborted:
                 return
             if content.ended and content.drained:
-                if content.trailers is not None:
+                await self._send_last(chunk)
+                if trailing:
+                    await self._send_trailers(content.trailers)
+                elif content.trailers is not None:
                     _log.debug(
                         "trailers not sent", reason="the server carries none", **self._context()
                     )
-                await self._send_last(chunk)
                 return
             self.sent += len(chunk)
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -304,9 +311,18 @@ class Exchange:
         headers.append((REQUEST_ID, self._request_id.encode()))
         return headers
 
-    async def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _send_head(
+        self, status: int, headers: list[tuple[bytes, bytes]], *, trailing: bool
+    ) -> None:
         self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        message = {"type": "http.response.start", "status": status, "headers": headers}
+        if trailing:
+            message["trailers"] = True
+        await self._send(message)
+
+    async def _send_trailers(self, trailers: Fields | None) -> None:
+        headers = [] if trailers is None else trailers.asgi()
+        await self._send({"type": _TRAILERS, "headers": headers, "more_trailers": False})
 
     async def _send_last(self, chunk: bytes) -> None:
         # Set first: the server may call the client gone as soon as it has the last message.

@@ -365,3 +365,12 @@ def test_a_clone_of_large_headers_cannot_grow(probe: Probe) -> None:
     with probe.open("request.headers().clone().append('x', b'')", headers=MANY) as conversation:
         assert conversation.head().status == 500
         assert "over the limit" in conversation.log("component trapped")["reason"]
+
+
+def test_all_fields_of_an_invocation_are_bounded_together(probe: Probe) -> None:
+    """wasi:http/types, fields: each within its limit, they may have 64 MiB in all that was ever written."""
+    reason = probe.traps("""
+        large = Fields.from_list([("a", bytes(100_000).replace(b"\\0", b"x"))])
+        copies = [large.clone() for _ in range(700)]
+    """)
+    assert reason == "more than 67108864 bytes of header fields in one invocation"

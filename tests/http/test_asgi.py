@@ -238,6 +238,38 @@ async def test_a_scope_without_the_raw_path_is_made_do_with(guest: GuestPath) ->
     assert json.loads(server.body) == {"ok": "/a%20b/%C3%A9?c=%20"}
 
 
+@pytest.mark.parametrize(
+    ("trailers", "sent"),
+    [
+        ('types.Fields.from_list([("x-checksum", b"1")])', [(b"x-checksum", b"1")]),
+        ("None", []),
+    ],
+)
+async def test_trailers_go_to_a_server_that_carries_them(
+    guest: GuestPath, trailers: str, sent: list[tuple[bytes, bytes]]
+) -> None:
+    app = one_component(guest, "python/probe")
+    source = probe_headers(f"""
+        response = types.OutgoingResponse(types.Fields())
+        body = response.body()
+        types.ResponseOutparam.set(response_out, Ok(response))
+        response_set = True
+        with body.write() as stream:
+            stream.blocking_write_and_flush(b"content")
+        types.OutgoingBody.finish(body, {trailers})
+    """)
+    server = Server("/", extensions={"http.response.trailers": {}})
+    server.scope["headers"] += [(name.encode(), value.encode()) for name, value in source.items()]
+    await server.run(app)
+    assert server.sent[0]["trailers"] is True
+    assert server.body == b"content"
+    assert server.sent[-1] == {
+        "type": "http.response.trailers",
+        "headers": sent,
+        "more_trailers": False,
+    }
+
+
 async def test_a_websocket_is_refused(app: Gateway) -> None:
     server = Server("/", type="websocket")
     await server.run(app)
