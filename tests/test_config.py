@@ -579,6 +579,12 @@ def test_a_problem_names_its_key(directory: Path, text: str, key: str, reason: s
     assert reason in problems(directory, text)[key]
 
 
+def test_a_list_whose_only_entry_is_refused_is_not_called_empty(directory: Path) -> None:
+    assert list(problems(directory, ONE + 'routes = [{path = "x"}]\n')) == [
+        "components[0].routes[0].path"
+    ]
+
+
 def test_a_source_must_be_readable(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root may read every file, so the answer of the system is given here instead of a file's mode.
     monkeypatch.setattr("os.access", lambda path, mode: False)

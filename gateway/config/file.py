@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from gateway.config.component import ComponentConfig, Limits, MountConfig
 from gateway.config.gateway import Claim, GatewayConfig, conflicts
@@ -54,10 +55,13 @@ class _Reader:
         try:
             return model.model_validate(raw, context={"base": self.base})
         except ValidationError as error:
-            for detail in error.errors(include_url=False, include_input=False):
+            details = error.errors(include_url=False, include_input=False)
+            for detail in details:
+                location = detail["loc"]
                 if detail["type"] == "default_factory_not_called":
                     continue  # the default waits for another key, whose own problem is told
-                location = detail["loc"]
+                if detail["type"] == "too_short" and _has_problem_within(location, details):
+                    continue  # the list is not empty: what is in it was refused
                 within = _WITHIN.get(location[0], model) if len(location) > 1 else model
                 reason = reason_of(detail, within.model_fields)
                 if location and location[0] in self.flags and location[0] in model.model_fields:
@@ -122,6 +126,11 @@ class _Reader:
             key: value for key, value in self.flags.items() if key in ServerConfig.model_fields
         }
         return {key: value for key, value in table.items() if key not in hidden} | flags
+
+
+def _has_problem_within(location: tuple[int | str, ...], details: list[ErrorDetails]) -> bool:
+    size = len(location)
+    return any(len(other["loc"]) > size and other["loc"][:size] == location for other in details)
 
 
 def _flag(location: tuple[int | str, ...]) -> str:
