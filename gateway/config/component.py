@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -55,19 +56,32 @@ def _variable(name: str) -> str:
     return text(name)
 
 
-def _source_file(path: Path, info: ValidationInfo) -> Path:
-    """Refuse a missing file while a configuration is read; a model built in code may come before it."""
-    if info.context is None:
+def _present(
+    is_kind: Callable[[int], bool], other: str, access: int, denied: str
+) -> AfterValidator:
+    """Refuse what is missing while a configuration is read; a model built in code may come before it.
+
+    Args:
+        is_kind: tells from a file's mode whether it is of the right kind.
+        other: what to say of one that is not.
+        access: how this user must have access to it, as `os.access` has it.
+        denied: what to say where that is denied.
+    """
+
+    def check(path: Path, info: ValidationInfo) -> Path:
+        if info.context is None:
+            return path
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise ValueError(f"{error.strerror}: {path}") from None
+        if not is_kind(status.st_mode):
+            raise ValueError(f"{other}: {path}")
+        if not os.access(path, access):
+            raise ValueError(f"{denied}: {path}")
         return path
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ValueError(f"{error.strerror}: {path}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"Not a regular file: {path}")
-    if not os.access(path, os.R_OK):
-        raise ValueError(f"May not be read by this user: {path}")
-    return path
+
+    return AfterValidator(check)
 
 
 def _outbound_host(entry: str) -> str:
@@ -75,21 +89,10 @@ def _outbound_host(entry: str) -> str:
     return entry
 
 
-def _folder(path: Path, info: ValidationInfo) -> Path:
-    """Refuse a missing folder while a configuration is read; a model built in code may come before it."""
-    if info.context is None:
-        return path
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ValueError(f"{error.strerror}: {path}") from None
-    if not stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"Not a folder: {path}")
-    if not os.access(path, os.X_OK):
-        raise ValueError(f"May not be searched by this user: {path}")
-    return path
-
-
+_SOURCE_FILE: Final = _present(
+    stat.S_ISREG, "Not a regular file", os.R_OK, "May not be read by this user"
+)
+_FOLDER: Final = _present(stat.S_ISDIR, "Not a folder", os.X_OK, "May not be searched by this user")
 _Variable = Annotated[str, AfterValidator(_variable)]
 
 
@@ -102,7 +105,7 @@ class MountConfig(Table):
         writable: whether it may change anything in there.
     """
 
-    host: Annotated[AnyPath, AfterValidator(_folder)]
+    host: Annotated[AnyPath, _FOLDER]
     guest: Annotated[Text, AfterValidator(guest_path)]
     writable: StrictBool = False
 
@@ -137,7 +140,7 @@ class ComponentConfig(Limits):
     """
 
     name: Annotated[str, AfterValidator(_component_name)]
-    source: Annotated[AnyPath, AfterValidator(_source_file)]
+    source: Annotated[AnyPath, _SOURCE_FILE]
     routes: Annotated[tuple[Route, ...], Field(min_length=1)] = (Route(),)
     environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
     arguments: tuple[Text, ...] = ()
