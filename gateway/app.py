@@ -8,14 +8,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.config import GatewayConfig
 from gateway.metrics import Metrics
-from gateway.routes.http import HttpRoute
+from gateway.routes.dispatcher import Dispatcher
 from gateway.service import Service, load_services
 
 __all__ = ["Gateway", "create_app", "verify"]
 
 
 class Gateway:
-    """An ASGI application that answers HTTP requests with components.
+    """An ASGI application that answers HTTP requests and JSON-RPC calls with components.
 
     It needs no lifespan events, so it can be mounted in any other application.
 
@@ -25,15 +25,15 @@ class Gateway:
     """
 
     def __init__(self, config: GatewayConfig) -> None:
-        self.services: list[Service] = load_services(config)
         self.metrics = Metrics()
-        self._http = HttpRoute(self.services, config.server, self.metrics)
+        self.services: list[Service] = load_services(config, self.metrics)
+        self._dispatcher = Dispatcher(self.services, config.server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope: a request, or the server's lifespan."""
         match scope["type"]:
             case "http":
-                await self._http(scope, receive, send)
+                await self._dispatcher(scope, receive, send)
             case "lifespan":
                 await self._lifespan(receive, send)
             case "websocket":
@@ -72,5 +72,5 @@ def verify(config: GatewayConfig) -> None:
     Raises:
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
     """
-    for service in load_services(config):
+    for service in load_services(config, Metrics()):
         asyncio.run(service.grants.aclose())

@@ -13,7 +13,16 @@ from gateway.host.errors import (
     Trap,
 )
 
-__all__ = ["Cancelled", "InvocationReturned", "Outcome", "Rejected", "outcome_of"]
+__all__ = ["Cancelled", "InvocationReturned", "Kind", "Outcome", "Rejected", "outcome_of"]
+
+
+class Kind(enum.StrEnum):
+    """What called a component. The values are stable: they are used as metric labels."""
+
+    HTTP = "http"
+    """An HTTP request, through `wasi:http/incoming-handler`."""
+    RPC = "rpc"
+    """A call with JSON, of any other export."""
 
 
 class Outcome(enum.StrEnum):

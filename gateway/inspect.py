@@ -13,6 +13,7 @@ from gateway.bindings import provided
 from gateway.host import wit
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
+from gateway.rpc.method import Methods
 from gateway.service import INCOMING_HANDLER
 
 __all__ = ["describe"]
@@ -40,8 +41,15 @@ def describe(path: Path) -> str:
         lines += ["", *_item(f"import {name}", name, item, seen, _trapping(name, item))]
     for name, item in component.exports.items():
         lines += ["", *_item(f"export {name}", name, item, seen, frozenset())]
+    methods = Methods(component.exports)
     if component.find_export(INCOMING_HANDLER) is None:
         lines += ["", f"It exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests."]
+    if methods.served:
+        lines += ["", "Called by JSON-RPC as"]
+        lines += (f"  {method.short or method.name}" for method in methods.served)
+    if methods.left_out:
+        lines += ["", "Not served by JSON-RPC"]
+        lines += (f"  {export.name}: {export.reason}" for export in methods.left_out)
     return "\n".join(lines)
 
 

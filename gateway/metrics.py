@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter
 
-from gateway.events import Outcome
+from gateway.events import Kind, Outcome
 
 __all__ = ["Metrics"]
 
@@ -20,11 +20,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._invocations = Counter(
             "gateway_invocations",
-            "Invocations of components, by how they ended.",
-            ("component", "outcome"),
+            "Invocations of components, by what called them and how they ended.",
+            ("component", "kind", "outcome"),
             registry=self.registry,
         )
 
-    def returned(self, component: str, outcome: Outcome) -> None:
+    def returned(self, component: str, kind: Kind, outcome: Outcome) -> None:
         """Count an invocation that has ended, or was refused."""
-        self._invocations.labels(component, outcome.value).inc()
+        self._invocations.labels(component, kind.value, outcome.value).inc()

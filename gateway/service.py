@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import structlog
 
 from gateway.bindings import provided
 from gateway.bindings.outbound import tls_context
-from gateway.config import ComponentConfig, GatewayConfig
+from gateway.config import ComponentConfig, GatewayConfig, Route
 from gateway.grants import Grants
 from gateway.host.cache import CompileCache
 from gateway.host.component import Component, Source
@@ -20,6 +19,9 @@ from gateway.host.errors import ComponentError
 from gateway.host.footprint import Footprint
 from gateway.host.linker import Export, LinkedComponent, link
 from gateway.host.store import MAX_TABLE_ELEMENTS
+from gateway.metrics import Metrics
+from gateway.procedure import Procedure
+from gateway.rpc.method import Methods
 from gateway.units import format_size
 
 __all__ = ["Service", "load_services"]
@@ -30,35 +32,67 @@ INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
 
 
 class Service:
-    """A component that serves requests.
+    """A component that serves requests, calls, or both.
 
     Attributes:
         name: the component's name.
         config: what the operator said of it.
         linked: the component.
-        handler: its `wasi:http/incoming-handler`.
+        handler: its `wasi:http/incoming-handler`; None if it has none.
+        routes: the HTTP requests that go there.
+        methods: what it offers to callers with JSON.
+        procedures: the same ready to be called, by every name; empty where JSON-RPC is off.
         grants: what it is given, and may reach.
-        in_flight: how many invocations of it there are now.
+        metrics: where its invocations are counted.
+        in_flight: how many of them there are now.
     """
 
     def __init__(
-        self, config: ComponentConfig, linked: LinkedComponent, tls: ssl.SSLContext
+        self,
+        config: ComponentConfig,
+        linked: LinkedComponent,
+        tls: ssl.SSLContext,
+        metrics: Metrics,
+        *,
+        rpc: bool,
     ) -> None:
-        """Find the handler, and open what the component is granted.
+        """Find what can be called, and open what the component is granted.
+
+        Args:
+            config: what the operator said of the component.
+            linked: the component.
+            tls: what makes the servers that it talks to trusted.
+            metrics: where its invocations are counted.
+            rpc: whether the gateway serves JSON-RPC at all.
 
         Raises:
-            ComponentError: the component exports none that can be called, or a folder cannot be opened.
+            ComponentError: there is nothing to serve, or nothing at its routes, or a folder cannot be opened.
         """
         self.name = config.name
         self.config = config
         self.linked = linked
-        self.handler = _handler(config.source, linked)
+        self.handler = _handler(linked)
+        self.methods = Methods(linked.component.exports)
+        self.procedures: dict[str, Procedure] = {}
+        if rpc and config.rpc:
+            self.procedures = _procedures(self.methods, linked)
+        self.routes = _routes(config, linked, self.handler, bool(self.procedures))
         self.grants = Grants(config, linked.component.imports, tls)
+        self.metrics = metrics
         self.in_flight = 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it may not be invoked once more now."""
+        return self.in_flight >= self.config.max_concurrency
 
-def load_services(config: GatewayConfig) -> list[Service]:
+
+def load_services(config: GatewayConfig, metrics: Metrics) -> list[Service]:
     """Read, compile and link every component of a configuration.
+
+    Args:
+        config: the configuration.
+        metrics: where their invocations are counted.
 
     Raises:
         ComponentError: some are refused; the message has a line for each of them.
@@ -67,7 +101,7 @@ def load_services(config: GatewayConfig) -> list[Service]:
     sources: list[tuple[ComponentConfig, Source]] = []
     for component in config.components:
         try:
-            sources.append((component, Source(component.source, bridge=provided().carries_bytes)))
+            sources.append((component, _read(component)))
         except ComponentError as error:
             refused.append(str(error))
     engine = Engine(_pool_size(sources))
@@ -77,9 +111,11 @@ def load_services(config: GatewayConfig) -> list[Service]:
     for component, source in sources:
         try:
             compiled = Component(engine, source, name=component.name, cache=cache)
-            services.append(Service(component, link(compiled, provided()), tls))
+            linked = link(compiled, provided())
+            services.append(Service(component, linked, tls, metrics, rpc=config.server.rpc))
         except ComponentError as error:
             refused.append(str(error))
+    refused += _conflicts(services)
     if refused:
         raise ComponentError("\n".join(refused))
     for service in services:
@@ -94,15 +130,41 @@ def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
         raise ComponentError(f"ca_files: {error}") from error
 
 
-def _handler(path: Path, linked: LinkedComponent) -> Export:
+def _handler(linked: LinkedComponent) -> Export | None:
     interface = linked.component.find_export(INCOMING_HANDLER)
-    if interface is None:
-        exports = ", ".join(linked.component.exports) or "nothing"
+    return None if interface is None else linked.export("handle", interface=interface)
+
+
+def _procedures(methods: Methods, linked: LinkedComponent) -> dict[str, Procedure]:
+    made = {method.name: Procedure(method, linked) for method in methods.served}
+    return {name: made[method.name] for name, method in methods.by_name.items()}
+
+
+def _routes(
+    config: ComponentConfig, linked: LinkedComponent, handler: Export | None, callable_: bool
+) -> tuple[Route, ...]:
+    """The HTTP requests that a component answers: none by default for one that only has methods."""
+    told = "routes" in config.model_fields_set and bool(config.routes)
+    if handler is not None and (config.routes or callable_):
+        return config.routes
+    if handler is None and callable_ and not told:
+        return ()
+    exports = ", ".join(linked.component.exports) or "nothing"
+    if handler is not None:
         raise ComponentError(
-            f"{path}: exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests (it exports {exports}). "
-            "Build it for a world that exports that interface, such as wasi:http/proxy."
+            f"{config.source}: nothing is left to serve of it: routes is empty, and it exports no functions for "
+            f"JSON-RPC, or that is off (it exports {exports}). Give it a route."
         )
-    return linked.export("handle", interface=interface)
+    if callable_:
+        raise ComponentError(
+            f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer the HTTP requests of its routes "
+            f"(it exports {exports}). Leave routes out: its functions are served by JSON-RPC."
+        )
+    raise ComponentError(
+        f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests, and no functions for "
+        f"JSON-RPC, or that is off (it exports {exports}). Build it for a world that exports that interface, such "
+        "as wasi:http/proxy, or functions of its own."
+    )
 
 
 def _read(component: ComponentConfig) -> Source:
@@ -154,6 +216,20 @@ def _pool_size(sources: Sequence[tuple[ComponentConfig, Source]]) -> PoolSize | 
     )
 
 
+def _conflicts(services: Sequence[Service]) -> Iterator[str]:
+    """Say which routes two components have. Those that are declared were compared in the configuration."""
+    owners: dict[Route, Service] = {}
+    for service in services:
+        for route in service.routes:
+            owner = owners.setdefault(route, service)
+            if owner is not service:
+                yield (
+                    f'{service.config.source}: component "{service.name}" would answer {route}, as a '
+                    f'component without routes does, and so does component "{owner.name}". Give it routes, or '
+                    "none: routes = []."
+                )
+
+
 def _report(service: Service) -> None:
     component = service.linked.component
     _log.info(
@@ -161,8 +237,15 @@ def _report(service: Service) -> None:
         component=service.name,
         source=str(service.config.source),
         digest=component.digest,
-        routes=[str(route) for route in service.config.routes],
+        routes=[str(route) for route in service.routes],
+        methods=len(service.methods.served) if service.procedures else 0,
     )
+    if service.procedures and service.methods.left_out:
+        _log.warning(
+            "exports not served",
+            component=service.name,
+            exports={export.name: export.reason for export in service.methods.left_out},
+        )
     if service.linked.unknown:
         _log.warning(
             "unknown imports",

@@ -6,9 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 
 __all__ = ["Load", "run"]
+
+
+_POST = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = [==[{json}]==]
+"""
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,14 @@ class Load:
     errors: str
 
 
-def run(url: str, *, connections: int, seconds: int) -> Load:
+def run(url: str, *, connections: int, seconds: int, json: str | None = None) -> Load:
     """Load a URL from one thread.
+
+    Args:
+        url: what is requested.
+        connections: how many there are, each with one request at a time.
+        seconds: how long.
+        json: the body of each request, which is a POST then.
 
     Raises:
         SystemExit: wrk is not installed.
@@ -46,7 +60,12 @@ def run(url: str, *, connections: int, seconds: int) -> Load:
         "30",
         url,
     ]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        if json is not None:
+            script.write(_POST.format(json=json))
+            script.flush()
+            command[1:1] = ["-s", script.name]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     errors = re.findall(r"(Socket errors: .*|Non-2xx or 3xx responses: .*)", printed)
     return Load(
         requests=int(_find(r"(\d+) requests in", printed)),

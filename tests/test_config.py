@@ -454,7 +454,6 @@ def test_all_problems_are_told_at_once(directory: Path) -> None:
         [[components]]
         name = "Image_Resizer"
         source = "a.wasm"
-        routes = []
         """,
     ) == {
         "extra": "is unknown; known here: components, defaults, server",
@@ -484,7 +483,6 @@ def test_all_problems_are_told_at_once(directory: Path) -> None:
         "components[2].routes": "must be a list in brackets",
         "components[3].name": "must be lower-case letters, digits and inner hyphens, at most 63, such "
         'as "image-resizer"',
-        "components[3].routes": "must not be empty; leave it out for the default",
     }
 
 
@@ -577,12 +575,6 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 )
 def test_a_problem_names_its_key(directory: Path, text: str, key: str, reason: str) -> None:
     assert reason in problems(directory, text)[key]
-
-
-def test_a_list_whose_only_entry_is_refused_is_not_called_empty(directory: Path) -> None:
-    assert list(problems(directory, ONE + 'routes = [{path = "x"}]\n')) == [
-        "components[0].routes[0].path"
-    ]
 
 
 def test_a_source_must_be_readable(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -709,8 +701,8 @@ def test_models_built_in_code_need_no_files_yet() -> None:
 
 
 def test_conflicts_are_refused_in_code_too() -> None:
-    first = ComponentConfig(name="a", source=Path("a.wasm"))
-    second = ComponentConfig(name="a", source=Path("b.wasm"))
+    first = ComponentConfig(name="a", source=Path("a.wasm"), routes=(Route(),))
+    second = ComponentConfig(name="a", source=Path("b.wasm"), routes=(Route(),))
     with pytest.raises(ValidationError) as caught:
         GatewayConfig(components=(first, second))
     assert 'components[1].name: "a" is the name of components[0] already' in str(caught.value)
@@ -722,12 +714,10 @@ def test_a_component_may_not_repeat_its_own_route(directory: Path) -> None:
     assert told["components[0].routes[1]"].startswith('component "a" repeats the route */a of')
 
 
-def test_routes_without_a_declaration_conflict_too(directory: Path) -> None:
-    told = problems(directory, ONE + '[[components]]\nname = "b"\nsource = "b.wasm"\n')
-    assert told == {
-        "components[1].routes": 'component "b" repeats the route */ of component "a", declared by '
-        "components[0].routes"
-    }
+def test_routes_without_a_declaration_do_not_conflict_yet(directory: Path) -> None:
+    # Components that export no handler of requests have none.
+    config = read(directory, ONE + '[[components]]\nname = "b"\nsource = "b.wasm"\n')
+    assert [component.routes for component in config.components] == [(Route(),), (Route(),)]
 
 
 def test_routes_that_only_overlap_are_fine(directory: Path) -> None:
@@ -855,3 +845,41 @@ def test_hosts_have_one_spelling(host: str) -> None:
     except ValueError:
         return
     assert canonical_host(once) == canonical_host(host.upper()) == once
+
+
+# --- JSON-RPC -----------------------------------------------------------------------------------
+
+
+def test_json_rpc_is_served_below_rpc_unless_told_otherwise(directory: Path) -> None:
+    config = read(directory, ONE)
+    assert (config.server.rpc, config.server.rpc_prefix) == (True, "/rpc")
+    assert (config.server.rpc_max_body, config.server.rpc_max_batch) == (1 << 20, 100)
+    assert config.components[0].rpc
+
+
+def test_json_rpc_is_configured(directory: Path) -> None:
+    server = (
+        '[server]\nrpc = false\nrpc_prefix = "/api/"\nrpc_max_body = "2MiB"\nrpc_max_batch = 7\n'
+    )
+    config = read(directory, f"{server}{ONE}rpc = false\nroutes = []\n")
+    assert (config.server.rpc, config.server.rpc_prefix) == (False, "/api")
+    assert (config.server.rpc_max_body, config.server.rpc_max_batch) == (2 << 20, 7)
+    assert not config.components[0].rpc
+    assert config.components[0].routes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('rpc_prefix = "/"', 'must be a path of its own, such as "/rpc"'),
+        ('rpc_prefix = "rpc"', 'must start with "/"'),
+        ('rpc_prefix = "/a?b"', "must not have a query or a fragment"),
+        ("rpc_prefix = 1", "must be text in quotes"),
+        ('rpc_max_body = "1GiB"', "must be between 1B and 64MiB, not 1GiB"),
+        ("rpc_max_batch = 0", "must be between 1 and 10000, not 0"),
+        ("rpc = 1", "must be true or false"),
+    ],
+)
+def test_what_json_rpc_cannot_be_is_refused(directory: Path, text: str, reason: str) -> None:
+    (told,) = problems(directory, f"[server]\n{text}\n{ONE}").values()
+    assert told.startswith(reason)

@@ -66,5 +66,6 @@ class WasiCtx:
 
     def close(self) -> None:
         """Cancel what goes on outside for the invocation, which has ended."""
+        self.output = discard  # it knows who listens, who knows this
         if self.outbound is not None:
             self.outbound.close()

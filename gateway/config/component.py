@@ -132,7 +132,8 @@ class ComponentConfig(Limits):
     Attributes:
         name: unique in the gateway; it labels logs and metrics.
         source: the component's file, binary or text.
-        routes: the requests that it answers.
+        routes: the HTTP requests that it answers, if it exports a handler of them.
+        rpc: whether its other exports are served by JSON-RPC.
         environment: what `wasi:cli/environment` shows, in this order. Never printed.
         arguments: what `wasi:cli/environment` gives as arguments.
         mounts: the folders that it may use, in this order.
@@ -141,7 +142,8 @@ class ComponentConfig(Limits):
 
     name: Annotated[str, AfterValidator(_component_name)]
     source: Annotated[AnyPath, _SOURCE_FILE]
-    routes: Annotated[tuple[Route, ...], Field(min_length=1)] = (Route(),)
+    routes: tuple[Route, ...] = (Route(),)
+    rpc: StrictBool = True
     environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
     arguments: tuple[Text, ...] = ()
     mounts: tuple[MountConfig, ...] = ()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from gateway.config.component import ComponentConfig, Limits, MountConfig
 from gateway.config.gateway import Claim, GatewayConfig, conflicts
@@ -55,13 +54,10 @@ class _Reader:
         try:
             return model.model_validate(raw, context={"base": self.base})
         except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False)
-            for detail in details:
+            for detail in error.errors(include_url=False, include_input=False):
                 location = detail["loc"]
                 if detail["type"] == "default_factory_not_called":
                     continue  # the default waits for another key, whose own problem is told
-                if detail["type"] == "too_short" and _has_problem_within(location, details):
-                    continue  # the list is not empty: what is in it was refused
                 within = _WITHIN.get(location[0], model) if len(location) > 1 else model
                 reason = reason_of(detail, within.model_fields)
                 if location and location[0] in self.flags and location[0] in model.model_fields:
@@ -72,14 +68,11 @@ class _Reader:
 
     def claim(self, raw: Mapping[str, Any], index: int) -> Claim:
         """Note a component's name and routes, as far as they can be read, for `conflicts`."""
-        prefix = f"components[{index}].routes"
         declared = raw.get("routes")
-        if declared is None:
-            return Claim(f"components[{index}]", _as_name(raw), {prefix: Route()})
         routes = {}
         for number, item in enumerate(declared if isinstance(declared, list) else ()):
             try:
-                routes[f"{prefix}[{number}]"] = Route.model_validate(item)
+                routes[f"components[{index}].routes[{number}]"] = Route.model_validate(item)
             except ValidationError:
                 continue  # `table` has told
         return Claim(f"components[{index}]", _as_name(raw), routes)
@@ -126,11 +119,6 @@ class _Reader:
             key: value for key, value in self.flags.items() if key in ServerConfig.model_fields
         }
         return {key: value for key, value in table.items() if key not in hidden} | flags
-
-
-def _has_problem_within(location: tuple[int | str, ...], details: list[ErrorDetails]) -> bool:
-    size = len(location)
-    return any(len(other["loc"]) > size and other["loc"][:size] == location for other in details)
 
 
 def _flag(location: tuple[int | str, ...]) -> str:

@@ -23,7 +23,7 @@ class Claim:
     Attributes:
         key: where the component stands, such as "components[1]".
         name: its name; None where that cannot be read.
-        routes: its routes, by the keys that declare them.
+        routes: the routes that it declares, by their keys.
     """
 
     key: str
@@ -50,7 +50,7 @@ def conflicts(claims: Iterable[Claim]) -> Iterator[tuple[str, str]]:
 
 
 class GatewayConfig(Table):
-    """All that a gateway needs to know. Names of components are unique, and so are routes."""
+    """All that a gateway needs to know. Names of components are unique, and so are the routes they declare."""
 
     server: ServerConfig = ServerConfig()
     components: tuple[ComponentConfig, ...] = ()
@@ -67,5 +67,7 @@ class GatewayConfig(Table):
 
 
 def _routes_by_key(index: int, component: ComponentConfig) -> Iterator[tuple[str, Route]]:
+    if "routes" not in component.model_fields_set:
+        return  # whether it has the default depends on what it exports
     for number, route in enumerate(component.routes):
         yield f"components[{index}].routes[{number}]", route

@@ -53,7 +53,6 @@ _REASONS: Final = {
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "is_instance_of": "must be text in quotes",
-    "too_short": "must not be empty; leave it out for the default",
 }
 
 

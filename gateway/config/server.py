@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from gateway.config.route import Route
 from gateway.config.values import KIB, MIB, AnyPath, Table, between
 from gateway.units import ByteSize, Duration, format_size
 
@@ -30,6 +31,17 @@ MIN_HEADER_BYTES: Final = 1 * KIB
 MAX_HEADER_BYTES: Final = 16 * MIB
 """Bytes of request line and headers. The default of 64 KiB is that of h11 and double nginx's 4 x 8 KiB; a
 connection may hold this much before anyone has asked who it is."""
+
+
+MAX_RPC_BODY: Final = 64 * MIB
+"""Bytes of a JSON-RPC body. As Python objects it takes up to some 50 times that."""
+
+
+def _prefix(path: str) -> str:
+    path = Route(path=path).path
+    if path == "/":
+        raise ValueError('must be a path of its own, such as "/rpc"')
+    return path
 
 
 def _listen_host(host: str) -> str:
@@ -120,6 +132,11 @@ class ServerConfig(Table):
         access_log: whether each request is logged.
         cache: whether compiled components are kept on disk.
         cache_dir: where; None exactly when they are not.
+        rpc: whether functions that components export are served by JSON-RPC.
+        rpc_prefix: the path below which they are, for every host.
+        rpc_max_body: bytes of a request's body there. It is read whole, and decoded on the event loop's
+            thread, which takes some 25 ms for 1 MiB.
+        rpc_max_batch: requests in one batch.
     """
 
     host: Annotated[str, AfterValidator(_listen_host)] = "127.0.0.1"
@@ -141,6 +158,11 @@ class ServerConfig(Table):
     access_log: StrictBool = True
     cache: StrictBool = True
     cache_dir: AnyPath | None = Field(default_factory=_default_cache_dir)
+
+    rpc: StrictBool = True
+    rpc_prefix: Annotated[str, AfterValidator(_prefix)] = "/rpc"
+    rpc_max_body: Annotated[ByteSize, between(1, MAX_RPC_BODY, format_size)] = 1 * MIB
+    rpc_max_batch: Annotated[StrictInt, between(1, 10_000, str)] = 100
 
     @field_validator("cache_dir")
     @classmethod

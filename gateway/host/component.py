@@ -15,6 +15,7 @@ from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
 from gateway.host.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
+from gateway.host.binary.package_docs import package_docs
 from gateway.host.byte_strings import Rewritten, rewrite
 from gateway.host.cache import CompileCache
 from gateway.host.engine import Engine
@@ -93,6 +94,7 @@ class Component:
         address: its address, for the C API.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
+        docs: what it says about them.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Component:
         ty = component_type(compiled, engine.wasmtime)
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
         self.exports = ty.exports
+        self.docs = package_docs(source.binary)
 
     def find_export(self, interface: str) -> str | None:
         """The full name of an exported interface, by its name without the version."""

@@ -187,6 +187,7 @@ class Invocation:
                 _capi.value_delete(self._address + _ARGS + index * VALUE_SIZE)
             self._lowered = 0
             self._stopped = None  # its traceback leads back to here
+            self._args = ()  # they may know who calls
 
     async def _wait(self, scheduler: Scheduler) -> None:
         """Wait for what the guest waits for: the host function it is in, or its turn."""

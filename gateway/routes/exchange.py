@@ -18,7 +18,6 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 import structlog
-from starlette.types import Receive, Scope, Send
 
 from gateway.bindings.body import BodyAborted, IncomingContent
 from gateway.bindings.error_code import CASES
@@ -30,14 +29,14 @@ from gateway.bindings.http import (
     method_variant,
     scheme_variant,
 )
-from gateway.bindings.stdio import LineOutput
-from gateway.events import Cancelled, Outcome, Rejected, outcome_of
+from gateway.call import Call
+from gateway.events import Cancelled, Kind, Outcome, Rejected, outcome_of
 from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
-from gateway.host.invocation import Invocation
+from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.routes import problem
-from gateway.routes.forwarded import Origin
-from gateway.routes.problem import Problem, send_problem
+from gateway.routes.problem import Problem
+from gateway.routes.request import Request
 from gateway.routes.request_id import HEADER as REQUEST_ID
 from gateway.routes.target import target_of
 from gateway.service import Service
@@ -62,49 +61,30 @@ class ResponseAborted(Exception):
 
 
 class Exchange:
-    """A request under way.
+    """A request under way, and the response that a component gives to it.
 
     Args:
         service: the component that answers.
-        scope: the ASGI scope of the request.
-        receive: its messages.
-        send: where the response goes.
-        origin: where the request comes from.
-        request_id: its id.
-
-    Attributes:
-        status: the status code that was sent; 0 before.
-        sent: how many bytes of content were sent.
-        outcome: how the invocation ended.
+        handler: its `wasi:http/incoming-handler`.
+        request: the request.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        *,
-        origin: Origin,
-        request_id: str,
-    ) -> None:
-        self.status = 0
-        self.sent = 0
-        self.outcome = Outcome.CANCELLED
-        self._service = service
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._origin = origin
-        self._request_id = request_id
-        self._wasi = service.grants.context(request_id, self._write_output)
-        self._request_content = IncomingContent()
+    def __init__(self, service: Service, handler: Export, request: Request) -> None:
+        self._request = request
+        self._max_body = service.config.max_body
+        self._content = IncomingContent()
         self._response: OutgoingResponse | Variant | None = None
         self._responded: asyncio.Future[None] | None = None
         self._unusable = False
         self._complete = False
         self._client_left = False
-        self._output: LineOutput | None = None
+        self._call = Call(
+            service,
+            handler,
+            (self._incoming_request(), ResponseOutparam(self._respond)),
+            kind=Kind.HTTP,
+            request_id=request.id,
+        )
 
     async def run(self) -> None:
         """Have the component answer.
@@ -113,65 +93,53 @@ class Exchange:
             ResponseAborted: the response had begun and is not whole.
             asyncio.CancelledError: the server gave the request up.
         """
-        invocation = self._invocation()
-        failure: BaseException | None = None
-        try:
+        request = self._request
+        request.outcome = Outcome.CANCELLED
+        with self._call as call:
+            failure: BaseException | None = None
             try:
-                finished = invocation.start()
-            except Exception as error:
-                failure, finished = error, True
-            if not finished:
-                failure = await self._run(invocation)
-        finally:
-            invocation.close()
-            self._wasi.close()
-            if self._output is not None:
-                self._output.close()
-        if failure is not None:
-            self._report(failure)
-        try:
-            if self.status == 0 and not isinstance(failure, Cancelled):
-                await self._conclude(failure)
-        except OSError:  # ASGI, "Disconnected Client": what `send` may raise then
-            self._client_left = True
-        finally:
-            self.outcome = outcome_of(failure, answered=self._is_answered())
-        if self.status != 0 and not self._complete and not self._client_left:
+                try:
+                    finished = call.start()
+                except Exception as error:
+                    failure, finished = error, True
+                if not finished:
+                    failure = await self._run()
+            finally:
+                call.free()
+            if failure is not None:
+                call.report(failure)
+            try:
+                if request.status == 0 and not isinstance(failure, Cancelled):
+                    await self._conclude(failure)
+            except OSError:  # ASGI, "Disconnected Client": what `send` may raise then
+                self._client_left = True
+            finally:
+                call.outcome = request.outcome = outcome_of(failure, answered=self._is_answered())
+        if request.status != 0 and not self._complete and not self._client_left:
             raise ResponseAborted
 
     # --- the guest -----------------------------------------------------------------------------------------
 
-    def _invocation(self) -> Invocation:
-        if self._has_no_body():
-            self._request_content.end()
-        service = self._service
-        config = service.config
-        return Invocation(
-            service.handler,
-            (self._incoming_request(), ResponseOutparam(self._respond)),
-            self._wasi,
-            max_memory=config.max_memory,
-            max_execution_time=config.max_execution_time,
-        )
-
     def _incoming_request(self) -> IncomingRequest:
-        scope = self._scope
+        scope, origin = self._request.scope, self._request.origin
+        if self._has_no_body():
+            self._content.end()
         return IncomingRequest(
             method=method_variant(scope["method"]),
             path_with_query=target_of(scope),
-            scheme=scheme_variant(self._origin.scheme),
-            authority=self._origin.authority,
+            scheme=scheme_variant(origin.scheme),
+            authority=origin.authority,
             headers=Fields.incoming(scope["headers"]),
-            content=self._request_content,
+            content=self._content,
         )
 
     def _has_no_body(self) -> bool:
         """Whether it is certain before anything is received (RFC 9112 section 6.3) that there is none."""
-        if self._scope["http_version"] not in {"1.0", "1.1"}:
+        if self._request.scope["http_version"] not in {"1.0", "1.1"}:
             return False
         return not any(
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self._scope["headers"]
+            for name, value in self._request.scope["headers"]
         )
 
     def _respond(self, response: OutgoingResponse | Variant) -> None:
@@ -179,27 +147,21 @@ class Exchange:
         if self._responded is not None:
             self._responded.set_result(None)
 
-    def _write_output(self, stream: str, data: bytes) -> None:
-        if self._output is None:
-            self._output = LineOutput(self._log_output)
-        self._output(stream, data)
-
-    def _log_output(self, stream: str, line: str) -> None:
-        _log.info("guest output", stream=stream, line=line, **self._context())
-
-    async def _run(self, invocation: Invocation) -> BaseException | None:
+    async def _run(self) -> BaseException | None:
         """Drive a guest that waits, with the bytes of both bodies moving; returns what ended it, if not itself."""
-        pump = asyncio.create_task(self._move(self._pump_request(invocation), invocation))
-        sender = asyncio.create_task(self._move(self._send_when_set(), invocation))
+        pump = asyncio.create_task(self._move(self._pump_request()))
+        sender = asyncio.create_task(self._move(self._send_when_set()))
         failure: BaseException | None = None
         try:
             try:
-                await invocation.run()
+                await self._call.run()
             except Exception as error:
                 failure = error
             # The guest is gone. A response that has begun goes on if all of it was written, until it
             # is sent or the client leaves.
-            if self.status != 0 and (failure is None or self._complete or self._is_whole()):
+            if self._request.status != 0 and (
+                failure is None or self._complete or self._is_whole()
+            ):
                 await asyncio.wait((sender, pump), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (pump, sender):
@@ -210,30 +172,29 @@ class Exchange:
                 failure = result
         return failure
 
-    async def _move(self, moving: Coroutine[Any, Any, None], invocation: Invocation) -> None:
+    async def _move(self, moving: Coroutine[Any, Any, None]) -> None:
         """Run what moves one of the bodies; stop the guest if that fails, or it would wait for bytes to move."""
         try:
             await moving
         except OSError:  # ASGI, "Disconnected Client": what `send` may raise then
             self._client_left = True
-            invocation.stop(Cancelled("the client went away"))
+            self._call.stop(Cancelled("the client went away"))
         except Exception:
-            invocation.stop(Cancelled("the server failed"))
+            self._call.stop(Cancelled("the server failed"))
             raise
 
     # --- the request's body --------------------------------------------------------------------------------
 
-    async def _pump_request(self, invocation: Invocation) -> None:
+    async def _pump_request(self) -> None:
         """Feed the body to the guest as it reads, until the client goes away; stop the guest if it is too much."""
-        content = self._request_content
-        max_body = self._service.config.max_body
+        content, max_body = self._content, self._max_body
         received = 0
-        while (message := await self._receive())["type"] != "http.disconnect":
+        while (message := await self._request.receive())["type"] != "http.disconnect":
             body = message.get("body", b"")
             received += len(body)
             if max_body is not None and received > max_body:
                 content.discard()
-                invocation.stop(Rejected(f"the request body is larger than {max_body} bytes"))
+                self._call.stop(Rejected(f"the request body is larger than {max_body} bytes"))
             content.feed(body)
             if message.get("more_body", False):
                 await content.room()
@@ -243,7 +204,7 @@ class Exchange:
         # A server also says so once the response is complete, and then the guest may go on.
         if not self._complete:
             self._client_left = True
-            invocation.stop(Cancelled("the client went away"))
+            self._call.stop(Cancelled("the client went away"))
 
     # --- the response --------------------------------------------------------------------------------------
 
@@ -266,7 +227,7 @@ class Exchange:
         if isinstance(head, str):
             await self._fail(head)
             return
-        carries_trailers = _TRAILERS in (self._scope.get("extensions") or {})
+        carries_trailers = _TRAILERS in (self._request.scope.get("extensions") or {})
         trailing = content is not None and carries_trailers
         await self._send_head(response.status, head, trailing=trailing)
         if content is None:
@@ -283,11 +244,13 @@ class Exchange:
                     await self._send_trailers(content.trailers)
                 elif content.trailers is not None:
                     _log.debug(
-                        "trailers not sent", reason="the server carries none", **self._context()
+                        "trailers not sent", reason="the server carries none", **self._call.context
                     )
                 return
-            self.sent += len(chunk)
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._request.sent += len(chunk)
+            await self._request.send(
+                {"type": "http.response.body", "body": chunk, "more_body": True}
+            )
 
     def _head(self, response: OutgoingResponse) -> list[tuple[bytes, bytes]] | str:
         """The headers to send, or what is wrong with the response."""
@@ -308,37 +271,35 @@ class Exchange:
             if announced is None:
                 headers.append((b"content-length", b"0"))
         headers = [header for header in headers if header[0] not in _OURS]
-        headers.append((REQUEST_ID, self._request_id.encode()))
+        headers.append((REQUEST_ID, self._request.id.encode()))
         return headers
 
     async def _send_head(
         self, status: int, headers: list[tuple[bytes, bytes]], *, trailing: bool
     ) -> None:
-        self.status = status
+        self._request.status = status
         message = {"type": "http.response.start", "status": status, "headers": headers}
         if trailing:
             message["trailers"] = True
-        await self._send(message)
+        await self._request.send(message)
 
     async def _send_trailers(self, trailers: Fields | None) -> None:
         headers = [] if trailers is None else trailers.asgi()
-        await self._send({"type": _TRAILERS, "headers": headers, "more_trailers": False})
+        await self._request.send({"type": _TRAILERS, "headers": headers, "more_trailers": False})
 
     async def _send_last(self, chunk: bytes) -> None:
         # Set first: the server may call the client gone as soon as it has the last message.
         self._complete = True
-        self.sent += len(chunk)
-        await self._send({"type": "http.response.body", "body": chunk})
+        self._request.sent += len(chunk)
+        await self._request.send({"type": "http.response.body", "body": chunk})
 
     async def _send_problem(self, what: Problem) -> None:
-        self.status = what.status
         self._complete = True
-        head_only = self._scope["method"] == "HEAD"
-        await send_problem(self._send, what, self._request_id, head_only=head_only)
+        await self._request.refuse(what)
 
     def _is_bodiless(self, response: OutgoingResponse) -> bool:
         """Whether the response ends with its head (RFC 9112 section 6.3)."""
-        return self._scope["method"] == "HEAD" or response.status in _BODILESS
+        return self._request.scope["method"] == "HEAD" or response.status in _BODILESS
 
     def _is_whole(self) -> bool:
         """Whether there is a response with nothing left for the guest to add."""
@@ -366,45 +327,18 @@ class Exchange:
             else:
                 await self._send_problem(_problem_of(failure))
         elif response is not None:
-            _log.warning("component set an error", error=str(response), **self._context())
+            _log.warning("component set an error", error=str(response), **self._call.context)
             await self._send_problem(problem.component_error(CASES[response.case].status_code))
         elif failure is not None:
             await self._send_problem(_problem_of(failure))
         else:
-            _log.error("guest never invoked `response-outparam::set` method", **self._context())
+            _log.error("guest never invoked `response-outparam::set` method", **self._call.context)
             await self._send_problem(problem.NO_RESPONSE)
 
     async def _fail(self, reason: str) -> None:
         self._unusable = True
-        _log.error("response unusable", reason=reason, **self._context())
+        _log.error("response unusable", reason=reason, **self._call.context)
         await self._send_problem(problem.COMPONENT_FAILED)
-
-    # --- the log -------------------------------------------------------------------------------------------
-
-    def _context(self) -> dict[str, str]:
-        return {"component": self._service.name, "request_id": self._request_id}
-
-    def _report(self, failure: BaseException) -> None:
-        match failure:
-            case Trap():
-                _log.error(
-                    "component trapped",
-                    trap=failure.kind.value,
-                    reason=failure.message,
-                    backtrace=list(failure.backtrace),
-                    **self._context(),
-                )
-            case DeadlineExceeded() | Exhausted() | Rejected():
-                _log.warning(
-                    "invocation stopped",
-                    outcome=outcome_of(failure, answered=False).value,
-                    reason=str(failure),
-                    **self._context(),
-                )
-            case Cancelled() | Exit():
-                _log.info("invocation ended early", reason=str(failure), **self._context())
-            case _:
-                _log.error("gateway failed", exc_info=failure, **self._context())
 
 
 def _problem_of(failure: BaseException) -> Problem:

@@ -27,10 +27,13 @@ __all__ = [
     "GATEWAY_FAILED",
     "HEADERS_TOO_LARGE",
     "MEDIA_TYPE",
+    "METHOD_NOT_ALLOWED",
     "NO_AUTHORITY",
     "NO_RESPONSE",
     "NO_ROUTE",
     "OVERLOADED",
+    "REQUEST_TIMEOUT",
+    "UNSUPPORTED_MEDIA_TYPE",
     "Problem",
     "component_error",
     "send_problem",
@@ -90,19 +93,26 @@ class Problem:
         return headers
 
 
-async def send_problem(send: Send, problem: Problem, request_id: str, *, head_only: bool) -> None:
+async def send_problem(
+    send: Send,
+    problem: Problem,
+    request_id: str,
+    *headers: tuple[bytes, bytes],
+    head_only: bool,
+) -> None:
     """Answer a request with a problem.
 
     Args:
         send: the `send` of the ASGI application. Nothing has been sent on it yet.
         problem: what happened.
         request_id: the id of the request, as `request_id.request_id` gives it.
+        headers: more fields of the response.
         head_only: whether the method is HEAD. Its response has the fields of the one to GET, the
             length included, and no content (RFC 9110 section 9.3.2).
     """
     body = problem.body(request_id)
-    headers = problem.headers(request_id, len(body))
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    fields = [*problem.headers(request_id, len(body)), *headers]
+    await send({"type": "http.response.start", "status": problem.status, "headers": fields})
     await send({"type": "http.response.body", "body": b"" if head_only else body})
 
 
@@ -120,11 +130,32 @@ NO_ROUTE: Final = Problem(
     detail="No component is routed at this host and path.",
 )
 
+METHOD_NOT_ALLOWED: Final = Problem(
+    kind="method-not-allowed",
+    status=405,
+    title="The method is not allowed here",
+    detail="Use one of the methods in the Allow header field.",
+)
+
+REQUEST_TIMEOUT: Final = Problem(
+    kind="request-timeout",
+    status=408,
+    title="The request took too long to arrive",
+    detail="The body was not complete in the time it is given. Send it without pauses.",
+)
+
 CONTENT_TOO_LARGE: Final = Problem(
     kind="content-too-large",
     status=413,
     title="The request body is too large",
     detail="The body is larger than this component accepts. Send a smaller one.",
+)
+
+UNSUPPORTED_MEDIA_TYPE: Final = Problem(
+    kind="unsupported-media-type",
+    status=415,
+    title="The request body is of another type than is read here",
+    detail="Send JSON in UTF-8, uncompressed, with the header field Content-Type: application/json.",
 )
 
 HEADERS_TOO_LARGE: Final = Problem(

@@ -2,4 +2,6 @@
 
 A guest is named by its path in this folder without its suffix: `c/hello`, `js/echo`, `python/probe`,
 `wat/hello`. The example that the project ships is one too: `examples/hello`.
+
+Guests of one name in several languages have one world if it lies here: `rpc.wit`.
 """

@@ -92,25 +92,27 @@ class C:
     def inputs(self, source: Path) -> Iterable[Path]:
         folder = source.parent
         script = folder / "component.mjs"
-        return [source, folder / "wasi.h", folder / "guest.wit", script, LOCK_FILE, *wit.PACKAGES]
+        return [source, folder / "wasi.h", self._world(source), script, LOCK_FILE, *wit.PACKAGES]
 
     def versions(self) -> Iterable[str]:
         return [_distribution("ziglang"), _node()]
 
     def compile(self, source: Path, out: Path) -> None:
         _npm_ci()
-        folder = source.parent
-        with _document(folder / "guest.wit", self.version) as world:
+        with _document(self._world(source), self.version) as world:
             core = world.with_name("core.wasm")
             zig = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
             version = f'-DWASI_VERSION="{self.version}"'
             _run(*zig, *self.flags, version, source, "-o", core)
-            _run("node", folder / "component.mjs", core, world, "guest", out)
+            _run("node", source.parent / "component.mjs", core, world, world.stem, out)
+
+    def _world(self, source: Path) -> Path:
+        return _shared_world(source) or source.parent / "guest.wit"
 
 
 @dataclass(frozen=True)
 class JavaScript:
-    """A listener of fetch events, made a component by componentize-js.
+    """A module, made a component by componentize-js: a listener of fetch events, or what it exports.
 
     componentize-js makes a listener the handler of this version, whatever the world says.
     """
@@ -118,18 +120,19 @@ class JavaScript:
     version: str = "0.2.10"
 
     def inputs(self, source: Path) -> Iterable[Path]:
-        folder = source.parent
-        script = folder / "component.mjs"
-        return [source, folder / "guest.wit", script, LOCK_FILE, *wit.PACKAGES]
+        script = source.parent / "component.mjs"
+        return [source, self._world(source), script, LOCK_FILE, *wit.PACKAGES]
 
     def versions(self) -> Iterable[str]:
         return [_node()]
 
     def compile(self, source: Path, out: Path) -> None:
         _npm_ci()
-        folder = source.parent
-        with _document(folder / "guest.wit", self.version) as world:
-            _run("node", folder / "component.mjs", source, world, "guest", out)
+        with _document(self._world(source), self.version) as world:
+            _run("node", source.parent / "component.mjs", source, world, world.stem, out)
+
+    def _world(self, source: Path) -> Path:
+        return _shared_world(source) or source.parent / "guest.wit"
 
 
 class Python:
@@ -146,7 +149,7 @@ class Python:
             _componentize(source, document, out)
 
     def _world(self, source: Path) -> Path:
-        return source / f"{source.name}.wit"
+        return _shared_world(source) or source / f"{source.name}.wit"
 
 
 class Example(Python):
@@ -157,6 +160,12 @@ class Example(Python):
 
     def compile(self, source: Path, out: Path) -> None:
         _componentize(source, source / "wit", out)
+
+
+def _shared_world(source: Path) -> Path | None:
+    """The WIT file of the world that sources of this name share in all languages, if they do."""
+    world = GUESTS / f"{source.stem}.wit"
+    return world if world.exists() else None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,68 @@
+"""The program: its commands, and what becomes of their failures."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final, NoReturn
+
+import typer
+
+from gateway import __version__, server
+from gateway.cli.call import call
+from gateway.cli.check import check
+from gateway.cli.inspect import inspect
+from gateway.cli.serve import serve
+from gateway.config import ConfigError
+from gateway.host.errors import ComponentError
+
+__all__ = ["app", "main"]
+
+FAILED: Final = 1
+REFUSED: Final = 2
+
+app = typer.Typer(
+    help="Serve WebAssembly components over HTTP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (serve, check, inspect, call):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"component-gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line: what goes wrong is told in words, and in the exit status."""
+    try:
+        app(prog_name="gateway")
+    except ConfigError as error:
+        _end(REFUSED, "this configuration is refused:", str(error))
+    except ComponentError as error:
+        _end(REFUSED, "this component is refused:", str(error))
+    except (server.ListenError, OSError) as error:
+        _end(FAILED, str(error))
+    sys.exit()
+
+
+def _end(status: int, *lines: str) -> NoReturn:
+    message = "\n".join(lines).replace("\n", "\n  ")
+    typer.echo(f"gateway: {message}", err=True)
+    sys.exit(status)

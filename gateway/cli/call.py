@@ -1,0 +1,183 @@
+"""`gateway call`: one method of a component, without a server.
+
+Exit statuses: 0, the function returned (ok, if it returns a result); 1, it returned err; 2, what was asked for is
+wrong: usage, component, method or parameters; 3, the component failed; 4, it took too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from gateway import log
+from gateway.call import Call
+from gateway.cli import options
+from gateway.config import single
+from gateway.events import Kind, Outcome, outcome_of
+from gateway.host.errors import DeadlineExceeded, InvocationError, Trap
+from gateway.host.values import Err
+from gateway.metrics import Metrics
+from gateway.procedure import Procedure
+from gateway.rpc.json_text import InvalidJson, dump, parse
+from gateway.rpc.json_values import InvalidValue
+from gateway.service import Service, load_services
+
+__all__ = ["call"]
+
+RETURNED_ERR: Final = 1
+WRONG: Final = 2
+COMPONENT_FAILED: Final = 3
+DEADLINE: Final = 4
+
+_SHOWN: Final = 10
+"""Methods that are named where one was not found."""
+
+_REQUEST_ID: Final = "call"
+"""What joins the log lines of the one call that is made."""
+
+
+def call(
+    component: options.ComponentFile,
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="METHOD",
+            help="interface.function, or the full name as `gateway inspect` has it.",
+            show_default=False,
+        ),
+    ],
+    params: Annotated[
+        str,
+        typer.Argument(
+            metavar="PARAMS",
+            help="A JSON object by name, an array by position, or - to read either from the standard input.",
+        ),
+    ] = "[]",
+    *,
+    ca_files: options.CaFiles = None,
+    log_level: options.LogLevel = None,
+    cache_dir: options.CacheDir = None,
+    no_cache: options.NoCache = False,
+    max_execution_time: options.MaxExecutionTime = None,
+    max_memory: options.MaxMemory = None,
+    environment: options.Environment = None,
+    arguments: options.Arguments = None,
+    mounts: options.Mounts = None,
+    allowed_outbound_hosts: options.AllowedOutboundHosts = None,
+) -> None:
+    """Call a function that a component exports, and print what it returns as JSON.
+
+    What it returns goes to standard output; an err goes to standard error, as does what the component writes
+    itself. Exit status: 0 returned, 1 returned err, 2 wrong usage, method or parameters, 3 the component failed,
+    4 it took too long.
+    """
+    config = single(
+        component,
+        ca_files=ca_files or None,
+        cache=False if no_cache else None,
+        cache_dir=cache_dir,
+        log_level=log_level or "warning",
+        max_execution_time=max_execution_time,
+        max_memory=max_memory,
+        max_concurrency=1,
+        **options.component_keys(
+            environment=environment,
+            arguments=arguments,
+            mounts=mounts,
+            allowed_outbound_hosts=allowed_outbound_hosts,
+        ),
+    )
+    log.configure("auto", config.server.log_level)
+    (service,) = load_services(config, Metrics())
+    raise typer.Exit(asyncio.run(_perform(service, method, params)))
+
+
+async def _perform(service: Service, method: str, params: str) -> int:
+    """Make the call and print what comes of it; returns the exit status."""
+    try:
+        procedure = service.procedures.get(method)
+        if procedure is None:
+            return _refuse(_unknown(service, method))
+        try:
+            text = (
+                sys.stdin.buffer.read()
+                if params == "-"
+                else params.encode(errors="surrogateescape")
+            )
+            arguments = procedure.arguments(parse(text))
+        except InvalidJson as error:
+            return _refuse(f"PARAMS is not JSON: {error}")
+        except InvalidValue as error:
+            where = f"PARAMS{error.pointer}"
+            return _refuse(f"{where}: expected {error.expected}\n{_signature(procedure)}")
+        return await _run(service, procedure, arguments)
+    finally:
+        await service.grants.aclose()
+
+
+async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> int:
+    with Call(
+        service,
+        procedure.export,
+        arguments,
+        kind=Kind.RPC,
+        request_id=_REQUEST_ID,
+        output=_write,
+    ) as call:
+        try:
+            if not call.start():
+                await call.run()
+            answer = procedure.answer(call.result)
+        except Exception as failure:
+            call.outcome = outcome_of(failure, answered=False)
+            return _failed(failure)
+        call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
+    typer.echo(dump(answer.value), err=isinstance(answer, Err))
+    return RETURNED_ERR if isinstance(answer, Err) else 0
+
+
+def _failed(failure: Exception) -> int:
+    match failure:
+        case DeadlineExceeded():
+            typer.echo(f"gateway: {failure}; --max-execution-time gives it more", err=True)
+            return DEADLINE
+        case Trap():
+            frames = "".join(f"\n  at {frame}" for frame in failure.backtrace)
+            typer.echo(f"gateway: the component trapped: {failure.message}{frames}", err=True)
+            return COMPONENT_FAILED
+        case InvocationError():
+            typer.echo(f"gateway: {failure}", err=True)
+            return COMPONENT_FAILED
+    raise failure
+
+
+def _write(_stream: str, data: bytes) -> None:
+    sys.stderr.buffer.write(data)
+    sys.stderr.buffer.flush()
+
+
+def _refuse(reason: str) -> int:
+    typer.echo(f"gateway: {reason}", err=True)
+    return WRONG
+
+
+def _unknown(service: Service, name: str) -> str:
+    names = list(service.procedures)
+    if not names:
+        return f"{service.config.source} exports no functions that can be called with JSON"
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else f"it has {', '.join(_first_names(service))}."
+    return f"{service.config.source} has no method {name}: {hint}"
+
+
+def _first_names(service: Service) -> list[str]:
+    served = [method.short or method.name for method in service.methods.served]
+    return served if len(served) <= _SHOWN else [*served[:_SHOWN], "..."]
+
+
+def _signature(procedure: Procedure) -> str:
+    return f"{procedure.method.name}: {procedure.method.type}"

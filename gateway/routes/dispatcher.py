@@ -1,0 +1,146 @@
+"""Where every HTTP request comes in: who sent it, whether it may pass, and which endpoint answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+from typing import Final, Protocol
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from gateway.config import Route, ServerConfig
+from gateway.host.errors import ComponentError
+from gateway.routes import problem
+from gateway.routes.forwarded import Origin, TrustedProxies, effective
+from gateway.routes.http import HttpEndpoint
+from gateway.routes.problem import Problem
+from gateway.routes.request import Request
+from gateway.routes.request_id import request_id
+from gateway.routes.router import Router
+from gateway.routes.rpc import RpcEndpoint
+from gateway.routes.target import path_of
+from gateway.service import Service
+
+__all__ = ["Dispatcher", "Endpoint"]
+
+_log = structlog.get_logger("gateway.access")
+
+_LINE_OVERHEAD: Final = 4
+"""Bytes of a header line besides name and value: a colon, a space, CR and LF."""
+
+
+class Endpoint(Protocol):
+    """What answers the requests of some routes."""
+
+    async def answer(self, request: Request) -> None:
+        """Answer a request, and note in it what became of it.
+
+        Raises:
+            gateway.routes.exchange.ResponseAborted: the response had begun and is not whole.
+        """
+
+
+class Dispatcher:
+    """The ASGI application of all HTTP requests.
+
+    Args:
+        services: the components.
+        config: what the operator said of the server.
+
+    Raises:
+        ComponentError: a component has the very route of JSON-RPC.
+    """
+
+    def __init__(self, services: Sequence[Service], config: ServerConfig) -> None:
+        self._router: Router[Endpoint] = Router(_endpoints(services, config))
+        self._trusted = TrustedProxies(config.trusted_proxies, header=config.forwarded_header)
+        self._max_header_bytes = config.max_header_bytes
+        self._access_log = config.access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            gateway.routes.exchange.ResponseAborted: the response had begun and is not whole.
+        """
+        began = perf_counter()
+        origin, hosts = self._origin(scope)
+        identity = request_id(scope["headers"])
+        request = Request(scope, receive, send, id=identity, origin=origin)
+        endpoint = self._router.match(origin.authority, path_of(scope))
+        try:
+            refusal = self._refusal(request, hosts)
+            if refusal is not None:
+                await request.refuse(refusal)
+            elif endpoint is None:
+                await request.refuse(problem.NO_ROUTE)
+            else:
+                await endpoint.answer(request)
+        finally:
+            if self._access_log:
+                _log_access(request, perf_counter() - began)
+
+    def _origin(self, scope: Scope) -> tuple[Origin, int]:
+        """Where a request comes from, and how many `Host` fields it has."""
+        headers = scope["headers"]
+        # Not every server strips the whitespace behind a field's value (RFC 9110 section 5.5).
+        hosts = [value.strip(b" \t") for name, value in headers if name == b"host"]
+        client = scope.get("client")
+        origin = effective(
+            client[0] if client else None,
+            scope["scheme"],
+            hosts[0] if len(hosts) == 1 else None,
+            headers,
+            self._trusted,
+        )
+        return origin, len(hosts)
+
+    def _refusal(self, request: Request, hosts: int) -> Problem | None:
+        scope = request.scope
+        size = sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in scope["headers"])
+        if size > self._max_header_bytes:
+            return problem.HEADERS_TOO_LARGE
+        # RFC 9112 section 3.2: 400 for a request without one valid Host. HTTP/1.0 need not have one.
+        if hosts > 1 or (
+            request.origin.authority is None and (hosts or scope["http_version"] != "1.0")
+        ):
+            return problem.NO_AUTHORITY
+        return None
+
+
+def _endpoints(
+    services: Sequence[Service], config: ServerConfig
+) -> Iterator[tuple[Route, Endpoint]]:
+    rpc = None
+    if any(service.procedures for service in services):
+        rpc = Route(path=config.rpc_prefix)
+        yield rpc, RpcEndpoint(services, config)
+    for service in services:
+        if service.handler is None:
+            continue
+        endpoint = HttpEndpoint(service, service.handler)
+        for route in service.routes:
+            if route == rpc:
+                raise ComponentError(
+                    f"{service.config.source}: its route {route} is where JSON-RPC is served. Choose another "
+                    "rpc_prefix, or set rpc = false."
+                )
+            yield route, endpoint
+
+
+def _log_access(request: Request, duration: float) -> None:
+    scope = request.scope
+    _log.info(
+        "request",
+        request_id=request.id,
+        component=request.component,
+        client=request.origin.client,
+        method=scope["method"],
+        authority=request.origin.authority,
+        path=path_of(scope),
+        status=request.status,
+        outcome=None if request.outcome is None else request.outcome.value,
+        sent=request.sent,
+        duration_ms=round(duration * 1000, 3),
+    )

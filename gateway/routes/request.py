@@ -1,0 +1,132 @@
+"""A request that came in, with what the gateway knows of it."""
+
+from __future__ import annotations
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.events import Outcome
+from gateway.routes.forwarded import Origin
+from gateway.routes.problem import Problem, send_problem
+from gateway.routes.request_id import HEADER as REQUEST_ID
+
+__all__ = ["ClientDisconnected", "ContentTooLarge", "Request", "content_length"]
+
+
+class ClientDisconnected(Exception):
+    """The client went away before all of its request was there."""
+
+
+class ContentTooLarge(Exception):
+    """The body of a request is larger than it may be."""
+
+
+class Request:
+    """One HTTP request, and what has become of it.
+
+    Args:
+        scope: its ASGI scope.
+        receive: its messages.
+        send: where the response goes.
+        id: its id, as `request_id.request_id` gives it.
+        origin: where it comes from.
+
+    Attributes:
+        component: the name of the component that answers it, once that is known.
+        status: the status code that was sent; 0 before.
+        sent: how many bytes of content were sent.
+        outcome: how the invocation ended that was made for it, if one was.
+    """
+
+    __slots__ = (
+        "component",
+        "id",
+        "origin",
+        "outcome",
+        "receive",
+        "scope",
+        "send",
+        "sent",
+        "status",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        id: str,  # noqa: A002
+        origin: Origin,
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.id = id
+        self.origin = origin
+        self.component: str | None = None
+        self.status = 0
+        self.sent = 0
+        self.outcome: Outcome | None = None
+
+    async def refuse(self, what: Problem, *headers: tuple[bytes, bytes]) -> None:
+        """Answer with a problem document, and more fields. Nothing has been sent yet."""
+        self.status = what.status
+        head_only = self.scope["method"] == "HEAD"
+        await send_problem(self.send, what, self.id, *headers, head_only=head_only)
+
+    async def respond(
+        self, status: int, content_type: bytes, content: bytes, *headers: tuple[bytes, bytes]
+    ) -> None:
+        """Answer with the whole of a response. Nothing has been sent yet.
+
+        Args:
+            status: the status code.
+            content_type: of the content.
+            content: what a response to GET has; one to HEAD has its length alone (RFC 9110 section 9.3.2).
+            headers: more fields.
+        """
+        self.status = status
+        fields = [
+            (b"content-type", content_type),
+            (b"content-length", b"%d" % len(content)),
+            (REQUEST_ID, self.id.encode("ascii")),
+            *headers,
+        ]
+        if status == 204:  # has no content, nor fields that tell of any (RFC 9110 section 8.6)
+            fields = fields[2:]
+        await self.send({"type": "http.response.start", "status": status, "headers": fields})
+        body = b"" if self.scope["method"] == "HEAD" else content
+        self.sent = len(body)
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def content(self, limit: int) -> bytes:
+        """Receive the whole body.
+
+        Args:
+            limit: the most bytes that it may have.
+
+        Raises:
+            ContentTooLarge: it has more, or says that it will.
+            ClientDisconnected: it is not whole and never will be.
+        """
+        if content_length(self.scope["headers"]) > limit:
+            raise ContentTooLarge
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            part = message.get("body", b"")
+            size += len(part)
+            if size > limit:
+                raise ContentTooLarge
+            parts.append(part)
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def content_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """The announced length of a request's body, in bytes; 0 if none is. The server has checked the syntax."""
+    return next((int(value) for name, value in headers if name == b"content-length"), 0)

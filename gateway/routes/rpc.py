@@ -1,0 +1,161 @@
+"""JSON-RPC 2.0 over HTTP: the functions that components export, as methods.
+
+    POST /rpc/{component}   a request, a notification or a batch of them
+    GET  /rpc/{component}   the OpenRPC document of its methods
+    GET  /rpc               the components that have methods
+
+What the transport refuses (another media type, too much content) is a problem document. Whatever was read as
+JSON-RPC is answered by JSON-RPC, with status 200, or 204 where there is nothing to answer. The one exception is
+a call for which there is no room: 503 with `Retry-After`, so that load balancers try another gateway. A batch is
+answered so only if none of its calls was made, or they would be made twice.
+
+Source: https://www.jsonrpc.org/specification, https://spec.open-rpc.org
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.config import ServerConfig, canonical_path
+from gateway.events import Outcome
+from gateway.routes import problem
+from gateway.routes.calls import Calls
+from gateway.routes.problem import Problem
+from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request
+from gateway.routes.target import path_of
+from gateway.rpc import message
+from gateway.rpc.json_text import dump
+from gateway.rpc.openrpc import document
+from gateway.service import Service
+
+__all__ = ["RpcEndpoint"]
+
+JSON: Final = b"application/json"
+
+_MEDIA_TYPES: Final = frozenset((JSON, b"application/json-rpc", b"application/jsonrequest"))
+"""What a request may be (JSON-RPC over HTTP, 2013 draft, section 2.2). A page of another site cannot send any of
+them without the browser asking first, so there are no calls by forged forms."""
+
+_BODY_TIMEOUT: Final = 30.0
+"""Seconds for a client to send a body. Threat: a body that never comes costs a connection and a task. nginx gives
+60 from one read to the next; this is for the whole, which `rpc_max_body` bounds."""
+
+
+class RpcEndpoint:
+    """Where the requests below `rpc_prefix` go.
+
+    Args:
+        services: the components.
+        config: what the operator said of the server.
+    """
+
+    def __init__(self, services: Sequence[Service], config: ServerConfig) -> None:
+        self._services = {service.name: service for service in services if service.procedures}
+        self._prefix = config.rpc_prefix
+        self._max_body = config.rpc_max_body
+        self._max_batch = config.rpc_max_batch
+        # By URL: as many as there are components, times the paths that the application is mounted at.
+        self._documents: dict[str, object] = {}
+
+    async def answer(self, request: Request) -> None:
+        """Answer a request."""
+        name = canonical_path(path_of(request.scope))[len(self._prefix) + 1 :]
+        method = request.scope["method"]
+        if not name:
+            if method in {"GET", "HEAD"}:
+                await request.respond(200, JSON, dump(self._list(request)))
+            else:
+                await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
+            return
+        service = self._services.get(name)
+        if service is None:
+            await request.refuse(problem.NO_ROUTE)
+            return
+        request.component = service.name
+        if method == "POST":
+            await self._post(service, request)
+        elif method in {"GET", "HEAD"}:
+            await request.respond(200, JSON, dump(self._document(service, request)))
+        else:
+            await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD, POST"))
+
+    async def _post(self, service: Service, request: Request) -> None:
+        refusal = _refusal(request)
+        if refusal is not None:
+            await request.refuse(refusal)
+            return
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT):
+                body = await request.content(self._max_body)
+        except ContentTooLarge:
+            await request.refuse(problem.CONTENT_TOO_LARGE)
+            return
+        except TimeoutError:
+            await request.refuse(problem.REQUEST_TIMEOUT)
+            return
+        except ClientDisconnected:
+            request.outcome = Outcome.CANCELLED
+            return
+        calls = Calls(service, request, lambda: self._document(service, request))
+        content = await calls.perform(message.read(body, max_batch=self._max_batch))
+        if calls.client_left:
+            return
+        if content is None and calls.refused_all:
+            await request.refuse(problem.OVERLOADED)
+        elif content is None:
+            await request.respond(204, JSON, b"")
+        elif calls.refused_all:
+            await request.respond(503, JSON, dump(content), (b"retry-after", b"1"))
+        else:
+            await request.respond(200, JSON, dump(content))
+
+    def _list(self, request: Request) -> object:
+        return {
+            "components": [
+                {
+                    "name": service.name,
+                    "url": self._url(service, request),
+                    "methods": len(service.methods.served),
+                }
+                for service in self._services.values()
+            ]
+        }
+
+    def _document(self, service: Service, request: Request) -> object:
+        url = self._url(service, request)
+        made = self._documents.get(url)
+        if made is None:
+            component = service.linked.component
+            made = self._documents[url] = document(
+                service.methods,
+                component.exports,
+                name=service.name,
+                digest=component.digest,
+                url=url,
+                docs=component.docs,
+            )
+        return made
+
+    def _url(self, service: Service, request: Request) -> str:
+        """Where the methods of a component are: a reference that any proxy in front leaves right."""
+        return f"{request.scope.get('root_path', '')}{self._prefix}/{service.name}"
+
+
+def _refusal(request: Request) -> Problem | None:
+    given = [value for name, value in request.scope["headers"] if name == b"content-type"]
+    if len(given) != 1:
+        return problem.UNSUPPORTED_MEDIA_TYPE
+    media_type, *parameters = (part.strip(b" \t").lower() for part in given[0].split(b";"))
+    if media_type not in _MEDIA_TYPES:
+        return problem.UNSUPPORTED_MEDIA_TYPE
+    for parameter in parameters:
+        if parameter.startswith(b"charset=") and parameter.strip(b'"') not in _UTF_8:
+            return problem.UNSUPPORTED_MEDIA_TYPE
+    if any(name == b"content-encoding" for name, _ in request.scope["headers"]):
+        return problem.UNSUPPORTED_MEDIA_TYPE
+    return None
+
+
+_UTF_8: Final = frozenset((b"charset=utf-8", b'charset="utf-8'))

@@ -1,0 +1,120 @@
+"""`gateway call`: its output and its exit status tell what became of the call."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import PATIENCE, GuestPath
+
+
+def call(component: Path, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
+    """Run `gateway call`; gives exit status, standard output and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "call", str(component), *arguments],
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+        input=stdin,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    told = done.stderr.decode()
+    assert "Traceback" not in told
+    return done.returncode, done.stdout, told
+
+
+@pytest.fixture(scope="module")
+def component(guest: GuestPath) -> Path:
+    return guest("c/rpc")
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "printed"),
+    [
+        ("add", '{"a": 40, "b": 2}', b"42\n"),
+        ("add", "[40, 2]", b"42\n"),
+        ("types.echo-bytes", '["AAEC"]', b'"AAEC"\n'),
+        ("test:rpc/types@1.2.3#echo-string", '["\u00e9"]', b'"\\u00e9"\n'),
+        ("outcomes.settle", '[{"ok": "fine"}]', b'"fine"\n'),
+        ("outcomes.settle-none", '[{"ok": null}]', b"null\n"),
+    ],
+)
+def test_what_a_function_returns_is_printed(
+    component: Path, method: str, params: str, printed: bytes
+) -> None:
+    assert call(component, method, params) == (0, printed, "")
+
+
+def test_parameters_may_be_left_out_or_piped(component: Path) -> None:
+    assert call(component, "count") == (0, b"1\n", "")
+    assert call(component, "add", "-", stdin=b"[1, 2]") == (0, b"3\n", "")
+
+
+def test_an_err_is_told_apart(component: Path) -> None:
+    status, printed, told = call(component, "outcomes.settle", '[{"err": {"invalid": "no"}}]')
+    assert (status, printed, json.loads(told)) == (1, b"", {"invalid": "no"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["ad"], 'has no method ad: did you mean "add"?'),
+        (["nothing-like-it"], "has no method nothing-like-it: it has add, count,"),
+        (["add", "[1"], "PARAMS is not JSON: line 1, column 3"),
+        (["add", "[1]"], "PARAMS: expected"),
+        (["add", '{"a": 1, "b": -1}'], "PARAMS/b: expected u32, an integer from 0 to 4294967295"),
+        (["add", '{"a": 1, "b": -1}'], "add: func(a: u32, b: u32) -> u32"),
+        (["add", "7"], "PARAMS: expected"),
+        ([], "Missing argument 'METHOD'"),
+        (["add", "[1, 2]", "--max-memory", "much"], '"much" is not a size'),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_told(
+    component: Path, arguments: list[str], reason: str
+) -> None:
+    status, printed, told = call(component, *arguments)
+    assert (status, printed) == (2, b"")
+    assert reason in told
+
+
+def test_a_trap_is_told_with_its_frames(component: Path) -> None:
+    status, printed, told = call(component, "outcomes.trap")
+    assert (status, printed) == (3, b"")
+    assert "the component trapped: wasm `unreachable` instruction executed\n  at " in told
+
+
+def test_so_is_an_exit(component: Path) -> None:
+    assert call(component, "outcomes.exit", '[{"err": null}]') == (
+        3,
+        b"",
+        "gateway: the guest exited with status 1\n",
+    )
+
+
+def test_so_is_a_deadline(component: Path) -> None:
+    status, printed, told = call(component, "outcomes.spin", "--max-execution-time", "50ms")
+    assert (status, printed) == (4, b"")
+    assert "still running after 0.05 s; --max-execution-time gives it more" in told
+
+
+def test_what_the_component_writes_is_no_result(component: Path) -> None:
+    status, printed, told = call(component, "outcomes.print", '["to stdout", "to stderr"]')
+    assert (status, printed) == (0, b"null\n")
+    assert "to stdout" in told
+    assert "to stderr" in told
+
+
+def test_a_component_without_functions_says_so(guest: GuestPath) -> None:
+    status, printed, told = call(guest("c/hello"), "add")
+    assert (status, printed) == (2, b"")
+    assert "exports no functions that can be called with JSON" in told
+
+
+def test_a_component_is_given_what_the_flags_say(guest: GuestPath) -> None:
+    status, printed, _ = call(guest("python/rpc"), "add", "[1, 2]", "--env", "A=1", "--no-cache")
+    assert (status, printed) == (0, b"3\n")
