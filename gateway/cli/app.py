@@ -10,6 +10,7 @@ import typer
 from gateway import __version__, server
 from gateway.cli.call import call
 from gateway.cli.check import check
+from gateway.cli.client import client
 from gateway.cli.inspect import inspect
 from gateway.cli.serve import serve
 from gateway.config import ConfigError
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, check, inspect, call):
+for command in (serve, check, inspect, call, client):
     app.command()(command)
 
 

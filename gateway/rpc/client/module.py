@@ -1,0 +1,244 @@
+"""The module that `gateway client` writes.
+
+It needs nothing of the gateway: Python 3.11 and httpx. A person who opens it finds what a caller works with first,
+errors and types and functions, and how they cross the wire below that.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Mapping
+
+from gateway import __version__
+from gateway.host import wit
+from gateway.host.binary.package_docs import PackageDocs
+from gateway.rpc.client.classes import find_classes, sides
+from gateway.rpc.client.definitions import codec, define, docs_of
+from gateway.rpc.client.layout import (
+    WIDTH,
+    Expression,
+    Group,
+    comment,
+    docstring,
+    prefixed,
+    quoted,
+    subscripted,
+    write,
+)
+from gateway.rpc.client.library import Definition, Library, library, names_in
+from gateway.rpc.client.names import Scope, settle, snake, words
+from gateway.rpc.client.python_types import PythonTypes
+from gateway.rpc.client.surface import Call, Interface, Surface
+from gateway.rpc.method import Methods
+
+__all__ = ["generate"]
+
+
+def generate(
+    methods: Methods,
+    exports: Mapping[str, wit.Item],
+    docs: PackageDocs,
+    *,
+    name: str,
+    digest: str,
+    imports: Mapping[str, wit.Item] | None = None,
+    asynchronous: bool = False,
+) -> str:
+    """Write a Python module that calls a component by way of a gateway.
+
+    The same component gives the same module. It passes `mypy --strict` and is as `ruff format` would leave it.
+
+    Args:
+        methods: what can be called.
+        exports: what the component exports, by full name.
+        docs: what the component says about that.
+        name: the component's name.
+        digest: the SHA-256 of its file, in hexadecimal.
+        imports: what it imports, by full name: types that it only uses from there have their names there.
+        asynchronous: whether to write an `AsyncClient` with coroutines in place of a `Client`.
+
+    Returns:
+        The source.
+    """
+    kind = "asynchronous" if asynchronous else "blocking"
+    return _Module(methods, (exports, imports or {}), docs, library(kind), kind).source(
+        name, digest
+    )
+
+
+class _Module:
+    def __init__(
+        self,
+        methods: Methods,
+        sources: tuple[Mapping[str, wit.Item], ...],
+        docs: PackageDocs,
+        parts: Library,
+        kind: str,
+    ) -> None:
+        self._docs = docs
+        self._library = parts
+        self._kind = kind
+        self._client = "Client" if kind == "blocking" else "AsyncClient"
+        self._def, self._await = ("def", "") if kind == "blocking" else ("async def", "await ")
+        scope = Scope(parts.names | frozenset(dir(builtins)))
+        classes = find_classes(methods.served, sources, scope)
+        self._surface = Surface(methods, sources[0], docs, scope)
+        self._types = PythonTypes(classes, scope)
+        # One list: what a class needs an alias for is added to it before the class is.
+        self._definitions = self._types.aliases
+        for each in classes.values():
+            source = define(each, docs_of(each, docs, sources), self._types)
+            self._definitions.append(source)
+        self._codecs = [codec(each, self._types) for each in classes.values()]
+
+    def source(self, name: str, digest: str) -> str:
+        # Methods come before the types are told: they give names to types that are too wide for them.
+        client = self._client_class()
+        interfaces = [self._interface_class(each) for each in self._surface.interfaces]
+        tables = [write(self._method_table(call)) for call in self._surface.calls]
+        errors = [self._error_class(call) for call in self._surface.calls if call.error]
+        written = [*self._definitions, *errors, *interfaces, client, *self._codecs, *tables]
+        uses = {"annotations"}.union(*(names_in(ast.parse(source)) for source in written))
+        needed = self._library.needed(uses)
+
+        def shared(*modules: str) -> list[Definition]:
+            chosen = needed - {self._client}
+            return list(self._library.definitions(chosen, *modules))
+
+        variables = [each for each in shared("values") if each.compact]
+        values = [each for each in shared("values") if not each.compact]
+        blocks = [
+            _section("What it may raise"),
+            _joined(shared("errors")),
+            *([_section("Types")] if values or self._definitions else []),
+            _joined(values),
+            *self._definitions,
+            _section("Functions"),
+            *errors,
+            *interfaces,
+            client,
+            _section("On the wire"),
+            _joined(shared("messages", self._kind)),
+            _joined(shared("codecs")),
+            "\n".join(self._codecs),
+            "\n".join(tables),
+        ]
+        head = "\n".join((self._header(name, digest), self._module_docstring(name)))
+        start = "\n\n".join((head, self._library.imports(needed), _joined(variables)))
+        return "\n\n\n".join((start, *filter(None, blocks))) + "\n"
+
+    def _header(self, name: str, digest: str) -> str:
+        told = f"Generated by component-gateway {__version__} from {name}, do not edit."
+        return f"{comment(told, 0)}\n{comment(f'sha256 {digest}', 0)}"
+
+    def _module_docstring(self, name: str) -> str:
+        says = [f"Calls the WebAssembly component {name} by way of a gateway that serves it."]
+        if self._surface.calls:
+            call = self._surface.calls[0]
+            owner = next(
+                (f".{each.attribute}" for each in self._surface.interfaces if call in each.calls),
+                "",
+            )
+            opening = "with" if self._kind == "blocking" else "async with"
+            example = f"{self._await}client{owner}.{call.name}({'...' if call.method.type.params else ''})"
+            says.append(f'    {opening} {self._client}("http://...") as client:\n        {example}')
+        says.append("It needs Python 3.11 and httpx (https://www.python-httpx.org), nothing else.")
+        if self._docs.docs:
+            says.append(self._docs.docs)
+        return docstring("\n\n".join(says), 0)
+
+    def _error_class(self, call: Call) -> str:
+        _, fallible = sides(call.method.type)
+        err = None if fallible is None else fallible.err
+        room = WIDTH - len(f"class {call.error}(CallError[]):")
+        value = self._annotation(err, call, "failure", room)
+        says = docstring(f"What `{call.method.name}` returned as its err.", 4)
+        return f"class {call.error}(CallError[{value}]):\n{says}"
+
+    def _interface_class(self, each: Interface) -> str:
+        says = docstring(each.docs.docs or f"The interface `{each.name}`.", 4)
+        lines = [
+            f"class {each.class_name}:",
+            says,
+            "",
+            "    def __init__(self, connection: _Connection) -> None:",
+            "        self._connection = connection",
+        ]
+        for call in each.calls:
+            lines += ["", self._function(call)]
+        return "\n".join(lines)
+
+    def _client_class(self) -> str:
+        """The class of the library, with an attribute for each interface and the functions of the root."""
+        [shared] = self._library.definitions({self._client}, self._kind)
+        lines = shared.source.split("\n")
+        init = next(
+            node
+            for node in ast.walk(ast.parse(shared.source))
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        )
+        attributes = [
+            f"        self.{each.attribute} = {each.class_name}(self._connection)"
+            for each in self._surface.interfaces
+        ]
+        functions = [line for call in self._surface.root for line in ("", self._function(call))]
+        end = init.end_lineno
+        return "\n".join([*lines[:end], *attributes, *lines[end:], *functions])
+
+    def _function(self, call: Call) -> str:
+        """The Python function for a method."""
+        ty = call.method.type
+        names = settle([[snake(words(name))] for name, _ in ty.params], frozenset({"self"}))
+        params = [
+            f"{chosen}: {self._annotation(param, call, name, WIDTH - len(f'{chosen}: ,') - 8)}"
+            for chosen, (name, param) in zip(names, ty.params, strict=True)
+        ]
+        result = self._result(call)
+        signature = Group(f"{self._def} {call.name}(", ("self", *params), f") -> {result}:")
+        says = call.docs or f"Call `{call.method.name}`."
+        raises = [("Raises", [f"{call.error}: it returned err."])] if call.error else []
+        body = Group(f"{self._await}self._connection.call(", (call.constant, *names))
+        given: Expression = body if result == "None" else prefixed("return ", body)
+        return "\n".join((write(signature, 4), docstring(says, 8, raises), write(given, 8)))
+
+    def _result(self, call: Call) -> str:
+        room = WIDTH - len(f"{call.constant} = _Method[](")
+        return self._annotation(sides(call.method.type)[0], call, "result", room)
+
+    def _annotation(self, ty: wit.Type | None, call: Call, role: str, room: int) -> str:
+        found = words(call.method.function) + words(role)
+        return self._types.annotation(ty, call.method.interface, found, room)
+
+    def _method_table(self, call: Call) -> Expression:
+        ty = call.method.type
+        result, fallible = sides(ty)
+        params = tuple(
+            prefixed(f"{quoted(name)}: ", self._types.codec(param)) for name, param in ty.params
+        )
+        table: list[Expression] = [
+            quoted(call.method.name),
+            Group("{", params, "}"),
+            self._types.codec(result),
+        ]
+        if fallible is not None:
+            table.append(Group("(", (call.error, self._types.codec(fallible.err))))
+        start = subscripted(f"{call.constant} = _Method", self._result(call), "(")
+        return Group(start, tuple(table))
+
+
+def _section(title: str) -> str:
+    return f"# --- {title} ".ljust(79, "-")
+
+
+def _joined(definitions: Iterable[Definition]) -> str:
+    """Some definitions, with the empty lines between them."""
+    text = ""
+    compact = True
+    for each in definitions:
+        if text:
+            tight = compact and each.compact
+            text += ("\n\n" if each.source.startswith("#") else "\n") if tight else "\n\n\n"
+        text += each.source
+        compact = each.compact
+    return text
