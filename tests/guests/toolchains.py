@@ -67,7 +67,7 @@ class Wat:
         return [source]
 
     def versions(self) -> Iterable[str]:
-        return [_distribution("wasmtime")]
+        return [distribution("wasmtime")]
 
     def compile(self, source: Path, out: Path) -> None:
         try:
@@ -95,16 +95,16 @@ class C:
         return [source, folder / "wasi.h", self._world(source), script, LOCK_FILE, *wit.PACKAGES]
 
     def versions(self) -> Iterable[str]:
-        return [_distribution("ziglang"), _node()]
+        return [distribution("ziglang"), node()]
 
     def compile(self, source: Path, out: Path) -> None:
-        _npm_ci()
-        with _document(self._world(source), self.version) as world:
+        npm_ci()
+        with document(self._world(source), self.version) as world:
             core = world.with_name("core.wasm")
             zig = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding"]
             version = f'-DWASI_VERSION="{self.version}"'
-            _run(*zig, *self.flags, version, source, "-o", core)
-            _run("node", source.parent / "component.mjs", core, world, world.stem, out)
+            run(*zig, *self.flags, version, source, "-o", core)
+            run("node", source.parent / "component.mjs", core, world, world.stem, out)
 
     def _world(self, source: Path) -> Path:
         return _shared_world(source) or source.parent / "guest.wit"
@@ -124,12 +124,12 @@ class JavaScript:
         return [source, self._world(source), script, LOCK_FILE, *wit.PACKAGES]
 
     def versions(self) -> Iterable[str]:
-        return [_node()]
+        return [node()]
 
     def compile(self, source: Path, out: Path) -> None:
-        _npm_ci()
-        with _document(self._world(source), self.version) as world:
-            _run("node", source.parent / "component.mjs", source, world, world.stem, out)
+        npm_ci()
+        with document(self._world(source), self.version) as world:
+            run("node", source.parent / "component.mjs", source, world, world.stem, out)
 
     def _world(self, source: Path) -> Path:
         return _shared_world(source) or source.parent / "guest.wit"
@@ -142,11 +142,11 @@ class Python:
         return [*source.glob("*.py"), self._world(source), *wit.PACKAGES]
 
     def versions(self) -> Iterable[str]:
-        return [_distribution("componentize-py")]
+        return [distribution("componentize-py")]
 
     def compile(self, source: Path, out: Path) -> None:
-        with _document(self._world(source)) as document:
-            _componentize(source, document, out)
+        with document(self._world(source)) as text:
+            _componentize(source, text, out)
 
     def _world(self, source: Path) -> Path:
         return _shared_world(source) or source / f"{source.name}.wit"
@@ -169,7 +169,7 @@ def _shared_world(source: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def _document(world: Path, version: str = wit.WRITTEN) -> Iterator[Path]:
+def document(world: Path, version: str = wit.WRITTEN) -> Iterator[Path]:
     """The WIT of a world as one file, in a directory for the while."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, world.name)
@@ -179,10 +179,10 @@ def _document(world: Path, version: str = wit.WRITTEN) -> Iterator[Path]:
 
 def _componentize(source: Path, document: Path, out: Path) -> None:
     world = ("-q", "-d", document, "-w", source.name)
-    _run("componentize-py", *world, "componentize", "-p", source, "app", "-o", out)
+    run("componentize-py", *world, "componentize", "-p", source, "app", "-o", out)
 
 
-def _distribution(name: str) -> str:
+def distribution(name: str) -> str:
     """Name and version of an installed distribution."""
     try:
         return f"{name} {importlib.metadata.version(name)}"
@@ -191,18 +191,18 @@ def _distribution(name: str) -> str:
 
 
 @functools.cache
-def _node() -> str:
+def node() -> str:
     """The runtime of the npm packages; their own versions are those of the lock file."""
     for tool in ("node", "npm"):
         if shutil.which(tool, path=_path()) is None:
             raise Unavailable(f"there is no {tool} on the PATH: {NODE_HINT}")
-    version = _run("node", "--version").strip()
+    version = run("node", "--version").strip()
     if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
         raise Unavailable(f"node is {version}: {NODE_HINT}")
     return "node"
 
 
-def _npm_ci() -> None:
+def npm_ci() -> None:
     """Installs the npm packages of the lock file, unless just those are installed."""
     BUILD.mkdir(exist_ok=True)
     installed = NODE_MODULES / ".installed.json"
@@ -210,7 +210,7 @@ def _npm_ci() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wanted = LOCK_FILE.read_text()
         if not installed.exists() or installed.read_text() != wanted:
-            _run("npm", "ci", "--ignore-scripts", "--no-progress", cwd=GUESTS)
+            run("npm", "ci", "--ignore-scripts", "--no-progress", cwd=GUESTS)
             installed.write_text(wanted)
 
 
@@ -219,7 +219,7 @@ def _path() -> str:
     return os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
 
-def _run(*command: str | Path, cwd: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path | None = None) -> str:
     # zig keeps a cache in the home directory unless told otherwise; a build leaves nothing there.
     env = os.environ | {"PATH": _path(), "ZIG_GLOBAL_CACHE_DIR": str(BUILD / ".zig")}
     done = subprocess.run(

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.host.binary.component_writer import ComponentWriter
 from gateway.host.binary.cursor import Cursor, MalformedBinary
 from gateway.host.binary.definitions import ExportDefinition, items, read_export
 from gateway.host.binary.extern import Sort, encode_extern_name
 from gateway.host.binary.sections import ComponentSection, sections
 from gateway.host.binary.type_format import encode_type
-from gateway.host.byte_strings.bridge import ComponentWriter, bridge_component
+from gateway.host.byte_strings.bridge import bridge_component
 from gateway.host.byte_strings.interface import Interface, read_interfaces
 from gateway.host.byte_strings.prelude import (
     Prelude,

@@ -1,0 +1,1 @@
+"""Core modules made components: `gateway.host.componentize`."""
