@@ -6,38 +6,50 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
-
+from gateway.admission import Place
 from gateway.bindings.context import Output
 from gateway.bindings.stdio import LineOutput
-from gateway.events import Cancelled, Kind, Outcome, Rejected, outcome_of
-from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, InvocationError, Trap
+from gateway.events import (
+    Cancelled,
+    Interrupted,
+    InvocationContext,
+    Outcome,
+    Phases,
+    Rejected,
+    ReturnEvent,
+    outcome_of,
+)
+from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, InvocationError, Trap, TrapKind
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export
 from gateway.service import Service
+from gateway.telemetry import Span
+from gateway.tracing import TraceContext
 
 __all__ = ["Call"]
 
-_log = structlog.get_logger("gateway.call")
-
 
 class Call:
-    """An invocation with what surrounds it: its grants, its words in the log, its place among those in flight.
+    """An invocation with what surrounds it: its grants, its words in the log, its return event.
 
-    A context manager: it is in flight inside of it, and counted at its end with the `outcome` it has then. The
-    task that enters it must leave it.
+    A context manager: inside of it, it can be stopped from outside; its event is sent at the end, with the
+    `outcome` it has then. The task that enters it must leave it.
 
     Args:
         service: whose function is called.
         export: the function.
         args: its arguments, as `gateway.host.values` has them.
-        kind: what called it.
+        place: its place among the invocations of the component, which whoever took it gives back.
+        event: what is sent when it has ended.
         request_id: the id of the request that it is made for.
+        trace: the trace that the request belongs to.
+        route: what led to it, as the configuration has it.
         output: where the guest's standard streams go; lines of the log by default.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
-        context: what log lines about it have in common.
+        bytes_in: bytes of the request's content so far.
+        bytes_out: bytes of the response's content so far.
     """
 
     def __init__(
@@ -46,16 +58,30 @@ class Call:
         export: Export,
         args: Sequence[Any],
         *,
-        kind: Kind,
+        place: Place,
+        event: type[ReturnEvent],
         request_id: str,
+        trace: TraceContext | None = None,
+        route: str | None = None,
         output: Output | None = None,
     ) -> None:
         self.outcome = Outcome.CANCELLED
-        self.context = {"component": service.name, "request_id": request_id}
+        self.bytes_in = 0
+        self.bytes_out = 0
         self._service = service
-        self._kind = kind
+        self._export = export
+        self._queued = place.waited
+        self._event = event
+        self._request_id = request_id
+        self._trace = trace
+        self._route = route
+        self._trap: TrapKind | None = None
         self._lines: LineOutput | None = None
-        self._wasi = service.grants.context(request_id, output or self._write)
+        self._span: Span | None = None
+        if trace is not None:
+            self._span = service.tracer.invocation(trace, service.name, export.name)
+            trace = self._span.trace
+        self._wasi = service.grants.context(request_id, output or self._write, trace)
         self._invocation = Invocation(
             export,
             args,
@@ -65,7 +91,7 @@ class Call:
         )
 
     def __enter__(self) -> Self:
-        self._service.in_flight += 1
+        self._service.began(self)
         return self
 
     def __exit__(
@@ -77,13 +103,32 @@ class Call:
         try:
             self.free()
         finally:
-            self._service.in_flight -= 1
-            self._service.metrics.returned(self._service.name, self._kind, self.outcome)
+            self._service.ended(self)
+            if self._span is not None:
+                error = None if self._trap is None else self._trap.value
+                self._span.end(outcome=self.outcome, error=error)
+            self._send()
 
     @property
     def result(self) -> Any:
         """What the function returned, once it has."""
         return self._invocation.result
+
+    @property
+    def phases(self) -> Phases:
+        """Where its time went so far."""
+        invocation = self._invocation
+        instantiate, host = invocation.instantiate_time, invocation.host_time
+        guest = max(0.0, invocation.elapsed - instantiate - host)
+        return Phases(self._queued, instantiate, guest, host)
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What log lines about it have in common."""
+        context = {"component": self._service.name, "request_id": self._request_id}
+        if self._trace is not None:
+            context["trace_id"] = self._trace.trace_id
+        return context
 
     def start(self) -> bool:
         """Go as far as that goes without waiting: `Invocation.start`."""
@@ -107,9 +152,11 @@ class Call:
 
     def report(self, failure: BaseException) -> None:
         """Log what ended it."""
+        log = self._service.log
         match failure:
             case Trap():
-                _log.error(
+                self._trap = failure.kind
+                log.error(
                     "component trapped",
                     trap=failure.kind.value,
                     reason=failure.message,
@@ -117,16 +164,39 @@ class Call:
                     **self.context,
                 )
             case DeadlineExceeded() | Exhausted() | Rejected():
-                _log.warning(
+                log.warning(
                     "invocation stopped",
                     outcome=outcome_of(failure, answered=False).value,
                     reason=str(failure),
                     **self.context,
                 )
-            case Cancelled() | Exit():
-                _log.info("invocation ended early", reason=str(failure), **self.context)
+            case Cancelled() | Interrupted() | Exit():
+                log.info("invocation ended early", reason=str(failure), **self.context)
             case _:
-                _log.error("gateway failed", exc_info=failure, **self.context)
+                log.error("gateway failed", exc_info=failure, **self.context)
+
+    def _send(self) -> None:
+        service, invocation = self._service, self._invocation
+        event = self._event(
+            InvocationContext(
+                service.name,
+                service.digest,
+                self._export.name,
+                self._request_id,
+                None if self._trace is None else self._trace.trace_id,
+                self._route,
+                service.provenance.issuer,
+                service.provenance.subject,
+            ),
+            self.outcome,
+            self._trap,
+            self.phases,
+            self.bytes_in,
+            self.bytes_out,
+            invocation.host_calls,
+            invocation.instantiated,
+        )
+        service.channel.send(event)
 
     def _write(self, stream: str, data: bytes) -> None:
         if self._lines is None:
@@ -134,4 +204,4 @@ class Call:
         self._lines(stream, data)
 
     def _log_line(self, stream: str, line: str) -> None:
-        _log.info("guest output", stream=stream, line=line, **self.context)
+        self._service.log.info("guest output", stream=stream, line=line, **self.context)

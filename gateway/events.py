@@ -1,9 +1,15 @@
-"""How invocations end, and the event that says so."""
+"""Return events: what is told of each invocation once it has ended.
+
+One event for every invocation, whether it returned, was stopped, or was refused for want of room. What becomes of
+events is the business of the sinks that a `gateway.channel.Channel` hands them to.
+"""
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from gateway.host.errors import (
     DeadlineExceeded,
@@ -11,9 +17,23 @@ from gateway.host.errors import (
     Exit,
     InvocationError,
     Trap,
+    TrapKind,
 )
 
-__all__ = ["Cancelled", "InvocationReturned", "Kind", "Outcome", "Rejected", "outcome_of"]
+__all__ = [
+    "Cancelled",
+    "DynamicExportReturned",
+    "HttpIncomingHandlerHandleReturned",
+    "Interrupted",
+    "InvocationContext",
+    "Kind",
+    "MessagingHandlerHandleMessageReturned",
+    "Outcome",
+    "Phases",
+    "Rejected",
+    "ReturnEvent",
+    "outcome_of",
+]
 
 
 class Kind(enum.StrEnum):
@@ -23,6 +43,8 @@ class Kind(enum.StrEnum):
     """An HTTP request, through `wasi:http/incoming-handler`."""
     RPC = "rpc"
     """A call with JSON, of any other export."""
+    MESSAGING = "messaging"
+    """A message, through `wasmcloud:messaging/handler`."""
 
 
 class Outcome(enum.StrEnum):
@@ -50,6 +72,10 @@ class Cancelled(InvocationError):
     """Nobody waits for the answer of the invocation any more."""
 
 
+class Interrupted(InvocationError):
+    """The gateway stops, and the invocation had its time to end."""
+
+
 class Rejected(InvocationError):
     """The request turned out to be one that is refused."""
 
@@ -75,21 +101,112 @@ def outcome_of(failure: BaseException | None, *, answered: bool) -> Outcome:
             return Outcome.EXHAUSTED
         case Rejected():
             return Outcome.REJECTED
-        case InvocationError() if isinstance(failure, Cancelled):
+        case InvocationError() if isinstance(failure, Cancelled | Interrupted):
             return Outcome.CANCELLED
     return Outcome.FAILED
 
 
 @dataclass(frozen=True, slots=True)
-class InvocationReturned:
-    """An invocation has ended.
+class InvocationContext:
+    """What was invoked, and for whom.
 
     Attributes:
         component: the component's name.
-        outcome: how it ended.
-        duration: seconds from its start to its end.
+        digest: the SHA-256 of its file, in hexadecimal.
+        export: the full name of the function, `interface#function` or `function`.
+        request_id: the id of the request that it was made for.
+        trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None where there is none.
+        route: the route that led to it, as the configuration has it; for calls the prefix of JSON-RPC.
+        issuer: the public key that signed the component, where that is proven.
+        subject: the public key that the issuer says it is.
     """
 
     component: str
+    digest: str
+    export: str
+    request_id: str
+    trace_id: str | None = None
+    route: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Where the time of an invocation went, in seconds.
+
+    Attributes:
+        queue: waiting for a place among those in flight.
+        instantiate: making the store and the instance.
+        host: in host functions, and in what they waited for.
+        guest: all the rest until the function had returned, other guests' turns included.
+    """
+
+    queue: float = 0.0
+    instantiate: float = 0.0
+    guest: float = 0.0
+    host: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """From the wish to invoke to the end of the guest."""
+        return self.queue + self.instantiate + self.guest + self.host
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """An invocation has ended.
+
+    Attributes:
+        context: what was invoked, and for whom.
+        outcome: how it ended.
+        trap: why the guest was stopped, if the outcome is a trap.
+        phases: where its time went.
+        bytes_in: bytes of the request's content that the guest was given.
+        bytes_out: bytes of the response's content that were sent.
+        host_calls: how often it called host functions, by the full name of their interface.
+        instantiated: whether an instance was made for it.
+    """
+
+    context: InvocationContext
     outcome: Outcome
-    duration: float
+    trap: TrapKind | None = None
+    phases: Phases = field(default_factory=Phases)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    host_calls: Mapping[str, int] = field(default_factory=dict)
+    instantiated: bool = False
+
+    @property
+    def success(self) -> bool:
+        """Whether the export returned with an answer."""
+        return self.outcome is Outcome.OK
+
+
+class HttpIncomingHandlerHandleReturned(_Returned):
+    """`wasi:http/incoming-handler.handle` has ended."""
+
+    __slots__ = ()
+    kind = Kind.HTTP
+
+
+class MessagingHandlerHandleMessageReturned(_Returned):
+    """`wasmcloud:messaging/handler.handle-message` has ended."""
+
+    __slots__ = ()
+    kind = Kind.MESSAGING
+
+
+class DynamicExportReturned(_Returned):
+    """Any other export has ended."""
+
+    __slots__ = ()
+    kind = Kind.RPC
+
+
+ReturnEvent: TypeAlias = (
+    HttpIncomingHandlerHandleReturned
+    | MessagingHandlerHandleMessageReturned
+    | DynamicExportReturned
+)
+"""An event of any kind."""

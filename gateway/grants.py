@@ -8,10 +8,12 @@ from collections.abc import Collection
 from gateway.bindings.context import Output, WasiCtx
 from gateway.bindings.egress import EgressPolicy, EgressRule
 from gateway.bindings.filesystem import Mount
-from gateway.bindings.outbound import OutboundClient
+from gateway.bindings.outbound import OnRequest, OutboundClient
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.config import ComponentConfig
 from gateway.host.errors import ComponentError
+from gateway.telemetry import OFF, Tracer
+from gateway.tracing import TraceContext
 
 __all__ = ["Grants"]
 
@@ -25,35 +27,50 @@ class Grants:
         config: what the operator said of the component.
         imports: the names of what it imports.
         tls: what makes the servers that it talks to trusted.
+        tracer: what is told of its outbound requests.
+        on_outbound_request: what is told how each of them ended.
 
     Raises:
         ComponentError: a folder that should be mounted cannot be opened.
     """
 
     def __init__(
-        self, config: ComponentConfig, imports: Collection[str], tls: ssl.SSLContext
+        self,
+        config: ComponentConfig,
+        imports: Collection[str],
+        tls: ssl.SSLContext,
+        *,
+        tracer: Tracer = OFF,
+        on_outbound_request: OnRequest | None = None,
     ) -> None:
         self._name = config.name
         self._environment = config.environment
         self._arguments = ("main.wasm", *config.arguments)
         self._mounts = _open_mounts(config)
         policy = EgressPolicy(map(EgressRule.parse, config.allowed_outbound_hosts))
-        self._client = OutboundClient(config.name, policy, tls=tls)
+        self._client = OutboundClient(
+            config.name, policy, tls=tls, tracer=tracer, on_request=on_outbound_request
+        )
         self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
-    def context(self, request_id: str, output: Output) -> WasiCtx:
+    def context(
+        self, request_id: str, output: Output, trace: TraceContext | None = None
+    ) -> WasiCtx:
         """The context of one invocation, to be closed when that ends.
 
         Args:
             request_id: the id of the request that it answers, for the log.
             output: where stdout and stderr go.
+            trace: the trace that its outbound requests are part of.
         """
         client = self._client
-        outbound = client.invocation(request_id) if self._has_requests else None
+        outbound = client.invocation(request_id, trace) if self._has_requests else None
         sockets = None
         if self._has_sockets:
             whose = {"component": self._name, "request_id": request_id}
+            if trace is not None:
+                whose["trace_id"] = trace.trace_id
             sockets = WasiSocketsCtx(client.policy, client.resolve, whose)
         return WasiCtx(
             environment=self._environment,
@@ -64,11 +81,15 @@ class Grants:
             sockets=sockets,
         )
 
-    async def aclose(self) -> None:
-        """Close the folders and every connection."""
+    def close_mounts(self) -> None:
+        """Close the folders. Invocations that come later find none."""
         for mount in self._mounts:
             mount.close()
         self._mounts = ()
+
+    async def aclose(self) -> None:
+        """Close the folders and every connection."""
+        self.close_mounts()
         await self._client.aclose()
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from time import time
 from typing import Final
 
 from gateway.bindings import provided
 from gateway.host import wit
+from gateway.host.claims import Policy, examine, summary
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc.method import Methods
@@ -30,12 +32,15 @@ def describe(path: Path) -> str:
     Raises:
         gateway.host.errors.ComponentError: the file holds no component that can be loaded.
     """
-    component = Component(Engine(), Source(path), name=path.name)
+    source = Source(path)
+    component = Component(Engine(), source, name=path.name)
     lines = [
         f"component {path}",
         f"  sha256  {component.digest}",
         f"  size    {component.size} bytes",
     ]
+    claims = summary(examine(source.original, Policy(), time()))
+    lines += (f"  {label:<6}  {text}" for label, text in claims)
     seen = _Seen()
     for name, item in component.imports.items():
         lines += ["", *_item(f"import {name}", name, item, seen, _trapping(name, item))]

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-__all__ = ["configure"]
+__all__ = ["configure", "logger"]
 
 _TIMESTAMP: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
@@ -69,6 +69,23 @@ def configure(
     # uvicorn tells in four lines at "info" what the gateway's "listening" says in one.
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.setLevel(severity if level == "debug" else max(severity, logging.WARNING))
+
+
+def logger(name: str, level: str | None) -> Any:
+    """A logger of its own level, however severe the lines of others must be.
+
+    Args:
+        name: the logger's name.
+        level: the least severe level that is written; None for that of `configure`.
+    """
+    if level is None:
+        return structlog.get_logger(name)
+    severity = logging.getLevelNamesMapping()[level.upper()]
+    return structlog.wrap_logger(
+        None,
+        wrapper_class=structlog.make_filtering_bound_logger(severity),
+        logger_factory_args=(name,),
+    )
 
 
 def _render_for_people(colors: bool) -> list[Processor]:

@@ -1,30 +1,415 @@
-"""Counts of what the gateway has done, in the terms of Prometheus."""
+"""What the gateway has done and is doing, in the terms of Prometheus.
+
+`Metrics` is a sink of return events, and has a method for each other thing that is counted. It belongs to a
+process rather than to what is loaded there: counters go on when a component is replaced.
+
+Alone, its values are in this process. As one of many workers (`gateway.worker_metrics`), they are in files,
+and whoever is scraped tells the sum of all workers: counters and histograms of those that have ended too,
+gauges of those that live. `process_*` are sums as well, but for the start time, which is that of the oldest
+worker.
+
+Every label is bounded: by the configuration (component, its digest) or by an enumeration of this package or of the
+WIT. No path, no message and nothing else that a client or a guest chooses gets into one.
+
+The engine's C API does not tell how much memory its pool holds, nor how large the memories of a component's
+instances are. So there is only the limit of what a guest may take, and of what all of them hold there is the
+resident memory of the process.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+import os
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from gateway.events import Kind, Outcome
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, values
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
-__all__ = ["Metrics"]
+from gateway import __version__
+from gateway.events import Kind, Outcome, ReturnEvent
+from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
+
+if TYPE_CHECKING:
+    from gateway.bindings.outbound import ExchangeOutcome
+
+__all__ = ["DURATION_BUCKETS", "Metrics"]
+
+DURATION_BUCKETS: Final = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+"""Seconds. Steps of 2 to 2.5, so that a quantile is told within that factor, from a small guest without I/O
+(below a millisecond) to the default `max_execution_time` (30 s) and one step beyond. Each is a time series
+for every component and kind: 16, where the library's own default has 14 that start at 5 ms."""
+
+_DIGEST_LENGTH: Final = 12
+"""Hexadecimal digits of a component's digest in a label: 48 bits tell the files of one gateway apart."""
+
+_CPU_INTERVAL: Final = 1.0
+"""Seconds between two looks of a worker at its CPU time. Arbitrary: shorter than any usual scrape interval."""
 
 
 class Metrics:
-    """The metrics of one application.
+    """The metrics of one process.
+
+    As one of many workers there can be only one in a process, since the values in its files belong to their names.
+    Otherwise there can be several, each with a registry of its own.
 
     Attributes:
-        registry: where they are; each application has its own, so that several can live in one process.
+        registry: what a scrape collects.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, multiprocess_dir: Path | None = None) -> None:
+        """Start counting.
+
+        Args:
+            multiprocess_dir: the directory that this process shares with other workers. None for what
+                prometheus_client was told when it was imported: to be alone, unless the environment named a
+                directory, as it does under other servers' supervisors.
+
+        Raises:
+            RuntimeError: there is such a directory, but the library was imported before it was named.
+        """
         self.registry = CollectorRegistry()
-        self._invocations = Counter(
+        self._workers = _shared(multiprocess_dir)
+        self._components: dict[str, _Component] = {}
+        self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
+        self._metrics: list[Counter | Gauge | Histogram] = []
+        self._define()
+        self._cpu_told = 0.0
+        self._cpu_due = 0.0
+        self.registry.register(_Told(self._collect))
+
+    def _define(self) -> None:
+        component = ("component",)
+        self._invocations = self._counter(
             "gateway_invocations",
             "Invocations of components, by what called them and how they ended.",
-            ("component", "kind", "outcome"),
-            registry=self.registry,
+            (*component, "kind", "outcome"),
         )
+        self._durations = Histogram(
+            "gateway_invocation_duration_seconds",
+            "Time from the wish to invoke to the end of the guest, of invocations that got a place.",
+            (*component, "kind"),
+            buckets=DURATION_BUCKETS,
+            registry=None,
+        )
+        self._metrics.append(self._durations)
+        self._phases = self._counter(
+            "gateway_invocation_phase_seconds",
+            "Time of invocations, by what it went into: queue, instantiate, guest or host.",
+            (*component, "phase"),
+        )
+        self._instances = self._counter(
+            "gateway_instances", "Instances of components that were made.", component
+        )
+        self._traps = self._counter(
+            "gateway_traps", "Guests that were stopped, by why.", (*component, "trap")
+        )
+        self._outbound = self._counter(
+            "gateway_outbound_requests",
+            "HTTP requests that components made, by how they ended: response, refused, failed or cancelled.",
+            (*component, "outcome"),
+        )
+        self._claims = self._counter(
+            "gateway_claims_refused",
+            "Components whose claims did not hold when they were loaded, by what is wrong.",
+            (*component, "reason"),
+        )
+        self._in_flight = self._gauge(
+            "gateway_invocations_in_flight", "Invocations that have a place now.", "livesum"
+        )
+        self._queued = self._gauge(
+            "gateway_invocations_queued", "Invocations that wait for a place now.", "livesum"
+        )
+        self._compile_seconds = self._gauge(
+            "gateway_component_compile_seconds",
+            "Time to compile the component, or to load it from the cache; in the slowest worker.",
+            "livemax",
+        )
+        self._events_dropped = self._counter(
+            "gateway_events_dropped",
+            "Return events that were dropped: their invocations are missing in these metrics.",
+        )
+        self._loads = self._counter(
+            "gateway_component_loads",
+            "Attempts to load the components, of each worker, by result.",
+            ("result",),
+        )
+        for result in ("ok", "failed"):
+            self._loads.labels(result)
+        self._load_failed = Gauge(
+            "gateway_component_load_failed",
+            "Whether the last attempt to load components failed in any worker; what was loaded before serves on.",
+            multiprocess_mode="livemax",
+            registry=None,
+        )
+        self._metrics.append(self._load_failed)
+        if self._workers is not None:
+            self._cpu = self._counter(
+                "process_cpu_seconds", "Total user and system CPU time spent in seconds."
+            )
 
-    def returned(self, component: str, kind: Kind, outcome: Outcome) -> None:
-        """Count an invocation that has ended, or was refused."""
-        self._invocations.labels(component, kind.value, outcome.value).inc()
+    def _counter(self, name: str, help_: str, labels: tuple[str, ...] = ()) -> Counter:
+        counter = Counter(name, help_, labels, registry=None)
+        self._metrics.append(counter)
+        return counter
+
+    def _gauge(self, name: str, help_: str, mode: str) -> Gauge:
+        gauge = Gauge(name, help_, ("component",), multiprocess_mode=mode, registry=None)  # type: ignore[arg-type]
+        self._metrics.append(gauge)
+        return gauge
+
+    # --- What happens ---
+
+    def returned(self, event: ReturnEvent) -> None:
+        """Count an invocation that has ended, or was refused. A sink of return events."""
+        context, phases, outcome = event.context, event.phases, event.outcome
+        name = context.component
+        series = self._series.get((name, event.kind, outcome))
+        if series is None:
+            series = self._new_series(name, event.kind, outcome)
+        exemplar: dict[str, str] | None = None
+        if context.trace_id is not None and self._workers is None:
+            exemplar = {"trace_id": context.trace_id}
+        series.invocations.inc(1, exemplar)
+        if series.duration is not None:
+            series.duration.observe(phases.total, exemplar)
+        if event.instantiated:
+            series.instances.inc()
+        if phases.queue:
+            series.queue.inc(phases.queue)
+        if phases.instantiate:
+            series.instantiate.inc(phases.instantiate)
+        if phases.guest:
+            series.guest.inc(phases.guest)
+        if phases.host:
+            series.host.inc(phases.host)
+        if event.trap is not None:
+            self._traps.labels(name, event.trap.value).inc()
+        if self._workers is not None and time.monotonic() >= self._cpu_due:
+            self._tell_cpu()
+
+    __call__ = returned
+
+    def dropped(self) -> None:
+        """Count an event that did not fit into the channel."""
+        self._events_dropped.inc()
+
+    def in_flight_changed(self, component: str, by: int) -> None:
+        """Tell that so many more invocations of a component have a place in this process, or fewer.
+
+        Adds up whoever tells: a component's old and new version may both be at work.
+        """
+        self._component(component).in_flight.inc(by)
+
+    def queued_changed(self, component: str, by: int) -> None:
+        """Tell that so many more invocations of a component wait for a place in this process, or fewer."""
+        self._component(component).queued.inc(by)
+
+    def outbound_requested(self, component: str, outcome: ExchangeOutcome) -> None:
+        """Count an HTTP request that a component made and that has ended.
+
+        Args:
+            component: who made it.
+            outcome: how it ended.
+        """
+        self._outbound.labels(component, outcome).inc()
+
+    def claims_refused(self, component: str, kind: str) -> None:
+        """Count something that is wrong with the claims of a component, whether it is served all the same or not.
+
+        Args:
+            component: its name.
+            kind: the `kind` of a `gateway.host.claims.ClaimsError`.
+        """
+        self._claims.labels(component, kind).inc()
+
+    # --- What is loaded ---
+
+    def loaded(
+        self, component: str, *, digest: str, compile_seconds: float, memory_limit: int
+    ) -> None:
+        """Tell that a component is served now, in place of one of the same name if there was one.
+
+        Args:
+            component: its name.
+            digest: the SHA-256 of its file, in hexadecimal.
+            compile_seconds: the time that it took to compile it, or to load it from the cache.
+            memory_limit: bytes that each linear memory of an instance may have.
+        """
+        known = self._component(component)
+        known.digest = digest[:_DIGEST_LENGTH]
+        known.memory_limit = memory_limit
+        self._compile_seconds.labels(component).set(compile_seconds)
+
+    def unloaded(self, component: str) -> None:
+        """Tell that a component is not served any more. What has been counted of it stays."""
+        known = self._component(component)
+        known.digest = None
+        self._compile_seconds.labels(component).set(0)
+
+    def load_ended(self, *, failed: bool) -> None:
+        """Count an attempt to load what the configuration has, at the start or while serving."""
+        self._loads.labels("failed" if failed else "ok").inc()
+        self._load_failed.set(int(failed))
+
+    # --- Time series ---
+
+    def _component(self, name: str) -> _Component:
+        component = self._components.get(name)
+        if component is None:
+            component = _Component(self._in_flight.labels(name), self._queued.labels(name))
+            self._components[name] = component
+        return component
+
+    def _new_series(self, name: str, kind: Kind, outcome: Outcome) -> _Series:
+        """Where events of this kind are counted: looked up once, for that is most of the cost."""
+        series = _Series(
+            self._invocations.labels(name, kind.value, outcome.value),
+            # One that got no place took next to no time: it would make the others look faster.
+            None if outcome is Outcome.EXHAUSTED else self._durations.labels(name, kind.value),
+            self._instances.labels(name),
+            *map(partial(self._phases.labels, name), ("queue", "instantiate", "guest", "host")),
+        )
+        self._series[name, kind, outcome] = series
+        return series
+
+    # --- What is told ---
+
+    def _collect(self) -> Iterable[Metric]:
+        if self._workers is None:
+            for metric in self._metrics:
+                yield from map(self._current, metric.collect())
+            yield from ProcessCollector(registry=None).collect()
+        else:
+            self._tell_cpu()
+            ours = {family.name for metric in self._metrics for family in metric.describe()}
+            for family in self._workers.collect():
+                if family.name in ours:
+                    yield self._current(family)
+            yield from _process_sums(self._workers.pids())
+        yield from self._facts()
+
+    def _current(self, family: Metric) -> Metric:
+        """Leave out what nobody asks for.
+
+        Gauges of components that are gone, which would be zero for ever (the library cannot remove values
+        from files of workers), and the creation times that the library adds to each counter, a second time
+        series for each.
+        """
+        family.samples = [
+            sample
+            for sample in family.samples
+            if not sample.name.endswith("_created")
+            and (family.type != "gauge" or sample.value or self._is_loaded(sample))
+        ]
+        return family
+
+    def _is_loaded(self, sample: Sample) -> bool:
+        component = sample.labels.get("component")
+        if component is None:
+            return True
+        return component in self._components and self._components[component].digest is not None
+
+    def _facts(self) -> Iterable[Metric]:
+        """What is the same in every worker, and so can be told by any."""
+        info = InfoMetricFamily("gateway_component", "The components that are served.")
+        limit = GaugeMetricFamily(
+            "gateway_guest_memory_limit_bytes",
+            "Bytes that each linear memory of an instance may have.",
+            labels=("component",),
+        )
+        for name, component in self._components.items():
+            if component.digest is not None:
+                info.add_metric((), {"component": name, "digest": component.digest})
+                limit.add_metric((name,), component.memory_limit)
+        yield info
+        yield limit
+        yield InfoMetricFamily("gateway_build", "What the gateway is made of.", _BUILD)
+
+    def _tell_cpu(self) -> None:
+        # By the worker itself, while it lives: a sum over /proc would go down when one ends.
+        self._cpu_due = time.monotonic() + _CPU_INTERVAL
+        now = time.process_time()
+        self._cpu.inc(now - self._cpu_told)
+        self._cpu_told = now
+
+
+@dataclass(slots=True)
+class _Component:
+    """What is known of a component: no digest of one that is not served (any more)."""
+
+    in_flight: Gauge
+    queued: Gauge
+    digest: str | None = None
+    memory_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """The time series of the events of one component, kind and outcome."""
+
+    invocations: Counter
+    duration: Histogram | None
+    instances: Counter
+    queue: Counter
+    instantiate: Counter
+    guest: Counter
+    host: Counter
+
+
+class _Told(Collector):
+    """What a registry collects: whatever a function gives."""
+
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
+
+
+def _shared(directory: Path | None) -> WorkerMetrics | None:
+    """The directory of the workers that this process is one of, if it is."""
+    told = os.environ.get(ENVIRONMENT_VARIABLE)
+    in_files = values.ValueClass is not values.MutexValue
+    if directory is None:
+        return WorkerMetrics(Path(told)) if in_files and told else None
+    if not in_files or told is None or Path(told) != directory:
+        raise RuntimeError(
+            f"metrics cannot be shared in {directory}: {ENVIRONMENT_VARIABLE} must name this directory before "
+            f"prometheus_client is imported (it is {told!r}, and the library keeps values "
+            f"{'in files' if in_files else 'in this process'})"
+        )
+    return WorkerMetrics(directory)
+
+
+def _process_sums(pids: Iterable[int]) -> Iterable[Metric]:
+    """`process_*` of several processes: sums, and the earliest start."""
+    found: dict[str, list[float]] = defaultdict(list)
+    help_: dict[str, str] = {}
+    for pid in pids:
+        for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            # Each worker counts its CPU time itself.
+            if family.type == "gauge":
+                help_[family.name] = family.documentation
+                found[family.name] += (sample.value for sample in family.samples)
+    for name, told in found.items():
+        value = min(told) if name == "process_start_time_seconds" else sum(told)
+        yield GaugeMetricFamily(name, help_[name], value=value)
+
+
+_BUILD: Final = {
+    "version": __version__,
+    "wasmtime": version("wasmtime"),
+    "python": platform.python_version(),
+}

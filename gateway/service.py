@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 from collections.abc import Iterator, Sequence
-from typing import Final
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from gateway import log
+from gateway.admission import Place
 from gateway.bindings import provided
 from gateway.bindings.outbound import tls_context
-from gateway.config import ComponentConfig, GatewayConfig, Route
+from gateway.config import ComponentConfig, GatewayConfig, Route, ServerConfig
+from gateway.events import InvocationContext, Outcome, ReturnEvent
 from gateway.grants import Grants
 from gateway.host.cache import CompileCache
 from gateway.host.component import Component, Source
@@ -19,12 +24,16 @@ from gateway.host.errors import ComponentError
 from gateway.host.footprint import Footprint
 from gateway.host.linker import Export, LinkedComponent, link
 from gateway.host.store import MAX_TABLE_ELEMENTS
-from gateway.metrics import Metrics
 from gateway.procedure import Procedure
+from gateway.provenance import Provenance, check
 from gateway.rpc.method import Methods
+from gateway.runtime import Runtime
 from gateway.units import format_size
 
-__all__ = ["Service", "load_services"]
+if TYPE_CHECKING:
+    from gateway.call import Call
+
+__all__ = ["INCOMING_HANDLER", "Service", "load_services"]
 
 _log = structlog.get_logger("gateway.service")
 
@@ -43,8 +52,16 @@ class Service:
         methods: what it offers to callers with JSON.
         procedures: the same ready to be called, by every name; empty where JSON-RPC is off.
         grants: what it is given, and may reach.
-        metrics: where its invocations are counted.
-        in_flight: how many of them there are now.
+        gate: where invocations wait for their places.
+        channel: where their return events go.
+        tracer: what is told of them as they go on.
+        calls: those that are under way.
+        log: for lines about them, at the component's own level.
+        access_log: the same, for a line for each request.
+        server_timing: whether its responses tell where their time went.
+        loaded_at: when it was loaded, in seconds since the epoch.
+        compile_seconds: what it took to compile it, or to load its compiled form.
+        provenance: what is proven of its origin.
     """
 
     def __init__(
@@ -52,9 +69,8 @@ class Service:
         config: ComponentConfig,
         linked: LinkedComponent,
         tls: ssl.SSLContext,
-        metrics: Metrics,
-        *,
-        rpc: bool,
+        runtime: Runtime,
+        server: ServerConfig,
     ) -> None:
         """Find what can be called, and open what the component is granted.
 
@@ -62,8 +78,8 @@ class Service:
             config: what the operator said of the component.
             linked: the component.
             tls: what makes the servers that it talks to trusted.
-            metrics: where its invocations are counted.
-            rpc: whether the gateway serves JSON-RPC at all.
+            runtime: where its invocations find their places, and their events go.
+            server: what the operator said of the server.
 
         Raises:
             ComponentError: there is nothing to serve, or nothing at its routes, or a folder cannot be opened.
@@ -74,34 +90,99 @@ class Service:
         self.handler = _handler(linked)
         self.methods = Methods(linked.component.exports)
         self.procedures: dict[str, Procedure] = {}
-        if rpc and config.rpc:
+        if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
         self.routes = _routes(config, linked, self.handler, bool(self.procedures))
-        self.grants = Grants(config, linked.component.imports, tls)
-        self.metrics = metrics
-        self.in_flight = 0
+        metrics = runtime.metrics
+        self.grants = Grants(
+            config,
+            linked.component.imports,
+            tls,
+            tracer=runtime.tracer,
+            on_outbound_request=None
+            if metrics is None
+            else functools.partial(metrics.outbound_requested, config.name),
+        )
+        self.tracer = runtime.tracer
+        self.gate = runtime.admission.gate(
+            config.name,
+            max_in_flight=config.max_concurrency,
+            max_queue=config.max_queue,
+            max_wait=config.max_queue_time,
+        )
+        self.channel = runtime.channel
+        self._metrics = metrics
+        self.calls: set[Call] = set()
+        self.log = log.logger("gateway.call", config.log_level)
+        self.access_log = log.logger("gateway.access", config.log_level)
+        self.server_timing = server.server_timing
+        self.loaded_at = time()
+        self.compile_seconds = 0.0
+        self.provenance = Provenance()
 
     @property
-    def is_full(self) -> bool:
-        """Whether it may not be invoked once more now."""
-        return self.in_flight >= self.config.max_concurrency
+    def digest(self) -> str:
+        """The SHA-256 of its file, in hexadecimal."""
+        return self.linked.component.digest
+
+    @property
+    def in_flight(self) -> int:
+        """How many invocations of it there are now."""
+        return self.gate.in_flight
+
+    async def wait(self) -> Place:
+        """Wait for a place, where there is none at once.
+
+        Raises:
+            NoRoom: there is none, and no room to wait for one, or not in time.
+        """
+        metrics, gate = self._metrics, self.gate
+        if metrics is None:
+            return await gate.enter()
+        metrics.queued_changed(self.name, 1)
+        try:
+            return await gate.enter()
+        finally:
+            metrics.queued_changed(self.name, -1)
+
+    def began(self, call: Call) -> None:
+        """Note that an invocation is under way."""
+        self.calls.add(call)
+        if self._metrics is not None:
+            self._metrics.in_flight_changed(self.name, 1)
+
+    def ended(self, call: Call) -> None:
+        """Note that it is not any more."""
+        self.calls.remove(call)
+        if self._metrics is not None:
+            self._metrics.in_flight_changed(self.name, -1)
+
+    def refused(
+        self, event: type[ReturnEvent], outcome: Outcome, export: Export, request_id: str
+    ) -> None:
+        """Send the event of an invocation that was not made."""
+        context = InvocationContext(self.name, self.digest, export.name, request_id)
+        self.channel.send(event(context, outcome))
 
 
-def load_services(config: GatewayConfig, metrics: Metrics) -> list[Service]:
+def load_services(config: GatewayConfig, runtime: Runtime) -> list[Service]:
     """Read, compile and link every component of a configuration.
 
     Args:
         config: the configuration.
-        metrics: where their invocations are counted.
+        runtime: what they share.
 
     Raises:
         ComponentError: some are refused; the message has a line for each of them.
     """
     refused: list[str] = []
     sources: list[tuple[ComponentConfig, Source]] = []
+    provenance: dict[str, Provenance] = {}
     for component in config.components:
         try:
-            sources.append((component, _read(component)))
+            source = _read(component)
+            provenance[component.name] = check(component, source, runtime.metrics)
+            sources.append((component, source))
         except ComponentError as error:
             refused.append(str(error))
     engine = Engine(_pool_size(sources))
@@ -110,13 +191,20 @@ def load_services(config: GatewayConfig, metrics: Metrics) -> list[Service]:
     services: list[Service] = []
     for component, source in sources:
         try:
+            began = perf_counter()
             compiled = Component(engine, source, name=component.name, cache=cache)
+            compile_seconds = perf_counter() - began
             linked = link(compiled, provided())
-            services.append(Service(component, linked, tls, metrics, rpc=config.server.rpc))
+            service = Service(component, linked, tls, runtime, config.server)
+            service.compile_seconds = compile_seconds
+            service.provenance = provenance[component.name]
+            services.append(service)
         except ComponentError as error:
             refused.append(str(error))
     refused += _conflicts(services)
     if refused:
+        for service in services:
+            service.grants.close_mounts()
         raise ComponentError("\n".join(refused))
     for service in services:
         _report(service)

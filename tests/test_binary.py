@@ -106,8 +106,11 @@ class TestClassify:
     def test_has_no_kind_that_no_file_is(self) -> None:
         assert {kind for _, kind in FILES} == set(Kind)
 
-    def test_takes_components_and_their_text_only(self) -> None:
-        assert {kind for kind in Kind if kind.loadable} == {Kind.COMPONENT, Kind.COMPONENT_TEXT}
+    def test_takes_components_core_modules_and_their_text_only(self) -> None:
+        assert {kind for kind in Kind if kind.loadable} == {
+            *(Kind.COMPONENT, Kind.COMPONENT_TEXT),
+            *(Kind.CORE_MODULE, Kind.MODULE_TEXT),
+        }
 
     def test_describes_every_kind_differently(self) -> None:
         assert len({kind.description for kind in Kind}) == len(Kind)

@@ -225,14 +225,18 @@ def refused(guest: GuestPath) -> dict[str, Refused]:
             "the beginning of a WebAssembly file that is cut off",
             "again",
         ),
-        "short.wat": (b"(component", "the text is no valid component", "expected `)`"),
+        "short.wat": (b"(component", "the text is not valid", "expected `)`"),
         "cut.wasm": (component[:-40], "the component is damaged", "Copy or build it again"),
         "core.wasm": (
             guest("wat/core-module").read_bytes(),
-            "a WebAssembly core module, not a component",
-            "wasm-tools component new",
+            "this core module cannot be made a component",
+            "wasm-tools component embed",
         ),
-        "core.wat": (b"(module)", "a WebAssembly core module in text form", "wasm-tools component"),
+        "core.wat": (
+            b"(module)",
+            "this core module cannot be made a component",
+            "wasm-tools component embed",
+        ),
         "packed.wasm": (gzip.compress(component), "a gzip archive", "Unpack it first"),
         "page.wasm": (b"<!DOCTYPE html>\n<title>404</title>", "an HTML page", give),
         "notes.wasm": (b"neither wasm nor text", "not a WebAssembly file", give),
@@ -333,10 +337,11 @@ def test_a_component_is_inspected(guest: GuestPath) -> None:
     path = guest("c/hello")
     process = run("inspect", path)
     assert (process.returncode, process.stderr) == (0, "")
-    assert process.stdout.splitlines()[:4] == [
+    assert process.stdout.splitlines()[:5] == [
         f"component {path}",
         f"  sha256  {hashlib.sha256(path.read_bytes()).hexdigest()}",
         f"  size    {path.stat().st_size} bytes",
+        "  signature  none",
         "",
     ]
     assert "import wasi:http/types@0.2.0 {\n" in process.stdout
@@ -398,7 +403,7 @@ def test_types_are_written_as_wit_does(tmp_path: Path) -> None:
     process = run("inspect", path)
     assert (process.returncode, process.stderr) == (0, "")
     traps = "  // nothing provides this: calling it traps"
-    assert process.stdout.splitlines()[4:] == [
+    assert process.stdout.splitlines()[5:] == [
         f"import acme:shop/types@1.0.0 {{{traps}",
         "  type handle = item;",
         "  type area = size;",

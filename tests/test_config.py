@@ -456,7 +456,7 @@ def test_all_problems_are_told_at_once(directory: Path) -> None:
         source = "a.wasm"
         """,
     ) == {
-        "extra": "is unknown; known here: components, defaults, server",
+        "extra": "is unknown; known here: admin, components, defaults, server",
         "server.prot": 'is unknown; did you mean "port"?',
         "server.port": "must be between 0 and 65535, not 99999",
         "server.workers": "must be between 1 and 1024, not 0",
@@ -539,7 +539,11 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         ("server = 1\n" + ONE, "server", "must be a table"),
         ("defaults = 1\n" + ONE, "defaults", "must be a table"),
         ("[component]", "component", 'is unknown; did you mean "components"?'),
-        ('[defaults]\nname = "a"\n' + ONE, "defaults.name", "is unknown; known here: max_body, "),
+        (
+            '[defaults]\nname = "a"\n' + ONE,
+            "defaults.name",
+            "is unknown; known here: claims, max_body, ",
+        ),
         ("[server]\nport = true\n" + ONE, "server.port", "must be a whole number"),
         ("[server]\nport = 80.0\n" + ONE, "server.port", "must be a whole number"),
         ('[server]\nhost = ""\n' + ONE, "server.host", "must be a host alone"),

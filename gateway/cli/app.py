@@ -8,13 +8,17 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from gateway import __version__, server
+from gateway.cli import claims
 from gateway.cli.call import call
 from gateway.cli.check import check
 from gateway.cli.client import client
+from gateway.cli.componentize import componentize
 from gateway.cli.inspect import inspect
 from gateway.cli.serve import serve
 from gateway.config import ConfigError
+from gateway.host.claims import ClaimsError
 from gateway.host.errors import ComponentError
+from gateway.telemetry import TelemetryError
 
 __all__ = ["app", "main"]
 
@@ -28,8 +32,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, check, inspect, call, client):
+_COMMANDS: Final = (serve, check, inspect, call, client, componentize, claims.sign, claims.verify)
+for command in _COMMANDS:
     app.command()(command)
+
+_keys = typer.Typer(help="Keys that sign components.", no_args_is_help=True)
+_keys.callback()(lambda: None)  # else a program of one command has no names for it
+_keys.command("generate")(claims.keys_generate)
+app.add_typer(_keys, name="keys")
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,8 +66,12 @@ def main() -> NoReturn:
         app(prog_name="gateway")
     except ConfigError as error:
         _end(REFUSED, "this configuration is refused:", str(error))
+    except ClaimsError as error:
+        _end(REFUSED, str(error))
     except ComponentError as error:
         _end(REFUSED, "this component is refused:", str(error))
+    except TelemetryError as error:
+        _end(REFUSED, str(error))
     except (server.ListenError, OSError) as error:
         _end(FAILED, str(error))
     sys.exit()

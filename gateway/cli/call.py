@@ -17,13 +17,13 @@ from gateway import log
 from gateway.call import Call
 from gateway.cli import options
 from gateway.config import single
-from gateway.events import Kind, Outcome, outcome_of
+from gateway.events import DynamicExportReturned, Outcome, outcome_of
 from gateway.host.errors import DeadlineExceeded, InvocationError, Trap
 from gateway.host.values import Err
-from gateway.metrics import Metrics
 from gateway.procedure import Procedure
 from gateway.rpc.json_text import InvalidJson, dump, parse
 from gateway.rpc.json_values import InvalidValue
+from gateway.runtime import Runtime
 from gateway.service import Service, load_services
 
 __all__ = ["call"]
@@ -92,7 +92,7 @@ def call(
         ),
     )
     log.configure("auto", config.server.log_level)
-    (service,) = load_services(config, Metrics())
+    (service,) = load_services(config, Runtime.quiet())
     raise typer.Exit(asyncio.run(_perform(service, method, params)))
 
 
@@ -120,14 +120,18 @@ async def _perform(service: Service, method: str, params: str) -> int:
 
 
 async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> int:
-    with Call(
-        service,
-        procedure.export,
-        arguments,
-        kind=Kind.RPC,
-        request_id=_REQUEST_ID,
-        output=_write,
-    ) as call:
+    with (
+        await service.gate.enter() as place,
+        Call(
+            service,
+            procedure.export,
+            arguments,
+            place=place,
+            event=DynamicExportReturned,
+            request_id=_REQUEST_ID,
+            output=_write,
+        ) as call,
+    ):
         try:
             if not call.start():
                 await call.run()

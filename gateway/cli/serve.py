@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
 import typer
@@ -72,6 +73,68 @@ def serve(
     rpc_max_batch: Annotated[
         int | None, option("--rpc-max-batch", None, "Calls in one request. Default 100.", SERVER)
     ] = None,
+    admin_addr: Annotated[
+        str | None,
+        option(
+            "--admin-addr",
+            "HOST:PORT",
+            "Serve health, metrics and the admin API there, apart from the components.",
+            SERVER,
+        ),
+    ] = None,
+    operational_routes: Annotated[
+        str | None,
+        option(
+            "--operational-routes",
+            "fallback|first|off",
+            "Without --admin-addr: /healthz, /readyz and /metrics at paths that no component answers, "
+            "before all components, or not at all. Default fallback.",
+            SERVER,
+        ),
+    ] = None,
+    drain_grace: Annotated[
+        str | None,
+        option(
+            "--drain-grace",
+            "DURATION",
+            "Go on serving, not ready any more, after a signal to stop. Default 0s.",
+            SERVER,
+        ),
+    ] = None,
+    max_in_flight: Annotated[
+        int | None,
+        option("--max-in-flight", None, "Requests at once in a worker, of all components.", SERVER),
+    ] = None,
+    log_events: Annotated[
+        bool | None,
+        option(
+            "--log-events/--no-log-events",
+            None,
+            "Log where the time of each invocation went. Default off.",
+            SERVER,
+        ),
+    ] = None,
+    server_timing: Annotated[
+        bool | None,
+        option(
+            "--server-timing/--no-server-timing",
+            None,
+            "Tell clients where the time went. Default off.",
+            SERVER,
+        ),
+    ] = None,
+    tracing: Annotated[
+        bool | None,
+        option(
+            "--tracing/--no-tracing",
+            None,
+            "Send spans as the OTEL_* variables say. Default off.",
+            SERVER,
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, option("--watch", None, "Reload what has changed in the files.", SERVER)
+    ] = False,
     max_execution_time: options.MaxExecutionTime = None,
     max_memory: options.MaxMemory = None,
     max_body: Annotated[
@@ -81,6 +144,36 @@ def serve(
     max_concurrency: Annotated[
         int | None,
         option("--max-concurrency", None, "Requests at once in a worker. Default 1024.", COMPONENT),
+    ] = None,
+    max_queue: Annotated[
+        int | None,
+        option("--max-queue", None, "Requests that may wait for their turn. Default 0.", COMPONENT),
+    ] = None,
+    max_queue_time: Annotated[
+        str | None,
+        option("--max-queue-time", "DURATION", "How long each may wait. Default 1s.", COMPONENT),
+    ] = None,
+    require_signature: Annotated[
+        bool | None,
+        option(
+            "--require-signature/--no-require-signature",
+            None,
+            "Refuse it if it is not signed.",
+            COMPONENT,
+        ),
+    ] = None,
+    trusted_issuers: Annotated[
+        list[str] | None,
+        option("--trusted-issuer", "KEY", "Who may have signed it. Repeatable.", COMPONENT),
+    ] = None,
+    claims: Annotated[
+        str | None,
+        option(
+            "--claims", "enforce|report", "Refuse claims that do not hold, or only log.", COMPONENT
+        ),
+    ] = None,
+    sha256: Annotated[
+        str | None, option("--sha256", "DIGEST", "The digest that it must have.", COMPONENT)
     ] = None,
     environment: options.Environment = None,
     arguments: options.Arguments = None,
@@ -92,7 +185,8 @@ def serve(
     Flags of the server go before the keys of a gateway.toml. Those of a component are refused beside
     one: there, each component has its own.
     """
-    config = options.read(
+    read = functools.partial(
+        options.read,
         target,
         host=host,
         port=port,
@@ -114,7 +208,20 @@ def serve(
         max_execution_time=max_execution_time,
         max_memory=max_memory,
         max_body=max_body,
+        admin_addr=admin_addr,
+        operational_routes=operational_routes,
+        drain_grace=drain_grace,
+        max_in_flight=max_in_flight,
+        log_events=log_events,
+        server_timing=server_timing,
+        tracing=tracing,
         max_concurrency=max_concurrency,
+        max_queue=max_queue,
+        max_queue_time=max_queue_time,
+        require_signature=require_signature,
+        trusted_issuers=trusted_issuers or None,
+        claims=claims,
+        sha256=sha256,
         **options.component_keys(
             environment=environment,
             arguments=arguments,
@@ -122,4 +229,4 @@ def serve(
             allowed_outbound_hosts=allowed_outbound_hosts,
         ),
     )
-    raise typer.Exit(server.serve(config))
+    raise typer.Exit(server.serve(read(), read=read, watch=target if watch else None))

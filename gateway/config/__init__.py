@@ -7,7 +7,7 @@ in code. Reading collects every problem before it gives up, so that a file is co
     port = 8080
     trusted_proxies = ["10.0.0.0/8"]
 
-    [defaults]                      # Limits of every component that does not set its own
+    [defaults]                      # Defaults of every component that does not set its own
     max_memory = "128MiB"
 
     [[components]]                  # ComponentConfig, one table for each
@@ -18,7 +18,7 @@ in code. Reading collects every problem before it gives up, so that a file is co
 """
 
 from gateway.config.canonical import canonical_host, canonical_path
-from gateway.config.component import ComponentConfig, Limits, MountConfig
+from gateway.config.component import ComponentConfig, Defaults, Limits, MountConfig
 from gateway.config.file import load, single
 from gateway.config.gateway import GatewayConfig
 from gateway.config.problem import ConfigError, Problem
@@ -28,6 +28,7 @@ from gateway.config.server import ServerConfig
 __all__ = [
     "ComponentConfig",
     "ConfigError",
+    "Defaults",
     "GatewayConfig",
     "Limits",
     "MountConfig",

@@ -6,12 +6,13 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     StrictBool,
     StrictInt,
     ValidationInfo,
@@ -23,9 +24,11 @@ from gateway.bindings.filesystem.mount import guest_path
 from gateway.config.canonical import LABEL
 from gateway.config.route import Route
 from gateway.config.values import GIB, KIB, MIB, AnyPath, Table, Text, between, text
+from gateway.host.claims.keys import PublicKey
+from gateway.host.claims.pin import parse_sha256
 from gateway.units import ByteSize, Duration, format_size, parse_size
 
-__all__ = ["ComponentConfig", "Limits", "MountConfig"]
+__all__ = ["ComponentConfig", "Defaults", "Limits", "MountConfig"]
 
 MIN_MEMORY: Final = 64 * KIB
 """Bytes: one page of WebAssembly, the least that a memory can have."""
@@ -117,37 +120,62 @@ class Limits(Table):
         max_execution_time: seconds from the start of the call to its end, waits included.
         max_memory: bytes of each linear memory of one instance.
         max_body: bytes of a request's body, None for no bound: bodies are streamed, not stored.
-        max_concurrency: invocations at once in one worker; more are refused with 503.
+        max_concurrency: invocations at once in one worker; more wait, or are refused with 503.
+        max_queue: how many may wait.
+        max_queue_time: seconds that each of them may wait.
     """
 
     max_execution_time: Duration = 30.0
     max_memory: Annotated[ByteSize, between(MIN_MEMORY, MAX_MEMORY, format_size)] = 256 * MIB
     max_body: Annotated[int | None, BeforeValidator(_max_body)] = None
     max_concurrency: Annotated[StrictInt, between(1, MAX_CONCURRENCY, str)] = 1024
+    max_queue: Annotated[StrictInt, between(0, MAX_CONCURRENCY, str)] = 0
+    max_queue_time: Duration = 1.0
 
 
-class ComponentConfig(Limits):
+Issuer = Annotated[PublicKey, BeforeValidator(PublicKey.parse), PlainSerializer(str)]
+
+
+class Defaults(Limits):
+    """What all components have that do not say otherwise.
+
+    Attributes:
+        require_signature: whether they must be signed; None where `trusted_issuers` says so.
+        trusted_issuers: the public keys of who may have signed them; anyone if there are none.
+        claims: "enforce" refuses components whose claims do not hold, "report" only logs and counts.
+    """
+
+    require_signature: StrictBool | None = None
+    trusted_issuers: tuple[Issuer, ...] = ()
+    claims: Literal["enforce", "report"] = "enforce"
+
+
+class ComponentConfig(Defaults):
     """One component: what it is called, where it is, when it runs and what it is given.
 
     Attributes:
         name: unique in the gateway; it labels logs and metrics.
         source: the component's file, binary or text.
+        sha256: the SHA-256 that the file must have, in hexadecimal; None for any.
         routes: the HTTP requests that it answers, if it exports a handler of them.
         rpc: whether its other exports are served by JSON-RPC.
         environment: what `wasi:cli/environment` shows, in this order. Never printed.
         arguments: what `wasi:cli/environment` gives as arguments.
         mounts: the folders that it may use, in this order.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.bindings.egress` has them.
+        log_level: the least severe level of its own lines that is logged; None for the server's.
     """
 
     name: Annotated[str, AfterValidator(_component_name)]
     source: Annotated[AnyPath, _SOURCE_FILE]
+    sha256: Annotated[str, BeforeValidator(parse_sha256)] | None = None
     routes: tuple[Route, ...] = (Route(),)
     rpc: StrictBool = True
     environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
     arguments: tuple[Text, ...] = ()
     mounts: tuple[MountConfig, ...] = ()
     allowed_outbound_hosts: tuple[Annotated[str, AfterValidator(_outbound_host)], ...] = ()
+    log_level: Literal["debug", "info", "warning", "error", "critical"] | None = None
 
     @field_validator("mounts")
     @classmethod

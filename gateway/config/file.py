@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.component import ComponentConfig, Limits, MountConfig
+from gateway.config.admin import AdminConfig
+from gateway.config.component import ComponentConfig, Defaults, MountConfig
 from gateway.config.gateway import Claim, GatewayConfig, conflicts
 from gateway.config.problem import ConfigError, Problem, dotted, reason_of, unknown_key
 from gateway.config.route import Route
@@ -26,11 +27,12 @@ _FLAGS: Final = {
     "arguments": "--arg",
     "mounts": "--mount",
     "allowed_outbound_hosts": "--allow-outbound-host",
+    "trusted_issuers": "--trusted-issuer",
     "trusted_proxies": "--trusted-proxy",
     "ca_files": "--ca-file",
     "cache": "--no-cache",
 }
-_TABLES: Final = ("server", "defaults", "components")
+_TABLES: Final = ("server", "admin", "defaults", "components")
 _WITHIN: Final[Mapping[int | str, type[Table]]] = {"routes": Route, "mounts": MountConfig}
 """What the tables are that a key of a component has."""
 
@@ -87,7 +89,12 @@ class _Reader:
             if key not in _TABLES:
                 self.note(key, unknown_key(key, _TABLES))
         server = self.table(ServerConfig, self._server(document), "server")
-        defaults = self.table(Limits, document.get("defaults", {}), "defaults")
+        admin = None
+        if "admin" in document:
+            admin = self.table(AdminConfig, document["admin"], "admin")
+            if server is not None and server.admin_addr is None:
+                self.note("admin", "needs an address to be served at: set admin_addr in [server]")
+        defaults = self.table(Defaults, document.get("defaults", {}), "defaults")
         inherited = defaults.model_dump(exclude_unset=True) if defaults is not None else {}
 
         tables = document.get("components", [])
@@ -107,7 +114,13 @@ class _Reader:
             self.note(key, reason)
         if self.problems or server is None:
             raise ConfigError(self.problems)
-        return GatewayConfig(server=server, components=tuple(filter(None, components)))
+        return GatewayConfig(
+            server=server,
+            admin=admin,
+            defaults=defaults or Defaults(),
+            components=tuple(filter(None, components)),
+            folder=self.base.absolute(),
+        )
 
     def _server(self, document: Mapping[str, Any]) -> object:
         table = document.get("server", {})
@@ -155,7 +168,9 @@ def load(path: Path, **flags: Any) -> GatewayConfig:
     reader = _Reader(str(path), path.parent, server)
     for key in (key for key in given if key not in server):
         where = (
-            "under [defaults] or in a component" if key in Limits.model_fields else "in a component"
+            "under [defaults] or in a component"
+            if key in Defaults.model_fields
+            else "in a component"
         )
         reason = f"is for a component served by itself: set {key} {where} of {path}"
         reader.problems.append(Problem(_COMMAND_LINE, _flag((key,)), reason))
@@ -174,7 +189,9 @@ def single(source: Path, **flags: Any) -> GatewayConfig:
         TypeError: a flag that is no key of either.
     """
     given = {"name": _name_of(source), **_given(flags), "source": source}
-    component = {key: value for key, value in given.items() if key in ComponentConfig.model_fields}
+    # What both have is the server's: there is no other component that it could be for.
+    own = ComponentConfig.model_fields.keys() - ServerConfig.model_fields.keys()
+    component = {key: value for key, value in given.items() if key in own}
     return _Reader(_COMMAND_LINE, Path(), given).document({"components": [component]})
 
 

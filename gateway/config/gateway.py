@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from gateway.config.component import ComponentConfig
+from gateway.config.admin import AdminConfig
+from gateway.config.component import ComponentConfig, Defaults
 from gateway.config.route import Route
 from gateway.config.server import ServerConfig
 from gateway.config.values import Table
@@ -50,10 +52,27 @@ def conflicts(claims: Iterable[Claim]) -> Iterator[tuple[str, str]]:
 
 
 class GatewayConfig(Table):
-    """All that a gateway needs to know. Names of components are unique, and so are the routes they declare."""
+    """All that a gateway needs to know. Names of components are unique, and so are the routes they declare.
+
+    Attributes:
+        server: where and how it listens, logs and caches.
+        admin: whose tokens open the admin API; None where there is none.
+        defaults: what components have that are added later and do not say otherwise.
+        components: what it serves.
+        folder: what relative paths of components that are added later count from.
+    """
 
     server: ServerConfig = ServerConfig()
+    admin: AdminConfig | None = None
+    defaults: Defaults = Defaults()
     components: tuple[ComponentConfig, ...] = ()
+    folder: Path = Field(default_factory=Path.cwd)
+
+    @model_validator(mode="after")
+    def _check_admin(self) -> Self:
+        if self.admin is not None and self.server.admin_addr is None:
+            raise ValueError("admin: needs an address to be served at: set admin_addr in [server]")
+        return self
 
     @model_validator(mode="after")
     def _check_conflicts(self) -> Self:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     PlainValidator,
     StrictBool,
@@ -23,7 +24,7 @@ from pydantic import (
 
 from gateway.config.route import Route
 from gateway.config.values import KIB, MIB, AnyPath, Table, between
-from gateway.units import ByteSize, Duration, format_size
+from gateway.units import ByteSize, Duration, format_size, parse_duration
 
 __all__ = ["ServerConfig"]
 
@@ -49,6 +50,22 @@ def _listen_host(host: str) -> str:
     if not literal or "/" in literal or literal.count(":") == 1:
         raise ValueError('must be a host alone, such as "127.0.0.1", "::" or "localhost"')
     return literal
+
+
+def _address(value: object) -> object:
+    """Read "host:port", "[::1]:9090" or ":9090", which is on the loopback interface."""
+    if value is None or isinstance(value, tuple):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004  (what pydantic collects)
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError('must be an address and a port, such as "127.0.0.1:9090"')
+    return _listen_host(host or "127.0.0.1"), int(port)
+
+
+def _grace(value: object) -> float:
+    return 0.0 if value in (0, "0s") and value is not False else parse_duration(value)
 
 
 def _proxy(value: object) -> IPv4Network | IPv6Network | Literal["unix"]:
@@ -137,6 +154,17 @@ class ServerConfig(Table):
         rpc_max_body: bytes of a request's body there. It is read whole, and decoded on the event loop's
             thread, which takes some 25 ms for 1 MiB.
         rpc_max_batch: requests in one batch.
+        admin_addr: where health, metrics and the admin API are served, apart from the components; None for nowhere
+            else.
+        operational_routes: whether health and metrics are served beside the components, where there is no
+            `admin_addr`: "fallback" at paths that no component answers, "first" before all of them.
+        drain_grace: seconds that the gateway goes on serving after it was told to stop, not ready any more, for
+            load balancers to notice.
+        max_in_flight: invocations at once in one worker, of all components; None for the sum of theirs.
+        metrics: whether invocations are counted for Prometheus.
+        log_events: whether each return event is logged.
+        server_timing: whether responses tell, in `Server-Timing`, where the time went.
+        tracing: whether spans go to an OpenTelemetry collector.
     """
 
     host: Annotated[str, AfterValidator(_listen_host)] = "127.0.0.1"
@@ -163,6 +191,15 @@ class ServerConfig(Table):
     rpc_prefix: Annotated[str, AfterValidator(_prefix)] = "/rpc"
     rpc_max_body: Annotated[ByteSize, between(1, MAX_RPC_BODY, format_size)] = 1 * MIB
     rpc_max_batch: Annotated[StrictInt, between(1, 10_000, str)] = 100
+
+    admin_addr: Annotated[tuple[str, int] | None, BeforeValidator(_address)] = None
+    operational_routes: Literal["fallback", "first", "off"] = "fallback"
+    drain_grace: Annotated[float, BeforeValidator(_grace)] = 0.0
+    max_in_flight: Annotated[StrictInt, between(1, 1_000_000, str)] | None = None
+    metrics: StrictBool = True
+    log_events: StrictBool = False
+    server_timing: StrictBool = False
+    tracing: StrictBool = False
 
     @field_validator("cache_dir")
     @classmethod

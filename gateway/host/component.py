@@ -18,12 +18,13 @@ from gateway.host.binary import Kind, MalformedBinary, classify, wasi_0_3_extern
 from gateway.host.binary.package_docs import package_docs
 from gateway.host.byte_strings import Rewritten, rewrite
 from gateway.host.cache import CompileCache
+from gateway.host.componentize import NotComponentizable, componentize
 from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
 from gateway.host.footprint import Footprint, footprint
 from gateway.host.introspect import component_type
 
-__all__ = ["MAX_SIZE", "Component", "Source"]
+__all__ = ["MAX_SIZE", "Component", "Source", "is_file_of"]
 
 _log = structlog.get_logger("gateway.component")
 
@@ -32,12 +33,7 @@ MAX_SIZE: Final = 512 << 20
 components (Python with packages) have some 50 MiB."""
 
 _REMEDY: Final = "Give a WebAssembly component, as a .wasm file or in its text form (.wat)."
-_MODULE_REMEDY: Final = (
-    "Turn it into a component first: build for wasm32-wasip2, or run wasm-tools component new."
-)
 _REMEDIES: Final = {
-    Kind.CORE_MODULE: _MODULE_REMEDY,
-    Kind.MODULE_TEXT: _MODULE_REMEDY,
     Kind.TRUNCATED_WASM: "Copy or build it again.",
     Kind.GIT_LFS_POINTER: "Fetch the file: git lfs pull.",
     Kind.GZIP: "Unpack it first.",
@@ -54,7 +50,8 @@ class Source:
         path: where it was read.
         digest: the SHA-256 of the file, in hexadecimal.
         size: the size of the file, in bytes.
-        binary: the component in binary form.
+        original: the file in binary form, as it was signed if it was.
+        binary: the component in binary form, made of a core module if the file has one.
         bridged: the same with `list<u8>` crossing as strings in some imports, where that can be done.
     """
 
@@ -72,7 +69,8 @@ class Source:
         data = _read(path)
         self.digest = hashlib.sha256(data).hexdigest()
         self.size = len(data)
-        self.binary = _to_binary(path, data)
+        self.original = _to_binary(path, data)
+        self.binary = _to_component(path, self.original)
         self.bridged = None if bridge is None else rewrite(self.binary, bridge)
 
     @cached_property
@@ -140,6 +138,14 @@ class Component:
         return None
 
 
+def is_file_of(path: Path, digest: str) -> bool:
+    """Whether a file still has the content of this SHA-256, in hexadecimal."""
+    try:
+        return hashlib.sha256(_read(path)).hexdigest() == digest
+    except ComponentError:
+        return False
+
+
 def _compile(engine: Engine, binary: bytes, cache: CompileCache | None) -> wasm.Component:
     if cache is None:
         return wasm.Component(engine.wasmtime, binary)
@@ -194,15 +200,28 @@ def _read(path: Path) -> bytes:
 
 
 def _to_binary(path: Path, data: bytes) -> bytes:
+    """The file in binary form: a component, or a core module that may be one."""
     kind = classify(data)
     if not kind.loadable:
         raise ComponentError(f"{path}: this is {kind.description}. {_REMEDIES.get(kind, _REMEDY)}")
-    if kind is Kind.COMPONENT_TEXT:
+    if kind in {Kind.COMPONENT_TEXT, Kind.MODULE_TEXT}:
         try:
-            data = bytes(wasmtime.wat2wasm(data))
+            return bytes(wasmtime.wat2wasm(data))
         except wasmtime.WasmtimeError as error:
             raise ComponentError(
-                f"{path}: the text is no valid component: {error}\nCorrect it there, or give the binary form."
+                f"{path}: the text is not valid: {error}\nCorrect it there, or give the binary form."
+            ) from error
+    return data
+
+
+def _to_component(path: Path, data: bytes) -> bytes:
+    """A component that can be served, of what is one or can be made one."""
+    if classify(data) is Kind.CORE_MODULE:
+        try:
+            data = componentize(data)
+        except NotComponentizable as error:
+            raise ComponentError(
+                f"{path}: this core module cannot be made a component: {error}"
             ) from error
     try:
         unserved = wasi_0_3_externs(data)

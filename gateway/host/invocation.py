@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-from collections.abc import Sequence
-from time import monotonic
+from collections.abc import Mapping, Sequence
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.host import _capi
@@ -55,6 +55,8 @@ class Invocation:
     Attributes:
         deadline: when it must have finished, on the clock of `time.monotonic`.
         result: what the function returned, once it has.
+        instantiate_time: seconds that it took to make the store and the instance; 0 if that did not come to
+            its end.
     """
 
     def __init__(
@@ -69,6 +71,9 @@ class Invocation:
         self.max_execution_time = max_execution_time
         self.deadline = monotonic() + max_execution_time
         self.result: Any = None
+        self.instantiate_time = 0.0
+        self._began = 0.0
+        self._ended = 0.0
         self._export = export
         self._args = args
         self._task: asyncio.Task[Any] | None = None
@@ -93,6 +98,7 @@ class Invocation:
         try:
             if self._stopped is not None:
                 raise self._stopped
+            self._began = perf_counter()
             self._store.open()
             linked = self._export.linked
             self._future = _capi.instantiate_async(
@@ -166,6 +172,26 @@ class Invocation:
             if self._task is not None and self._task is not asyncio.current_task():
                 self._cancelled = self._task.cancel()
 
+    @property
+    def instantiated(self) -> bool:
+        """Whether an instance was made."""
+        return self._calling
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds from its start to its end, or until now; 0 before it was started."""
+        return (self._ended or perf_counter()) - self._began if self._began else 0.0
+
+    @property
+    def host_time(self) -> float:
+        """Seconds of them that were spent in host functions, and in what they waited for."""
+        return self._store.host_time
+
+    @property
+    def host_calls(self) -> Mapping[str, int]:
+        """How often host functions were called, by the full name of their interface."""
+        return self._store.host_calls
+
     def expire(self) -> None:
         """Stop the guest because its deadline has passed."""
         self.stop(DeadlineExceeded(f"still running after {self.max_execution_time:g} s"))
@@ -177,6 +203,7 @@ class Invocation:
             RuntimeError: all is freed, but the host function that the guest waited in wants to wait while it
                 cleans up, which only `run` lets it do.
         """
+        self._ended = self._ended or perf_counter()
         if self._future:
             future, self._future = self._future, 0
             _capi.future_delete(future)
@@ -196,7 +223,11 @@ class Invocation:
         if suspension is None:
             await scheduler.turn()
             return
-        value = await suspension.finish()
+        began = perf_counter()
+        try:
+            value = await suspension.finish()
+        finally:
+            store.host_time += perf_counter() - began
         if suspension.lower is not None:
             suspension.lower(store, suspension.results, value)
         store.suspension = None
@@ -218,6 +249,7 @@ class Invocation:
                 self._lift_result()
                 return True
             self._calling = True
+            self.instantiate_time = perf_counter() - self._began
             self._call()
 
     def _call(self) -> None:

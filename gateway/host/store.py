@@ -68,6 +68,8 @@ class Store:
         data: what the host functions are called with; opaque here.
         suspension: the host function that the guest waits in, if it does.
         failure: the exception that a host function ended the guest with, if one did.
+        host_calls: how often host functions were called, by the full name of their interface.
+        host_time: seconds spent in them, and in what they waited for.
     """
 
     __slots__ = (
@@ -77,6 +79,8 @@ class Store:
         "context",
         "data",
         "failure",
+        "host_calls",
+        "host_time",
         "suspension",
         "table",
     )
@@ -89,6 +93,8 @@ class Store:
         self.data = data
         self.suspension: Suspension | None = None
         self.failure: BaseException | None = None
+        self.host_calls: dict[str, int] = {}
+        self.host_time = 0.0
 
     def open(self) -> None:
         """Make the engine's store. `close` must follow."""

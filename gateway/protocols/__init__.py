@@ -9,10 +9,12 @@ alike for both of its parsers:
 - a request to switch protocols is answered as ordinary HTTP, its body included (RFC 9110, section 7.8);
 - a request target in absolute form is taken apart, as every server must (RFC 9112, section 3.2.2);
 - a client of HTTP/1.0 gets no chunks and no 100 (RFC 9112, section 6.1; RFC 9110, section 10.1.1), and sees
-  whether its response is whole.
+  whether its response is whole;
+- a server that stops says so in the last response of each connection (RFC 9112, section 9.6), and closes none on
+  which a request has arrived.
 
 They use these internals of uvicorn: the callbacks and `_start_asgi_task` of `HttpToolsProtocol`,
-`H11Protocol.handle_events`, `on_response_complete`, `app`, `cycle` and its flags, `pipeline` and `flow`.
+`H11Protocol.handle_events`, `on_response_complete`, `shutdown`, `app`, `cycle` and its flags, `pipeline`, `flow`.
 `tests/server` shows over sockets whether they still mean the same.
 
 A client that closes its sending half is taken for one that went away, as by most servers: TCP does not
@@ -21,19 +23,25 @@ tell the two apart, and a guest whose client is gone must be stopped.
 
 import asyncio
 import importlib.util
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, Union
 
 from gateway.protocols._h11 import GuardedH11Protocol
 
-__all__ = ["http_protocol"]
+if TYPE_CHECKING:
+    from gateway.protocols._httptools import GuardedHttpToolsProtocol
+
+__all__ = ["GuardedProtocol", "http_protocol"]
+
+GuardedProtocol: TypeAlias = Union["GuardedH11Protocol", "GuardedHttpToolsProtocol"]
+"""A connection, of either parser."""
 
 _FASTEST: type[asyncio.Protocol] = GuardedH11Protocol
 
 # There is no wheel for every platform; h11 is pure Python.
 if importlib.util.find_spec("httptools") is not None:
-    from gateway.protocols._httptools import GuardedHttpToolsProtocol
+    from gateway.protocols import _httptools
 
-    _FASTEST = GuardedHttpToolsProtocol
+    _FASTEST = _httptools.GuardedHttpToolsProtocol
 
 
 def http_protocol(parser: Literal["auto", "httptools", "h11"]) -> type[asyncio.Protocol]:

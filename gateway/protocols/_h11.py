@@ -37,11 +37,26 @@ class _H11Connection(h11.Connection):
     as much.
     """
 
-    def __init__(self, max_head: int, head_complete: Callable[[], None]) -> None:
+    def __init__(
+        self, max_head: int, head_complete: Callable[[], None], is_last: Callable[[], bool]
+    ) -> None:
         super().__init__(h11.SERVER, max_head)
         self._max_head = max_head
         self._head_complete = head_complete
+        self._is_last = is_last
         self.target = b""
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """Send an event; a response after which uvicorn ends the connection says so (RFC 9112, section 9.6)."""
+        if isinstance(event, h11.Response) and self._is_last():
+            headers = [header for header in event.headers if header[0] != b"connection"]
+            event = h11.Response(
+                status_code=event.status_code,
+                headers=[*headers, (b"connection", b"close")],
+                reason=event.reason,
+                http_version=event.http_version,
+            )
+        return super().send_with_data_passthrough(event)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         try:
@@ -79,7 +94,9 @@ class GuardedH11Protocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.guard = Guard(self, self._head_begun, self.head_timeout)
-        self.conn = self._connection = _H11Connection(max_head(config), self.guard.head_complete)
+        self.conn = self._connection = _H11Connection(
+            max_head(config), self.guard.head_complete, self._is_last
+        )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -106,6 +123,7 @@ class GuardedH11Protocol(H11Protocol):
             self.guard.refuse(refusal)
         # The task of a request that this began has not run yet.
         if self.scope is not None:
+            self.guard.begin()
             self.scope.setdefault("extensions", {TARGET: {"target": self._connection.target}})
 
     def on_response_complete(self) -> None:
@@ -113,10 +131,11 @@ class GuardedH11Protocol(H11Protocol):
         self.guard.response_complete()
 
     def shutdown(self) -> None:
-        if self.guard.refusal is not None:
-            self.transport.close()
-        else:
+        if self.guard.may_end():
             super().shutdown()
+
+    def _is_last(self) -> bool:
+        return self.cycle is not None and not self.cycle.keep_alive
 
     def _should_upgrade(self) -> bool:
         return False

@@ -101,6 +101,10 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         super().on_response_complete()
         self.guard.response_complete()
 
+    def shutdown(self) -> None:
+        if self.guard.may_end():
+            super().shutdown()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if cycle.scope["http_version"] < "1.1":
             cycle.waiting_for_100_continue = False
@@ -180,6 +184,7 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         self.url, self.headers[:] = origin_form(method, self.url, self.headers)
         self.scope["extensions"] = {TARGET: {"target": self.url}}
         super().on_headers_complete()
+        self.guard.begin()
 
     def on_body(self, body: bytes) -> None:
         self._untold = 0

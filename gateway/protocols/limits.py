@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     AnyProtocol = H11Protocol | HttpToolsProtocol
 
 __all__ = [
+    "FIRST_REQUEST",
     "HEAD_TIMEOUT",
     "LINE_OVERHEAD",
     "MALFORMED",
@@ -44,6 +48,11 @@ Apache httpd."""
 
 MAX_REASON: Final = 200
 """Characters of a parser's complaint that are logged: h11's quote all of a line that it refuses."""
+
+FIRST_REQUEST: Final = 1.0
+"""Seconds that a connection without any request may stay when its server stops. A proxy that connects sends its
+request at once, so a new connection has one on its way; one that was opened for later must not hold up the stop.
+Arbitrary: a few round trips around the world."""
 
 LINE_OVERHEAD: Final = 4
 """Bytes of a header line besides name and value: a colon, a space, CR and LF."""
@@ -93,13 +102,16 @@ class Guard:
     Attributes:
         refusal: why the connection is being ended; None while it is not. Nothing that arrives after it
             is looked at.
+        ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
     """
 
     def __init__(
         self, protocol: AnyProtocol, head_begun: Callable[[], bool], timeout: float
     ) -> None:
         self.refusal: Refusal | None = None
+        self.ending = False
         self._answered = False
+        self._unused = True
         self._protocol = protocol
         self._head_begun = head_begun
         self._timeout = timeout
@@ -121,6 +133,39 @@ class Guard:
         cycle = self._protocol.cycle
         return cycle is not None and not cycle.response_complete
 
+    def begin(self) -> None:
+        """A request has been received."""
+        self._unused = False
+        self._end_after_next()
+
+    def _end_after_next(self) -> None:
+        if self.ending and self.answering() and not self._protocol.cycle.response_started:
+            self._protocol.cycle.keep_alive = False
+
+    def drain(self) -> None:
+        """Have the connection end after the next response that has not begun."""
+        self.ending = True
+        self._end_after_next()
+
+    def may_end(self) -> bool:
+        """Whether the connection can be ended without losing a request, now that its server stops.
+
+        Where it cannot, it ends by itself: after a response, or when its time is up.
+        """
+        self.drain()
+        if self.refusal is not None or self._protocol.transport.is_closing():
+            return False
+        if self.answering():
+            self._protocol.cycle.keep_alive = False
+            return False
+        if self._head_begun() or self._unread():
+            return False
+        if self._unused:
+            self._unused = False
+            self._protocol.loop.call_later(FIRST_REQUEST, self._protocol.shutdown)
+            return False
+        return True
+
     def refuse(self, refusal: Refusal) -> None:
         """End the connection: after the response before, if one is under way, with a problem document."""
         self.head_complete()
@@ -141,6 +186,14 @@ class Guard:
         """Give the answer that waited for the responses before it."""
         if self.refusal is not None and not self.answering():
             self._answer()
+
+    def _unread(self) -> bool:
+        """Whether something has arrived that the loop has not read yet."""
+        connection = self._protocol.transport.get_extra_info("socket")
+        if connection is None or connection.fileno() < 0:
+            return False
+        (size,) = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)))
+        return bool(size)
 
     def _head_is_late(self) -> None:
         self._timer = None

@@ -10,8 +10,16 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from gateway.admission import NoRoom
 from gateway.call import Call
-from gateway.events import Cancelled, Kind, Outcome, outcome_of
+from gateway.events import (
+    Cancelled,
+    DynamicExportReturned,
+    Interrupted,
+    Outcome,
+    Phases,
+    outcome_of,
+)
 from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.values import Err
 from gateway.procedure import Procedure
@@ -36,13 +44,19 @@ class Calls:
         service: the component whose methods are called.
         request: the HTTP request.
         discover: makes the result of `rpc.discover`.
+        route: the route of JSON-RPC.
 
     Attributes:
         client_left: whether nobody waits for the answer any more.
+        phases: where the time of the calls went that have ended.
     """
 
-    def __init__(self, service: Service, request: Request, discover: Callable[[], object]) -> None:
+    def __init__(
+        self, service: Service, request: Request, discover: Callable[[], object], *, route: str
+    ) -> None:
         self.client_left = False
+        self.phases: list[Phases] = []
+        self._route = route
         self._service = service
         self._request = request
         self._discover = discover
@@ -125,17 +139,30 @@ class Calls:
                 pointer=f"/params{invalid.pointer}",
                 expected=invalid.expected,
             )
-        service = self._service
-        if service.is_full:
+        service, request = self._service, self._request
+        try:
+            place = service.gate.try_enter() or await service.wait()
+        except NoRoom:
             self._refused += 1
             self._outcome = Outcome.EXHAUSTED
-            service.metrics.returned(service.name, Kind.RPC, Outcome.EXHAUSTED)
+            service.refused(DynamicExportReturned, Outcome.EXHAUSTED, procedure.export, request.id)
             return Error.of(message.BUSY)
-        with Call(
-            service, procedure.export, arguments, kind=Kind.RPC, request_id=self._request.id
-        ) as call:
+        with (
+            place,
+            Call(
+                service,
+                procedure.export,
+                arguments,
+                place=place,
+                event=DynamicExportReturned,
+                request_id=request.id,
+                trace=request.trace,
+                route=self._route,
+            ) as call,
+        ):
             result = await self._run(call, procedure)
         self._outcome = call.outcome
+        self.phases.append(call.phases)
         return result
 
     async def _run(self, call: Call, procedure: Procedure) -> Any:
@@ -144,6 +171,8 @@ class Calls:
             if not call.start():
                 self._running.add(call)
                 self._watch()
+                if self.client_left:
+                    call.stop(Cancelled("the client went away"))
                 await call.run()
             answer = procedure.answer(call.result)
         except Exception as error:
@@ -190,4 +219,6 @@ def _error_of(failure: Exception) -> Error:
             return Error.of(message.DEADLINE)
         case Exhausted():
             return Error.of(message.BUSY)
+        case Interrupted():
+            return Error.of(message.STOPPING)
     return Error.of(message.INTERNAL_ERROR)

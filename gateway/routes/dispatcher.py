@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -21,6 +21,8 @@ from gateway.routes.router import Router
 from gateway.routes.rpc import RpcEndpoint
 from gateway.routes.target import path_of
 from gateway.service import Service
+from gateway.telemetry import OFF, Tracer
+from gateway.tracing import incoming
 
 __all__ = ["Dispatcher", "Endpoint"]
 
@@ -47,12 +49,23 @@ class Dispatcher:
     Args:
         services: the components.
         config: what the operator said of the server.
+        operations: what answers health checks and the like, by path; nothing where they are served elsewhere.
+        tracer: what is told of requests.
 
     Raises:
         ComponentError: a component has the very route of JSON-RPC.
     """
 
-    def __init__(self, services: Sequence[Service], config: ServerConfig) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        config: ServerConfig,
+        operations: Mapping[str, Endpoint],
+        tracer: Tracer = OFF,
+    ) -> None:
+        self._tracer = tracer
+        self._operations = operations
+        self._operations_first = config.operational_routes == "first"
         self._router: Router[Endpoint] = Router(_endpoints(services, config))
         self._trusted = TrustedProxies(config.trusted_proxies, header=config.forwarded_header)
         self._max_header_bytes = config.max_header_bytes
@@ -67,8 +80,10 @@ class Dispatcher:
         began = perf_counter()
         origin, hosts = self._origin(scope)
         identity = request_id(scope["headers"])
-        request = Request(scope, receive, send, id=identity, origin=origin)
-        endpoint = self._router.match(origin.authority, path_of(scope))
+        trace = incoming(scope["headers"], identity)
+        span = self._tracer.request(trace, scope, origin, identity)
+        request = Request(scope, receive, send, id=identity, origin=origin, trace=span.trace)
+        endpoint = self._endpoint(origin.authority, path_of(scope))
         try:
             refusal = self._refusal(request, hosts)
             if refusal is not None:
@@ -78,8 +93,20 @@ class Dispatcher:
             else:
                 await endpoint.answer(request)
         finally:
+            span.end(
+                status=request.status,
+                route=request.route,
+                component=request.component,
+                outcome=request.outcome,
+            )
             if self._access_log:
                 _log_access(request, perf_counter() - began)
+
+    def _endpoint(self, authority: str | None, path: str) -> Endpoint | None:
+        operation = self._operations.get(path)
+        if operation is not None and self._operations_first:
+            return operation
+        return self._router.match(authority, path) or operation
 
     def _origin(self, scope: Scope) -> tuple[Origin, int]:
         """Where a request comes from, and how many `Host` fields it has."""
@@ -119,21 +146,22 @@ def _endpoints(
     for service in services:
         if service.handler is None:
             continue
-        endpoint = HttpEndpoint(service, service.handler)
         for route in service.routes:
             if route == rpc:
                 raise ComponentError(
                     f"{service.config.source}: its route {route} is where JSON-RPC is served. Choose another "
                     "rpc_prefix, or set rpc = false."
                 )
-            yield route, endpoint
+            yield route, HttpEndpoint(service, service.handler, route)
 
 
 def _log_access(request: Request, duration: float) -> None:
     scope = request.scope
-    _log.info(
+    log = request.log or _log.info
+    log(
         "request",
         request_id=request.id,
+        trace_id=request.trace.trace_id,
         component=request.component,
         client=request.origin.client,
         method=scope["method"],

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.admission import Place
 from gateway.bindings.body import BodyAborted, IncomingContent
 from gateway.bindings.error_code import CASES
 from gateway.bindings.fields import Fields, HeaderError
@@ -30,13 +31,20 @@ from gateway.bindings.http import (
     scheme_variant,
 )
 from gateway.call import Call
-from gateway.events import Cancelled, Kind, Outcome, Rejected, outcome_of
+from gateway.events import (
+    Cancelled,
+    HttpIncomingHandlerHandleReturned,
+    Interrupted,
+    Outcome,
+    Rejected,
+    outcome_of,
+)
 from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.routes import problem
 from gateway.routes.problem import Problem
-from gateway.routes.request import Request
+from gateway.routes.request import SERVER_TIMING, Request, server_timing
 from gateway.routes.request_id import HEADER as REQUEST_ID
 from gateway.routes.target import target_of
 from gateway.service import Service
@@ -67,10 +75,15 @@ class Exchange:
         service: the component that answers.
         handler: its `wasi:http/incoming-handler`.
         request: the request.
+        place: the place of the invocation among those in flight.
+        route: the route that led here.
     """
 
-    def __init__(self, service: Service, handler: Export, request: Request) -> None:
+    def __init__(
+        self, service: Service, handler: Export, request: Request, *, place: Place, route: str
+    ) -> None:
         self._request = request
+        self._server_timing = service.server_timing
         self._max_body = service.config.max_body
         self._content = IncomingContent()
         self._response: OutgoingResponse | Variant | None = None
@@ -82,8 +95,11 @@ class Exchange:
             service,
             handler,
             (self._incoming_request(), ResponseOutparam(self._respond)),
-            kind=Kind.HTTP,
+            place=place,
+            event=HttpIncomingHandlerHandleReturned,
             request_id=request.id,
+            trace=request.trace,
+            route=route,
         )
 
     async def run(self) -> None:
@@ -115,6 +131,7 @@ class Exchange:
                 self._client_left = True
             finally:
                 call.outcome = request.outcome = outcome_of(failure, answered=self._is_answered())
+                call.bytes_out = request.sent
         if request.status != 0 and not self._complete and not self._client_left:
             raise ResponseAborted
 
@@ -192,6 +209,7 @@ class Exchange:
         while (message := await self._request.receive())["type"] != "http.disconnect":
             body = message.get("body", b"")
             received += len(body)
+            self._call.bytes_in = received
             if max_body is not None and received > max_body:
                 content.discard()
                 self._call.stop(Rejected(f"the request body is larger than {max_body} bytes"))
@@ -272,6 +290,8 @@ class Exchange:
                 headers.append((b"content-length", b"0"))
         headers = [header for header in headers if header[0] not in _OURS]
         headers.append((REQUEST_ID, self._request.id.encode()))
+        if self._server_timing:
+            headers.append((SERVER_TIMING, server_timing(self._call.phases)))
         return headers
 
     async def _send_head(
@@ -351,4 +371,6 @@ def _problem_of(failure: BaseException) -> Problem:
             return problem.CONTENT_TOO_LARGE
         case Trap() | Exit():
             return problem.COMPONENT_FAILED
+        case Interrupted():
+            return problem.STOPPING
     return problem.GATEWAY_FAILED

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.events import Kind, Outcome
+from gateway.admission import NoRoom
+from gateway.config import Route
+from gateway.events import HttpIncomingHandlerHandleReturned, Outcome
 from gateway.host.linker import Export
 from gateway.routes import problem
 from gateway.routes.exchange import Exchange
@@ -14,16 +16,19 @@ __all__ = ["HttpEndpoint"]
 
 
 class HttpEndpoint:
-    """Where the requests at a component's routes go.
+    """Where the requests at one of a component's routes go.
 
     Args:
         service: the component.
         handler: its `wasi:http/incoming-handler`.
+        route: the route.
     """
 
-    def __init__(self, service: Service, handler: Export) -> None:
+    def __init__(self, service: Service, handler: Export, route: Route) -> None:
         self._service = service
         self._handler = handler
+        self._route = str(route)
+        self._path = route.path
 
     async def answer(self, request: Request) -> None:
         """Answer a request, with a refusal where that can be told from its head alone.
@@ -33,16 +38,22 @@ class HttpEndpoint:
         """
         service = self._service
         request.component = service.name
+        request.route = self._path
+        request.log = service.access_log.info
         max_body = service.config.max_body
         if max_body is not None and content_length(request.scope["headers"]) > max_body:
             await self._refuse(request, problem.CONTENT_TOO_LARGE, Outcome.REJECTED)
-        elif service.is_full:
+            return
+        try:
+            place = service.gate.try_enter() or await service.wait()
+        except NoRoom:
             await self._refuse(request, problem.OVERLOADED, Outcome.EXHAUSTED)
-        else:
-            await Exchange(service, self._handler, request).run()
+            return
+        with place:
+            await Exchange(service, self._handler, request, place=place, route=self._route).run()
 
     async def _refuse(self, request: Request, what: Problem, outcome: Outcome) -> None:
         """Refuse what would have been an invocation, and counts as one."""
         request.outcome = outcome
-        self._service.metrics.returned(self._service.name, Kind.HTTP, outcome)
+        self._service.refused(HttpIncomingHandlerHandleReturned, outcome, self._handler, request.id)
         await request.refuse(what)

@@ -33,6 +33,7 @@ __all__ = [
     "NO_ROUTE",
     "OVERLOADED",
     "REQUEST_TIMEOUT",
+    "STOPPING",
     "UNSUPPORTED_MEDIA_TYPE",
     "Problem",
     "component_error",
@@ -192,6 +193,14 @@ OVERLOADED: Final = Problem(
     title="Too many requests are in progress",
     detail="The component is processing as many requests as it may. Try again later.",
     # Arbitrary, the shortest there is: places are freed as soon as requests end.
+    retry_after=1,
+)
+
+STOPPING: Final = Problem(
+    kind="stopping",
+    status=503,
+    title="The server is stopping",
+    detail="The request was stopped because the server is going out of service. It may have had effects already.",
     retry_after=1,
 )
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from starlette.types import Receive, Scope, Send
 
-from gateway.events import Outcome
+from gateway.events import Outcome, Phases
 from gateway.routes.forwarded import Origin
 from gateway.routes.problem import Problem, send_problem
 from gateway.routes.request_id import HEADER as REQUEST_ID
+from gateway.tracing import TraceContext
 
-__all__ = ["ClientDisconnected", "ContentTooLarge", "Request", "content_length"]
+__all__ = [
+    "SERVER_TIMING",
+    "ClientDisconnected",
+    "ContentTooLarge",
+    "Request",
+    "content_length",
+    "server_timing",
+]
+
+
+SERVER_TIMING: Final = b"server-timing"
+"""The field that tells where the time of a request went (W3C Server Timing)."""
 
 
 class ClientDisconnected(Exception):
@@ -29,24 +43,32 @@ class Request:
         send: where the response goes.
         id: its id, as `request_id.request_id` gives it.
         origin: where it comes from.
+        trace: the trace that it belongs to.
 
     Attributes:
         component: the name of the component that answers it, once that is known.
+        route: the path of the route that led to it, likewise.
         status: the status code that was sent; 0 before.
         sent: how many bytes of content were sent.
         outcome: how the invocation ended that was made for it, if one was.
+        log: where its line in the log goes; None for the gateway's own.
+        timing: what `Server-Timing` tells of it, if that is asked for.
     """
 
     __slots__ = (
         "component",
         "id",
+        "log",
         "origin",
         "outcome",
         "receive",
+        "route",
         "scope",
         "send",
         "sent",
         "status",
+        "timing",
+        "trace",
     )
 
     def __init__(
@@ -57,16 +79,21 @@ class Request:
         *,
         id: str,  # noqa: A002
         origin: Origin,
+        trace: TraceContext,
     ) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.id = id
         self.origin = origin
+        self.trace = trace
         self.component: str | None = None
+        self.route: str | None = None
         self.status = 0
         self.sent = 0
         self.outcome: Outcome | None = None
+        self.log: Any = None
+        self.timing: bytes | None = None
 
     async def refuse(self, what: Problem, *headers: tuple[bytes, bytes]) -> None:
         """Answer with a problem document, and more fields. Nothing has been sent yet."""
@@ -92,6 +119,8 @@ class Request:
             (REQUEST_ID, self.id.encode("ascii")),
             *headers,
         ]
+        if self.timing is not None:
+            fields.append((SERVER_TIMING, self.timing))
         if status == 204:  # has no content, nor fields that tell of any (RFC 9110 section 8.6)
             fields = fields[2:]
         await self.send({"type": "http.response.start", "status": status, "headers": fields})
@@ -130,3 +159,11 @@ class Request:
 def content_length(headers: list[tuple[bytes, bytes]]) -> int:
     """The announced length of a request's body, in bytes; 0 if none is. The server has checked the syntax."""
     return next((int(value) for name, value in headers if name == b"content-length"), 0)
+
+
+def server_timing(*calls: Phases) -> bytes:
+    """Where the time of invocations went, in milliseconds, as `Server-Timing` has it."""
+    phases = ("queue", "instantiate", "guest", "host")
+    return ", ".join(
+        f"{phase};dur={sum(getattr(call, phase) for call in calls) * 1000:.3f}" for phase in phases
+    ).encode()

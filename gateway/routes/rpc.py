@@ -23,7 +23,7 @@ from gateway.events import Outcome
 from gateway.routes import problem
 from gateway.routes.calls import Calls
 from gateway.routes.problem import Problem
-from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request
+from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request, server_timing
 from gateway.routes.target import path_of
 from gateway.rpc import message
 from gateway.rpc.json_text import dump
@@ -74,6 +74,8 @@ class RpcEndpoint:
             await request.refuse(problem.NO_ROUTE)
             return
         request.component = service.name
+        request.route = f"{self._prefix}/{service.name}"
+        request.log = service.access_log.info
         if method == "POST":
             await self._post(service, request)
         elif method in {"GET", "HEAD"}:
@@ -98,8 +100,12 @@ class RpcEndpoint:
         except ClientDisconnected:
             request.outcome = Outcome.CANCELLED
             return
-        calls = Calls(service, request, lambda: self._document(service, request))
+        calls = Calls(
+            service, request, lambda: self._document(service, request), route=self._prefix
+        )
         content = await calls.perform(message.read(body, max_batch=self._max_batch))
+        if service.server_timing:
+            request.timing = server_timing(*calls.phases)
         if calls.client_left:
             return
         if content is None and calls.refused_all:

@@ -28,6 +28,7 @@ __all__ = [
     "METHOD_NOT_FOUND",
     "PARSE_ERROR",
     "RETURNED_ERR",
+    "STOPPING",
     "TRAP",
     "Batch",
     "Error",
@@ -55,6 +56,8 @@ DEADLINE: Final = -32001
 """The component was stopped because the function had not returned in the time it is given."""
 BUSY: Final = -32002
 """The component has as many calls in progress as it may."""
+STOPPING: Final = -32003
+"""The component was stopped because the gateway goes out of service."""
 RETURNED_ERR: Final = 1
 """The function returned the `err` of its `result<T, E>`."""
 
@@ -68,6 +71,7 @@ _MESSAGES: Final = {
     TRAP: "The component failed",
     DEADLINE: "The component took too long",
     BUSY: "Too many calls are in progress",
+    STOPPING: "The server is stopping",
     RETURNED_ERR: "The function returned an error",
 }
 

@@ -54,10 +54,11 @@ _ERRORS: Final[Mapping[str, int]] = {
     "Trap": message.TRAP,
     "Deadline": message.DEADLINE,
     "Busy": message.BUSY,
+    "Stopping": message.STOPPING,
 }
 
 # Of these, the ones that a request gets which did reach its method.
-_METHOD_ERRORS: Final = ("InvalidParams", "InternalError", "Trap", "Deadline", "Busy")
+_METHOD_ERRORS: Final = ("InvalidParams", "InternalError", "Trap", "Deadline", "Busy", "Stopping")
 
 _DISCOVERY: Final[dict[str, Any]] = {
     "name": DISCOVER,

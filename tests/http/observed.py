@@ -10,17 +10,14 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.app import create_app
-from gateway.config import GatewayConfig, load
+from gateway.app import Gateway
+from gateway.config import load
 from gateway.host.store import STORES
 from gateway.server import serve
 
 
-class Observed:
+class Observed(Gateway):
     """The application of a gateway, and what it holds."""
-
-    def __init__(self, config: GatewayConfig) -> None:
-        self.gateway = create_app(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"], scope.get("path"):
@@ -29,12 +26,15 @@ class Observed:
             case "http", "/.memory":
                 await JSONResponse(memory())(scope, receive, send)
             case _:
-                await self.gateway(scope, receive, send)
+                await super().__call__(scope, receive, send)
 
     def state(self) -> dict[str, Any]:
         """What is at work, and the counts of invocations by component and outcome."""
         invocations: dict[str, dict[str, float]] = {}
-        for metric in self.gateway.metrics.registry.collect():
+        metrics = self.runtime.metrics
+        assert metrics is not None
+        self.runtime.channel.flush()
+        for metric in metrics.registry.collect():
             for sample in metric.samples:
                 if sample.name == "gateway_invocations_total":
                     outcomes = invocations.setdefault(sample.labels["component"], {})
@@ -42,7 +42,7 @@ class Observed:
         return {
             "stores": len(STORES),
             "tasks": len(asyncio.all_tasks()),
-            "in_flight": {service.name: service.in_flight for service in self.gateway.services},
+            "in_flight": {service.name: service.in_flight for service in self.services},
             "invocations": invocations,
         }
 

@@ -97,11 +97,14 @@ class Failing(Server):
 
 def outcomes(app: Gateway) -> Callable[[], dict[str, float]]:
     """A function that gives the outcomes counted since this one was called."""
+    counted = app.runtime.metrics
+    assert counted is not None
 
     def count() -> dict[str, float]:
+        app.runtime.channel.flush()
         return {
             sample.labels["outcome"]: sample.value
-            for metric in app.metrics.registry.collect()
+            for metric in counted.registry.collect()
             for sample in metric.samples
             if sample.name == "gateway_invocations_total"
         }

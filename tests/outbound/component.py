@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.bindings.egress import EgressPolicy, EgressRule
-from gateway.bindings.outbound import OutboundClient, Resolve, tls_context
+from gateway.bindings.outbound import OnRequest, OutboundClient, Resolve, tls_context
+from gateway.telemetry import OFF, Tracer
 from tests.harness import PATIENCE
 
 SYSTEM_TLS: Final = tls_context()
@@ -24,11 +25,15 @@ async def component(
     *,
     tls: ssl.SSLContext = SYSTEM_TLS,
     resolve: Resolve | None = None,
+    tracer: Tracer = OFF,
+    on_request: OnRequest | None = None,
 ) -> AsyncIterator[OutboundClient]:
     """A client with these `allowed_outbound_hosts`. When it has closed, nothing that it began may be left."""
     others = asyncio.all_tasks()
     policy = EgressPolicy(map(EgressRule.parse, allowed))
-    client = OutboundClient("tested", policy, tls=tls, resolve=resolve)
+    client = OutboundClient(
+        "tested", policy, tls=tls, resolve=resolve, tracer=tracer, on_request=on_request
+    )
     try:
         yield client
     finally:

@@ -14,6 +14,7 @@ from gateway.bindings.outbound import OutboundClient
 from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
 from gateway.host.values import Err, Ok, Variant
+from gateway.tracing import TraceContext
 from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
 
 IMPORTS: Final = f"""{IO}
@@ -324,13 +325,18 @@ class HttpGuest:
 
 
 @asynccontextmanager
-async def http_guest(client: OutboundClient | None) -> AsyncIterator[HttpGuest]:
-    """A guest whose requests a client sends. At the end of the block it has ended, and all that it began."""
+async def http_guest(
+    client: OutboundClient | None, trace: TraceContext | None = None
+) -> AsyncIterator[HttpGuest]:
+    """A guest whose requests a client sends, as part of a trace if there is one.
+
+    At the end of the block it has ended, and all that it began.
+    """
     made: list[Resource] = []
     maker = HostInterface("test:host/made", None)
     for name in ("request", "options", "fields"):
         maker.function(f"new-{name}")(lambda _ctx: made.pop(0))
-    outbound = None if client is None else client.invocation("request-1")
+    outbound = None if client is None else client.invocation("request-1", trace)
     interfaces = (*io.INTERFACES, *http.INTERFACES, *outgoing_handler.INTERFACES, maker)
     ctx = WasiCtx(outbound=outbound)
     try:

@@ -74,8 +74,8 @@ DIGEST = "0123456789abcdef" * 4
 def meta_schema() -> Draft7Validator:
     """The meta-schema, with that of JSON Schema which it refers to by URL."""
     try:
-        toolchains._npm_ci()  # the packages of tests/guests/package.json
-        toolchains._node()
+        toolchains.npm_ci()  # the packages of tests/guests/package.json
+        toolchains.node()
     except toolchains.Unavailable as missing:
         pytest.skip(str(missing))
     schema = constant("@open-rpc/meta-schema", "openrpcDocument")
@@ -242,7 +242,10 @@ def test_a_method() -> None:
             },
             *(
                 {"$ref": f"#/components/errors/{error}"}
-                for error in ("InvalidParams", "InternalError", "Trap", "Deadline", "Busy")
+                for error in (
+                    *("InvalidParams", "InternalError"),
+                    *("Trap", "Deadline", "Busy", "Stopping"),
+                )
             ),
         ],
     }

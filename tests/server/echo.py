@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
 from gateway.host.errors import ComponentError
 from gateway.routes.exchange import ResponseAborted
-from gateway.server import serve
+from gateway.server import serve, supervisor
 
 PATIENCE: Final = 60.0
 """Seconds, as in `tests.harness`, which takes long to import."""
@@ -40,6 +40,8 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.admin: ASGIApp | None = None
+        self.draining = False
         self._gone: queue.Queue[str] = queue.Queue()
         self._gates: dict[str, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -52,6 +54,18 @@ class Echo:
         """Wait until the client of a request that is being read has gone away."""
         while self._gone.get(timeout=PATIENCE) != path:
             pass
+
+    def drain(self) -> None:
+        self.draining = True
+
+    def stop_calls(self) -> int:
+        return 0
+
+    async def reload(self, config: GatewayConfig) -> None:
+        raise ComponentError("cannot change")
+
+    def reload_failed(self, reason: str) -> None:
+        _note.error("reload failed", reason=reason)
 
     def _gate(self, path: str) -> asyncio.Event:
         return self._gates.setdefault(path, asyncio.Event())
@@ -141,20 +155,32 @@ def verify(config: GatewayConfig) -> None:
     _note.info("verified", pid=os.getpid())
 
 
-def make_echo(config: GatewayConfig) -> Echo:
+def make_echo(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
     return Echo()
 
 
-def verify_and_make_echo(config: GatewayConfig) -> Echo:
+def verify_and_make_echo(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
     verify(config)
     return make_echo(config)
 
 
-def refuse(config: GatewayConfig) -> Echo:
+def refuse(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
     raise ComponentError("a.wasm: is a core module")
 
 
-class Failing:
+REFUSED_IF: Final = "ECHO_REFUSED_IF"
+"""The environment variable with the path of a file: while it exists, `make_echo_or_refuse` refuses."""
+
+
+def make_echo_or_refuse(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+    return refuse(config) if Path(os.environ[REFUSED_IF]).exists() else make_echo(config)
+
+
+HUNG: Final = "ECHO_HUNG"
+"""The environment variable with the seconds after which a worker that tells nothing is taken for hung."""
+
+
+class Failing(Echo):
     """An application that does not start."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,13 +188,14 @@ class Failing:
         await send({"type": "lifespan.startup.failed", "message": "no database"})
 
 
-def make_failing(config: GatewayConfig) -> Failing:
+def make_failing(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Failing:
     return Failing()
 
 
 def main() -> None:
     """Serve in this process: its arguments are a function above that makes an application, and options."""
     create_app, options = sys.argv[1:]
+    supervisor.HUNG = float(os.environ.get(HUNG, supervisor.HUNG))  # type: ignore[misc]
     config = GatewayConfig(
         server=ServerConfig.model_validate_json(options),
         components=(ComponentConfig(name="echo", source=Path("echo.wasm")),),

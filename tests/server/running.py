@@ -5,10 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any, Final, Self
 
-import uvicorn
-
 from gateway.config import GatewayConfig, ServerConfig
-from gateway.server import bind, listen, make_server
+from gateway.server import Server, Sockets
 from tests.harness import PATIENCE
 from tests.server.client import Connection
 from tests.server.echo import Echo
@@ -30,14 +28,19 @@ class Running:
         config = GatewayConfig(
             server=ServerConfig(port=0, max_header_bytes=LIMIT, shutdown_timeout=0.1, **options)
         )
-        self._socket = bind(config.server)
-        self.url = listen(self._socket, config.server)
+        sockets = Sockets.bind(config.server)
+        self.url = sockets.listen(config.server)["url"]
         self.port = int(self.url.rpartition(":")[2])
         listening = threading.Event()
-        self._server: uvicorn.Server = make_server(config, self.app, listening.set)
+
+        def tell(event: str, **_fields: object) -> None:
+            if event == "listening":
+                listening.set()
+
+        self._server = Server(config, self.app, tell)
         # A daemon, so that a server which does not stop cannot keep the tests from ending.
         self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), daemon=True
+            target=lambda: self._server.run(self._server.serve(sockets)), daemon=True
         )
         self._thread.start()
         assert listening.wait(PATIENCE)
@@ -46,9 +49,8 @@ class Running:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._server.should_exit = True
+        self._server.stop()
         self._thread.join(PATIENCE)
-        self._socket.close()
         assert not self._thread.is_alive()
 
     def connect(self, step: int = 1 << 20) -> Connection:

@@ -94,13 +94,15 @@ def test_one_worker_serves_in_the_process_itself(free_port: int) -> None:
             assert connection.response().json["pid"] == running.pid
         running.signal(signal.SIGTERM)
         assert running.ended() == 0
-        verified, listening, stopping = running.log.records()
+        verified, listening, draining, stopping, stopped = running.log.records()
         assert (verified["event"], verified["pid"]) == ("verified", running.pid)
         assert listening["event"] == "listening"
         assert listening["url"] == f"http://127.0.0.1:{free_port}"
         assert listening["components"] == ["echo"]
         assert listening["timestamp"].endswith("Z")
+        assert (draining["event"], draining["grace"]) == ("draining", 0)
         assert stopping["event"] == "stopping"
+        assert (stopped["event"], stopped["cut_off"]) == ("stopped", 0)
         assert running.log.others() == []
 
 
@@ -141,7 +143,7 @@ def test_a_request_that_does_not_end_is_cancelled_when_the_server_stops() -> Non
             with contextlib.suppress(ConnectionError):
                 assert not connection.read_to_end().endswith(b"0\r\n\r\n")
         assert running.ended() == 0
-        assert "exceeded" in running.wait_for(level="error")["event"]
+        assert running.wait_for(event="stopped", level="warning")["cut_off"] == 1
         assert "Traceback" not in running.output
 
 
@@ -210,11 +212,15 @@ def test_workers_are_processes_and_replaced_when_they_die(free_port: int) -> Non
             assert connection.response().json["pid"] not in {worker, running.pid}
         running.signal(signal.SIGTERM)
         assert running.ended() == 0
-        verified, listening, replaced, stopping = running.log.records()
+        verified, listening, ended, replaced, draining, stopped = running.log.records()
         assert (verified["event"], verified["pid"]) == ("verified", running.pid)
         assert (listening["event"], listening["workers"]) == ("listening", 2)
+        assert (ended["event"], ended["pid"]) == ("worker ended", worker)
+        assert ended["status"] == -signal.SIGKILL
         assert (replaced["event"], replaced["level"]) == ("worker replaced", "warning")
-        assert stopping["event"] == "stopping"
+        assert replaced["replaces"] == worker
+        assert draining["event"] == "draining"
+        assert (stopped["event"], stopped["cut_off"]) == ("stopped", 0)
         assert running.log.others() == []
 
 
@@ -223,6 +229,40 @@ def test_a_component_that_a_worker_refuses_stops_them_all() -> None:
         assert running.ended() == 1
         assert running.wait_for(event="component refused")["reason"] == "a.wasm: is a core module"
         assert "listening" not in running.events
+
+
+def test_a_worker_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(echo.HUNG, "5")
+    with Process(echo.make_echo, port=0, workers=2) as running:
+        with running.connect() as connection:
+            connection.send(head())
+            worker = connection.response().json["pid"]
+        os.kill(worker, signal.SIGSTOP)
+        running.wait_for(event="worker hangs", pid=worker)
+        running.wait_for(event="worker ended", pid=worker, status=-signal.SIGKILL)
+        running.wait_for(event="worker replaced", replaces=worker)
+
+
+def test_a_worker_that_cannot_be_started_again_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = tmp_path / "refused"
+    monkeypatch.setenv(echo.REFUSED_IF, str(refused))
+    with Process(echo.make_echo_or_refuse, port=0, workers=2) as running:
+        with running.connect() as connection:
+            connection.send(head())
+            worker = connection.response().json["pid"]
+        refused.touch()
+        os.kill(worker, signal.SIGKILL)
+        running.wait_for(event="worker ended", status=3)
+        # The other one serves alone.
+        for _ in range(3):
+            with running.connect() as connection:
+                connection.send(head())
+                assert connection.response().json["pid"] not in {worker, running.pid}
+        refused.unlink()
+        running.wait_for(event="worker replaced")
+        assert running.process.poll() is None
 
 
 # --- parsers ------------------------------------------------------------------------------------

@@ -8,18 +8,30 @@ UTF-8; httpx reads nothing of a response before all of the request is sent, and 
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from gateway.bindings.egress import EgressPolicy
 from gateway.bindings.outbound.connector import Connector
-from gateway.bindings.outbound.exchange import Exchange, report
+from gateway.bindings.outbound.exchange import (
+    Exchange,
+    ExchangeOutcome,
+    ResponseHead,
+    outcome_of,
+    report,
+)
 from gateway.bindings.outbound.failure import EgressDenied, OutboundFailure
 from gateway.bindings.outbound.pool import Pool
 from gateway.bindings.outbound.request import OutboundRequest
 from gateway.bindings.outbound.resolver import Resolve, SystemResolver
 from gateway.host.values import Variant
+from gateway.telemetry.tracer import OFF, Span, Tracer
+from gateway.tracing import TraceContext
 
-__all__ = ["OutboundClient", "OutboundRequests"]
+__all__ = ["OnRequest", "OutboundClient", "OutboundRequests"]
+
+OnRequest: TypeAlias = Callable[[ExchangeOutcome], None]
+"""Called once for each request that a component has wanted to send, when it has ended. Must not raise."""
 
 MAX_OUTSTANDING: Final = 64
 """Exchanges of one invocation at once. Each has a connection and up to 3 MiB of buffers: a guest must not use up
@@ -37,6 +49,8 @@ class OutboundClient:
         policy: what it may reach.
         tls: what makes servers trusted, of `tls_context`.
         resolve: how names are looked up; as the system does by default.
+        tracer: what is told of requests that belong to a trace.
+        on_request: what is told how each ended.
     """
 
     def __init__(
@@ -46,18 +60,22 @@ class OutboundClient:
         *,
         tls: ssl.SSLContext,
         resolve: Resolve | None = None,
+        tracer: Tracer = OFF,
+        on_request: OnRequest | None = None,
     ) -> None:
         self.component: Final = component
         self.policy: Final = policy
+        self.tracer: Final = tracer
+        self.on_request: Final = on_request
         self.pool: Final = Pool()
         self._system = SystemResolver()
         self.resolve: Final = resolve or self._system
         self.connector: Final = Connector(policy, tls, self.resolve)
         self.exchanges: Final[set[Exchange]] = set()
 
-    def invocation(self, request_id: str) -> OutboundRequests:
-        """The requests of one invocation, which is known by an id in the log."""
-        return OutboundRequests(self, request_id)
+    def invocation(self, request_id: str, trace: TraceContext | None = None) -> OutboundRequests:
+        """The requests of one invocation, which is known by an id in the log, and may be part of a trace."""
+        return OutboundRequests(self, request_id, trace)
 
     async def aclose(self) -> None:
         """Cancel all that is under way, and close every connection. May be used again afterwards."""
@@ -76,12 +94,18 @@ class OutboundRequests:
     Args:
         client: that of the component.
         request_id: the id of the request that the invocation answers, for the log.
+        trace: what they are part of, unless they say so themselves.
     """
 
-    def __init__(self, client: OutboundClient, request_id: str) -> None:
+    def __init__(
+        self, client: OutboundClient, request_id: str, trace: TraceContext | None = None
+    ) -> None:
         self._client = client
+        self._trace = trace
         self._context = {"component": client.component, "request_id": request_id}
-        self._exchanges: set[Exchange] = set()
+        if trace is not None:
+            self._context["trace_id"] = trace.trace_id
+        self._exchanges: dict[Exchange, Span | None] = {}
 
     def send(self, request: OutboundRequest) -> Exchange:
         """Begin to send a request.
@@ -90,14 +114,19 @@ class OutboundRequests:
             EgressDenied: the component may not reach its host.
             OutboundFailure: too many are under way.
         """
+        client = self._client
+        span: Span | None = None
+        if self._trace is not None:
+            span = client.tracer.outbound(self._trace, request.head.method.decode(), request.origin)
+            request = request.belonging_to(span.trace)
         try:
             self._check(request)
         except OutboundFailure as failure:
             report(failure, request, self._context)
+            self._tell(span, outcome_of(failure), error=failure.code.case)
             raise
-        client = self._client
         exchange = Exchange(request, client.pool, client.connector, self._context, self._ended)
-        self._exchanges.add(exchange)
+        self._exchanges[exchange] = span
         client.exchanges.add(exchange)
         return exchange
 
@@ -117,5 +146,20 @@ class OutboundRequests:
             )
 
     def _ended(self, exchange: Exchange) -> None:
-        self._exchanges.discard(exchange)
+        span = self._exchanges.pop(exchange)
         self._client.exchanges.discard(exchange)
+        head, failure = exchange.result, exchange.failure
+        self._tell(
+            span,
+            exchange.outcome,
+            status=head.status if isinstance(head, ResponseHead) else 0,
+            error=None if failure is None else failure.code.case,
+        )
+
+    def _tell(
+        self, span: Span | None, outcome: ExchangeOutcome, *, status: int = 0, error: str | None
+    ) -> None:
+        if span is not None:
+            span.end(status=status, error=error)
+        if self._client.on_request is not None:
+            self._client.on_request(outcome)

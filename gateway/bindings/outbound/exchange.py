@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import h11
 import structlog
@@ -31,9 +31,14 @@ if TYPE_CHECKING:
     from gateway.bindings.outbound.connector import Connector
     from gateway.bindings.outbound.pool import Pool
 
-__all__ = ["Exchange", "ResponseHead", "report"]
+__all__ = ["Exchange", "ExchangeOutcome", "ResponseHead", "outcome_of", "report"]
 
 _log = structlog.get_logger("gateway.outbound")
+
+ExchangeOutcome: TypeAlias = Literal["response", "refused", "failed", "cancelled"]
+"""How a request ended: with a response, as far as the guest wanted it; by the component's policy; with an error,
+before the end of the response; or nobody waited for the response any more. The values are stable: they are used as
+metric labels."""
 
 
 class ResponseHead(NamedTuple):
@@ -63,6 +68,7 @@ class Exchange:
     Attributes:
         result: the head of the response, or the `error-code` of its failure, once there is either.
         waiters: what to wake then.
+        failure: why it has failed, if it has.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Exchange:
     ) -> None:
         self.result: ResponseHead | Variant | None = None
         self.waiters: Final = Waiters()
+        self.failure: OutboundFailure | None = None
         self._request = request
         self._pool = pool
         self._connector = connector
@@ -83,6 +90,13 @@ class Exchange:
         self._task = asyncio.get_running_loop().create_task(self._run())
         # Not in a `finally`, which a task never comes to that is cancelled before its first step.
         self._task.add_done_callback(self._finish)
+
+    @property
+    def outcome(self) -> ExchangeOutcome:
+        """How it ended, once it has."""
+        if self.failure is not None:
+            return outcome_of(self.failure)
+        return "response" if isinstance(self.result, ResponseHead) else "cancelled"
 
     def cancel(self) -> None:
         """End it, and close its connection unless it is complete. Never raises, and may be called again."""
@@ -97,10 +111,12 @@ class Exchange:
             await self._converse()
         except OutboundFailure as failure:
             report(failure, self._request, self._context)
+            self.failure = failure
             self._fail(failure.code)
-        except Exception:
+        except Exception as error:
             self._report_bug()
-            self._fail(Variant("internal-error"))
+            self.failure = OutboundFailure(Variant("internal-error"), repr(error))
+            self._fail(self.failure.code)
 
     def _finish(self, _task: asyncio.Task[None]) -> None:
         # Only has an effect on what was cancelled.
@@ -217,6 +233,11 @@ class Exchange:
 
     def _report_bug(self) -> None:
         _log.exception("gateway failed", origin=str(self._request.origin), **self._context)
+
+
+def outcome_of(failure: OutboundFailure) -> ExchangeOutcome:
+    """How a request ended that has failed."""
+    return "refused" if isinstance(failure, EgressDenied) else "failed"
 
 
 def report(failure: OutboundFailure, request: OutboundRequest, context: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ Nothing here does I/O. A guest's mistakes are found here, and told by `outgoing-
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import h11
@@ -16,6 +16,7 @@ from gateway.bindings.http_syntax import is_authority
 from gateway.bindings.outbound.connector import Origin
 from gateway.bindings.outbound.failure import OutboundFailure
 from gateway.host.values import Variant
+from gateway.tracing import TRACEPARENT, TraceContext
 
 __all__ = ["OutboundRequest", "Timeouts", "outbound_request", "sendable_trailers"]
 
@@ -85,6 +86,19 @@ class OutboundRequest:
     def repeatable(self) -> bool:
         """Whether it may be sent again where nobody knows if it arrived (RFC 9110 section 9.2.2)."""
         return self.content is None and self.head.method.decode() in _IDEMPOTENT
+
+    def belonging_to(self, trace: TraceContext) -> OutboundRequest:
+        """The same request as part of a trace, unless the guest has said itself what it is part of."""
+        present = {name for name, _ in self.head.headers}
+        if TRACEPARENT in present:
+            return self
+        added = [(name, value) for name, value in trace.fields() if name not in present]
+        head = h11.Request(
+            method=self.head.method,
+            target=self.head.target,
+            headers=[*self.head.headers.raw_items(), *added],
+        )
+        return replace(self, head=head)
 
 
 def outbound_request(

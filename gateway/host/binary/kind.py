@@ -15,11 +15,11 @@ class Kind(Enum):
     EMPTY = "an empty file"
     COMPONENT = "a WebAssembly component"
     OTHER_COMPONENT = "a WebAssembly component in another version of the binary format"
-    CORE_MODULE = "a WebAssembly core module, not a component"
+    CORE_MODULE = "a WebAssembly core module"
     OTHER_WASM = "a WebAssembly file of an unknown kind"
     TRUNCATED_WASM = "the beginning of a WebAssembly file that is cut off"
     COMPONENT_TEXT = "a WebAssembly component in text form"
-    MODULE_TEXT = "a WebAssembly core module in text form, not a component"
+    MODULE_TEXT = "a WebAssembly core module in text form"
     OTHER_TEXT = "text in parentheses that is neither a component nor a module"
     GZIP = "a gzip archive"
     ZIP = "a zip archive"
@@ -42,8 +42,13 @@ class Kind(Enum):
 
     @property
     def loadable(self) -> bool:
-        """Whether it can be served: a component, in binary or in text form."""
-        return self in {Kind.COMPONENT, Kind.COMPONENT_TEXT}
+        """Whether it may be served: a component or a core module, in binary or in text form."""
+        return self in {
+            Kind.COMPONENT,
+            Kind.COMPONENT_TEXT,
+            Kind.CORE_MODULE,
+            Kind.MODULE_TEXT,
+        }
 
 
 _MAGIC: Final = b"\0asm"

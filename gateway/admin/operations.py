@@ -1,0 +1,122 @@
+"""What the admin API can do, and what it tells: the contract with the gateway that it steers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from pydantic import Field
+
+from gateway.config.component import ComponentConfig
+from gateway.config.route import Route
+from gateway.events import Outcome
+from gateway.host.errors import ComponentError
+
+__all__ = ["ComponentStatus", "Operations", "RouteConflict", "ServerStatus"]
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class RouteConflict(ComponentError):
+    """A component was refused because another one answers a route that it would answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentStatus:
+    """A component as it is now. Nothing of its environment is told.
+
+    Attributes:
+        name: its name.
+        digest: the SHA-256 of its file, in hexadecimal.
+        size: bytes of its file.
+        source: the path of its file on the server.
+        routes: the HTTP requests that it answers.
+        methods: the names of what can be called of it by JSON-RPC.
+        exports: all that it exports, by full name.
+        in_flight: invocations of it that are running.
+        queued: invocations of it that wait to.
+        invocations: how many of them have ended, by outcome; outcomes that never came may be left out.
+        loaded_at: when it was put in service.
+        generation: which configuration of the gateway it came with.
+        issuer: the public key that signed it, where that is proven.
+        subject: the public key that the issuer says it is, likewise.
+    """
+
+    name: str
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    size: _Count
+    source: str
+    routes: tuple[Route, ...]
+    methods: tuple[str, ...]
+    exports: tuple[str, ...]
+    in_flight: _Count
+    queued: _Count
+    invocations: Mapping[Outcome, _Count]
+    loaded_at: datetime
+    generation: _Count
+    issuer: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """The gateway as it is now.
+
+    Attributes:
+        version: the version of the gateway.
+        started_at: when it started to serve.
+        generation: how often its components or configuration have been changed.
+        draining: whether it is being taken out of service.
+        ready: whether it should be sent requests.
+        reasons: why it should not; empty if it should.
+        workers: the processes that serve.
+    """
+
+    version: str
+    started_at: datetime
+    generation: _Count
+    draining: bool
+    ready: bool
+    reasons: tuple[str, ...]
+    workers: Annotated[int, Field(ge=1)]
+
+
+class Operations(Protocol):
+    """A gateway that can be steered while it serves.
+
+    What fails leaves everything as it was. Changes are made one after the other; requests in flight finish on
+    what they began with. All of it is for every worker.
+    """
+
+    def components(self) -> Sequence[ComponentStatus]:
+        """The components, in the order of the configuration."""
+
+    async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
+        """Load a component, or put it in the place of the one of that name.
+
+        Returns:
+            How it is now, and whether there was none before.
+
+        Raises:
+            RouteConflict: another component answers one of its routes.
+            ComponentError: it cannot be loaded.
+        """
+
+    async def delete_component(self, name: str) -> bool:
+        """Unload a component; tells whether there was one."""
+
+    async def reload(self) -> None:
+        """Read the configuration file again, and serve what it says.
+
+        Raises:
+            gateway.config.ConfigError: it says nothing that could be served.
+            ComponentError: a component cannot be loaded.
+        """
+
+    def drain(self) -> None:
+        """Begin to go out of service; once more changes nothing."""
+
+    def status(self) -> ServerStatus:
+        """How the gateway is."""

@@ -1,0 +1,171 @@
+"""Failures of the admin API as its clients see them.
+
+Whoever was let in may know what is wrong: these problems have reasons, unlike those of `gateway.routes.problem`
+that anyone can get. Whoever was not gets the same words for every token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from gateway.routes.problem import Problem
+
+__all__ = [
+    "INSUFFICIENT_SCOPE",
+    "NOTHING_HERE",
+    "NO_COMPONENT",
+    "UNAUTHORIZED",
+    "ErrorDetail",
+    "ErrorsProblem",
+    "ProblemDocument",
+    "component_refused",
+    "invalid_component",
+    "invalid_json",
+    "reload_refused",
+    "route_conflict",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorDetail:
+    """One thing that is wrong with a request.
+
+    Attributes:
+        detail: what is wrong.
+        pointer: where in the content, as a JSON Pointer (RFC 6901).
+        parameter: which parameter of the path it is instead.
+    """
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+    def member(self) -> dict[str, str]:
+        """The object in the problem document."""
+        told = {"detail": self.detail, "pointer": self.pointer, "parameter": self.parameter}
+        return {name: value for name, value in told.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsProblem(Problem):
+    """A problem with the extension member `errors`, as in RFC 9457, section 3.
+
+    Attributes:
+        errors: everything that is wrong.
+    """
+
+    errors: Sequence[ErrorDetail]
+
+    def body(self, request_id: str) -> bytes:
+        """Give the problem details object, with the extension members `request_id` and `errors`."""
+        document = json.loads(Problem.body(self, request_id))
+        document["errors"] = [error.member() for error in self.errors]
+        return json.dumps(document).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemDocument:
+    """A problem details object (RFC 9457).
+
+    Attributes:
+        type: what kind of problem it is, for programs to compare.
+        title: the kind in words.
+        status: the status code of the response.
+        detail: what happened, and what to do.
+        request_id: the id of the request, as in the gateway's log.
+        errors: everything that is wrong with the request, where there is more to say than `detail` does.
+    """
+
+    type: Annotated[str, Field(pattern="^urn:component-gateway:problem:[a-z-]+$")]
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    detail: str
+    request_id: str
+    errors: tuple[ErrorDetail, ...] = ()
+
+
+UNAUTHORIZED: Final = Problem(
+    kind="unauthorized",
+    status=401,
+    title="A token is needed",
+    detail="Send a valid token in the header field Authorization: Bearer. The gateway's log says what is wrong.",
+)
+
+INSUFFICIENT_SCOPE: Final = Problem(
+    kind="insufficient-scope",
+    status=403,
+    title="The token is not for this",
+    detail="Use a token that has the scope in the WWW-Authenticate header field.",
+)
+
+NOTHING_HERE: Final = Problem(
+    kind="no-resource",
+    status=404,
+    title="There is nothing here",
+    detail="See the document at /admin/v1/openapi.json for what there is.",
+)
+
+NO_COMPONENT: Final = Problem(
+    kind="no-component",
+    status=404,
+    title="There is no such component",
+    detail="No component has this name. The names are in the list at /admin/v1/components.",
+)
+
+
+def invalid_json(reason: str) -> Problem:
+    """The content is not JSON."""
+    return Problem(
+        kind="invalid-json",
+        status=400,
+        title="The request body is not JSON",
+        detail=f"Send an object in JSON: {reason}.",
+    )
+
+
+def invalid_component(errors: Sequence[ErrorDetail]) -> Problem:
+    """The content does not describe a component."""
+    return ErrorsProblem(
+        kind="invalid-component",
+        status=422,
+        title="The component is not described as it must be",
+        detail="Correct what is listed under errors. Nothing was changed.",
+        errors=errors,
+    )
+
+
+def component_refused(reason: str) -> Problem:
+    """A component cannot be loaded."""
+    return Problem(
+        kind="component-refused",
+        status=422,
+        title="The component cannot be loaded",
+        detail=f"{reason} Nothing was changed.",
+    )
+
+
+def route_conflict(errors: Sequence[ErrorDetail]) -> Problem:
+    """Another component answers a route."""
+    return ErrorsProblem(
+        kind="route-conflict",
+        status=409,
+        title="Another component answers this route",
+        detail="Give it other routes, or change the other component first. Nothing was changed.",
+        errors=errors,
+    )
+
+
+def reload_refused(reasons: Sequence[str]) -> Problem:
+    """The configuration, as it is now, cannot be served."""
+    return ErrorsProblem(
+        kind="reload-refused",
+        status=409,
+        title="The configuration cannot be served",
+        detail="Correct the configuration or the components, and reload again. Nothing was changed.",
+        errors=[ErrorDetail(detail=reason) for reason in reasons],
+    )

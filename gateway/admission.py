@@ -1,0 +1,297 @@
+"""Who may invoke now, who waits, and who is turned away.
+
+Theory of operation
+-------------------
+An `Admission` counts the places of one worker, a `Gate` those of one component. An invocation takes one of
+each, as one `Place`, and gives both back when it ends. If there is none, it waits in the queue of its gate,
+which is bounded in length and in time; what does not fit, or has waited too long, is refused with `NoRoom`. So
+the latency of what is accepted stays bounded under any load, and so does the memory of what waits.
+
+A gate is *ready* if somebody waits at it and it has a place of its own: it lacks nothing but a place of the
+worker. Ready gates stand in line, in `Admission._line`. A place that becomes free goes to the first of them,
+for the first that waits there, and that gate goes to the end of the line if it is still ready. Thus components
+take turns however many requests wait for each of them, and the requests of one component are served in the
+order of their arrival.
+
+The invariants:
+
+1. Where the worker has a free place, no gate is ready. Places are given away as soon as they are free, by
+   whoever frees them; hence one that finds both a place of the gate and one of the worker passes nobody by
+   entering at once.
+2. A place belongs to its next holder, and is counted, from the moment in which it is handed over: before the
+   task that waits for it has run again. No newcomer can come between. A task that is cancelled in that moment
+   gives the place back, to the next in line.
+3. A gate stands in line exactly if it is ready, and once.
+
+All who wait at a gate may wait equally long, so the order of arrival is the order in which their time is up. A
+gate therefore needs one timer, for its first; it is not moved when that one is served but looks again when it
+fires, which it does at most once for each that waited. With a timer for each, serving somebody would mean to
+cancel one, and cancelled timers stay in asyncio's heap until half of it is cancelled. If the event loop was
+late, a place does not go to somebody whose time is up although the timer has not fired yet.
+
+Nothing here takes longer the more there are that wait. One event loop, no threads, no locks: nothing between
+two `await`s can be interrupted.
+
+A configuration that replaces another brings gates of its own and keeps the `Admission`. Those who hold places
+of the old gates give them back to the same worker; those who wait at old gates stand in line like all the
+others, until they are served, or have waited too long, or the gate is closed. An `Admission` knows no gates but
+those in line, so a gate at which nobody waits is gone with the last that refers to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import OrderedDict
+from types import TracebackType
+from typing import Self, TypeAlias
+
+__all__ = ["Admission", "Closed", "Gate", "NoRoom", "Place"]
+
+
+class NoRoom(Exception):
+    """There is no place, and no more waiting for one. Whoever asked may try again later."""
+
+
+class Closed(NoRoom):
+    """The gate has been closed: there will never be a place."""
+
+
+class Admission:
+    """The places of one worker.
+
+    Args:
+        max_in_flight: how many there are; None for as many as the gates have.
+
+    Attributes:
+        in_flight: how many are taken.
+    """
+
+    def __init__(self, max_in_flight: int | None) -> None:
+        self.in_flight = 0
+        self._max_in_flight = sys.maxsize if max_in_flight is None else max_in_flight
+        self._line: OrderedDict[Gate, None] = OrderedDict()
+
+    def gate(self, name: str, *, max_in_flight: int, max_queue: int, max_wait: float) -> Gate:
+        """Make the gate of a component.
+
+        Args:
+            name: the component's name, for messages; need not be unique.
+            max_in_flight: how many of its invocations may be under way at once.
+            max_queue: how many may wait.
+            max_wait: seconds that each of them may wait.
+        """
+        return Gate(self, name, max_in_flight=max_in_flight, max_queue=max_queue, max_wait=max_wait)
+
+    def _hand_over(self) -> None:
+        """Give the place that has become free to the next in line, if anybody there still waits."""
+        while self._line and self.in_flight < self._max_in_flight:
+            gate, _ = self._line.popitem(last=False)
+            gate._admit_first()
+            gate._line_up()
+
+
+class Gate:
+    """The places of one component, and those who wait for them; made by `Admission.gate`.
+
+    Attributes:
+        name: the component's name.
+        in_flight: how many places are taken.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        name: str,
+        *,
+        max_in_flight: int,
+        max_queue: int,
+        max_wait: float,
+    ) -> None:
+        self.name = name
+        self.in_flight = 0
+        self._admission = admission
+        self._max_in_flight = max_in_flight
+        self._max_queue = max_queue
+        self._max_wait = max_wait
+        self._closed = False
+        # With the loop's time at which each of them came. Not a dict: finding the first of one takes the longer
+        # the more have been taken from its front.
+        self._queue: OrderedDict[asyncio.Future[_Answer], float] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def queued(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether one more would be refused at once."""
+        return self._closed or (not self._has_place and len(self._queue) >= self._max_queue)
+
+    def try_enter(self) -> Place | None:
+        """Take a place, if that is possible without waiting and without passing anybody by."""
+        if self._closed or not self._has_place:
+            return None
+        return self._take(0.0)
+
+    async def enter(self) -> Place:
+        """Take a place, once there is one.
+
+        Whoever is cancelled here holds no place, and waits for none.
+
+        Raises:
+            NoRoom: too many wait already, or there was no place in time.
+            Closed: the gate is closed, or was while waiting.
+        """
+        place = self.try_enter()
+        if place is not None:
+            return place
+        if self._closed:
+            raise self._closed_error()
+        if len(self._queue) >= self._max_queue:
+            raise NoRoom(
+                f"{self.name}: no place, with {self.in_flight} of its invocations in flight, "
+                f"{self._admission.in_flight} in the worker and {len(self._queue)} waiting"
+            )
+        answer = await self._wait()
+        if isinstance(answer, Place):
+            return answer
+        raise answer
+
+    def close(self) -> None:
+        """Admit nobody any more, and turn those away who wait. May be called again.
+
+        Places that are taken stay so until they are released.
+        """
+        self._closed = True
+        for waiter in self._queue:
+            if not waiter.done():
+                waiter.set_result(self._closed_error())
+        self._queue.clear()
+        self._line_up()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def _has_place(self) -> bool:
+        admission = self._admission
+        return (
+            self.in_flight < self._max_in_flight and admission.in_flight < admission._max_in_flight
+        )
+
+    def _take(self, waited: float) -> Place:
+        self.in_flight += 1
+        self._admission.in_flight += 1
+        return Place(self, waited)
+
+    def _release(self) -> None:
+        self.in_flight -= 1
+        admission = self._admission
+        admission.in_flight -= 1
+        if self._queue:
+            self._line_up()
+        if admission._line:
+            admission._hand_over()
+
+    async def _wait(self) -> _Answer:
+        loop = asyncio.get_running_loop()
+        # Never given an exception: if the task is cancelled meanwhile, nobody would retrieve it.
+        waiter: asyncio.Future[_Answer] = loop.create_future()
+        now = loop.time()
+        self._queue[waiter] = now
+        self._line_up()
+        if self._timer is None:
+            self._timer = loop.call_at(now + self._max_wait, self._look_again, loop)
+        try:
+            return await waiter
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+
+    def _withdraw(self, waiter: asyncio.Future[_Answer]) -> None:
+        """Undo the waiting of one that has been cancelled, whatever has become of it by now."""
+        if waiter.done() and not waiter.cancelled():
+            answer = waiter.result()
+            if isinstance(answer, Place):
+                answer.release()
+        else:
+            self._queue.pop(waiter, None)
+            self._line_up()
+
+    def _line_up(self) -> None:
+        """Stand in line if ready, where it stands already if it does; else leave it."""
+        if self._queue and self.in_flight < self._max_in_flight:
+            self._admission._line.setdefault(self)
+        else:
+            self._admission._line.pop(self, None)
+
+    def _admit_first(self) -> None:
+        """Give a place, which must be there, to the first that still waits. The gate is ready."""
+        now = next(iter(self._queue)).get_loop().time()
+        waiter = self._first(now)
+        if waiter is not None:
+            since = self._queue.pop(waiter)
+            waiter.set_result(self._take(now - since))
+
+    def _first(self, now: float) -> asyncio.Future[_Answer] | None:
+        """The first that waits, after those are gone whose time is up, or that have been cancelled."""
+        while self._queue:
+            waiter, since = next(iter(self._queue.items()))
+            if not waiter.done():
+                if now < since + self._max_wait:
+                    return waiter
+                waiter.set_result(
+                    NoRoom(f"{self.name}: no place within {self._max_wait:g} s of waiting")
+                )
+            del self._queue[waiter]
+        return None
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Turn those away whose time is up, and come again when the next one's is."""
+        self._timer = None
+        first = self._first(loop.time())
+        if first is not None:
+            due = self._queue[first] + self._max_wait
+            self._timer = loop.call_at(due, self._look_again, loop)
+        self._line_up()
+
+    def _closed_error(self) -> Closed:
+        return Closed(f"{self.name}: no place, because it is being replaced or unloaded")
+
+
+class Place:
+    """The right to be under way, of one invocation. Must be released; a context manager does so when left.
+
+    Attributes:
+        waited: seconds between asking for it and getting it, as precise as the event loop's clock.
+    """
+
+    __slots__ = ("_gate", "waited")
+
+    def __init__(self, gate: Gate, waited: float) -> None:
+        self._gate: Gate | None = gate
+        self.waited = waited
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give it back, to the next in line. Only the first call does anything."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate._release()
+
+
+_Answer: TypeAlias = Place | NoRoom
+"""What becomes of waiting."""

@@ -1,0 +1,51 @@
+"""What a worker has that outlives a configuration: where events go, and the places that invocations take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from gateway import telemetry
+from gateway.admission import Admission
+from gateway.channel import Channel, LogSink
+from gateway.config import ServerConfig
+from gateway.metrics import Metrics
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """The parts of a worker that its components share, whatever is loaded.
+
+    Attributes:
+        admission: the places of invocations.
+        channel: where return events go.
+        metrics: what Prometheus is told; None for nothing.
+        tracer: what is told of requests, invocations and outbound requests as they go on.
+    """
+
+    def __init__(self, config: ServerConfig, *, metrics_dir: Path | None = None) -> None:
+        """Make them.
+
+        Args:
+            config: what the operator said of the server.
+            metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+
+        Raises:
+            TelemetryError: tracing cannot be had.
+        """
+        self.tracer = telemetry.start() if config.tracing else telemetry.OFF
+        self.admission = Admission(config.max_in_flight)
+        self.channel = Channel()
+        self.metrics: Metrics | None = None
+        if config.metrics:
+            self.metrics = Metrics(metrics_dir)
+            self.channel.add_sink(self.metrics, name="metrics")
+            self.channel.on_dropped = self.metrics.dropped
+        if config.log_events:
+            self.channel.add_sink(LogSink(), name="log")
+
+    @classmethod
+    def quiet(cls) -> Self:
+        """One whose events nobody hears, for a single call or a look at the components."""
+        return cls(ServerConfig(metrics=False))

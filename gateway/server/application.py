@@ -1,0 +1,54 @@
+"""What the server asks of an application, besides answering requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.config import GatewayConfig
+
+__all__ = ["AppFactory", "Application"]
+
+
+class Application(Protocol):
+    """An ASGI application that can go out of service, and change, while it runs."""
+
+    @property
+    def admin(self) -> ASGIApp | None:
+        """What is served at the address of those who run the gateway."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope: a request, or the server's lifespan."""
+
+    def drain(self) -> None:
+        """Go out of service: readiness fails from now on."""
+
+    def stop_calls(self) -> int:
+        """Stop what still runs, so that its requests are answered at once; returns how much that was."""
+
+    async def reload(self, config: GatewayConfig) -> None:
+        """Serve another configuration. Requests that have begun end with the present one.
+
+        Raises:
+            ComponentError: a component is refused; all stays as it was.
+        """
+
+    def reload_failed(self, reason: str) -> None:
+        """Tell those who ask that there was a change which could not be read, so that nothing was loaded."""
+
+
+class AppFactory(Protocol):
+    """Makes an application. Workers find it by its import path."""
+
+    def __call__(self, config: GatewayConfig, *, metrics_dir: Path | None = None) -> Application:
+        """Load everything.
+
+        Args:
+            config: what to serve.
+            metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+
+        Raises:
+            ComponentError: a component is refused.
+        """

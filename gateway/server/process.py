@@ -1,0 +1,92 @@
+"""A gateway that serves in the process it was started in."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+
+import structlog
+
+from gateway.config import ConfigError
+from gateway.host.errors import ComponentError
+from gateway.reload import set_requester
+from gateway.server.application import Application
+from gateway.server.listening import Sockets
+from gateway.server.reloading import Configuration, Reloader, log_refused
+from gateway.server.server import Server
+from gateway.watch import Watch
+
+__all__ = ["collect_rarely", "serve_here"]
+
+_log = structlog.get_logger("gateway.server")
+
+
+def serve_here(
+    configuration: Configuration,
+    app: Application,
+    sockets: Sockets,
+    announce: Callable[[], None],
+    watch: Watch | None,
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        configuration: what is served, and how it is read again.
+        app: what was made of it.
+        sockets: where; they listen.
+        announce: called when connections are accepted.
+        watch: the files whose changes are loaded.
+
+    Raises:
+        SystemExit: the application did not start.
+    """
+
+    def tell(event: str, **fields: object) -> None:
+        if event == "listening":
+            announce()
+        elif fields.get("cut_off"):
+            _log.warning(event, **fields)
+        else:
+            _log.info(event, **fields)
+
+    async def reload() -> None:
+        try:
+            config = await asyncio.to_thread(configuration.read)
+            await app.reload(config)
+        except ConfigError as error:
+            app.reload_failed(str(error))
+            log_refused(str(error))
+        except ComponentError as error:
+            log_refused(str(error))
+        else:
+            configuration.current = server.config = config
+
+    def look() -> None:
+        if watch is not None and watch.changed():
+            reloader.request()
+
+    async def run() -> None:
+        reloading = asyncio.create_task(reloader.run())
+        set_requester(reloader.request, configuration.read)
+        try:
+            await server.serve(sockets, on_hangup=reloader.request)
+        finally:
+            set_requester(None)
+            reloading.cancel()
+
+    server = Server(configuration.current, app, tell, look)
+    reloader = Reloader(reload)
+    server.run(run())
+
+
+def collect_rarely() -> None:
+    """Have the garbage collector look for cycles less often, and not in what is there for good.
+
+    An invocation's objects are freed by their reference counts. With thousands of invocations under way, the
+    collector's default rhythm walks all of them again and again: 2,000 guests that wait were served at two thirds
+    of the rate (loadtests.sleepers).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

@@ -1,0 +1,118 @@
+"""Change without restart: reading the configuration again, and what of it can change while a gateway runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.config import GatewayConfig
+
+__all__ = ["FIXED", "Configuration", "Reloader", "log_refused", "with_fixed"]
+
+_log = structlog.get_logger("gateway.server")
+
+Read = Callable[[], GatewayConfig]
+
+FIXED: Final = (
+    "host",
+    "port",
+    "workers",
+    "max_header_bytes",
+    "http",
+    "loop",
+    "keep_alive_timeout",
+    "backlog",
+    "log_format",
+    "log_level",
+    "admin_addr",
+    "max_in_flight",
+    "metrics",
+    "log_events",
+    "tracing",
+)
+"""Keys of the server that only a restart changes: listeners, processes and connections were made with them."""
+
+
+def with_fixed(running: GatewayConfig, read: GatewayConfig) -> tuple[GatewayConfig, list[str]]:
+    """Keep what cannot change.
+
+    Args:
+        running: how the gateway was started.
+        read: the configuration as it is written now.
+
+    Returns:
+        The configuration that can be loaded, and the keys that were kept against what is written.
+    """
+    fixed = {key: getattr(running.server, key) for key in FIXED}
+    kept = [key for key in FIXED if fixed[key] != getattr(read.server, key)]
+    if running.admin != read.admin:
+        kept.append("admin")
+    server = read.server.model_copy(update=fixed)
+    return read.model_copy(update={"server": server, "admin": running.admin}), kept
+
+
+class Configuration:
+    """A configuration, and how to read it again.
+
+    Attributes:
+        current: the one that is served.
+    """
+
+    def __init__(self, started: GatewayConfig, read: Read | None) -> None:
+        """Begin with what the gateway was started with.
+
+        Args:
+            started: the configuration.
+            read: reads it again; None where only the components can have changed.
+        """
+        self.current = started
+        self._started = started
+        self._read: Read = read or (lambda: started)
+        self._written = started
+
+    def read(self) -> GatewayConfig:
+        """Read it again, and warn of what cannot change.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        self._written = self._read()
+        config, kept = with_fixed(self._started, self._written)
+        if kept:
+            _log.warning("restart needed", keys=kept, effect="these keys stay as they were")
+        return config
+
+    def sources(self) -> list[Path]:
+        """The files of the components that are written there, loaded or not."""
+        return [component.source for component in self._written.components]
+
+
+def log_refused(reason: str) -> None:
+    """Say that a change was refused."""
+    _log.error("reload failed", reason=reason, effect="what was loaded before is served on")
+
+
+class Reloader:
+    """Reloads when asked, one time after another; asked during a reload, once more after it."""
+
+    def __init__(self, reload: Callable[[], Awaitable[None]]) -> None:
+        self._reload = reload
+        self._wanted = asyncio.Event()
+
+    def request(self) -> None:
+        """Ask for a reload."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Reload until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._reload()
+            except Exception:  # a bug in it must not end the gateway, nor later reloads
+                _log.exception("reload failed", effect="what was loaded before is served on")

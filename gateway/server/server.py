@@ -1,0 +1,203 @@
+"""One event loop that serves an application until it is told to stop, and how it stops.
+
+A stop loses no request that could be answered. In this order:
+
+1. The application is not ready any more, and each response is the last on its connection. All goes on being served
+   for the grace period, in which load balancers notice.
+2. Nothing is accepted any more. What is under way has the shutdown timeout to end.
+3. What has not ended is stopped, and its clients are told.
+4. The admin endpoint, which could be asked until now, is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final, Protocol
+
+from uvicorn.config import STARTUP_FAILURE
+
+from gateway.config import GatewayConfig
+from gateway.server.application import Application
+from gateway.server.endpoint import Endpoint
+from gateway.server.listening import Sockets
+from gateway.server.settings import uvicorn_config
+
+__all__ = ["STOP_TIME", "Server", "Tell"]
+
+ANSWER_TIME: Final = 2.0
+"""Seconds for the answers of requests that were stopped to be sent. Arbitrary: each is a few hundred bytes."""
+
+CLOSE_TIME: Final = 5.0
+"""Seconds for the application to close what it has open. Threat: a peer that does not answer a goodbye."""
+
+STOP_TIME: Final = 2 * ANSWER_TIME + CLOSE_TIME
+"""Seconds that a stop may take, besides the grace period and the shutdown timeout."""
+
+
+class Tell(Protocol):
+    """Hears how far the server is: "listening", "draining", "stopping" and "stopped"."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Hear of an event."""
+
+
+class Server:
+    """Serves an application in the process that it is made in, once.
+
+    Attributes:
+        config: how; its times are those that are in effect when they begin.
+        app: what.
+    """
+
+    _loop: asyncio.AbstractEventLoop
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        app: Application,
+        tell: Tell,
+        every_second: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare to serve.
+
+        Args:
+            config: how.
+            app: what.
+            tell: hears how far the server is.
+            every_second: called so often, by the event loop.
+        """
+        self.config = config
+        self.app = app
+        self._tell = tell
+        self._every_second = every_second
+        self._uvicorn = uvicorn_config(app, config.server)
+        self._stop = asyncio.Event()
+        self._no_grace = asyncio.Event()
+        self._no_wait = asyncio.Event()
+
+    def run(self, main: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine that awaits `serve` in a new loop, of the kind that the configuration wants.
+
+        Raises:
+            SystemExit: the application did not start; uvicorn has logged why.
+        """
+        with asyncio.Runner(loop_factory=self._uvicorn.get_loop_factory()) as runner:
+            runner.run(main)
+
+    def stop(self) -> None:
+        """Stop, as SIGTERM does. May be called from any thread, once it listens."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def begin_stop(self) -> None:
+        """Stop, if that has not begun. For the loop's thread."""
+        self._stop.set()
+
+    def signalled(self, number: int) -> None:
+        """Stop, or do it sooner: what a signal does.
+
+        The first one begins. Another one ends the grace period; after that, SIGINT ends the wait for requests, but
+        SIGTERM, which supervisors repeat, does not.
+        """
+        if not self._stop.is_set():
+            self._stop.set()
+        elif not self._no_grace.is_set():
+            self._no_grace.set()
+        elif number == signal.SIGINT:
+            self._no_wait.set()
+
+    async def serve(self, sockets: Sockets, *, on_hangup: Callable[[], None] | None = None) -> None:
+        """Serve until a signal, or `stop`.
+
+        Args:
+            sockets: where; they are closed when it stops.
+            on_hangup: called at SIGHUP, by the event loop; None leaves that signal alone.
+
+        Raises:
+            SystemExit: the application did not start; uvicorn has logged why.
+        """
+        self._loop = asyncio.get_running_loop()
+        lifespan = self._uvicorn.lifespan_class(self._uvicorn)
+        main = Endpoint(self._uvicorn, lifespan.state, sockets.main)
+        admin = self._admin_endpoint(sockets)
+        with self._signals(on_hangup):
+            await lifespan.startup()
+            if lifespan.should_exit:
+                raise SystemExit(STARTUP_FAILURE)
+            backlog = self.config.server.backlog
+            await main.open(backlog)
+            if admin is not None:
+                await admin.open(backlog)
+            ticking = self._loop.create_task(self._tick(main, admin))
+            try:
+                self._tell("listening")
+                await self._stop.wait()
+                cut_off = await self._drain(main, admin)
+            finally:
+                ticking.cancel()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIME):
+                    await lifespan.shutdown()
+        self._tell("stopped", cut_off=cut_off)
+
+    def _admin_endpoint(self, sockets: Sockets) -> Endpoint | None:
+        if sockets.admin is None or self.app.admin is None:
+            return None
+        return Endpoint(uvicorn_config(self.app.admin, self.config.server), {}, sockets.admin)
+
+    async def _drain(self, main: Endpoint, admin: Endpoint | None) -> int:
+        """Stop; returns how many requests were not answered as they should have been."""
+        self.app.drain()
+        main.drain()
+        self._tell("draining", grace=self.config.server.drain_grace)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.server.drain_grace):
+                await self._no_grace.wait()
+        self._no_grace.set()
+
+        await main.close()
+        self._tell("stopping", connections=len(main.connections))
+        cut_off = 0
+        if not await main.ended(self.config.server.shutdown_timeout, self._no_wait):
+            cut_off = main.unanswered()
+            if self.app.stop_calls():
+                await main.ended(ANSWER_TIME)
+            await main.abort()
+
+        if admin is not None:
+            admin.drain()
+            await admin.close()
+            await admin.ended(ANSWER_TIME)
+            await admin.abort()
+        return cut_off
+
+    async def _tick(self, *endpoints: Endpoint | None) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for endpoint in endpoints:
+                if endpoint is not None:
+                    endpoint.set_date()
+            self._every_second()
+
+    @contextlib.contextmanager
+    def _signals(self, on_hangup: Callable[[], None] | None) -> Iterator[None]:
+        """Listen to signals, which only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.signalled, number)
+        if on_hangup is not None:
+            loop.add_signal_handler(signal.SIGHUP, on_hangup)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            if on_hangup is not None:
+                loop.remove_signal_handler(signal.SIGHUP)
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)

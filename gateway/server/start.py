@@ -1,0 +1,83 @@
+"""Starting a gateway."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from gateway import app as gateway_app
+from gateway import log
+from gateway.config import GatewayConfig
+from gateway.server.application import AppFactory
+from gateway.server.listening import Sockets
+from gateway.server.process import collect_rarely, serve_here
+from gateway.server.reloading import Configuration
+from gateway.server.supervisor import supervise
+from gateway.watch import Watch
+
+__all__ = ["serve"]
+
+_log = structlog.get_logger("gateway.server")
+
+
+def serve(
+    config: GatewayConfig,
+    *,
+    read: Callable[[], GatewayConfig] | None = None,
+    watch: Path | None = None,
+    create_app: AppFactory = gateway_app.create_app,
+    verify: Callable[[GatewayConfig], None] = gateway_app.verify,
+) -> int:
+    """Serve until a signal ends it.
+
+    Nothing is accepted before every component was loaded. SIGTERM and SIGINT stop gracefully, see
+    `gateway.server.server`. SIGHUP reads and loads everything again.
+
+    Args:
+        config: what, where and how.
+        read: reads the configuration again; None where only the components can have changed.
+        watch: a file, of the configuration or the component, that is loaded again when it or any component has
+            changed; None to wait for SIGHUP.
+        create_app: makes the application, here or in each worker, which finds it by its import path.
+        verify: is called once before workers start, to fill the compile cache and to find errors.
+
+    Returns:
+        The status to exit with: 0 after a signal, 1 if the server or a worker failed to start.
+
+    Raises:
+        ListenError: the address cannot be had.
+        ComponentError: a component is refused.
+    """
+    server = config.server
+    log.configure(server.log_format, server.log_level)
+    configuration = Configuration(config, read)
+    # Until it can be heeded, it must not end the gateway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with contextlib.closing(Sockets.bind(server)) as sockets:
+        watching = None if watch is None else Watch(lambda: {watch, *configuration.sources()})
+        if server.workers > 1:
+            verify(config)
+            announce = functools.partial(_announce, config, sockets.listen(server))
+            return supervise(configuration, create_app, sockets, announce, watching)
+        app = create_app(config)
+        collect_rarely()
+        announce = functools.partial(_announce, config, sockets.listen(server))
+        try:
+            serve_here(configuration, app, sockets, announce, watching)
+        except SystemExit:  # uvicorn has logged why the application did not start
+            return 1
+        return 0
+
+
+def _announce(config: GatewayConfig, urls: dict[str, str]) -> None:
+    _log.info(
+        "listening",
+        **urls,
+        workers=config.server.workers,
+        components=[component.name for component in config.components],
+    )

@@ -1,0 +1,262 @@
+"""The process that keeps the workers of a gateway running, and speaks for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from gateway.config import ConfigError
+from gateway.reload import set_requester
+from gateway.server.application import AppFactory
+from gateway.server.listening import Sockets
+from gateway.server.reloading import Configuration, Reloader, log_refused
+from gateway.server.server import STOP_TIME
+from gateway.server.worker import Plan, Worker
+from gateway.watch import Watch
+from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
+
+__all__ = ["Supervisor", "restart_delay", "supervise"]
+
+_log = structlog.get_logger("gateway.server")
+
+STABLE: Final = 10.0
+"""Seconds after which the end of a worker says nothing about how its successor will fare. Arbitrary."""
+
+MAX_DELAY: Final = 30.0
+"""Seconds between two starts of a worker that ends again and again. Threat: processes that are started as fast as
+they end, each of which loads everything. Precedent: `RestartMaxDelaySec` of systemd, which has no default."""
+
+HUNG: Final = 60.0
+"""Seconds in which a worker tells nothing until it is taken for hung and killed. Threat: an event loop that stands
+still, so that connections which it has accepted wait for ever. Precedent: `timeout` of gunicorn, 30 s; twice that,
+for machines that are busy."""
+
+
+def restart_delay(failures: int) -> float:
+    """Seconds to wait before a worker is started again.
+
+    Args:
+        failures: how many in a row have ended before they were stable. The first is replaced at once.
+    """
+    return 0.0 if failures < 2 else min(MAX_DELAY, 0.1 * 2.0 ** min(failures, 16))
+
+
+def supervise(
+    configuration: Configuration,
+    create_app: AppFactory,
+    sockets: Sockets,
+    announce: Callable[[], None],
+    watch: Watch | None,
+) -> int:
+    """Serve with workers until a signal ends it.
+
+    Args:
+        configuration: what is served, and how it is read again.
+        create_app: makes the application, in each worker, which finds it by its import path.
+        sockets: where; they listen.
+        announce: called when all workers accept connections.
+        watch: the files whose changes are loaded.
+
+    Returns:
+        The status to exit with: 0 after a signal, 1 if a worker failed to start.
+    """
+    with _metrics_dir() as directory:
+        plan = Plan(create_app, sockets, directory)
+        return asyncio.run(Supervisor(configuration, plan, announce, watch).run())
+
+
+@contextmanager
+def _metrics_dir() -> Iterator[Path]:
+    """A directory for the workers' metrics, which they find by their environment when they start."""
+    before = os.environ.get(ENVIRONMENT_VARIABLE)
+    with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as directory:
+        os.environ[ENVIRONMENT_VARIABLE] = directory
+        try:
+            yield Path(directory)
+        finally:
+            if before is None:
+                del os.environ[ENVIRONMENT_VARIABLE]
+            else:
+                os.environ[ENVIRONMENT_VARIABLE] = before
+
+
+class Supervisor:
+    """Keeps workers running. What it is told by signals, it tells all of them."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        plan: Plan,
+        announce: Callable[[], None],
+        watch: Watch | None,
+    ) -> None:
+        self._configuration = configuration
+        self._plan = plan
+        self._announce: Callable[[], None] | None = announce
+        self._watch = watch
+        self._metrics = WorkerMetrics(plan.metrics_dir)
+        self._workers: dict[int, Worker] = {}
+        self._reloader = Reloader(self._reload)
+        self._stopping = asyncio.Event()
+        self._cut_off = 0
+        self._status = 0
+
+    async def run(self) -> int:
+        """Run until the last worker has stopped; returns the status to exit with."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
+        set_requester(self._reloader.request)
+        beside = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._look())]
+        try:
+            async with asyncio.TaskGroup() as keeping:
+                for slot in range(self._configuration.current.server.workers):
+                    keeping.create_task(self._keep(slot))
+        finally:
+            set_requester(None)
+            for task in beside:
+                task.cancel()
+        if not self._status:
+            tell = _log.warning if self._cut_off else _log.info
+            tell("stopped", cut_off=self._cut_off)
+        return self._status
+
+    async def _keep(self, slot: int) -> None:
+        """Keep one worker running, until all are to stop."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        ended: int | None = None
+        while not self._stopping.is_set():
+            started = loop.time()
+            try:
+                worker = Worker(self._plan, self._configuration.current, self._hear, ended)
+            except OSError as error:  # the system has no room for one more process
+                failures += 1
+                delay = restart_delay(failures)
+                _log.error("worker not started", reason=str(error), restart_in=delay)
+                await self._pause(delay)
+                continue
+            self._workers[slot] = worker
+            status = await worker.ended()
+            del self._workers[slot]
+            self._cut_off += worker.cut_off
+            await self._forget(worker.pid)
+            if self._stopping.is_set():
+                return
+            if self._announce is not None and status > 0:
+                # So would another one. Later, it may be the file that has changed: the others go on.
+                self._status = 1
+                self._stop()
+                return
+            ended = worker.pid
+            failures = failures + 1 if loop.time() - started < STABLE else 0
+            delay = restart_delay(failures)
+            _log.warning("worker ended", pid=ended, status=status, restart_in=delay)
+            await self._pause(delay)
+
+    async def _forget(self, pid: int) -> None:
+        """Have metrics tell no more of a worker that has ended."""
+        try:
+            await asyncio.to_thread(self._metrics.forget, pid)
+        except OSError as error:
+            _log.error("metrics of a worker not forgotten", pid=pid, reason=str(error))
+
+    async def _pause(self, delay: float) -> None:
+        try:
+            async with asyncio.timeout(delay):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _hear(self, worker: Worker, event: str) -> None:
+        match event:
+            case "listening":
+                if worker.replaces is not None:
+                    _log.warning("worker replaced", pid=worker.pid, replaces=worker.replaces)
+                wanted = self._configuration.current.server.workers
+                if self._announce is not None and wanted == sum(
+                    worker.listening for worker in self._workers.values()
+                ):
+                    self._announce()
+                    self._announce = None
+            case "reload wanted":
+                self._reloader.request()
+
+    async def _look(self) -> None:
+        """Look every second whether workers hang, and files have changed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(1)
+            for worker in self._workers.values():
+                if worker.listening and loop.time() - worker.heard > HUNG:
+                    _log.error("worker hangs", pid=worker.pid, effect="it is killed")
+                    worker.kill()
+            if self._watch is not None and self._watch.changed():
+                self._reloader.request()
+
+    # --- change ------------------------------------------------------------------------------------
+
+    async def _reload(self) -> None:
+        """Have all workers load what is written now: one alone at first, whose refusal spares the others."""
+        try:
+            config = await asyncio.to_thread(self._configuration.read)
+        except ConfigError as error:
+            log_refused(str(error))
+            for worker in self._workers.values():
+                worker.reload_failed(str(error))
+            return
+        accepted = False
+        for slot in list(self._workers):
+            if slot not in self._workers or self._workers[slot].config is config:
+                continue  # ended since, or started with it
+            worker = self._workers[slot]
+            failure = await worker.reload(config)
+            if failure is None:
+                accepted = True
+                self._configuration.current = config
+            elif accepted:
+                _log.error("workers differ", pid=worker.pid, reason=failure)
+            else:
+                log_refused(failure)
+                for other in self._workers.values():
+                    if other is not worker:
+                        other.reload_failed(failure)
+                return
+
+    # --- stop --------------------------------------------------------------------------------------
+
+    def _signalled(self, number: int) -> None:
+        if not self._stopping.is_set():
+            server = self._configuration.current.server
+            _log.info("draining", workers=len(self._workers), grace=server.drain_grace)
+            self._stop()
+            return
+        for worker in self._workers.values():
+            if number == signal.SIGINT and not worker.listening:
+                worker.kill()
+            else:
+                worker.signal(number)
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        # The kernel accepts connections as long as anyone has the sockets open.
+        self._plan.sockets.close()
+        for worker in self._workers.values():
+            worker.drain()
+        server = self._configuration.current.server
+        time = server.drain_grace + server.shutdown_timeout + STOP_TIME
+        asyncio.get_running_loop().call_later(time, self._kill)
+
+    def _kill(self) -> None:
+        for worker in self._workers.values():
+            _log.error("worker does not stop", pid=worker.pid, effect="it is killed")
+            worker.kill()

@@ -1,0 +1,260 @@
+"""One of several processes that serve a gateway: what runs in it, and how its supervisor sees it.
+
+The two are connected by a pipe. The supervisor sends what to do: ("drain", None), ("signal", number),
+("reload", config), ("reload failed", reason). The worker tells what `gateway.server.server.Tell` hears, and also
+"alive", "reload wanted" and "reloaded". When the supervisor is gone, however it ended, the pipe ends with it, and
+the worker stops as if it had been told to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import select
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final, cast
+
+import structlog
+from uvicorn.config import STARTUP_FAILURE
+
+from gateway import log
+from gateway.config import GatewayConfig
+from gateway.host.errors import ComponentError
+from gateway.reload import set_requester
+from gateway.server.application import AppFactory, Application
+from gateway.server.listening import Sockets
+from gateway.server.process import collect_rarely
+from gateway.server.reloading import Reloader
+from gateway.server.server import Server
+
+__all__ = ["Plan", "Worker"]
+
+_log = structlog.get_logger("gateway.server")
+
+_SPAWN: Final = multiprocessing.get_context("spawn")
+multiprocessing.allow_connection_pickling()
+
+_FOR_SUPERVISOR: Final = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a terminal or an operator may send to the whole process group. The supervisor passes them on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is the same for all workers of a gateway.
+
+    Attributes:
+        create_app: makes the application.
+        sockets: where they serve; they listen.
+        metrics_dir: where they keep their metrics together.
+    """
+
+    create_app: AppFactory
+    sockets: Sockets
+    metrics_dir: Path
+
+
+# --- seen by the supervisor ----------------------------------------------------------------------
+
+
+class Worker:
+    """A worker process that has been started.
+
+    Attributes:
+        pid: its process id.
+        config: what it was started with, or has accepted since.
+        replaces: the process id of the worker in whose place it was started; None for one of the first.
+        listening: whether it serves.
+        cut_off: how many requests it did not answer as it should have; known when it has stopped.
+        heard: when it last told anything, by the loop's clock.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        config: GatewayConfig,
+        hear: Callable[[Worker, str], None],
+        replaces: int | None = None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            plan: what is the same for all workers.
+            config: what it is to serve.
+            hear: called with the worker and the event when it tells something.
+            replaces: the process id of the worker that it replaces.
+        """
+        self.config = config
+        self.replaces = replaces
+        self.listening = False
+        self.cut_off = 0
+        self._loop = asyncio.get_running_loop()
+        self.heard = self._loop.time()
+        self._hear = hear
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        self._reloaded: asyncio.Future[str | None] | None = None
+        self._connection, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_run, args=(plan, config, theirs))
+        # Until it ignores them, it inherits that they wait.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_SUPERVISOR)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.pid = cast("int", self._process.pid)
+        # As long as this end were open here too, the pipe would not end with the worker.
+        theirs.close()
+        self._loop.add_reader(self._connection.fileno(), self._read)
+        self._loop.add_reader(self._process.sentinel, self._reap)
+
+    async def ended(self) -> int:
+        """Wait until it has ended; gives its exit status, the number of a signal that killed it being negative."""
+        return await asyncio.shield(self._ended)
+
+    def drain(self) -> None:
+        """Have it stop."""
+        self._send(("drain", None))
+
+    def signal(self, number: int) -> None:
+        """Have it stop sooner, as a further signal does."""
+        self._send(("signal", number))
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    async def reload(self, config: GatewayConfig) -> str | None:
+        """Have it serve another configuration; gives the reason if it does not."""
+        reloaded: asyncio.Future[str | None] = self._loop.create_future()
+        self._reloaded = reloaded
+        self._send(("reload", config))
+        await asyncio.wait((reloaded, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        if not reloaded.done():
+            return "the worker ended"
+        failure = reloaded.result()
+        if failure is None:
+            self.config = config
+        return failure
+
+    def reload_failed(self, reason: str) -> None:
+        """Have it tell those who ask that there was a change which could not be loaded."""
+        self._send(("reload failed", reason))
+
+    def _send(self, message: tuple[str, object]) -> None:
+        with contextlib.suppress(OSError):  # it has just ended
+            self._connection.send(message)
+
+    def _read(self) -> None:
+        """Take what it has told."""
+        try:
+            while self._connection.poll():
+                event, fields = self._connection.recv()
+                self._take(event, fields)
+        except (EOFError, OSError):
+            self._loop.remove_reader(self._connection.fileno())
+
+    def _take(self, event: str, fields: dict[str, Any]) -> None:
+        self.heard = self._loop.time()
+        match event:
+            case "listening":
+                self.listening = True
+            case "stopped":
+                self.cut_off = fields["cut_off"]
+            case "reloaded" if self._reloaded is not None and not self._reloaded.done():
+                self._reloaded.set_result(fields["failure"])
+        self._hear(self, event)
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._process.sentinel)
+        self._read()  # its last words
+        self._loop.remove_reader(self._connection.fileno())
+        self._connection.close()
+        self._process.join()
+        self._ended.set_result(cast("int", self._process.exitcode))
+
+
+# --- in the process itself -----------------------------------------------------------------------
+
+
+def _run(plan: Plan, config: GatewayConfig, connection: Connection) -> None:
+    for number in _FOR_SUPERVISOR:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_SUPERVISOR)
+    log.configure(config.server.log_format, config.server.log_level)
+    try:
+        app = plan.create_app(config, metrics_dir=plan.metrics_dir)
+    except ComponentError as error:
+        _log.critical("component refused", reason=str(error))
+        sys.exit(STARTUP_FAILURE)
+    collect_rarely()
+    server = _WorkerServer(config, app, connection)
+    server.run(server.serve_supervised(plan.sockets))
+
+
+class _WorkerServer(Server):
+    """A server whose supervisor hears how far it is, and tells it what to do."""
+
+    def __init__(self, config: GatewayConfig, app: Application, connection: Connection) -> None:
+        super().__init__(config, app, self._tell_supervisor, self._say_alive)
+        self._connection = connection
+        self._reloader = Reloader(self._reload)
+        self._next = config
+
+    async def serve_supervised(self, sockets: Sockets) -> None:
+        """Serve until the supervisor, its end, or SIGTERM ends it."""
+        asyncio.get_running_loop().add_reader(self._connection.fileno(), self._obey)
+        set_requester(lambda: self._tell_supervisor("reload wanted"))
+        reloading = asyncio.create_task(self._reloader.run())
+        try:
+            await self.serve(sockets)
+        finally:
+            reloading.cancel()
+
+    def _tell_supervisor(self, event: str, **fields: object) -> None:
+        with contextlib.suppress(OSError):  # it is gone, which `_obey` sees too
+            self._connection.send((event, fields))
+
+    def _say_alive(self) -> None:
+        # A supervisor that does not listen, because it was stopped, must not stop its workers too.
+        poll = select.poll()
+        poll.register(self._connection, select.POLLOUT)
+        if poll.poll(0):
+            self._tell_supervisor("alive")
+
+    def _obey(self) -> None:
+        try:
+            while self._connection.poll():
+                self._do(*self._connection.recv())
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(self._connection.fileno())
+            _log.error("supervisor gone", effect="the worker stops")
+            self.begin_stop()
+
+    def _do(self, order: str, value: Any) -> None:
+        match order:
+            case "drain":
+                self.begin_stop()
+            case "signal":
+                self.signalled(value)
+            case "reload":
+                self._next = value
+                self._reloader.request()
+            case "reload failed":
+                self.app.reload_failed(value)
+
+    async def _reload(self) -> None:
+        config = self._next
+        failure: str | None = "an error of the gateway; the log has it"
+        try:
+            await self.app.reload(config)
+            self.config = config
+            failure = None
+        except ComponentError as error:
+            failure = str(error)
+        finally:
+            self._tell_supervisor("reloaded", failure=failure)

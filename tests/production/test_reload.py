@@ -1,0 +1,168 @@
+"""Changes of a gateway that goes on serving."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.harness import GuestPath
+from tests.production.conftest import StartGateway
+from tests.production.gateways import Gateway, until
+from tests.server.client import Connection, head
+
+WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
+
+CONFIG = """
+[[components]]
+name = "app"
+source = "app.wasm"
+"""
+
+HELLO = b"Hello, World!\n"
+
+
+@pytest.fixture
+def app(guest: GuestPath, tmp_path: Path) -> Path:
+    """A configuration with one component, which is a copy of `c/hello`."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(CONFIG)
+    shutil.copy(guest("c/hello"), tmp_path / "app.wasm")
+    return path
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file as a whole."""
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.rename(path)
+
+
+def told(gateway: Gateway) -> list[str]:
+    """The warnings of a gateway's health."""
+    warnings: list[str] = gateway.ready().json()["warnings"]
+    return warnings
+
+
+@WORKERS
+def test_a_changed_component_is_swapped(
+    start: StartGateway, app: Path, guest: GuestPath, workers: str
+) -> None:
+    gateway = start("--workers", workers, target=app)
+    with Connection(gateway.port) as kept:
+        kept.send(head("/"))
+        assert HELLO in kept.read_until(b"\r\n0\r\n\r\n")
+        replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
+        assert httpx.get(gateway.url).content == HELLO
+        seen = gateway.signal(signal.SIGHUP)
+        gateway.wait_for_log(after=seen, event="reloaded")
+        # All workers, and the connections that they have.
+        until(lambda: httpx.post(gateway.url, content=b"new").content == b"new")
+        until(lambda: all(_echoes(gateway) for _ in range(20)))
+        kept.send(head("/", "Content-Length: 3", method="POST") + b"new")
+        assert b"\r\nnew\r\n" in kept.read_until(b"0\r\n\r\n")
+
+
+def _echoes(gateway: Gateway) -> bool:
+    return httpx.post(gateway.url, content=b"new").content == b"new"
+
+
+@WORKERS
+def test_what_is_refused_leaves_the_old_one(
+    start: StartGateway, app: Path, guest: GuestPath, workers: str
+) -> None:
+    gateway = start("--workers", workers, target=app)
+    replace(app.with_name("app.wasm"), b"no component")
+    seen = gateway.signal(signal.SIGHUP)
+    failed = gateway.wait_for_log(after=seen, event="reload failed", level="error")
+    assert "app.wasm" in failed["reason"]
+    assert [httpx.get(gateway.url).content for _ in range(10)] == [HELLO] * 10
+    assert gateway.ready().status_code == 200
+    assert "app.wasm" in until(lambda: told(gateway))[0]
+
+    app.write_text("[[components]]\nname = 1\n")
+    seen = gateway.signal(signal.SIGHUP)
+    failed = gateway.wait_for_log(after=seen, event="reload failed", level="error")
+    assert "components[0].name" in failed["reason"]
+    assert [httpx.get(gateway.url).content for _ in range(10)] == [HELLO] * 10
+
+    app.write_text(CONFIG)
+    replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
+    seen = gateway.signal(signal.SIGHUP)
+    gateway.wait_for_log(after=seen, event="reloaded")
+    until(lambda: all(_echoes(gateway) for _ in range(20)))
+    assert told(gateway) == []
+    assert gateway.stop() == 0
+
+
+def test_a_request_that_is_under_way_ends_with_the_old_one(
+    start: StartGateway, app: Path, guest: GuestPath
+) -> None:
+    replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
+    gateway = start(target=app)
+    with Connection(gateway.port) as connection:
+        connection.send(head("/", "Expect: 100-continue", "Content-Length: 3", method="POST"))
+        connection.read_until(b"100 Continue\r\n\r\n")
+        replace(app.with_name("app.wasm"), guest("c/hello").read_bytes())
+        seen = gateway.signal(signal.SIGHUP)
+        gateway.wait_for_log(after=seen, event="reloaded")
+        assert httpx.get(gateway.url).content == HELLO
+        connection.send(b"old")
+        assert b"\r\nold\r\n" in connection.read_until(b"0\r\n\r\n")
+
+
+def test_a_worker_that_is_started_later_has_the_new_configuration(
+    start: StartGateway, app: Path, guest: GuestPath
+) -> None:
+    gateway = start("--workers", "2", target=app)
+    shutil.copy(guest("c/echo"), app.with_name("other.wasm"))
+    app.write_text(CONFIG.replace("app.wasm", "other.wasm"))
+    seen = gateway.signal(signal.SIGHUP)
+    gateway.wait_for_log(after=seen, event="reloaded")
+    until(lambda: all(_echoes(gateway) for _ in range(20)))
+    for pid in gateway.workers():
+        seen = len(gateway.logs)
+        os.kill(pid, signal.SIGKILL)
+        gateway.wait_for_log(after=seen, event="worker replaced", replaces=pid)
+    assert all(_echoes(gateway) for _ in range(20))
+
+
+def test_keys_that_need_a_restart_are_named(start: StartGateway, app: Path) -> None:
+    gateway = start("--workers", "1", target=app)
+    app.write_text('[server]\nbacklog = 7\nlog_level = "debug"\n' + CONFIG)
+    seen = gateway.signal(signal.SIGHUP)
+    warned = gateway.wait_for_log(after=seen, event="restart needed", level="warning")
+    assert warned["keys"] == ["backlog", "log_level"]
+    assert httpx.get(gateway.url).content == HELLO
+
+
+@WORKERS
+def test_changes_are_noticed(
+    start: StartGateway, app: Path, guest: GuestPath, workers: str
+) -> None:
+    gateway = start("--workers", workers, "--watch", target=app)
+    seen = len(gateway.logs)
+    replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
+    gateway.wait_for_log(after=seen, event="reloaded")
+    until(lambda: all(_echoes(gateway) for _ in range(20)))
+
+    seen = len(gateway.logs)
+    app.write_text(CONFIG + "routes = 1")
+    gateway.wait_for_log(after=seen, event="reload failed")
+    assert all(_echoes(gateway) for _ in range(10))
+
+    # A component that the configuration did not have when the gateway was started is watched too.
+    seen = len(gateway.logs)
+    other = app.with_name("other.wasm")
+    shutil.copy(guest("c/hello"), other)
+    app.write_text(CONFIG.replace("app.wasm", "other.wasm"))
+    gateway.wait_for_log(after=seen, event="reloaded")
+    until(lambda: not any(_echoes(gateway) for _ in range(20)))
+    seen = len(gateway.logs)
+    replace(other, guest("c/echo").read_bytes())
+    gateway.wait_for_log(after=seen, event="reloaded")
+    until(lambda: all(_echoes(gateway) for _ in range(20)))

@@ -1,0 +1,97 @@
+"""Workers that end, and those that remain."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import httpx
+
+from tests.harness import PATIENCE
+from tests.production.conftest import StartGateway
+from tests.production.gateways import Asking, until
+from tests.production.load import Load
+
+
+def test_a_worker_that_is_killed_under_load_is_replaced(start: StartGateway) -> None:
+    gateway = start("--workers", "2")
+    before = gateway.workers()
+    assert len(before) == 2
+    with Load(gateway.port) as load:
+        # Requests that hang in both: each has its share of 40 connections.
+        hanging = [Asking(f"{gateway.url}/sleep?ms=600000") for _ in range(40)]
+        until(lambda: gateway.in_flight("fail") == 40)
+        victim = min(before)
+        seen = len(gateway.logs)
+        os.kill(victim, signal.SIGKILL)
+
+        gateway.wait_for_log(after=seen, event="worker ended", pid=victim, status=-signal.SIGKILL)
+        answered = load.answers["GET", 200]
+        until(lambda: load.answers["GET", 200] > answered + 100)
+        replaced = gateway.wait_for_log(after=seen, event="worker replaced", replaces=victim)
+        assert gateway.workers() == before - {victim} | {replaced["pid"]}
+        # Its invocations have gone from the gauge, those of the other have not.
+        left = gateway.in_flight("fail")
+        assert 0 < left < 40
+        assert gateway.ready().status_code == 200
+
+        os.kill((before - {victim}).pop(), signal.SIGKILL)
+        until(lambda: gateway.in_flight("fail") == 0)
+        answered = load.answers["POST", 200]
+        until(lambda: load.answers["POST", 200] > answered + 100)
+    # Connections of a worker that was killed break; nobody is answered anything wrong.
+    assert {status for _, status in load.answers} <= {0, 200}
+    broken = 0
+    for asking in hanging:
+        try:
+            asking.wait()
+        except httpx.TransportError:
+            broken += 1
+    assert broken == 40
+
+
+def test_counts_of_a_worker_that_was_killed_stay(start: StartGateway) -> None:
+    gateway = start("--workers", "2")
+    for _ in range(20):
+        assert httpx.get(gateway.url, headers={"connection": "close"}).status_code == 200
+
+    def counted() -> float:
+        text = httpx.get(f"{gateway.admin_url}/metrics", timeout=PATIENCE).text
+        name = 'gateway_invocations_total{component="hello",kind="http",outcome="ok"} '
+        return sum(
+            float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name)
+        )
+
+    until(lambda: counted() == 20)
+    for pid in gateway.workers():
+        seen = len(gateway.logs)
+        os.kill(pid, signal.SIGKILL)
+        gateway.wait_for_log(after=seen, event="worker replaced", replaces=pid)
+    assert counted() == 20
+
+
+def test_workers_end_when_their_supervisor_is_killed(start: StartGateway) -> None:
+    gateway = start("--workers", "2")
+    workers = gateway.workers()
+    assert len(workers) == 2
+    gateway.signal(signal.SIGKILL)
+    until(lambda: not any(pid in gateway.processes() for pid in workers))
+
+
+def test_a_worker_that_is_told_to_end_is_replaced(start: StartGateway) -> None:
+    gateway = start("--workers", "2")
+    victim = min(gateway.workers())
+    os.kill(victim, signal.SIGTERM)
+    gateway.wait_for_log(event="worker ended", pid=victim, status=0)
+    gateway.wait_for_log(event="worker replaced", replaces=victim)
+    assert gateway.stop() == 0
+
+
+def test_an_interrupt_of_the_whole_group_is_one(start: StartGateway) -> None:
+    gateway = start("--workers", "2", "--drain-grace", "10m")
+    os.killpg(gateway.pid, signal.SIGINT)
+    gateway.wait_for_log(event="draining")
+    assert httpx.get(gateway.url).status_code == 200
+    os.killpg(gateway.pid, signal.SIGINT)
+    assert gateway.ended() == 0
+    assert "Traceback" not in "\n".join(gateway.output)
