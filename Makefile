@@ -27,7 +27,7 @@ serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.stamp
 	scripts/check

@@ -59,5 +59,3 @@ def test_a_trace_goes_through_the_gateway(
     assert attributes(request)["http.response.status_code"] == 200
     for span in (outbound, invocation, request):
         assert "token" not in str(attributes(span))
-
-

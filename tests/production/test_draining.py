@@ -71,7 +71,7 @@ def _answer(connection: Connection) -> dict[str, str]:
 def _refuses(port: int) -> bool:
     try:
         Connection(port).__exit__(None, None, None)
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset in the moment of closing
         return True
     return False
 
