@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.admin import problems
 from gateway.admin.component_body import InvalidComponent, describe, taken_routes
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Endpoint
-from gateway.admin.exchange import ClientDisconnected, Exchange, Refused
+from gateway.admin.exchange import Exchange, Refused
 from gateway.admin.openapi import document
 from gateway.admin.operations import ComponentStatus, Operations, RouteConflict, ServerStatus
 from gateway.admin.problems import ErrorDetail
@@ -27,6 +27,7 @@ from gateway.config.canonical import canonical_path
 from gateway.config.problem import ConfigError
 from gateway.host.errors import ComponentError
 from gateway.routes import problem
+from gateway.routes.request import ClientDisconnected
 from gateway.routes.target import path_of
 from gateway.rpc.json_text import InvalidJson, dump, parse
 

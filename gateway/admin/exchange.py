@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from gateway.routes import problem
 from gateway.routes.problem import Problem, send_problem
+from gateway.routes.request import ContentTooLarge, receive_content
 from gateway.routes.request_id import HEADER as REQUEST_ID
 from gateway.routes.request_id import request_id
 
-__all__ = ["MAX_CONTENT", "ClientDisconnected", "Exchange", "Refused"]
+__all__ = ["MAX_CONTENT", "Exchange", "Refused"]
 
 MAX_CONTENT: Final = 64 << 10
 """Bytes of a request's content. Threat: memory for whoever has a token. A description of a component with some
 hundred variables has ten KiB."""
 
-_CONTENT_TIMEOUT: Final = 30.0
-"""Seconds for a client to send it. Threat: a body that never comes costs a connection and a task."""
-
 _JSON: Final = b"application/json"
 _PARAMETERS: Final = frozenset({b"charset=utf-8", b'charset="utf-8"'})
-
-
-class ClientDisconnected(Exception):
-    """The client went away before all of its request was there."""
 
 
 class Refused(Exception):
@@ -75,21 +68,12 @@ class Exchange:
         """
         if not self._is_json():
             raise Refused(problem.UNSUPPORTED_MEDIA_TYPE)
-        content = b""
-        more = True
         try:
-            async with asyncio.timeout(_CONTENT_TIMEOUT):
-                while more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientDisconnected
-                    content += message.get("body", b"")
-                    if len(content) > MAX_CONTENT:
-                        raise Refused(_TOO_LARGE)
-                    more = message.get("more_body", False)
+            return await receive_content(self.scope["headers"], self._receive, MAX_CONTENT)
+        except ContentTooLarge:
+            raise Refused(_TOO_LARGE) from None
         except TimeoutError:
             raise Refused(problem.REQUEST_TIMEOUT) from None
-        return content
 
     def _is_json(self) -> bool:
         headers = self.scope["headers"]

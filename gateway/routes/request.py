@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -18,9 +19,14 @@ __all__ = [
     "ContentTooLarge",
     "Request",
     "content_length",
+    "receive_content",
     "server_timing",
 ]
 
+
+CONTENT_TIMEOUT: Final = 30.0
+"""Seconds for a client to send a body that is read whole. Threat: a body that never comes costs a connection and a
+task. nginx gives 60 from one read to the next; this is for all of it, whose size is bounded too."""
 
 SERVER_TIMING: Final = b"server-timing"
 """The field that tells where the time of a request went (W3C Server Timing)."""
@@ -129,22 +135,33 @@ class Request:
         await self.send({"type": "http.response.body", "body": body})
 
     async def content(self, limit: int) -> bytes:
-        """Receive the whole body.
+        """Receive the whole body: `receive_content`."""
+        return await receive_content(self.scope["headers"], self.receive, limit)
 
-        Args:
-            limit: the most bytes that it may have.
 
-        Raises:
-            ContentTooLarge: it has more, or says that it will.
-            ClientDisconnected: it is not whole and never will be.
-        """
-        if content_length(self.scope["headers"]) > limit:
-            raise ContentTooLarge
-        parts: list[bytes] = []
-        size = 0
-        more = True
+async def receive_content(
+    headers: list[tuple[bytes, bytes]], receive: Receive, limit: int
+) -> bytes:
+    """Receive the whole body of a request.
+
+    Args:
+        headers: the fields of the request.
+        receive: its messages.
+        limit: the most bytes that it may have.
+
+    Raises:
+        ContentTooLarge: it has more, or says that it will.
+        ClientDisconnected: it is not whole and never will be.
+        TimeoutError: it was not whole in time.
+    """
+    if content_length(headers) > limit:
+        raise ContentTooLarge
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    async with asyncio.timeout(CONTENT_TIMEOUT):
         while more:
-            message = await self.receive()
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             part = message.get("body", b"")
@@ -153,7 +170,7 @@ class Request:
                 raise ContentTooLarge
             parts.append(part)
             more = message.get("more_body", False)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def content_length(headers: list[tuple[bytes, bytes]]) -> int:

@@ -14,7 +14,6 @@ Source: https://www.jsonrpc.org/specification, https://spec.open-rpc.org
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -38,9 +37,8 @@ _MEDIA_TYPES: Final = frozenset((JSON, b"application/json-rpc", b"application/js
 """What a request may be (JSON-RPC over HTTP, 2013 draft, section 2.2). A page of another site cannot send any of
 them without the browser asking first, so there are no calls by forged forms."""
 
-_BODY_TIMEOUT: Final = 30.0
-"""Seconds for a client to send a body. Threat: a body that never comes costs a connection and a task. nginx gives
-60 from one read to the next; this is for the whole, which `rpc_max_body` bounds."""
+_UTF_8: Final = frozenset((b"charset=utf-8", b'charset="utf-8'))
+"""What its charset may be; a quotation mark at the end of the parameter does not count."""
 
 
 class RpcEndpoint:
@@ -89,8 +87,7 @@ class RpcEndpoint:
             await request.refuse(refusal)
             return
         try:
-            async with asyncio.timeout(_BODY_TIMEOUT):
-                body = await request.content(self._max_body)
+            body = await request.content(self._max_body)
         except ContentTooLarge:
             await request.refuse(problem.CONTENT_TOO_LARGE)
             return
@@ -162,6 +159,3 @@ def _refusal(request: Request) -> Problem | None:
     if any(name == b"content-encoding" for name, _ in request.scope["headers"]):
         return problem.UNSUPPORTED_MEDIA_TYPE
     return None
-
-
-_UTF_8: Final = frozenset((b"charset=utf-8", b'charset="utf-8'))

@@ -453,7 +453,7 @@ class TestHttp:
     def test_content_that_does_not_come(
         self, url: str, site: MemoryGateway, monkeypatch: pytest.MonkeyPatch, begun: bytes
     ) -> None:
-        monkeypatch.setattr("gateway.admin.exchange._CONTENT_TIMEOUT", 0)
+        monkeypatch.setattr("gateway.routes.request.CONTENT_TIMEOUT", 0)
         with RawConnection(httpx.URL(url).port or 0, step=4096) as connection:
             connection.send(put_head(100) + begun)
             assert connection.read_until(b"\r\n").startswith(b"HTTP/1.1 408 ")
