@@ -12,9 +12,8 @@ Source: `wasi:http@0.2.12`, `types.wit`.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Final
 
 from gateway.bindings.body import (
     BodyInputStream,
@@ -23,6 +22,7 @@ from gateway.bindings.body import (
     OutgoingContent,
 )
 from gateway.bindings.context import WasiCtx
+from gateway.bindings.fallible import fallible
 from gateway.bindings.fields import NAME_SIZE, VALUE_SIZE, Fields, FieldsTooLarge, HeaderError
 from gateway.bindings.http_syntax import (
     is_authority,
@@ -56,8 +56,6 @@ MAX_FIELDS_SIZE: Final = 64 << 20
 that makes ever new fields, each within its own limit, and drops none. Arbitrary: room for tens of thousands of
 requests."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _METHODS: Final = {
     name.upper(): Variant(name)
@@ -291,19 +289,13 @@ def http_error_code(_ctx: WasiCtx, error: IoError) -> Variant | None:
 # fields
 
 
-def _header_errors(
-    function: Callable[Concatenate[WasiCtx, P], T],
-) -> Callable[Concatenate[WasiCtx, P], T | Err]:
-    @functools.wraps(function)
-    def call(ctx: WasiCtx, /, *args: P.args, **kwargs: P.kwargs) -> T | Err:
-        try:
-            return function(ctx, *args, **kwargs)
-        except HeaderError as error:
-            return Err(Variant(error.case))
-        except FieldsTooLarge as error:
-            raise Trap(str(error)) from error
+def _header_error(error: HeaderError | FieldsTooLarge) -> Variant:
+    if isinstance(error, FieldsTooLarge):
+        raise Trap(str(error)) from error
+    return Variant(error.case)
 
-    return call
+
+_header_errors = fallible(HeaderError, FieldsTooLarge, err=_header_error)
 
 
 def _size(name: str, value: bytes) -> int:

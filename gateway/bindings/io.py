@@ -12,15 +12,14 @@ Source: `wasi:io@0.2.12`, `error.wit`, `poll.wit`, `streams.wit`.
 from __future__ import annotations
 
 import asyncio
-import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
+from gateway.bindings.fallible import fallible, fallible_async
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
-from gateway.host.values import Err, Variant
+from gateway.host.values import Variant
 
 if TYPE_CHECKING:
     from gateway.bindings.context import WasiCtx
@@ -39,8 +38,6 @@ __all__ = [
     "until_ready",
 ]
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 MAX_READ: Final = 64 << 10
 """Bytes that one read returns at most. A guest may ask for 2^64; the host must not allocate what a guest names.
@@ -260,30 +257,12 @@ async def poll_list(_ctx: WasiCtx, pollables: list[Pollable]) -> list[int]:
     return [index for index, source in enumerate(sources) if source.ready()]
 
 
-def _fallible(
-    function: Callable[Concatenate[WasiCtx, P], T],
-) -> Callable[Concatenate[WasiCtx, P], T | Err]:
-    @functools.wraps(function)
-    def call(ctx: WasiCtx, /, *args: P.args, **kwargs: P.kwargs) -> T | Err:
-        try:
-            return function(ctx, *args, **kwargs)
-        except StreamError as failure:
-            return Err(failure.variant())
-
-    return call
+def _stream_error(failure: StreamError) -> Variant:
+    return failure.variant()
 
 
-def _fallible_async(
-    function: Callable[Concatenate[WasiCtx, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[WasiCtx, P], Coroutine[Any, Any, T | Err]]:
-    @functools.wraps(function)
-    async def call(ctx: WasiCtx, /, *args: P.args, **kwargs: P.kwargs) -> T | Err:
-        try:
-            return await function(ctx, *args, **kwargs)
-        except StreamError as failure:
-            return Err(failure.variant())
-
-    return call
+_fallible = fallible(StreamError, err=_stream_error)
+_fallible_async = fallible_async(StreamError, err=_stream_error)
 
 
 @streams.method("input-stream", "read")

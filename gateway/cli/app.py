@@ -15,15 +15,13 @@ from gateway.cli.client import client
 from gateway.cli.componentize import componentize
 from gateway.cli.inspect import inspect
 from gateway.cli.serve import serve
+from gateway.cli.status import FAILED, REFUSED
 from gateway.config import ConfigError
 from gateway.host.claims import ClaimsError
 from gateway.host.errors import ComponentError
 from gateway.telemetry import TelemetryError
 
 __all__ = ["app", "main"]
-
-FAILED: Final = 1
-REFUSED: Final = 2
 
 app = typer.Typer(
     help="Serve WebAssembly components over HTTP.",

@@ -16,6 +16,7 @@ import typer
 from gateway import log
 from gateway.call import Call
 from gateway.cli import options
+from gateway.cli.status import REFUSED
 from gateway.config import single
 from gateway.events import DynamicExportReturned, Outcome, outcome_of
 from gateway.host.errors import DeadlineExceeded, InvocationError, Trap
@@ -29,7 +30,6 @@ from gateway.service import Service, load_services
 __all__ = ["call"]
 
 RETURNED_ERR: Final = 1
-WRONG: Final = 2
 COMPONENT_FAILED: Final = 3
 DEADLINE: Final = 4
 
@@ -166,7 +166,7 @@ def _write(_stream: str, data: bytes) -> None:
 
 def _refuse(reason: str) -> int:
     typer.echo(f"gateway: {reason}", err=True)
-    return WRONG
+    return REFUSED
 
 
 def _unknown(service: Service, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from gateway.cli.status import REFUSED
 from gateway.host.binary import Kind, classify
 from gateway.host.claims import (
     Claims,
@@ -27,12 +28,10 @@ from gateway.host.claims import (
 )
 from gateway.host.claims.errors import ClaimsError, UnreadableBinary
 from gateway.host.claims.seed_file import is_private, read_seed, write_file, write_seed
-from gateway.host.component import MAX_SIZE
+from gateway.host.component import MAX_SIZE, read_file
 from gateway.units import parse_duration
 
 __all__ = ["keys_generate", "sign", "verify"]
-
-REFUSED: Final = 2
 
 _OUTPUT_MODE: Final = 0o666
 
@@ -250,14 +249,9 @@ def _read_key(path: Path) -> KeyPair:
 
 
 def _read(path: Path) -> bytes:
-    data = bytearray()
-    with path.open("rb") as file:
-        # In pieces: one read of the most that is taken would allocate all of that.
-        while len(data) <= MAX_SIZE and (piece := file.read(1 << 20)):
-            data += piece
-    if len(data) > MAX_SIZE:
+    binary = read_file(path)
+    if binary is None:
         raise UnreadableBinary(f"{path}: larger than {MAX_SIZE >> 20} MiB, the most that is loaded")
-    binary = bytes(data)
     kind = classify(binary)
     if kind not in {Kind.COMPONENT, Kind.CORE_MODULE}:
         raise UnreadableBinary(

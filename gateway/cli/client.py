@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 
 from gateway.cli.options import ComponentFile
+from gateway.cli.status import REFUSED
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc.client import generate
 from gateway.rpc.method import Methods
 
 __all__ = ["client"]
-
-NOTHING_TO_CALL = 2
 
 
 def client(
@@ -41,7 +40,7 @@ def client(
             "`gateway inspect` tells why",
             err=True,
         )
-        raise typer.Exit(NOTHING_TO_CALL)
+        raise typer.Exit(REFUSED)
     text = generate(
         methods,
         loaded.exports,

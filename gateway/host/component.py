@@ -24,7 +24,7 @@ from gateway.host.errors import ComponentError
 from gateway.host.footprint import Footprint, footprint
 from gateway.host.introspect import component_type
 
-__all__ = ["MAX_SIZE", "Component", "Source", "is_file_of"]
+__all__ = ["MAX_SIZE", "Component", "Source", "is_file_of", "read_file"]
 
 _log = structlog.get_logger("gateway.component")
 
@@ -138,6 +138,20 @@ class Component:
         return None
 
 
+def read_file(path: Path) -> bytes | None:
+    """The whole of a file; None if it is larger than `MAX_SIZE`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    data = bytearray()
+    with path.open("rb") as file:
+        # In pieces: one read of the most that is taken would allocate all of that.
+        while len(data) <= MAX_SIZE and (piece := file.read(1 << 20)):
+            data += piece
+    return None if len(data) > MAX_SIZE else bytes(data)
+
+
 def is_file_of(path: Path, digest: str) -> bool:
     """Whether a file still has the content of this SHA-256, in hexadecimal."""
     try:
@@ -182,21 +196,17 @@ def _first_lines(error: Exception) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        data = bytearray()
-        with path.open("rb") as file:
-            # In pieces: one read of the most that is taken would allocate all of that.
-            while len(data) <= MAX_SIZE and (piece := file.read(1 << 20)):
-                data += piece
+        data = read_file(path)
     except OSError as error:
         raise ComponentError(
             f"{path}: cannot be read: {error.strerror or error}. Check the path and its permissions."
         ) from error
-    if len(data) > MAX_SIZE:
+    if data is None:
         raise ComponentError(
             f"{path}: larger than {MAX_SIZE >> 20} MiB, the most that is loaded. Strip debug information "
             "(wasm-tools strip), or move data out of the component."
         )
-    return bytes(data)
+    return data
 
 
 def _to_binary(path: Path, data: bytes) -> bytes:

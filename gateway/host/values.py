@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from gateway.host.store import Store
 
 __all__ = [
+    "F32_LIMIT",
     "VALUE_SIZE",
     "Err",
     "Lift",
@@ -98,7 +99,7 @@ _INTEGER_KINDS: Final = {
     (64, False): _U64,
 }
 _WORD: Final = (1 << 64) - 1
-_F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
+F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
 """The smallest number that rounds to infinity as an `f32`."""
 
 
@@ -401,7 +402,7 @@ def _lower_integer(ty: wit.Integer) -> Lower:
 
 def _lower_float(ty: wit.Float) -> Lower:
     array, shift, offset, kind = (doubles, 3, 1, _F64) if ty.bits == 64 else (floats, 2, 2, _F32)
-    limit = inf if ty.bits == 64 else _F32_LIMIT
+    limit = inf if ty.bits == 64 else F32_LIMIT
     expected = f"{ty}, a number in its range"
 
     def lower_float(_store: Store, address: int, value: Any) -> None:

@@ -10,7 +10,7 @@ from math import inf
 from typing import Any, Final
 
 from gateway.host import wit
-from gateway.host.values import Err, Ok, Some, Variant
+from gateway.host.values import F32_LIMIT, Err, Ok, Some, Variant
 from gateway.rpc.encode import MAX_SAFE_INTEGER, base64, no_json
 from gateway.rpc.invalid_value import InvalidValue, keys_of, names_of
 
@@ -26,9 +26,6 @@ declaration; raises `InvalidValue` with a pointer from `params` on."""
 _DECIMAL: Final = {signed: re.compile("-?" * signed + "[0-9]{1,20}") for signed in (False, True)}
 """Of an unsigned integer and of a signed one; as many digits as 2^64 has. Threat: the time to read a decimal grows
 with the square of its length."""
-
-_F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
-"""The smallest number that rounds to infinity as an `f32`."""
 
 _NOT_FINITE: Final = {"NaN": float("nan"), "Infinity": inf, "-Infinity": -inf}
 
@@ -133,7 +130,7 @@ def _integer(ty: wit.Integer) -> Decode:
 
 
 def _float(ty: wit.Float) -> Decode:
-    limit = inf if ty.bits == 64 else _F32_LIMIT
+    limit = inf if ty.bits == 64 else F32_LIMIT
     expected = f"{ty}, a number in its range or one of {names_of(_NOT_FINITE)}"
 
     def decode_float(value: Any) -> float:

@@ -98,10 +98,6 @@ class Methods:
         # Second: a root function is never hidden by the short name of another.
         self.by_name |= {method.name: method for method in self.served}
 
-    def find(self, name: str) -> Method | None:
-        """The method of this name, full or short."""
-        return self.by_name.get(name)
-
 
 def unversioned(name: str) -> str:
     """The name of an interface without its version."""

@@ -22,6 +22,8 @@ from typing import Any, Final, TypeAlias
 
 from gateway.host import wit
 from gateway.host.binary.package_docs import PackageDocs, TypeDocs
+from gateway.host.values import F32_LIMIT
+from gateway.rpc.encode import MAX_SAFE_INTEGER
 
 __all__ = ["Direction", "Schema", "Schemas", "labels"]
 
@@ -31,12 +33,6 @@ Schema: TypeAlias = dict[str, Any]
 _Named: TypeAlias = wit.Record | wit.Variant | wit.Enum | wit.Flags
 
 _REFERENCE: Final = "#/components/schemas/"
-
-_MAX_SAFE_INTEGER: Final = (1 << 53) - 1
-"""The largest integer that is emitted as a number (RFC 8259, section 6)."""
-
-_F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
-"""The smallest number that rounds to infinity as an `f32`."""
 
 _NULL: Final[Schema] = {"type": "null"}
 _BYTE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 255}
@@ -237,7 +233,7 @@ class _Writer:
         if self._direction is Direction.IN:
             decimal = f"^{sign}[0-9]{{1,20}}$"
         else:
-            minimum, maximum = max(minimum, -_MAX_SAFE_INTEGER), _MAX_SAFE_INTEGER
+            minimum, maximum = max(minimum, -MAX_SAFE_INTEGER), MAX_SAFE_INTEGER
             decimal = f"^{sign}[1-9][0-9]{{15,19}}$"
         return {
             "description": f"{ty}, in decimal where it may be beyond 2^53-1",
@@ -251,7 +247,7 @@ class _Writer:
 def _float(ty: wit.Float) -> Schema:
     number: Schema = {"type": "number"}
     if ty.bits == 32:
-        number |= {"exclusiveMinimum": -_F32_LIMIT, "exclusiveMaximum": _F32_LIMIT}
+        number |= {"exclusiveMinimum": -F32_LIMIT, "exclusiveMaximum": F32_LIMIT}
     return {"anyOf": [number, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
 
 

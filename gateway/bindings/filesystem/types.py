@@ -9,11 +9,11 @@ Source: `wasi:filesystem@0.2.12`, `types.wit`, `preopens.wit`.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 from gateway.bindings.context import WasiCtx
+from gateway.bindings.fallible import fallible, fallible_async
 from gateway.bindings.filesystem import directory, file
 from gateway.bindings.filesystem.descriptor import Descriptor
 from gateway.bindings.filesystem.directory_entries import DirectoryEntryStream, read_directory
@@ -26,44 +26,22 @@ from gateway.bindings.filesystem.streams import FileInputStream, FileOutputStrea
 from gateway.bindings.io import MAX_READ, IoError
 from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
-from gateway.host.values import Err, Variant
+from gateway.host.values import Variant
 
 __all__ = ["INTERFACES"]
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 preopens = HostInterface("wasi:filesystem/preopens", "0.2.12")
 types = HostInterface("wasi:filesystem/types", "0.2.12")
 INTERFACES = (preopens, types)
 
 
-def _fallible(
-    function: Callable[Concatenate[WasiCtx, P], T],
-) -> Callable[Concatenate[WasiCtx, P], T | Err]:
-    @functools.wraps(function)
-    def call(ctx: WasiCtx, /, *args: P.args, **kwargs: P.kwargs) -> T | Err:
-        try:
-            return function(ctx, *args, **kwargs)
-        except FilesystemError as failure:
-            return Err(failure.code)
-
-    return call
+def _code(failure: FilesystemError | OSError) -> ErrorCode:
+    return failure.code if isinstance(failure, FilesystemError) else error_code(failure)
 
 
-def _fallible_async(
-    function: Callable[Concatenate[WasiCtx, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[WasiCtx, P], Coroutine[Any, Any, T | Err]]:
-    @functools.wraps(function)
-    async def call(ctx: WasiCtx, /, *args: P.args, **kwargs: P.kwargs) -> T | Err:
-        try:
-            return await function(ctx, *args, **kwargs)
-        except FilesystemError as failure:
-            return Err(failure.code)
-        except OSError as error:
-            return Err(error_code(error))
-
-    return call
+_fallible = fallible(FilesystemError, err=_code)
+_fallible_async = fallible_async(FilesystemError, OSError, err=_code)
 
 
 def _offset(value: int) -> int:

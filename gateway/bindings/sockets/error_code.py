@@ -7,18 +7,14 @@ files list with their POSIX equivalents.
 from __future__ import annotations
 
 import errno
-import functools
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
-from gateway.host.values import Err
+from gateway.bindings import fallible as decorators
 
 __all__ = ["ErrorCode", "SocketError", "fallible", "from_os_error", "from_resolver"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class ErrorCode(StrEnum):
@@ -55,19 +51,12 @@ class SocketError(Exception):
         self.code = code
 
 
-def fallible(function: Callable[P, T]) -> Callable[P, T | Err]:
-    """Have a host function return the code of a `SocketError`, or of an error of the operating system."""
+def _code(failure: SocketError | OSError) -> ErrorCode:
+    return failure.code if isinstance(failure, SocketError) else from_os_error(failure)
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T | Err:
-        try:
-            return function(*args, **kwargs)
-        except SocketError as error:
-            return Err(error.code)
-        except OSError as error:
-            return Err(from_os_error(error))
 
-    return call
+fallible = decorators.fallible(SocketError, OSError, err=_code)
+"""Have a host function return the code of a `SocketError`, or of an error of the operating system."""
 
 
 # --- errors of the operating system ------------------------------------------------------------------------
