@@ -30,6 +30,22 @@ ADDER = """(component
 """
 
 
+RESOURCE = "which has no form in JSON"
+
+NOT_SERVED = {
+    "thing": f"a resource, {RESOURCE}",
+    "make": f"it takes or gives the resource thing, {RESOURCE}",
+    "pass": f"it takes or gives the resource thing, {RESOURCE}",
+    "module": "a core module, not a function",
+    "test:exports/shop@1.0.0#thing": f"a resource, {RESOURCE}",
+    "test:exports/shop@1.0.0#inner": "an instance, not a function",
+    "test:exports/shop@1.0.0#module": "a core module, not a function",
+    "test:exports/shop@1.0.0#[constructor]thing": f"it takes or gives the resource thing, {RESOURCE}",
+    "test:exports/shop@1.0.0#[method]thing.number": f"it takes or gives the resource thing, {RESOURCE}",
+}
+"""The exports of `wat/exports` that are no methods, and why."""
+
+
 @pytest.fixture(scope="module")
 def adder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A component with one function and no handler of requests."""
@@ -233,18 +249,7 @@ def test_a_component_that_needs_more_memory_than_it_may_have_is_refused(tmp_path
 def test_what_is_not_served_is_told(gateway: StartGateway, guest: GuestPath) -> None:
     running = gateway(guest("wat/exports"))
     told = running.wait_for_log(event="exports not served", level="warning")["exports"]
-    resource = "which has no form in JSON"
-    assert told == {
-        "thing": f"a resource, {resource}",
-        "make": f"it takes or gives the resource thing, {resource}",
-        "pass": f"it takes or gives the resource thing, {resource}",
-        "module": "a core module, not a function",
-        "test:exports/shop@1.0.0#thing": f"a resource, {resource}",
-        "test:exports/shop@1.0.0#inner": "an instance, not a function",
-        "test:exports/shop@1.0.0#module": "a core module, not a function",
-        "test:exports/shop@1.0.0#[constructor]thing": f"it takes or gives the resource thing, {resource}",
-        "test:exports/shop@1.0.0#[method]thing.number": f"it takes or gives the resource thing, {resource}",
-    }
+    assert told == NOT_SERVED
     path = running.wait_for_log(event="component loaded")["component"]
 
     def result(method: str) -> Any:
@@ -256,3 +261,18 @@ def test_what_is_not_served_is_told(gateway: StartGateway, guest: GuestPath) -> 
         assert result(method)["result"] == 42
     for method in ("make", "pass", "thing", "module", "shop.thing", "inner.answer"):
         assert result(method)["error"]["code"] == -32601
+
+
+def test_what_is_not_served_is_told_by_inspect_too(guest: GuestPath) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "inspect", str(guest("wat/exports"))],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    called, left_out = done.stdout.split("Called by JSON-RPC as\n")[1].split(
+        "\nNot served by JSON-RPC\n"
+    )
+    assert called.split() == ["answer", "shop.answer"]
+    assert dict(line.strip().split(": ", 1) for line in left_out.splitlines()) == NOT_SERVED
