@@ -17,6 +17,7 @@ from gateway.routes.problem import Problem
 
 __all__ = [
     "INSUFFICIENT_SCOPE",
+    "MISDIRECTED",
     "NOTHING_HERE",
     "NO_COMPONENT",
     "UNAUTHORIZED",
@@ -94,6 +95,13 @@ UNAUTHORIZED: Final = Problem(
     status=401,
     title="A token is needed",
     detail="Send a valid token in the header field Authorization: Bearer. The gateway's log says what is wrong.",
+)
+
+MISDIRECTED: Final = Problem(
+    kind="misdirected",
+    status=421,
+    title="This is not the host that was asked for",
+    detail="Only this machine can connect here, so ask for an IP address or localhost in the Host header field.",
 )
 
 INSUFFICIENT_SCOPE: Final = Problem(

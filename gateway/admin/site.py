@@ -11,13 +11,17 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.admin.api import AdminApi
 from gateway.admin.endpoints import PREFIX
+from gateway.admin.local_host import is_local, is_loopback
 from gateway.admin.operations import ComponentStatus, RouteConflict, ServerStatus
+from gateway.admin.problems import MISDIRECTED
 from gateway.admin.token import Verifier
 from gateway.config import ComponentConfig, ConfigError, GatewayConfig, Problem
 from gateway.events import Outcome
 from gateway.metrics import Metrics
 from gateway.reload import read_again, request_reload
 from gateway.routes.dispatcher import Dispatcher, Endpoint
+from gateway.routes.problem import send_problem
+from gateway.routes.request_id import request_id
 from gateway.service import Service
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ class AdminSite:
         self, gateway: Gateway, config: GatewayConfig, operations: Mapping[str, Endpoint]
     ) -> None:
         self._dispatcher = Dispatcher((), config.server, operations)
+        address = config.server.admin_addr
+        self._local_only = address is not None and is_loopback(address[0])
         self._api: AdminApi | None = None
         if config.admin is not None:
             self._api = AdminApi(
@@ -47,7 +53,11 @@ class AdminSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if self._api is not None and scope["path"].startswith(PREFIX):
+        headers = scope["headers"]
+        if self._local_only and not all(is_local(it) for name, it in headers if name == b"host"):
+            head_only = scope["method"] == "HEAD"
+            await send_problem(send, MISDIRECTED, request_id(headers), head_only=head_only)
+        elif self._api is not None and scope["path"].startswith(PREFIX):
             await self._api(scope, receive, send)
         else:
             await self._dispatcher(scope, receive, send)

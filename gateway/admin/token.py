@@ -15,6 +15,7 @@ import jwt
 
 from gateway.admin.key_file import KeyFile
 from gateway.admin.keys import NoKey
+from gateway.base64url import is_canonical
 from gateway.config.admin import AdminConfig
 
 __all__ = ["MAX_TOKEN_SIZE", "InvalidToken", "NoToken", "Principal", "Scope", "Verifier", "bearer"]
@@ -106,6 +107,10 @@ class Verifier:
         Raises:
             InvalidToken: with the reason.
         """
+        if not all(map(is_canonical, token.encode().split(b"."))):
+            raise InvalidToken(
+                "a part of it is not base64url without padding (RFC 7515, section 2)"
+            )
         try:
             header = jwt.get_unverified_header(token)
             kid, algorithm = header.get("kid"), header.get("alg")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import string
 import time
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,22 @@ class TestRefused:
     def test_other_secret(self, secret: Verifier) -> None:
         with pytest.raises(InvalidToken, match=r"[Ss]ignature"):
             secret.verify(token(key="another secret of the same length" * 2))
+
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    @pytest.mark.parametrize("added", ["=", "==", "~", "+", "/", "%", "\n", "\0"])
+    def test_other_ways_to_write_it(self, secret: Verifier, part: int, added: str) -> None:
+        parts = token().split(".")
+        for changed in (parts[part] + added, parts[part][:2] + added + parts[part][2:]):
+            with pytest.raises(InvalidToken):
+                secret.verify(".".join((*parts[:part], changed, *parts[part + 1 :])))
+
+    def test_bits_that_mean_nothing(self, secret: Verifier) -> None:
+        # 32 bytes are 43 characters, whose last has two bits too many.
+        digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+        good = token()
+        for more in (1, 2, 3):
+            with pytest.raises(InvalidToken, match="base64url"):
+                secret.verify(good[:-1] + digits[digits.index(good[-1]) + more])
 
     @pytest.mark.parametrize("part", [0, 1, 2])
     def test_any_change(self, secret: Verifier, part: int) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -21,6 +20,7 @@ from typing import Any, Final, NoReturn
 import jwt
 from jwt.algorithms import OKPAlgorithm
 
+from gateway.base64url import is_canonical
 from gateway.host.claims.errors import InvalidClaims, InvalidKey, InvalidToken, quoted
 from gateway.host.claims.keys import KeyPair, PublicKey
 from gateway.host.claims.model import Claims
@@ -38,11 +38,6 @@ _REMEDY: Final = "Sign the component again: gateway sign."
 _jws: Final = jwt.PyJWS(algorithms=[])
 _jws.register_algorithm(_ALGORITHM, OKPAlgorithm())
 
-# Unpadded base64url of which there is no second form: the unused bits of the last character are zero
-# (RFC 4648, 3.5).
-_SEGMENT: Final = re.compile(
-    rb"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
-)
 _SIGNATURE_SIZE: Final = 64
 
 
@@ -133,7 +128,7 @@ def _parts(data: bytes) -> Iterator[bytes]:
             f"the token is not of three parts with points between them, but of {len(segments)}. {_REMEDY}"
         )
     for name, segment in zip(("header", "payload", "signature"), segments, strict=True):
-        if _SEGMENT.fullmatch(segment) is None:
+        if not is_canonical(segment):
             raise InvalidToken(
                 f"the {name} of the token is not base64url without padding (RFC 7515, section 2). {_REMEDY}"
             )
