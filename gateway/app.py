@@ -126,6 +126,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
         await self._generation.aclose()
+        self.runtime.watchdog.stop()
         self.runtime.channel.flush()
         await asyncio.to_thread(self.runtime.tracer.close, _FLUSH_TIMEOUT)
 
@@ -271,6 +272,8 @@ class Gateway:
             ended = message["type"] == "lifespan.shutdown"
             if ended:
                 await self.aclose()
+            else:
+                self.runtime.watchdog.start()
             await send({"type": f"{message['type']}.complete"})
 
 

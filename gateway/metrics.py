@@ -36,12 +36,16 @@ from prometheus_client.samples import Sample
 
 from gateway import __version__
 from gateway.events import Kind, Outcome, ReturnEvent
+from gateway.watchdog import BOUND, Stall
 from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
 
 if TYPE_CHECKING:
     from gateway.bindings.outbound import ExchangeOutcome
 
 __all__ = ["DURATION_BUCKETS", "Metrics"]
+
+STALL_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds. What takes less than `gateway.watchdog.BOUND` is no stall."""
 
 DURATION_BUCKETS: Final = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -154,6 +158,14 @@ class Metrics:
             registry=None,
         )
         self._metrics.append(self._load_failed)
+        self._stalls = self._stall_histogram(
+            "gateway_event_loop_stall_seconds",
+            "How long something held the event loop, of what did so for more than 50 ms.",
+        )
+        self._stalls_cpu = self._stall_histogram(
+            "gateway_event_loop_stall_cpu_seconds",
+            "CPU time in which something held the event loop, of what did so for more than 50 ms of it.",
+        )
         if self._workers is not None:
             self._cpu = self._counter(
                 "process_cpu_seconds", "Total user and system CPU time spent in seconds."
@@ -168,6 +180,11 @@ class Metrics:
         gauge = Gauge(name, help_, ("component",), multiprocess_mode=mode, registry=None)  # type: ignore[arg-type]
         self._metrics.append(gauge)
         return gauge
+
+    def _stall_histogram(self, name: str, help_: str) -> Histogram:
+        histogram = Histogram(name, help_, ("where",), buckets=STALL_BUCKETS, registry=None)
+        self._metrics.append(histogram)
+        return histogram
 
     # --- What happens ---
 
@@ -233,6 +250,12 @@ class Metrics:
             kind: the `kind` of a `gateway.host.claims.ClaimsError`.
         """
         self._claims.labels(component, kind).inc()
+
+    def held(self, stall: Stall) -> None:
+        """Count something that held the event loop."""
+        self._stalls.labels(stall.where).observe(stall.seconds)
+        if stall.cpu_seconds > BOUND:
+            self._stalls_cpu.labels(stall.where).observe(stall.cpu_seconds)
 
     # --- What is loaded ---
 

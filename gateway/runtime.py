@@ -10,6 +10,7 @@ from gateway.admission import Admission
 from gateway.channel import Channel, LogSink
 from gateway.config import ServerConfig
 from gateway.metrics import Metrics
+from gateway.watchdog import Stall, StallLog, Watchdog
 
 __all__ = ["Runtime"]
 
@@ -22,6 +23,7 @@ class Runtime:
         channel: where return events go.
         metrics: what Prometheus is told; None for nothing.
         tracer: what is told of requests, invocations and outbound requests as they go on.
+        watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
     def __init__(self, config: ServerConfig, *, metrics_dir: Path | None = None) -> None:
@@ -44,8 +46,15 @@ class Runtime:
             self.channel.on_dropped = self.metrics.dropped
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log")
+        self.watchdog = Watchdog(self._held)
+        self._stall_log = StallLog()
 
     @classmethod
     def quiet(cls) -> Self:
         """One whose events nobody hears, for a single call or a look at the components."""
         return cls(ServerConfig(metrics=False))
+
+    def _held(self, stall: Stall) -> None:
+        if self.metrics is not None:
+            self.metrics.held(stall)
+        self._stall_log(stall)

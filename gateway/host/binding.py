@@ -27,10 +27,12 @@ class HostFunction:
 
     Attributes:
         function: called with the store's data and the lifted arguments; returns what is lowered.
+        name: what people know it by: its name in WIT, `interface#function` without a version.
         blocking: whether it may return a coroutine instead.
     """
 
     function: Callable[..., Any]
+    name: str
     blocking: bool = False
 
 
@@ -56,7 +58,7 @@ class HostInterface:
         def declare(function: F) -> F:
             if name in self.functions:
                 raise ValueError(f"{self.name} has {name} already")
-            self.functions[name] = HostFunction(function, blocking)
+            self.functions[name] = HostFunction(function, f"{self.name}#{name}", blocking)
             return function
 
         return declare

@@ -15,6 +15,7 @@ import asyncio
 import ctypes
 from collections.abc import Mapping, Sequence
 from time import monotonic, perf_counter
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.host import _capi
@@ -28,7 +29,7 @@ from gateway.host.values import VALUE_SIZE
 if TYPE_CHECKING:
     from gateway.host.linker import Export
 
-__all__ = ["Invocation"]
+__all__ = ["Invocation", "is_guest"]
 
 # The words of an invocation's block of memory, which the engine writes to.
 _ERROR: Final = 0
@@ -280,3 +281,11 @@ class Invocation:
                 self.result = lift(self._store, self._address + _RESULT)
             finally:
                 _capi.value_delete(self._address + _RESULT)
+
+
+def is_guest(frame: FrameType) -> bool:
+    """Whether a thread whose innermost frame this is runs a guest's own code, or the engine for it."""
+    return frame.f_code is _POLL
+
+
+_POLL: Final = Invocation._poll.__code__

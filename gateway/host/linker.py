@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from types import CoroutineType, FrameType
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmtime import WasmtimeError
 from wasmtime.component import ExportIndex, Linker, LinkerInstance
@@ -27,7 +27,10 @@ from gateway.host.values import VALUE_SIZE, Lift, Lower, lift, lower
 if TYPE_CHECKING:
     from gateway.host.component import Component
 
-__all__ = ["Export", "LinkedComponent", "link"]
+__all__ = ["Export", "LinkedComponent", "host_function", "link"]
+
+_UNKNOWN: Final = "unknown import"
+"""The host function that every import which nothing provides is."""
 
 Callback = Any
 """A ctypes function object; it must be kept for as long as the linker lives."""
@@ -173,7 +176,7 @@ def _unknown(name: str) -> HostFunction:
     def trap(*_arguments: Any) -> None:
         raise Trap(f"unknown import: nothing provides {name}", kind=TrapKind.UNKNOWN_IMPORT)
 
-    return HostFunction(trap)
+    return HostFunction(trap, _UNKNOWN)
 
 
 def _define_resource(instance: LinkerInstance, name: str, resource: wit.Resource) -> None:
@@ -185,7 +188,7 @@ def _drop(_env: int, context: int, rep: int) -> int | None:
     try:
         store.table.drop(rep)
     except BaseException as error:
-        return store.fail(error)
+        return store.fail(error, "a resource's destructor")
     return None
 
 
@@ -207,12 +210,10 @@ def _define_function(
     except TypeError:
         return  # values that cannot cross: the engine's own trap stays in place
     if host.blocking:
-        callback = _capi.AsyncHostCallback(
-            _blocking_callback(interface, host.function, lifts, lower_result)
-        )
+        callback = _capi.AsyncHostCallback(_blocking_callback(interface, host, lifts, lower_result))
         _capi.add_func_async(instance, name, callback)
     else:
-        callback = _capi.HostCallback(_callback(interface, host.function, lifts, lower_result))
+        callback = _capi.HostCallback(_callback(interface, host, lifts, lower_result))
         _capi.add_func(instance, name, callback)
     callbacks.append(callback)
 
@@ -222,12 +223,22 @@ def _define_function(
 # What each takes is added up in the store; that costs a quarter of a microsecond.
 
 
+def host_function(frame: FrameType) -> str | None:
+    """The host function that a frame calls, by its name in WIT without a version; None for any other frame."""
+    if frame.f_globals is globals() and "host_name" in frame.f_code.co_freevars:
+        name: str = frame.f_locals["host_name"]
+        return name
+    return None
+
+
 def _callback(
     interface: str,
-    function: Callable[..., Any],
+    host: HostFunction,
     lifts: list[tuple[Lift, int]],
     lower_result: Lower | None,
 ) -> Callable[..., int | None]:
+    function, host_name = host.function, host.name
+
     def call(
         _env: int, context: int, _type: int, args: int, _nargs: int, results: int, _nresults: int
     ) -> int | None:
@@ -240,7 +251,7 @@ def _callback(
             if lower_result is not None:
                 lower_result(store, results, value)
         except BaseException as error:
-            return store.fail(error)
+            return store.fail(error, host_name)
         finally:
             store.host_time += perf_counter() - began
         return None
@@ -250,10 +261,12 @@ def _callback(
 
 def _blocking_callback(
     interface: str,
-    function: Callable[..., Any],
+    host: HostFunction,
     lifts: list[tuple[Lift, int]],
     lower_result: Lower | None,
 ) -> Callable[..., None]:
+    function, host_name = host.function, host.name
+
     def call(
         _env: int,
         context: int,
@@ -283,7 +296,7 @@ def _blocking_callback(
             if lower_result is not None:
                 lower_result(store, results, value)
         except BaseException as error:
-            _capi.words[error_out >> 3] = store.fail(error)
+            _capi.words[error_out >> 3] = store.fail(error, host_name)
         finally:
             store.host_time += perf_counter() - began
 

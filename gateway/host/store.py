@@ -104,18 +104,22 @@ class Store:
         STORES[self.context] = self
         self._engine.wake()
 
-    def fail(self, error: BaseException) -> int:
+    def fail(self, error: BaseException, host_name: str) -> int:
         """Keep the exception of a host function, and make the engine's error that stops the guest.
 
         Any exception, `CancelledError` and `KeyboardInterrupt` included, must end in the guest's end: one that
         left a callback into the engine would be lost, and its guest would go on with results never written. So
         nothing of the exception is formatted here: its `__str__` may raise, and its text may not be encodable.
 
+        Args:
+            error: the exception.
+            host_name: the host function.
+
         Returns:
             The address of the error, which the engine takes.
         """
         self.failure = error
-        return _capi.error_new("a host function failed")
+        return _capi.error_new(f"{host_name} failed")
 
     def close(self) -> None:
         """Free the instance and every resource that its guest left. No future of it may be left."""

@@ -74,6 +74,11 @@ def guest(body: str, *functions: str, module: str = "", result: str = "") -> str
 
 SPIN = "(loop $forever (br $forever))"
 
+FILL = guest(
+    "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0xfff0000))" * 16, module="(memory 4096)"
+)
+"""A guest that is not pre-empted: the engine does not look for ticks inside of bulk operations."""
+
 
 def host(**functions: Callable[..., Any]) -> HostInterface:
     """An `API` of these functions; every one may block."""

@@ -1,0 +1,40 @@
+"""Stalls of the event loop, as an operator sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from gateway.metrics import Metrics
+from gateway.watchdog import BOUND, Stall
+from tests.harness import PATIENCE, StartGateway
+from tests.host.guests import FILL
+from tests.stalls import stalls_of
+
+
+def test_a_gateway_counts_and_warns(gateway: StartGateway, tmp_path: Path) -> None:
+    component = tmp_path / "fill.wat"
+    component.write_text(FILL)
+    server = gateway(component, "--max-memory", "256MiB")
+    call = {"jsonrpc": "2.0", "id": 1, "method": "run"}
+    answer = httpx.post(f"{server.url}/rpc/fill", json=call, timeout=PATIENCE)
+    assert "error" not in answer.json()
+    line = server.wait_for_log(event="event loop held", where="guest")
+    assert line["seconds"] >= line["cpu_seconds"] > BOUND
+    assert stalls_of(server.url, guests=True)["guest"] >= 1
+    assert "guest" not in stalls_of(server.url)
+
+
+def test_metrics_count_both_times() -> None:
+    metrics = Metrics()
+    metrics.held(Stall("guest", 0.3, 0.2, ()))
+    metrics.held(Stall("guest", 0.3, BOUND / 2, ()))
+    told = {
+        sample.name: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.labels == {"where": "guest"}
+    }
+    assert told["gateway_event_loop_stall_seconds_count"] == 2
+    assert told["gateway_event_loop_stall_cpu_seconds_count"] == 1
