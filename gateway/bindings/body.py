@@ -322,6 +322,11 @@ class OutgoingContent:
     # The host's side.
 
     @property
+    def length(self) -> int | None:
+        """How many bytes it has in all; None as long as the guest may add some."""
+        return self.written if self.ended else None
+
+    @property
     def drained(self) -> bool:
         """Whether nothing waits to be sent."""
         return not self._chunks

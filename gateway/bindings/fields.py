@@ -12,7 +12,7 @@ is to become a trap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableSet
+from collections.abc import Iterable, MutableSet, Set
 from typing import Final, Literal
 
 from gateway.bindings.http_syntax import TOKEN
@@ -139,7 +139,9 @@ class Fields:
         return fields
 
     @classmethod
-    def incoming(cls, raw: Iterable[tuple[bytes, bytes]]) -> Fields:
+    def incoming(
+        cls, raw: Iterable[tuple[bytes, bytes]], options: Set[bytes] = frozenset()
+    ) -> Fields:
         """Make the immutable headers or trailers of a received message.
 
         Forbidden names are left out, and the whitespace around values, which not every server takes off (RFC
@@ -147,12 +149,12 @@ class Fields:
 
         Args:
             raw: pairs of lower-case name and value, as in the `headers` of an ASGI scope.
+            options: the `connection_options` of the message, which are left out too.
         """
         fields = cls()
+        hidden = _FORBIDDEN_RAW | options if options else _FORBIDDEN_RAW
         fields._entries = [
-            (name.decode("latin-1"), value.strip(_OWS))
-            for name, value in raw
-            if name not in _FORBIDDEN_RAW
+            (name.decode("latin-1"), value.strip(_OWS)) for name, value in raw if name not in hidden
         ]
         fields._mutable = False
         fields._names = None

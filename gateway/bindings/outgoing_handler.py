@@ -85,7 +85,7 @@ def future_incoming_response_get(_ctx: WasiCtx, this: FutureIncomingResponse) ->
         return None
     this.got = True
     if isinstance(result, ResponseHead):
-        status, headers, content = result
+        status, headers, content, _ = result
         return Ok(Ok(IncomingResponse(status=status, headers=headers, content=content)))
     return Ok(Err(result))
 

@@ -45,6 +45,7 @@ class _H11Connection(h11.Connection):
         self._head_complete = head_complete
         self._is_last = is_last
         self.target = b""
+        self.scheme: str | None = None
 
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
         """Send an event; a response after which uvicorn ends the connection says so (RFC 9112, section 9.6)."""
@@ -71,7 +72,7 @@ class _H11Connection(h11.Connection):
         size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in headers)
         if len(event.target) + size > self._max_head:
             raise Refusal(HEADERS_TOO_LARGE)
-        target, headers = origin_form(event.method, event.target, headers)
+        target, headers, self.scheme = origin_form(event.method, event.target, headers)
         self.target = target
         if target is event.target:
             return event
@@ -125,6 +126,8 @@ class GuardedH11Protocol(H11Protocol):
         if self.scope is not None:
             self.guard.begin()
             self.scope.setdefault("extensions", {TARGET: {"target": self._connection.target}})
+            if self._connection.scheme is not None:
+                self.scope["scheme"] = self._connection.scheme
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -181,7 +181,9 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         self._head_size = self._untold = 0  # from here on, of trailers
         self.guard.head_complete()
         method = self.parser.get_method()
-        self.url, self.headers[:] = origin_form(method, self.url, self.headers)
+        self.url, self.headers[:], scheme = origin_form(method, self.url, self.headers)
+        if scheme is not None:
+            self.scope["scheme"] = scheme
         self.scope["extensions"] = {TARGET: {"target": self.url}}
         super().on_headers_complete()
         self.guard.begin()

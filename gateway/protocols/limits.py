@@ -7,12 +7,12 @@ import fcntl
 import struct
 import termios
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvicorn
-from uvicorn.server import ServerState
 
 from gateway.config import ServerConfig
 from gateway.routes.problem import Problem
@@ -220,7 +220,7 @@ class Guard:
         )
         protocol._unset_keepalive_if_required()
         protocol.flow.resume_reading()
-        protocol.transport.write(_response(problem, identity, protocol.server_state))
+        protocol.transport.write(_response(problem, identity))
         protocol.transport.write_eof()
         self._timer = protocol.loop.call_later(LINGER, protocol.transport.abort)
 
@@ -231,11 +231,11 @@ def max_head(config: uvicorn.Config) -> int:
     return ServerConfig().max_header_bytes if size is None else size
 
 
-def _response(problem: Problem, identity: str, state: ServerState) -> bytes:
+def _response(problem: Problem, identity: str) -> bytes:
     body = problem.body(identity)
     lines = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
     for name, value in (
-        *state.default_headers,
+        (b"date", formatdate(usegmt=True).encode()),
         *problem.headers(identity, len(body)),
         (b"connection", b"close"),
     ):

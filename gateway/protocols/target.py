@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.protocols.limits import MALFORMED, NOT_IMPLEMENTED, Refusal
 
-__all__ = ["origin_form"]
+__all__ = ["Target", "origin_form"]
 
 Headers = list[tuple[bytes, bytes]]
 
-_ABSOLUTE_FORM: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_ABSOLUTE_FORM: Final = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def origin_form(method: bytes, target: bytes, headers: Headers) -> tuple[bytes, Headers]:
+class Target(NamedTuple):
+    """What a request asks for.
+
+    Attributes:
+        path: path and query; it starts with "/", or is "*".
+        headers: the headers; where the target had an authority, it stands in the place of the received `Host`
+            (RFC 9112, section 3.2.2).
+        scheme: the scheme that the target had, in lower case; None where it had none.
+    """
+
+    path: bytes
+    headers: Headers
+    scheme: str | None = None
+
+
+def origin_form(method: bytes, target: bytes, headers: Headers) -> Target:
     """Take a request target apart that is not in the usual form: RFC 9112, section 3.2.
-
-    Returns:
-        A target that starts with "/" or is "*", and the headers; where the target had an authority, it
-        stands in the place of the received `Host` (section 3.2.2).
 
     Raises:
         Refusal: the target is none that an origin server answers.
@@ -27,10 +38,14 @@ def origin_form(method: bytes, target: bytes, headers: Headers) -> tuple[bytes, 
     if method == b"CONNECT":
         raise Refusal(NOT_IMPLEMENTED)
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
-        return target, headers
+        return Target(target, headers)
     absolute = _ABSOLUTE_FORM.fullmatch(target)
-    if absolute is None or not absolute[1] or b"@" in absolute[1]:
+    if absolute is None or not absolute[2] or b"@" in absolute[2]:
         raise Refusal(MALFORMED)
-    target = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+    scheme, authority, path = absolute.groups()
     others = [(name, value) for name, value in headers if name.lower() != b"host"]
-    return target, [(b"host", absolute[1]), *others]
+    return Target(
+        path if path.startswith(b"/") else b"/" + path,
+        [(b"host", authority), *others],
+        scheme.decode().lower(),
+    )

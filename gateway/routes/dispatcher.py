@@ -19,7 +19,7 @@ from gateway.routes.request import Request
 from gateway.routes.request_id import request_id
 from gateway.routes.router import Router
 from gateway.routes.rpc import RpcEndpoint
-from gateway.routes.target import path_of
+from gateway.routes.target import path_of, server_authority
 from gateway.service import Service
 from gateway.telemetry import OFF, Tracer
 from gateway.tracing import incoming
@@ -121,6 +121,8 @@ class Dispatcher:
             headers,
             self._trusted,
         )
+        if not hosts and origin.authority is None and scope["http_version"] == "1.0":
+            origin = origin._replace(authority=server_authority(scope))
         return origin, len(hosts)
 
     def _refusal(self, request: Request, hosts: int) -> Problem | None:
@@ -129,9 +131,7 @@ class Dispatcher:
         if size > self._max_header_bytes:
             return problem.HEADERS_TOO_LARGE
         # RFC 9112 section 3.2: 400 for a request without one valid Host. HTTP/1.0 need not have one.
-        if hosts > 1 or (
-            request.origin.authority is None and (hosts or scope["http_version"] != "1.0")
-        ):
+        if hosts > 1 or request.origin.authority is None:
             return problem.NO_AUTHORITY
         return None
 

@@ -20,7 +20,8 @@ from typing import Any, Final
 import structlog
 
 from gateway.admission import Place
-from gateway.bindings.body import BodyAborted, IncomingContent
+from gateway.bindings.body import BodyAborted, IncomingContent, OutgoingContent
+from gateway.bindings.connection_options import connection_options
 from gateway.bindings.error_code import CASES
 from gateway.bindings.fields import Fields, HeaderError
 from gateway.bindings.http import (
@@ -42,7 +43,7 @@ from gateway.events import (
 from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.linker import Export
 from gateway.host.values import Variant
-from gateway.routes import problem
+from gateway.routes import date, problem
 from gateway.routes.problem import Problem
 from gateway.routes.request import SERVER_TIMING, Request, server_timing
 from gateway.routes.request_id import HEADER as REQUEST_ID
@@ -59,9 +60,11 @@ _BODILESS: Final = frozenset((204, 304))
 _TRAILERS: Final = "http.response.trailers"
 """The extension of ASGI by which some servers send trailers (uvicorn has none), and its message."""
 
-_OURS: Final = frozenset((REQUEST_ID, b"date"))
-"""Fields that a guest's response loses: the id of the request is ours to tell, and the server dates its
-responses itself (RFC 9110 section 6.6.1)."""
+_OURS: Final = frozenset((REQUEST_ID,))
+"""Fields that a guest's response loses: the id of the request is ours to tell."""
+
+_OURS_AND_THE_SERVERS: Final = _OURS | {date.FIELD}
+"""The same under a server that dates every response itself (`gateway.routes.date`)."""
 
 
 class ResponseAborted(Exception):
@@ -86,6 +89,7 @@ class Exchange:
         self._server_timing = service.server_timing
         self._max_body = service.config.max_body
         self._content = IncomingContent()
+        self._extensions = request.scope.get("extensions") or {}
         self._response: OutgoingResponse | Variant | None = None
         self._responded: asyncio.Future[None] | None = None
         self._unusable = False
@@ -139,6 +143,7 @@ class Exchange:
 
     def _incoming_request(self) -> IncomingRequest:
         scope, origin = self._request.scope, self._request.origin
+        headers = scope["headers"]
         if self._has_no_body():
             self._content.end()
         return IncomingRequest(
@@ -146,7 +151,7 @@ class Exchange:
             path_with_query=target_of(scope),
             scheme=scheme_variant(origin.scheme),
             authority=origin.authority,
-            headers=Fields.incoming(scope["headers"]),
+            headers=Fields.incoming(headers, connection_options(headers)),
             content=self._content,
         )
 
@@ -245,8 +250,7 @@ class Exchange:
         if isinstance(head, str):
             await self._fail(head)
             return
-        carries_trailers = _TRAILERS in (self._request.scope.get("extensions") or {})
-        trailing = content is not None and carries_trailers
+        trailing = content is not None and self._carries_trailers(content)
         await self._send_head(response.status, head, trailing=trailing)
         if content is None:
             await self._send_last(b"")
@@ -283,12 +287,14 @@ class Exchange:
             # In a 204 it is forbidden, in a 304 optional (RFC 9110 section 8.6), and uvicorn takes it for a
             # promise of content.
             headers = [header for header in headers if header[0] != b"content-length"]
-        elif response.content is None and not self._is_bodiless(response):
-            if announced:
+        elif not self._is_bodiless(response):
+            length = self._length(response)
+            if response.content is None and announced:
                 return f"its headers announce {announced} bytes of content, and it has none"
-            if announced is None:
-                headers.append((b"content-length", b"0"))
-        headers = [header for header in headers if header[0] not in _OURS]
+            if length is not None and announced is None:
+                headers.append((b"content-length", b"%d" % length))
+        dropped = _OURS if date.EXTENSION in self._extensions else _OURS_AND_THE_SERVERS
+        headers = [header for header in headers if header[0] not in dropped]
         headers.append((REQUEST_ID, self._request.id.encode()))
         if self._server_timing:
             headers.append((SERVER_TIMING, server_timing(self._call.phases)))
@@ -316,6 +322,19 @@ class Exchange:
     async def _send_problem(self, what: Problem) -> None:
         self._complete = True
         await self._request.refuse(what)
+
+    def _length(self, response: OutgoingResponse) -> int | None:
+        """The length of a response's content, where that is known by now and trailers need no chunks to follow."""
+        content = response.content
+        if content is None:
+            return 0
+        return None if self._carries_trailers(content) else content.length
+
+    def _carries_trailers(self, content: OutgoingContent) -> bool:
+        """Whether the server will be given trailers, as far as it is known by now."""
+        if _TRAILERS not in self._extensions:
+            return False
+        return not content.ended or content.trailers is not None
 
     def _is_bodiless(self, response: OutgoingResponse) -> bool:
         """Whether the response ends with its head (RFC 9112 section 6.3)."""

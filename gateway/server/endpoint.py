@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
-from email.utils import formatdate
 from typing import Any, Final, cast
 
 import uvicorn
@@ -62,13 +60,8 @@ class Endpoint:
         Args:
             backlog: how many may wait for it.
         """
-        self.set_date()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._protocol, sock=self._socket, backlog=backlog)
-
-    def set_date(self) -> None:
-        """Set the `Date` of responses from now on (RFC 9110, section 6.6.1). To be called every second."""
-        self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]
 
     def drain(self) -> None:
         """Have each connection end after its next response, new ones too."""

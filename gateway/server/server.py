@@ -131,7 +131,7 @@ class Server:
             await main.open(backlog)
             if admin is not None:
                 await admin.open(backlog)
-            ticking = self._loop.create_task(self._tick(main, admin))
+            ticking = self._loop.create_task(self._tick())
             try:
                 self._tell("listening")
                 await self._stop.wait()
@@ -174,12 +174,9 @@ class Server:
             await admin.abort()
         return cut_off
 
-    async def _tick(self, *endpoints: Endpoint | None) -> None:
+    async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
-            for endpoint in endpoints:
-                if endpoint is not None:
-                    endpoint.set_date()
             self._every_second()
 
     @contextlib.contextmanager

@@ -81,6 +81,19 @@ class Server:
         return b"".join(message.get("body", b"") for message in self.sent)
 
 
+class Patient(Server):
+    """A server whose client sends the body of its request, one byte, once the response has begun."""
+
+    def __init__(self, target: str, **scope: Any) -> None:
+        super().__init__(target, **scope)
+        self.scope["headers"].append((b"content-length", b"1"))
+        self._request = [{"type": "http.request", "body": b".", "more_body": False}]
+
+    async def receive(self) -> Message:
+        await self.begun.wait()
+        return await super().receive()
+
+
 class Failing(Server):
     """A server whose `send` fails from the message of this number on."""
 
@@ -248,8 +261,12 @@ async def test_a_scope_without_the_raw_path_is_made_do_with(guest: GuestPath) ->
         ("None", []),
     ],
 )
+@pytest.mark.parametrize("server_type", [Server, Patient])
 async def test_trailers_go_to_a_server_that_carries_them(
-    guest: GuestPath, trailers: str, sent: list[tuple[bytes, bytes]]
+    guest: GuestPath,
+    trailers: str,
+    sent: list[tuple[bytes, bytes]],
+    server_type: type[Server],
 ) -> None:
     app = one_component(guest, "python/probe")
     source = probe_headers(f"""
@@ -257,20 +274,65 @@ async def test_trailers_go_to_a_server_that_carries_them(
         body = response.body()
         types.ResponseOutparam.set(response_out, Ok(response))
         response_set = True
+        if {server_type is Patient}:
+            with request.consume() as incoming, incoming.stream() as told:
+                told.blocking_read(1)
         with body.write() as stream:
             stream.blocking_write_and_flush(b"content")
         types.OutgoingBody.finish(body, {trailers})
     """)
-    server = Server("/", extensions={"http.response.trailers": {}})
+    server = server_type("/", extensions={"http.response.trailers": {}})
     server.scope["headers"] += [(name.encode(), value.encode()) for name, value in source.items()]
     await server.run(app)
-    assert server.sent[0]["trailers"] is True
     assert server.body == b"content"
+    if server_type is Server and not sent:  # known to have none before its head is sent
+        assert "trailers" not in server.sent[0]
+        assert (b"content-length", b"7") in server.sent[0]["headers"]
+        return
+    assert server.sent[0]["trailers"] is True
     assert server.sent[-1] == {
         "type": "http.response.trailers",
         "headers": sent,
         "more_trailers": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("server", "scheme", "authority"),
+    [
+        (("10.0.0.1", 8080), "http", "10.0.0.1:8080"),
+        (("10.0.0.1", 80), "http", "10.0.0.1"),
+        (("10.0.0.1", 80), "https", "10.0.0.1:80"),
+        (("::1", 443), "https", "[::1]"),
+        (("fe80::1%eth0", 8080), "http", "[fe80::1]:8080"),
+        (("/run/gateway.sock", None), "http", "localhost"),
+        (None, "http", "localhost"),
+    ],
+)
+async def test_a_request_of_http_1_0_without_a_host_is_for_the_server(
+    guest: GuestPath, server: tuple[str, int | None] | None, scheme: str, authority: str
+) -> None:
+    source = probe_headers("result = request.authority()")
+    headers = [(name.encode(), value.encode()) for name, value in source.items()]
+    client = Server("/", http_version="1.0", server=server, scheme=scheme, headers=headers)
+    await client.run(one_component(guest, "python/probe"))
+    assert json.loads(client.body) == {"ok": authority}
+
+
+@pytest.mark.parametrize("date", [None, b"Sun, 06 Nov 1994 08:49:37 GMT"])
+async def test_a_server_that_dates_every_response_is_given_no_date(
+    guest: GuestPath, date: bytes | None
+) -> None:
+    fields = [] if date is None else [("date", date)]
+    source = probe_headers(f"""
+        response = types.OutgoingResponse(types.Fields.from_list({fields}))
+        types.ResponseOutparam.set(response_out, Ok(response))
+        response_set = True
+    """)
+    server = Server("/")
+    server.scope["headers"] += [(name.encode(), value.encode()) for name, value in source.items()]
+    await server.run(one_component(guest, "python/probe"))
+    assert "date" not in {name.decode() for name, _ in server.sent[0]["headers"]}
 
 
 async def test_a_websocket_is_refused(app: Gateway) -> None:

@@ -77,7 +77,53 @@ def test_a_response_without_body_has_length_0(
         still_answers(client)
 
 
-def test_a_response_with_an_empty_body_is_chunked(probe_site: Site) -> None:
+WHOLE = """
+    response_set = True
+    response = types.OutgoingResponse(types.Fields.from_list({}))
+    body = response.body()
+    with body.write() as stream:
+        stream.check_write()
+        stream.write({})
+    types.OutgoingBody.finish(body, {})
+    types.ResponseOutparam.set(response_out, Ok(response))
+"""
+
+
+@pytest.mark.parametrize("content", ["b''", "b'hello'", "b'x' * 50_000"])
+@pytest.mark.parametrize("headers", [[], [("x-own", b"1")]])
+@pytest.mark.parametrize("trailers", ["None", 'types.Fields.from_list([("x-sum", b"1")])'])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_body_that_is_whole_before_its_head_has_its_length_told(
+    probe_site: Site, content: str, headers: object, trailers: str, version: str
+) -> None:
+    """There are no trailers in uvicorn, whether the guest gives some or not."""
+    written = eval(content)  # noqa: S307 - as the guest does
+    source = textwrap.dedent(WHOLE).format(headers, content, trailers)
+    carrier = [f"{name}: {value}" for name, value in probe_headers(source).items()]
+    with probe_site.connect() as client:
+        client.request("/", *carrier, "Connection: keep-alive", version=version)
+        head = client.read_head()
+        assert head["content-length"] == str(len(written))
+        assert "transfer-encoding" not in head
+        assert client.read_content(head) == written
+        if version == "1.1":
+            still_answers(client)
+
+
+def test_what_a_guest_wrote_is_not_taken_for_the_length_of_a_response_to_head(
+    probe_site: Site,
+) -> None:
+    source = textwrap.dedent(WHOLE).format([], b"", None)
+    carrier = [f"{name}: {value}" for name, value in probe_headers(source).items()]
+    with probe_site.connect() as client:
+        client.request("/", *carrier, method="HEAD")
+        head = client.read_head()
+        assert head.status == 200
+        assert "content-length" not in head
+        still_answers(client)
+
+
+def test_an_empty_body_that_ends_later_is_chunked(probe_site: Site) -> None:
     with probe_site.connect() as client:
         head = respond(client, [], b"")
         assert (head["transfer-encoding"], client.read_content(head)) == ("chunked", b"")

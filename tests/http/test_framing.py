@@ -18,11 +18,21 @@ def still_answers(client: Client) -> None:
 
 def test_a_body_of_unknown_length_is_chunked(site: Site) -> None:
     with site.connect() as client:
-        client.request("/hello")
+        client.request("/slow?n=3&ms=1")
         head = client.read_head()
         assert head["transfer-encoding"] == "chunked"
         assert "content-length" not in head
-        assert b"".join(client.read_chunks()) == HELLO
+        assert b"".join(client.read_chunks()) == b"chunk\n" * 3
+        still_answers(client)
+
+
+def test_a_body_that_is_whole_at_once_has_its_length_told(site: Site) -> None:
+    with site.connect() as client:
+        client.request("/hello")
+        head = client.read_head()
+        assert head["content-length"] == str(len(HELLO))
+        assert "transfer-encoding" not in head
+        assert client.read_content(head) == HELLO
         still_answers(client)
 
 

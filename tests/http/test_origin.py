@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -96,18 +97,38 @@ def test_the_id_is_in_a_problem_and_its_head(site: Site) -> None:
     assert response.json["request_id"] == response["x-request-id"]
 
 
-def test_what_the_guest_says_of_id_and_date_is_not_sent(probe_site: Site, request_id: str) -> None:
+def test_what_the_guest_says_of_the_id_is_not_sent(probe_site: Site, request_id: str) -> None:
     source = """
         response_set = True
-        headers = [("x-request-id", b"forged"), ("date", b"forged"), ("x-own", b"kept")]
+        headers = [("x-request-id", b"forged"), ("server", b"kept"), ("x-own", b"kept")]
         response = types.OutgoingResponse(types.Fields.from_list(headers))
         types.ResponseOutparam.set(response_out, Ok(response))
     """
     carrier = [f"{name}: {value}" for name, value in probe_headers(source).items()]
     response = probe_site.get("/", *carrier, f"X-Request-Id: {request_id}")
     assert response.all("x-request-id") == [request_id]
-    assert [date[-3:] for date in response.all("date")] == ["GMT"]
-    assert response["x-own"] == "kept"
+    assert parsedate_to_datetime(response["date"])
+    assert (response["server"], response["x-own"]) == ("kept", "kept")
+
+
+def test_a_response_is_as_old_as_the_guest_says(probe_site: Site) -> None:
+    source = """
+        response_set = True
+        headers = [("date", b"Sun, 06 Nov 1994 08:49:37 GMT")]
+        response = types.OutgoingResponse(types.Fields.from_list(headers))
+        types.ResponseOutparam.set(response_out, Ok(response))
+    """
+    carrier = [f"{name}: {value}" for name, value in probe_headers(source).items()]
+    assert probe_site.get("/", *carrier).all("date") == ["Sun, 06 Nov 1994 08:49:37 GMT"]
+
+
+def test_every_response_has_one_date(site: Site) -> None:
+    for target in ("/hello", "/noset", "/trap", "/rpc"):
+        assert len(site.get(target).all("date")) == 1
+    with site.connect() as client:
+        client.send(b"no HTTP\r\n\r\n")
+        head = client.read_head()
+    assert (head.status, len(head.all("date"))) == (400, 1)
 
 
 def test_the_guest_sees_the_id_that_the_client_sent(probe_site: Site, request_id: str) -> None:

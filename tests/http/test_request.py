@@ -87,7 +87,12 @@ def test_headers_of_the_connection_are_not_the_guest_s(probe_site: Site) -> None
     asked = ask(
         probe_site,
         "/",
-        "Connection: keep-alive, x-named",
+        "Connection: keep-alive,, X-Named",
+        "Connection: te ,x-other",
+        "X-Named: 1",
+        "X-Other: 1",
+        "X-Other: 2",
+        "TE: trailers",
         "Keep-Alive: timeout=5",
         "Proxy-Connection: keep-alive",
         "Proxy-Authorization: Basic YTpi",
@@ -97,6 +102,21 @@ def test_headers_of_the_connection_are_not_the_guest_s(probe_site: Site) -> None
         "X-Kept: 1",
     )
     assert asked.headers == [("x-kept", "1")]
+
+
+def test_a_client_cannot_take_away_what_is_for_everyone(probe_site: Site) -> None:
+    headers = [
+        ("x-forwarded-for", "10.1.2.3"),
+        ("forwarded", "for=10.1.2.3"),
+        ("authorization", "Basic YTpi"),
+        ("content-type", "text/plain"),
+        ("cookie", "a=b"),
+    ]
+    names = ", ".join(name for name, _ in headers)
+    lines = [f"{name}: {value}" for name, value in headers]
+    asked = ask(probe_site, "/", f"Connection: Host, {names}", *lines)
+    assert asked.headers == headers
+    assert asked.authority == "gateway.test"
 
 
 def test_transfer_encoding_is_not_the_guest_s(probe_site: Site) -> None:
@@ -125,8 +145,23 @@ def test_the_authority_of_an_absolute_target_goes_before_the_host(probe_site: Si
     assert (asked.target, asked.authority) == ("/a?b", "other.test:81")
 
 
+@pytest.mark.parametrize(
+    ("target", "scheme"), [("https://a.test/", "Scheme_Https"), ("HTTP://a.test/", "Scheme_Http")]
+)
+def test_the_scheme_of_an_absolute_target_is_the_request_s(
+    probe_site: Site, target: str, scheme: str
+) -> None:
+    with probe_site.connect() as client:
+        seen = []
+        for each in (target, "/"):
+            client.request(each, *PROBE)
+            seen.append(client.response().json["ok"]["scheme"])
+    assert seen == [scheme, "Scheme_Http"]  # it is not that of the connection
+
+
 def test_a_request_of_http_1_0_needs_no_host(probe_site: Site) -> None:
-    assert ask(probe_site, host=None, version="1.0").authority is None
+    asked = ask(probe_site, host=None, version="1.0")
+    assert asked.authority == f"127.0.0.1:{probe_site.port}"
 
 
 @pytest.mark.parametrize("hosts", [(), ("a.test", "a.test"), ("a.test", "b.test")])

@@ -47,7 +47,8 @@ async def test_headers_go_out_in_order_with_repeats_and_byte_for_byte() -> None:
     ]
     assert await head_of(request(None, headers=headers)) == (
         b"GET / HTTP/1.1\r\nhost: AUTHORITY\r\nx-first: 1\r\ncookie: a=1\r\n"
-        b"x-bytes: \xff\xfe caf\xe9\r\ncookie: b=2\r\nx-empty: \r\nte: trailers\r\n\r\n"
+        b"x-bytes: \xff\xfe caf\xe9\r\ncookie: b=2\r\nx-empty: \r\nte: trailers\r\n"
+        b"connection: te\r\n\r\n"
     )
 
 

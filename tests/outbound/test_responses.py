@@ -37,9 +37,10 @@ async def test_status_headers_and_content_arrive_as_they_are() -> None:
 async def test_headers_of_the_connection_are_not_the_guests() -> None:
     """wasi:http/types, fields: forbidden names are stripped from responses, and from trailers."""
     response = (
-        b"HTTP/1.1 200 OK\r\nconnection: close, x-hop\r\nkeep-alive: timeout=5\r\nupgrade: h2c\r\n"
+        b"HTTP/1.1 200 OK\r\nconnection: close, X-Hop\r\nx-hop: 1\r\n"
+        b"keep-alive: timeout=5\r\nupgrade: h2c\r\n"
         b"proxy-authenticate: Basic\r\ntransfer-encoding: chunked\r\nx-kept: 1\r\n\r\n"
-        b"0\r\nx-sum: 9\r\nhost: x\r\n\r\n"
+        b"0\r\nx-sum: 9\r\nhost: x\r\nx-hop: 2\r\n\r\n"
     )
     async with (
         component() as client,

@@ -13,13 +13,14 @@ has gone without a word, is for the reader to find.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import h11
 import structlog
 
 from gateway.bindings.body import BodyAborted, IncomingContent, OutgoingContent
+from gateway.bindings.connection_options import connection_options
 from gateway.bindings.fields import Fields
 from gateway.bindings.io import Waiters
 from gateway.bindings.outbound.connection import Connection
@@ -48,11 +49,13 @@ class ResponseHead(NamedTuple):
         status: its status code.
         headers: its headers.
         content: its body.
+        options: the fields that its `Connection` names: not the guest's, among its trailers neither.
     """
 
     status: int
     headers: Fields
     content: IncomingContent
+    options: Set[bytes]
 
 
 class Exchange:
@@ -193,10 +196,12 @@ class Exchange:
                 response = await connection.head()
         except TimeoutError:
             raise _too_late("no response", seconds) from None
+        options = connection_options(response.headers)
         head = ResponseHead(
             response.status_code,
-            Fields.incoming(response.headers),
+            Fields.incoming(response.headers, options),
             IncomingContent(),
+            options,
         )
         head.content.on_abandoned = self.cancel
         self._settle(head)
@@ -216,7 +221,7 @@ class Exchange:
             except TimeoutError:
                 raise _too_late("no more of the response", seconds) from None
             if not isinstance(received, bytes | bytearray):
-                content.end(Fields.incoming(received) if received else None)
+                content.end(Fields.incoming(received, head.options) if received else None)
                 return
             content.feed(received)
             await content.room()

@@ -136,10 +136,12 @@ def outbound_request(
     if content is not None and framing is None:
         content.forsake()
         content = None
+    # RFC 9110 section 10.1.4: a sender of TE names it in Connection, or it may be forwarded.
+    options = [(b"connection", b"te")] if headers.has("te") else []
     head = h11.Request(
         method=method,
         target=_target(method, origin, path_with_query),
-        headers=[(b"host", authority.encode()), *headers.asgi(), *(framing or ())],
+        headers=[(b"host", authority.encode()), *headers.asgi(), *options, *(framing or ())],
     )
     return OutboundRequest(origin, head, content, timeouts)
 
