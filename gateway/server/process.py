@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 from collections.abc import Callable
 
 import structlog
 
+from gateway import starting
 from gateway.config import ConfigError
 from gateway.host.errors import ComponentError
 from gateway.reload import set_requester
@@ -45,6 +47,8 @@ def serve_here(
     def tell(event: str, **fields: object) -> None:
         if event == "listening":
             announce()
+            if starting.hung_up():
+                reloader.request()
         elif fields.get("cut_off"):
             _log.warning(event, **fields)
         else:
@@ -70,13 +74,14 @@ def serve_here(
         reloading = asyncio.create_task(reloader.run())
         set_requester(reloader.request, configuration.read)
         try:
-            await server.serve(sockets, on_hangup=reloader.request)
+            await server.serve(sockets, {**server.stops(), signal.SIGHUP: reloader.request})
         finally:
             set_requester(None)
             reloading.cancel()
 
     server = Server(configuration.current, app, tell, look)
     reloader = Reloader(reload)
+    starting.end()
     server.run(run())
 
 

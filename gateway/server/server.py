@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
-import threading
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, Final, Protocol, TypeAlias
 
 from uvicorn.config import STARTUP_FAILURE
 
@@ -26,7 +26,10 @@ from gateway.server.endpoint import Endpoint
 from gateway.server.listening import Sockets
 from gateway.server.settings import uvicorn_config
 
-__all__ = ["STOP_TIME", "Server", "Tell"]
+__all__ = ["STOP_TIME", "Handlers", "Server", "Tell"]
+
+Handlers: TypeAlias = Mapping[signal.Signals, Callable[[], None]]
+"""What is called at which signals."""
 
 ANSWER_TIME: Final = 2.0
 """Seconds for the answers of requests that were stopped to be sent. Arbitrary: each is a few hundred bytes."""
@@ -93,7 +96,7 @@ class Server:
         self._loop.call_soon_threadsafe(self._stop.set)
 
     def begin_stop(self) -> None:
-        """Stop, if that has not begun. For the loop's thread."""
+        """Stop, if that has not begun; once more changes nothing. For the loop's thread."""
         self._stop.set()
 
     def signalled(self, number: int) -> None:
@@ -109,12 +112,19 @@ class Server:
         elif number == signal.SIGINT:
             self._no_wait.set()
 
-    async def serve(self, sockets: Sockets, *, on_hangup: Callable[[], None] | None = None) -> None:
-        """Serve until a signal, or `stop`.
+    def stops(self) -> Handlers:
+        """What a server that is alone does at the signals to stop."""
+        return {
+            number: functools.partial(self.signalled, number)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+
+    async def serve(self, sockets: Sockets, handlers: Handlers | None = None) -> None:
+        """Serve until it is told to stop.
 
         Args:
             sockets: where; they are closed when it stops.
-            on_hangup: called at SIGHUP, by the event loop; None leaves that signal alone.
+            handlers: what the event loop calls at which signals; others are left alone.
 
         Raises:
             SystemExit: the application did not start; uvicorn has logged why.
@@ -123,7 +133,7 @@ class Server:
         lifespan = self._uvicorn.lifespan_class(self._uvicorn)
         main = Endpoint(self._uvicorn, lifespan.state, sockets.main)
         admin = self._admin_endpoint(sockets)
-        with self._signals(on_hangup):
+        with _handling(handlers or {}):
             await lifespan.startup()
             if lifespan.should_exit:
                 raise SystemExit(STARTUP_FAILURE)
@@ -179,22 +189,17 @@ class Server:
             await asyncio.sleep(1)
             self._every_second()
 
-    @contextlib.contextmanager
-    def _signals(self, on_hangup: Callable[[], None] | None) -> Iterator[None]:
-        """Listen to signals, which only the main thread can."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.signalled, number)
-        if on_hangup is not None:
-            loop.add_signal_handler(signal.SIGHUP, on_hangup)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-            if on_hangup is not None:
-                loop.remove_signal_handler(signal.SIGHUP)
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+@contextlib.contextmanager
+def _handling(handlers: Handlers) -> Iterator[None]:
+    """Heed signals, which only the main thread can."""
+    loop = asyncio.get_running_loop()
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    try:
+        yield
+    finally:
+        for number in handlers:
+            loop.remove_signal_handler(number)
+            if number == signal.SIGHUP:  # would end the process, with what it still has to close
+                signal.signal(number, signal.SIG_IGN)

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from gateway import app as gateway_app
-from gateway import log
+from gateway import log, starting
 from gateway.config import GatewayConfig
 from gateway.server.application import AppFactory
 from gateway.server.listening import Sockets
@@ -56,8 +56,9 @@ def serve(
     server = config.server
     log.configure(server.log_format, server.log_level)
     configuration = Configuration(config, read)
-    # Until it can be heeded, it must not end the gateway.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # Until it can be heeded, it must not end the gateway. (The command line keeps it: gateway.starting.)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with contextlib.closing(Sockets.bind(server)) as sockets:
         watching = None if watch is None else Watch(lambda: {watch, *configuration.sources()})
         if server.workers > 1:
@@ -69,6 +70,8 @@ def serve(
         announce = functools.partial(_announce, config, sockets.listen(server))
         try:
             serve_here(configuration, app, sockets, announce, watching)
+        except starting.Stopped:
+            raise
         except SystemExit:  # uvicorn has logged why the application did not start
             return 1
         return 0

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from gateway import starting
 from gateway.config import ConfigError
 from gateway.reload import set_requester
 from gateway.server.application import AppFactory
@@ -70,6 +71,7 @@ def supervise(
     """
     with _metrics_dir() as directory:
         plan = Plan(create_app, sockets, directory)
+        starting.end()
         return asyncio.run(Supervisor(configuration, plan, announce, watch).run())
 
 
@@ -115,6 +117,8 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
+        if starting.hung_up():
+            self._reloader.request()
         set_requester(self._reloader.request)
         beside = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._look())]
         try:
@@ -251,7 +255,7 @@ class Supervisor:
         # The kernel accepts connections as long as anyone has the sockets open.
         self._plan.sockets.close()
         for worker in self._workers.values():
-            worker.drain()
+            worker.stop()
         server = self._configuration.current.server
         time = server.drain_grace + server.shutdown_timeout + STOP_TIME
         asyncio.get_running_loop().call_later(time, self._kill)

@@ -1,9 +1,14 @@
 """One of several processes that serve a gateway: what runs in it, and how its supervisor sees it.
 
-The two are connected by a pipe. The supervisor sends what to do: ("drain", None), ("signal", number),
+The two are connected by a pipe. The supervisor sends what to do: ("stop", None), ("signal", number),
 ("reload", config), ("reload failed", reason). The worker tells what `gateway.server.server.Tell` hears, and also
 "alive", "reload wanted" and "reloaded". When the supervisor is gone, however it ended, the pipe ends with it, and
 the worker stops as if it had been told to.
+
+A signal to the whole process group, as a terminal or a service manager sends it, reaches a worker directly and by
+its supervisor too, in either order, and counts once: a worker never heeds SIGINT and SIGHUP, and to SIGTERM, any
+number of times, it stops gracefully. That a stop should be quicker, it hears from the supervisor alone. A worker
+that does not listen yet has the default action of SIGTERM, which ends it at once.
 """
 
 from __future__ import annotations
@@ -14,8 +19,9 @@ import multiprocessing
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, cast
@@ -100,12 +106,8 @@ class Worker:
         self._reloaded: asyncio.Future[str | None] | None = None
         self._connection, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_run, args=(plan, config, theirs))
-        # Until it ignores them, it inherits that they wait.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_SUPERVISOR)
-        try:
+        with _held(_FOR_SUPERVISOR):
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.pid = cast("int", self._process.pid)
         # As long as this end were open here too, the pipe would not end with the worker.
         theirs.close()
@@ -116,9 +118,12 @@ class Worker:
         """Wait until it has ended; gives its exit status, the number of a signal that killed it being negative."""
         return await asyncio.shield(self._ended)
 
-    def drain(self) -> None:
-        """Have it stop."""
-        self._send(("drain", None))
+    def stop(self) -> None:
+        """Have it stop; at once if it does not serve yet."""
+        self._send(("stop", None))
+        if not self.listening:
+            # If it has begun to listen, which it has told but nobody has read, it stops as it does at the order.
+            self._process.terminate()
 
     def signal(self, number: int) -> None:
         """Have it stop sooner, as a further signal does."""
@@ -178,6 +183,19 @@ class Worker:
         self._ended.set_result(cast("int", self._process.exitcode))
 
 
+@contextlib.contextmanager
+def _held(signals: Iterable[signal.Signals]) -> Iterator[None]:
+    """Have signals wait, here and in a process that is started, until it ignores them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        # It is started with the first process, and lets SIGINT through again when it has been.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 # --- in the process itself -----------------------------------------------------------------------
 
 
@@ -211,7 +229,7 @@ class _WorkerServer(Server):
         set_requester(lambda: self._tell_supervisor("reload wanted"))
         reloading = asyncio.create_task(self._reloader.run())
         try:
-            await self.serve(sockets)
+            await self.serve(sockets, {signal.SIGTERM: self.begin_stop})
         finally:
             reloading.cancel()
 
@@ -237,7 +255,7 @@ class _WorkerServer(Server):
 
     def _do(self, order: str, value: Any) -> None:
         match order:
-            case "drain":
+            case "stop":
                 self.begin_stop()
             case "signal":
                 self.signalled(value)

@@ -6,6 +6,7 @@ import os
 import signal
 
 import httpx
+import pytest
 
 from tests.harness import PATIENCE
 from tests.production.conftest import StartGateway
@@ -95,3 +96,21 @@ def test_an_interrupt_of_the_whole_group_is_one(start: StartGateway) -> None:
     os.killpg(gateway.pid, signal.SIGINT)
     assert gateway.ended() == 0
     assert "Traceback" not in "\n".join(gateway.output)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_reaches_workers_after_its_supervisor_is_the_same_one(
+    start: StartGateway, number: signal.Signals
+) -> None:
+    gateway = start("--workers", "2", "--drain-grace", "10m")
+    workers = gateway.workers()
+    gateway.signal(number)
+    gateway.wait_for_log(event="draining")
+    until(lambda: "close" in httpx.get(gateway.url).headers.get("connection", ""))
+    for _ in range(3):
+        for pid in workers:
+            os.kill(pid, number)
+    assert {httpx.get(gateway.url).status_code for _ in range(40)} == {200}
+    assert gateway.workers() == workers
+    gateway.signal(number)
+    assert gateway.ended() == 0

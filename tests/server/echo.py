@@ -176,6 +176,15 @@ def make_echo_or_refuse(config: GatewayConfig, *, metrics_dir: Path | None = Non
     return refuse(config) if Path(os.environ[REFUSED_IF]).exists() else make_echo(config)
 
 
+HELD_AT: Final = "ECHO_HELD_AT"
+"""The environment variable with the path of a named pipe, which `make_held` reads to its end."""
+
+
+def make_held(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+    Path(os.environ[HELD_AT]).read_bytes()
+    return make_echo(config)
+
+
 HUNG: Final = "ECHO_HUNG"
 """The environment variable with the seconds after which a worker that tells nothing is taken for hung."""
 
