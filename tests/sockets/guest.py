@@ -324,11 +324,11 @@ async def networked(
     """A guest for which these are its `allowed_outbound_hosts`.
 
     Args:
-        entries: the entries; without any, it is granted no network at all.
+        entries: the entries; without any, it has its loopback alone.
         resolve: what looks names up for it.
         granted: the network, instead of one made of the two.
     """
-    if granted is None and entries:
+    if granted is None:
         granted = WasiSocketsCtx(policy(entries), resolve)
     interfaces = (*io.INTERFACES, *sockets.INTERFACES, _foreign)
     async with driving(driven_guest(IMPORTS), interfaces, WasiCtx(sockets=granted)) as guest:

@@ -1,4 +1,4 @@
-"""wasi:sockets, denied: what a guest sees without a policy, or with one that is about other things."""
+"""wasi:sockets, denied: what a guest sees outside of its loopback where no entry of its policy is about that."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from structlog.testing import capture_logs
 
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.host.errors import Trap
-from gateway.host.values import Err
-from tests.sockets.guest import networked, never, policy
+from gateway.host.values import Err, Ok
+from tests.sockets.guest import ANYWHERE, at, networked, never, policy
+from tests.sockets.peer import datagrams, listening
 
 pytestmark = pytest.mark.anyio
+
+DENIED = Err("access-denied")
+OUTSIDE = {"ipv4": "192.0.2.1", "ipv6": "2001:db8::1"}
 
 HTTP_ONLY = ("http://127.0.0.1:80", "https://*:443")
 
@@ -23,15 +27,38 @@ async def test_instance_network_always_gives_a_handle_that_can_be_dropped() -> N
 
 
 @pytest.mark.parametrize("entries", [(), HTTP_ONLY], ids=["nothing", "http"])
-@pytest.mark.parametrize("kind", ["tcp", "udp"])
-async def test_creating_a_socket_is_denied(kind: str, family: str, entries: tuple[str]) -> None:
-    async with networked(*entries) as guest:
-        function = f"{kind}-create-socket#create-{kind}-socket"
-        assert await guest.call(function, family) == Err("access-denied")
+async def test_nothing_outside_can_be_connected_to(family: str, entries: tuple[str]) -> None:
+    with listening(family) as listener:
+        host, port = listener.address[:2]
+        async with networked(*entries) as guest:
+            for peer in (at(host, port), at(OUTSIDE[family], port)):
+                tcp = await guest.create("tcp", family)
+                assert await guest.try_connect(tcp, peer) == DENIED
 
 
 @pytest.mark.parametrize("entries", [(), HTTP_ONLY], ids=["nothing", "http"])
-@pytest.mark.parametrize("name", ["example.org", "localhost", "127.0.0.1", "::1", ""])
+async def test_nothing_outside_can_be_sent_to(family: str, entries: tuple[str]) -> None:
+    with datagrams(family) as peer:
+        host, port = peer.address[:2]
+        async with networked(*entries) as guest:
+            for there in (at(host, port), at(OUTSIDE[family], port)):
+                udp, _, outgoing = await guest.datagrams(family)
+                assert await guest.call("udp#outgoing-datagram-stream.check-send", outgoing) == Ok(
+                    16
+                )
+                sent = {"data": b"", "remote-address": there}
+                assert (
+                    await guest.call("udp#outgoing-datagram-stream.send", outgoing, [sent])
+                    == DENIED
+                )
+                other = await guest.create("udp", family)
+                assert await guest.bind("udp", other, at(ANYWHERE[family])) == Ok()
+                assert await guest.udp("stream", other, there) == DENIED
+                assert await guest.udp("address-family", udp) == family
+
+
+@pytest.mark.parametrize("entries", [(), HTTP_ONLY], ids=["nothing", "http"])
+@pytest.mark.parametrize("name", ["example.org", "sub.localhost", "localhost.example.org"])
 async def test_no_name_is_resolved(name: str, entries: tuple[str]) -> None:
     async with networked(*entries) as guest:
         refused = await guest.call("ip-name-lookup#resolve-addresses", guest.network, name)
@@ -39,19 +66,20 @@ async def test_no_name_is_resolved(name: str, entries: tuple[str]) -> None:
 
 
 @pytest.mark.parametrize(("granted", "denied"), [("tcp", "udp"), ("udp", "tcp")])
-async def test_an_entry_of_one_transport_grants_no_socket_of_the_other(
+async def test_an_entry_of_one_transport_grants_nothing_by_the_other(
     granted: str, denied: str
 ) -> None:
-    async with networked(f"{granted}://127.0.0.1:80") as guest:
-        await guest.create(granted, "ipv4")
-        refused = await guest.call(f"{denied}-create-socket#create-{denied}-socket", "ipv4")
-        assert refused == Err("access-denied")
-
-
-@pytest.mark.parametrize("kind", ["tcp", "udp"])
-async def test_an_entry_of_every_scheme_grants_sockets(kind: str) -> None:
-    async with networked("*://127.0.0.1:80") as guest:
-        await guest.create(kind, "ipv4")
+    with listening() as listener, datagrams() as peer:
+        port = {"tcp": listener.address[1], "udp": peer.address[1]}
+        async with networked(f"{granted}://127.0.0.1:*") as guest:
+            reached = {}
+            tcp = await guest.create("tcp", "ipv4")
+            reached["tcp"] = await guest.try_connect(tcp, at("127.0.0.1", port["tcp"]))
+            udp = await guest.create("udp", "ipv4")
+            assert await guest.bind("udp", udp, at(ANYWHERE["ipv4"])) == Ok()
+            reached["udp"] = await guest.udp("stream", udp, at("127.0.0.1", port["udp"]))
+            assert reached[denied] == DENIED
+            assert isinstance(reached[granted], Ok)
 
 
 async def test_network_error_code_is_none_for_a_foreign_error() -> None:
@@ -72,13 +100,14 @@ async def test_what_is_refused_is_logged_once_with_its_rule_and_whose_it_was() -
     with capture_logs() as logs:
         async with networked(granted=granted) as guest:
             for _ in range(2):
-                await guest.call("tcp-create-socket#create-tcp-socket", "ipv4")
+                tcp = await guest.create("tcp", "ipv4")
+                assert await guest.try_connect(tcp, at("192.0.2.1", 443)) == DENIED
     assert logs == [
         {
             "event": "socket refused",
             "log_level": "warning",
-            "target": "tcp socket",
-            "rule": "no entry of allowed_outbound_hosts is for it",
+            "target": "tcp://192.0.2.1:443",
+            "rule": "no entry of allowed_outbound_hosts matches tcp://192.0.2.1:443",
             "component": "shop",
         }
     ]

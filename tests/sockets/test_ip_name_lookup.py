@@ -114,7 +114,7 @@ async def resolve_all(guest: SocketsGuest, name: str) -> list[Variant]:
 async def test_an_address_is_its_own_result_at_once_and_nobody_is_asked(
     text: str, address: str
 ) -> None:
-    async with networked("tcp://192.0.2.1:1") as guest:
+    async with networked() as guest:
         stream = await begin(guest, text)
         pollable = await guest.call(SUBSCRIBE, stream)
         assert await guest.call(READY, pollable)
@@ -130,13 +130,13 @@ async def test_what_is_neither_name_nor_address_is_an_invalid_argument(name: str
         assert await guest.call(RESOLVE, guest.network, name) == Err("invalid-argument")
 
 
-async def test_the_systems_resolver_knows_localhost() -> None:
-    resolver = SystemResolver()
-    try:
-        async with networked("tcp://localhost:443", resolve=resolver) as guest:
-            assert ip("127.0.0.1") in await resolve_all(guest, "LocalHost")
-    finally:
-        resolver.close()
+@pytest.mark.parametrize("entries", [(), (EVERY_NAME,), ("tcp://localhost:443",)])
+@pytest.mark.parametrize("name", ["localhost", "LocalHost", "localhost."])
+async def test_localhost_is_the_guests_own_loopback_and_nobody_is_asked(
+    name: str, entries: tuple[str, ...]
+) -> None:
+    async with networked(*entries) as guest:
+        assert await resolve_all(guest, name) == [ip("127.0.0.1"), ip("::1")]
 
 
 async def test_the_addresses_come_in_their_order_once_each_and_never_as_mapped_ones() -> None:
@@ -267,7 +267,7 @@ async def test_a_stream_with_a_pollable_cannot_be_dropped() -> None:
 # --- policy ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["example.com", "api.example.org", "localhost"])
+@pytest.mark.parametrize("name", ["example.com", "api.example.org"])
 async def test_a_name_that_no_entry_allows_is_not_looked_up(name: str) -> None:
     entries = ("tcp://example.org:443", "https://example.com:443", "udp://192.0.2.1:53")
     async with networked(*entries) as guest:
@@ -284,8 +284,9 @@ async def test_a_name_is_compared_as_names_are(name: str) -> None:
 async def test_a_name_that_is_allowed_leads_to_its_addresses() -> None:
     with listening() as listener:
         host, port = listener.address
-        async with networked(f"tcp://localhost:{port}", resolve=answering(host)) as guest:
-            assert await resolve_all(guest, "localhost") == [ip(host)]
+        entries = (f"tcp://db.example.org:{port}", f"tcp://127.0.0.1:{port}")
+        async with networked(*entries, resolve=answering(host)) as guest:
+            assert await resolve_all(guest, "db.example.org") == [ip(host)]
             await guest.connect(listener.address)
 
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.bindings.sockets.context import MAX_SOCKETS
 from gateway.bindings.sockets.descriptor import Descriptor
 from gateway.host.values import Err
-from tests.sockets.guest import ALL_LOOPBACK, networked
+from tests.sockets.guest import ALL_LOOPBACK, ANYWHERE, at, networked
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +41,9 @@ def _few_descriptors() -> Iterator[None]:
 async def test_all_guests_together_leave_half_of_the_descriptors_to_others() -> None:
     async with networked(*ALL_LOOPBACK) as guest, networked(*ALL_LOOPBACK) as other:
         for _ in range(MAX_SOCKETS):
-            await guest.create("udp", "ipv4")
+            await guest.datagrams("ipv4")
         for _ in range(MAX_SOCKETS - 4):
-            await other.create("tcp", "ipv4")
-        assert await other.call("tcp-create-socket#create-tcp-socket", "ipv4") == LIMIT
+            await other.datagrams("ipv4")
+        udp = await other.create("udp", "ipv4")
+        assert await other.bind("udp", udp, at(ANYWHERE["ipv4"])) == LIMIT
         assert len(Descriptor.open) == 2 * MAX_SOCKETS - 4

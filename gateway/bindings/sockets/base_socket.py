@@ -1,26 +1,28 @@
 """What the sockets of both transports have in common: options, and being bound.
 
-Guests are clients here. What a client needs of `bind` is granted, which is an address and a port of the
-system's choice (`0.0.0.0:0`, `[::]:0`): UDP needs it before anything else, many programs begin with it, and
-it gives a guest nothing that it would not get by connecting. Any other address is `access-denied`, for a
-guest could take the port that someone else is to have.
+A socket is nothing of the system's until it needs to be: until it connects, or is bound to receive datagrams,
+outside of the loopback (`gateway.bindings.sockets.loopback`).
 
 Source: `wasi:sockets@0.2.12`, `tcp.wit`, `udp.wit`.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from enum import Enum, auto
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gateway.bindings.io import Source
 from gateway.bindings.sockets.addresses import Family, SocketAddress
-from gateway.bindings.sockets.context import Transport, WasiSocketsCtx
+from gateway.bindings.sockets.context import WasiSocketsCtx
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
+from gateway.bindings.sockets.loopback import Binding, Transport
 from gateway.bindings.sockets.options import SocketOptions
 from gateway.host.table import Resource
 
 __all__ = ["BaseSocket", "State"]
+
+_LOOPBACK_ONLY: Final = "a guest has no addresses but those of its own loopback"
 
 
 class State(Enum):
@@ -31,15 +33,17 @@ class State(Enum):
     BOUND = auto()
     CONNECTING = auto()
     CONNECTED = auto()
+    LISTEN_STARTED = auto()
+    LISTENING = auto()
     CLOSED = auto()
 
 
-_IN_PROGRESS = frozenset((State.BIND_STARTED, State.CONNECTING))
-_HAS_ADDRESS = frozenset((State.BOUND, State.CONNECTED))
+_IN_PROGRESS = frozenset((State.BIND_STARTED, State.CONNECTING, State.LISTEN_STARTED))
+_HAS_ADDRESS = frozenset((State.BOUND, State.CONNECTED, State.LISTEN_STARTED, State.LISTENING))
 
 
 class BaseSocket(Resource, Source):
-    """A socket of a guest.
+    """A socket of a guest, which counts as one of its invocation's.
 
     Args:
         ctx: the network that it is in.
@@ -50,11 +54,10 @@ class BaseSocket(Resource, Source):
         state: how far it has come.
 
     Raises:
-        SocketError: no socket may be opened.
-        OSError: the system refuses.
+        SocketError: `new-socket-limit`.
     """
 
-    __slots__ = ("_ctx", "_descriptor", "_options", "family", "state")
+    __slots__ = ("_binding", "_ctx", "_options", "family", "state")
 
     transport: ClassVar[Transport]
 
@@ -63,8 +66,9 @@ class BaseSocket(Resource, Source):
         self.family = family
         self.state = State.UNBOUND
         self._ctx = ctx
-        self._descriptor = ctx.open(self.transport, family)
-        self._options = SocketOptions(self._descriptor.socket, family)
+        self._binding: Binding | None = None
+        self._options = SocketOptions(family)
+        ctx.add_socket()
 
     @property
     def options(self) -> SocketOptions:
@@ -86,23 +90,31 @@ class BaseSocket(Resource, Source):
         """
         if self.state not in _HAS_ADDRESS:
             raise SocketError(ErrorCode.INVALID_STATE)
-        return SocketAddress.from_sockaddr(self._descriptor.socket.getsockname())
+        return self._local()
+
+    @abstractmethod
+    def _local(self) -> SocketAddress: ...
 
     def start_bind(self, local: SocketAddress) -> None:
-        """Bind it to an address of the system's choice.
+        """Bind it to an address of the loopback, or to one of the system's choice.
 
         Raises:
-            SocketError: it is bound already, or the address is no such one.
+            SocketError: it is bound already, or the address is none that it could have, or is in use.
             OSError: the system refuses.
         """
         self.check_start(State.UNBOUND)
         local.check_family(self.family)
         local.check_unicast()
-        if not local.is_ephemeral:
-            self._ctx.refuse(f"{self.transport} bind to {local}", "guests are clients only")
-            raise SocketError(ErrorCode.ACCESS_DENIED)
-        self._descriptor.socket.bind(local.sockaddr)
+        self._binding = self._bind(local)
         self.state = State.BIND_STARTED
+
+    def _bind(self, local: SocketAddress) -> Binding:
+        try:
+            return self._ctx.loopback.bind(self.transport, local, chosen=not local.is_ephemeral)
+        except SocketError as error:
+            if error.code is ErrorCode.ADDRESS_NOT_BINDABLE:
+                self._ctx.refuse(f"{self.transport} bind to {local}", _LOOPBACK_ONLY)
+            raise
 
     def finish_bind(self) -> None:
         """Have it bound.
@@ -125,6 +137,13 @@ class BaseSocket(Resource, Source):
         if self.state not in allowed:
             raise SocketError(ErrorCode.INVALID_STATE)
 
+    @property
+    def _stays_inside(self) -> bool:
+        """Whether the guest has bound it to a place that only its loopback has."""
+        return self._binding is not None and self._binding.chosen
+
     def drop(self) -> None:
         """Close it."""
-        self._descriptor.close()
+        if self._binding is not None:
+            self._binding.release()
+        self._ctx.remove_socket()

@@ -1,4 +1,4 @@
-"""The network as one invocation has it: what it may reach, and how much of it.
+"""The network as one invocation has it: its loopback, what it may reach outside of that, and how much of it.
 
 Of `allowed_outbound_hosts`, the entries with the scheme `tcp`, `udp` or `*` are about sockets. An address is
 reached as itself, or as a name that the guest has resolved to it: an entry with a name allows the lookup of
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
@@ -19,19 +19,20 @@ from gateway.bindings.egress import EgressPolicy, IPAddress, Verdict
 from gateway.bindings.sockets.addresses import Family, SocketAddress, canonical
 from gateway.bindings.sockets.descriptor import Descriptor
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, from_resolver
+from gateway.bindings.sockets.loopback import Loopback, Transport
 
 if TYPE_CHECKING:
     from gateway.bindings.outbound.resolver import Resolve
 
-__all__ = ["MAX_LOOKUPS", "MAX_NAMES", "MAX_SOCKETS", "Lookup", "Transport", "WasiSocketsCtx"]
-
-Transport: TypeAlias = Literal["tcp", "udp"]
+__all__ = ["MAX_LOOKUPS", "MAX_NAMES", "MAX_SOCKETS", "Lookup", "WasiSocketsCtx"]
 
 Lookup: TypeAlias = asyncio.Task[Sequence[IPAddress]]
 
 MAX_SOCKETS: Final = 64
-"""Sockets that one invocation has open at most. Each costs a file descriptor of the worker, buffers of the kernel
-and up to `tcp_streams.PERMIT` bytes here. Spin has such a quota too; the number is arbitrary."""
+"""Sockets that one invocation has at most, connections of its loopback that wait to be accepted included. Each may
+cost a file descriptor of the worker, buffers of the kernel, and bytes here: up to `tcp_streams.PERMIT` where it is
+connected outside, 192 KiB (`loopback_stream`, `loopback_datagrams`) in the loopback. Spin has such a quota too;
+the number is arbitrary."""
 
 MAX_LOOKUPS: Final = 32
 """Lookups that one invocation has under way at once. They queue for the few threads of the resolver, where a guest
@@ -51,6 +52,9 @@ _log = structlog.get_logger("gateway.sockets")
 
 _NO_CONTEXT: Final[Mapping[str, str]] = {}
 _NO_ENTRY: Final = "no entry of allowed_outbound_hosts is for it"
+_STAYS_INSIDE: Final = Verdict(
+    allowed=False, rule="the socket is bound to an address of the guest's own loopback"
+)
 
 _KINDS: Final[dict[Transport, socket.SocketKind]] = {
     "tcp": socket.SOCK_STREAM,
@@ -65,6 +69,9 @@ class WasiSocketsCtx:
         policy: what it may reach.
         resolve: how names are looked up.
         context: whose it is, for the log.
+
+    Attributes:
+        loopback: the addresses that are the guest's own.
     """
 
     __slots__ = (
@@ -75,6 +82,7 @@ class WasiSocketsCtx:
         "_refused",
         "_resolve",
         "_sockets",
+        "loopback",
     )
 
     def __init__(
@@ -87,6 +95,7 @@ class WasiSocketsCtx:
         self._lookups = 0
         self._names: dict[tuple[IPAddress, str], None] = {}
         self._refused: set[str] = set()
+        self.loopback = Loopback(lambda *where: self._verdict(*where).allowed)
 
     def refuse(self, target: str, rule: str) -> None:
         """Log what the guest has tried and may not, once.
@@ -101,26 +110,31 @@ class WasiSocketsCtx:
 
     # --- sockets -------------------------------------------------------------------------------------------
 
-    def open(self, transport: Transport, family: Family) -> Descriptor:
-        """Open a socket.
+    def add_socket(self) -> None:
+        """Count one more socket.
 
         Raises:
-            SocketError: `access-denied`: there is nothing that it could reach; or `new-socket-limit`.
-            OSError: the system refuses.
+            SocketError: `new-socket-limit`.
         """
-        if not self._has_rules(transport):
-            self.refuse(f"{transport} socket", _NO_ENTRY)
-            raise SocketError(ErrorCode.ACCESS_DENIED)
         if self._sockets >= MAX_SOCKETS:
             raise SocketError(ErrorCode.NEW_SOCKET_LIMIT)
-        descriptor = Descriptor(family, _KINDS[transport], self._closed)
         self._sockets += 1
-        return descriptor
 
-    def _closed(self) -> None:
+    def remove_socket(self) -> None:
+        """Count one less."""
         self._sockets -= 1
 
-    def _has_rules(self, *transports: Transport) -> bool:
+    def open(self, transport: Transport, family: Family) -> Descriptor:
+        """Open a socket of the system, for what is outside of the loopback.
+
+        Raises:
+            SocketError: `new-socket-limit`.
+            OSError: the system refuses.
+        """
+        return Descriptor(family, _KINDS[transport])
+
+    def reaches_out(self, *transports: Transport) -> bool:
+        """Whether there is anything outside of the loopback that could be allowed."""
         return any(rule.scheme in {None, *transports} for rule in self._policy.rules)
 
     # --- peers ---------------------------------------------------------------------------------------------
@@ -129,13 +143,20 @@ class WasiSocketsCtx:
         """Whether a peer may be reached, and heard."""
         return self._verdict(transport, peer).allowed
 
-    def check(self, transport: Transport, peer: SocketAddress) -> None:
-        """Refuse a peer that may not be reached.
+    def check(
+        self, transport: Transport, peer: SocketAddress, *, stays_inside: bool = False
+    ) -> None:
+        """Refuse a peer outside of the loopback that may not be reached.
+
+        Args:
+            transport: by what.
+            peer: the peer.
+            stays_inside: whether the socket is bound to a place in the loopback, from which nothing outside is.
 
         Raises:
             SocketError: `access-denied`.
         """
-        verdict = self._verdict(transport, peer)
+        verdict = _STAYS_INSIDE if stays_inside else self._verdict(transport, peer)
         if not verdict.allowed:
             self.refuse(f"{transport}://{peer}", verdict.rule)
             raise SocketError(ErrorCode.ACCESS_DENIED)
@@ -152,16 +173,6 @@ class WasiSocketsCtx:
         return self._policy.check_address(transport, peer.ip, peer.port)
 
     # --- names ---------------------------------------------------------------------------------------------
-
-    def check_lookups(self) -> None:
-        """Refuse to look anything up.
-
-        Raises:
-            SocketError: `permanent-resolver-failure`: there is nothing that an address would be good for.
-        """
-        if not self._has_rules("tcp", "udp"):
-            self.refuse("lookup of names", _NO_ENTRY)
-            raise SocketError(ErrorCode.PERMANENT_RESOLVER_FAILURE)
 
     def look_up(self, name: str) -> Lookup:
         """Begin to resolve a name.

@@ -11,16 +11,20 @@ import asyncio
 import resource
 import select
 import socket
+import struct
 import weakref
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from contextlib import suppress
+from typing import ClassVar, Final
 
 from gateway.bindings.io import Source
-from gateway.bindings.sockets.addresses import FAMILIES, Family
+from gateway.bindings.sockets.addresses import FAMILIES, Family, SocketAddress
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
 
 __all__ = ["Descriptor", "Readiness"]
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""`struct linger`: to close is to reset the connection."""
 
 
 class Readiness(Source):
@@ -100,12 +104,11 @@ class _Writable(Readiness):
 
 
 class Descriptor:
-    """A non-blocking socket that a guest has opened. A socket of IPv6 is one of IPv6 only.
+    """A non-blocking socket of the system, opened for a guest. A socket of IPv6 is one of IPv6 only.
 
     Args:
         family: its address family.
         kind: `SOCK_STREAM` or `SOCK_DGRAM`.
-        closed: called when it is closed.
 
     Attributes:
         family: the same.
@@ -119,12 +122,12 @@ class Descriptor:
         OSError: the system refuses.
     """
 
-    __slots__ = ("__weakref__", "_closed", "family", "readable", "socket", "writable")
+    __slots__ = ("__weakref__", "family", "readable", "socket", "writable")
 
     open: ClassVar[weakref.WeakSet[Descriptor]] = weakref.WeakSet()
     """All that are open in this process."""
 
-    def __init__(self, family: Family, kind: socket.SocketKind, closed: Callable[[], None]) -> None:
+    def __init__(self, family: Family, kind: socket.SocketKind) -> None:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if limit != resource.RLIM_INFINITY and len(Descriptor.open) >= limit // 2:
             raise SocketError(ErrorCode.NEW_SOCKET_LIMIT)
@@ -139,13 +142,52 @@ class Descriptor:
         self.readable: Readiness = _Readable(self.socket.fileno(), select.POLLIN)
         self.writable: Readiness = _Writable(self.socket.fileno(), select.POLLOUT)
         self.family = family
-        self._closed = closed
         Descriptor.open.add(self)
 
     @property
     def is_open(self) -> bool:
         """Whether it has not been closed."""
         return self.socket.fileno() >= 0
+
+    @property
+    def local(self) -> SocketAddress:
+        """The address that the system has given it."""
+        return SocketAddress.from_sockaddr(self.socket.getsockname())
+
+    def failure(self) -> int:
+        """The number of the error that connecting has ended with; 0 for none."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def receive(self, size: int) -> bytes:
+        """What has arrived; nothing at the end.
+
+        Raises:
+            OSError: nothing yet, or the connection has broken.
+        """
+        return self.socket.recv(size)
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send bytes; how many were.
+
+        Raises:
+            OSError: there is no room, or the connection has broken.
+        """
+        return self.socket.send(data)
+
+    def end_receiving(self) -> None:
+        """Take nothing more."""
+        with suppress(OSError):  # the peer may have broken the connection
+            self.socket.shutdown(socket.SHUT_RD)
+
+    def end_sending(self) -> None:
+        """Send nothing more."""
+        with suppress(OSError):  # the peer may have broken the connection
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close the connection in a way that the peer cannot take for an end."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.close()
 
     def close(self) -> None:
         """Close the socket; nobody may wait for it any more. May be called again."""
@@ -154,4 +196,3 @@ class Descriptor:
             self.writable.stop()
             self.socket.close()
             Descriptor.open.discard(self)
-            self._closed()

@@ -2,7 +2,8 @@
 
 A name that the policy does not allow, or any where there is no network at all, fails with
 `permanent-resolver-failure`, as in Wasmtime where lookups are switched off. An address needs no resolver, and no
-permission: it is given back as it is.
+permission: it is given back as it is. `localhost` needs none either: it is the guest's own loopback, and nobody is
+asked for it (RFC 6761 section 6.3).
 
 A lookup belongs to its stream: dropping that, as the end of the invocation does, cancels it.
 
@@ -22,6 +23,7 @@ from gateway.bindings.sockets.addresses import ip_address
 from gateway.bindings.sockets.context import Lookup
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, fallible
 from gateway.bindings.sockets.host_name import parse
+from gateway.bindings.sockets.loopback import ADDRESSES
 from gateway.bindings.sockets.network import Network
 from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
@@ -106,10 +108,11 @@ def resolve_addresses(ctx: WasiCtx, _network: Network, name: str) -> ResolveAddr
     sockets = ctx.sockets
     if sockets is None:
         raise SocketError(ErrorCode.PERMANENT_RESOLVER_FAILURE)
-    sockets.check_lookups()
     host = parse(name)
     if not isinstance(host, str):
         return ResolveAddressStream(addresses=[host])
+    if host.removesuffix(".") == "localhost":
+        return ResolveAddressStream(addresses=ADDRESSES.values())
     return ResolveAddressStream(sockets.look_up(host))
 
 

@@ -26,7 +26,7 @@ INTERFACES = (tcp, tcp_create_socket)
 @tcp_create_socket.function("create-tcp-socket")
 @fallible
 def create_tcp_socket(ctx: WasiCtx, address_family: Family) -> TcpSocket:
-    """A new socket, if there is anything that it could connect to."""
+    """A new socket."""
     if ctx.sockets is None:
         raise SocketError(ErrorCode.ACCESS_DENIED)
     return TcpSocket(ctx.sockets, address_family)
@@ -68,22 +68,22 @@ def finish_connect(_ctx: WasiCtx, this: TcpSocket) -> tuple[TcpInputStream, TcpO
 @tcp.method("tcp-socket", "start-listen")
 @fallible
 def start_listen(_ctx: WasiCtx, this: TcpSocket) -> None:
-    """Begin to listen: refused."""
+    """Begin to listen, in the loopback."""
     this.start_listen()
 
 
 @tcp.method("tcp-socket", "finish-listen")
 @fallible
-def finish_listen(_ctx: WasiCtx, _this: TcpSocket) -> None:
-    """Finish to listen, which never was begun."""
-    raise SocketError(ErrorCode.NOT_IN_PROGRESS)
+def finish_listen(_ctx: WasiCtx, this: TcpSocket) -> None:
+    """Finish to listen."""
+    this.finish_listen()
 
 
 @tcp.method("tcp-socket", "accept")
 @fallible
-def accept(_ctx: WasiCtx, _this: TcpSocket) -> None:
-    """Accept a connection, of a socket that never listens."""
-    raise SocketError(ErrorCode.INVALID_STATE)
+def accept(_ctx: WasiCtx, this: TcpSocket) -> tuple[TcpSocket, TcpInputStream, TcpOutputStream]:
+    """A connection that somebody has made, and its streams, children of the new socket."""
+    return this.accept()
 
 
 @tcp.method("tcp-socket", "shutdown")
@@ -95,7 +95,7 @@ def shutdown(_ctx: WasiCtx, this: TcpSocket, shutdown_type: ShutdownType) -> Non
 
 @tcp.method("tcp-socket", "subscribe")
 def subscribe(_ctx: WasiCtx, this: TcpSocket) -> Pollable:
-    """A pollable that is ready when a connection is made, or has failed."""
+    """A pollable that is ready when a connection is made, has failed, or can be accepted."""
     return Pollable(this, parent=this)
 
 
@@ -117,9 +117,9 @@ def remote_address(_ctx: WasiCtx, this: TcpSocket) -> Variant:
 
 
 @tcp.method("tcp-socket", "is-listening")
-def is_listening(_ctx: WasiCtx, _this: TcpSocket) -> bool:
-    """Whether it listens: no."""
-    return False
+def is_listening(_ctx: WasiCtx, this: TcpSocket) -> bool:
+    """Whether it listens."""
+    return this.is_listening
 
 
 @tcp.method("tcp-socket", "address-family")
@@ -134,12 +134,25 @@ def address_family(_ctx: WasiCtx, this: TcpSocket) -> Family:
 @tcp.method("tcp-socket", "set-listen-backlog-size")
 @fallible
 def set_listen_backlog_size(_ctx: WasiCtx, this: TcpSocket, value: int) -> None:
-    """A hint, ignored."""
+    """How many connections may wait to be accepted; more than there is room for are as many as there is."""
     this.set_listen_backlog_size(value)
 
 
+@tcp.method("tcp-socket", "keep-alive-enabled")
+@fallible
+def keep_alive_enabled(_ctx: WasiCtx, this: TcpSocket) -> bool:
+    """Whether keep-alive packets are sent."""
+    return bool(this.options.get("keep_alive_enabled"))
+
+
+@tcp.method("tcp-socket", "set-keep-alive-enabled")
+@fallible
+def set_keep_alive_enabled(_ctx: WasiCtx, this: TcpSocket, value: bool) -> None:
+    """Switch that."""
+    this.options.set_switch("keep_alive_enabled", value)
+
+
 for name in (
-    "keep-alive-enabled",
     "keep-alive-idle-time",
     "keep-alive-interval",
     "keep-alive-count",

@@ -1,8 +1,8 @@
 """The two directions of a TCP connection, as streams.
 
-Bytes to read stay with the system until the guest asks for them. Bytes written go to the system at once; what
-it does not take is kept, sent as soon as there is room, and no more is permitted until then. That is all that
-is ever queued here: no more than one permit.
+Bytes to read stay with the system, or in the loopback, until the guest asks for them. Bytes written go there at
+once; what it does not take is kept, sent as soon as there is room, and no more is permitted until then. That is
+all that is ever queued here: no more than one permit.
 
 The streams live as long as their socket does, although the guest may drop its handles on them sooner: what it has
 written is still sent.
@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
-import struct
-from contextlib import suppress
 from typing import Final
 
 from gateway.bindings.io import (
@@ -27,7 +24,7 @@ from gateway.bindings.io import (
     StreamError,
     Waiters,
 )
-from gateway.bindings.sockets.descriptor import Descriptor
+from gateway.bindings.sockets.connection import Connection
 from gateway.bindings.sockets.error_code import from_os_error
 from gateway.host.table import Resource
 
@@ -38,10 +35,6 @@ PERMIT: Final = 64 << 10
 permits a gigabyte, which a guest could make the host keep. The same number as one read has."""
 
 
-_RESET: Final = struct.pack("ii", 1, 0)
-"""`struct linger`: to close is to reset the connection."""
-
-
 def _failure(error: OSError) -> LastOperationFailed:
     return LastOperationFailed(error.strerror or str(error), from_os_error(error))
 
@@ -50,28 +43,28 @@ class TcpInputStream(InputStream):
     """What the peer sends.
 
     Args:
-        descriptor: the connected socket.
+        connection: the connection.
         parent: the `tcp-socket`.
     """
 
-    __slots__ = ("_closed", "_descriptor")
+    __slots__ = ("_closed", "_connection")
 
-    def __init__(self, descriptor: Descriptor, parent: Resource) -> None:
+    def __init__(self, connection: Connection, parent: Resource) -> None:
         super().__init__(parent)
-        self._descriptor = descriptor
+        self._connection = connection
         self._closed = False
 
     def ready(self) -> bool:
         """Whether there is something to read, or the end."""
-        return self._closed or self._descriptor.readable.ready()
+        return self._closed or self._connection.readable.ready()
 
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when there is."""
-        self._descriptor.readable.watch(waiter)
+        self._connection.readable.watch(waiter)
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
-        self._descriptor.readable.unwatch(waiter)
+        self._connection.readable.unwatch(waiter)
 
     def read(self, size: int) -> bytes:
         """What has arrived.
@@ -85,7 +78,7 @@ class TcpInputStream(InputStream):
         if size == 0:  # of which the system returns as many at the end as before it
             return b""
         try:
-            data = self._descriptor.socket.recv(size)
+            data = self._connection.receive(size)
         except BlockingIOError:
             return b""
         except OSError as error:
@@ -99,23 +92,22 @@ class TcpInputStream(InputStream):
     def shutdown(self) -> None:
         """End the stream. What has arrived and was not read is lost; Linux alone would still let it be read."""
         self._closed = True
-        with suppress(OSError):  # the peer may have broken the connection
-            self._descriptor.socket.shutdown(socket.SHUT_RD)
+        self._connection.end_receiving()
 
 
 class TcpOutputStream(OutputStream):
     """What the guest sends.
 
     Args:
-        descriptor: the connected socket.
+        connection: the connection.
         parent: the `tcp-socket`.
     """
 
-    __slots__ = ("_descriptor", "_end", "_ending", "_unsent", "_waiters")
+    __slots__ = ("_connection", "_end", "_ending", "_unsent", "_waiters")
 
-    def __init__(self, descriptor: Descriptor, parent: Resource) -> None:
+    def __init__(self, connection: Connection, parent: Resource) -> None:
         super().__init__(parent)
-        self._descriptor = descriptor
+        self._connection = connection
         self._unsent = memoryview(b"")
         self._waiters = Waiters()
         self._ending = False
@@ -125,19 +117,19 @@ class TcpOutputStream(OutputStream):
         """Whether all that was written is with the system and there is room for more, or the stream has ended."""
         if self._end is not None:
             return True
-        return not self._unsent and self._descriptor.writable.ready()
+        return not self._unsent and self._connection.writable.ready()
 
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when it may be."""
         if self._unsent:
             self._waiters.add(waiter)
         else:
-            self._descriptor.writable.watch(waiter)
+            self._connection.writable.watch(waiter)
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
         self._waiters.discard(waiter)
-        self._descriptor.writable.unwatch(waiter)
+        self._connection.writable.unwatch(waiter)
 
     def check_write(self) -> int:
         """How many bytes the next write may have.
@@ -184,12 +176,12 @@ class TcpOutputStream(OutputStream):
         """Forget what is unsent; the socket is about to be closed. The peer must not take what it got for all."""
         if self._unsent:
             self._unsent = memoryview(b"")
-            self._descriptor.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._connection.reset()
 
     def _send(self) -> None:
         """Hand over what is unsent, as far as there is room, and come back when there is more."""
         try:
-            sent = self._descriptor.socket.send(self._unsent)
+            sent = self._connection.send(self._unsent)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -200,10 +192,10 @@ class TcpOutputStream(OutputStream):
         if self._unsent:
             room = asyncio.get_running_loop().create_future()
             room.add_done_callback(self._on_room)
-            self._descriptor.writable.watch(room)
+            self._connection.writable.watch(room)
 
     def _on_room(self, _room: asyncio.Future[None]) -> None:
-        if not self._descriptor.is_open:  # since the loop saw that there is room
+        if not self._connection.is_open:  # since the loop saw that there is room
             return
         self._send()
         if not self._unsent:
@@ -214,8 +206,7 @@ class TcpOutputStream(OutputStream):
     def _finish(self) -> None:
         if self._end is None:
             self._end = Closed()
-            with suppress(OSError):  # the peer may have broken the connection
-                self._descriptor.socket.shutdown(socket.SHUT_WR)
+            self._connection.end_sending()
 
     def _raise_end(self) -> None:
         if self._end is not None:

@@ -30,7 +30,7 @@ INTERFACES = (udp, udp_create_socket)
 @udp_create_socket.function("create-udp-socket")
 @fallible
 def create_udp_socket(ctx: WasiCtx, address_family: Family) -> UdpSocket:
-    """A new socket, if there is anything that it could send to."""
+    """A new socket."""
     if ctx.sockets is None:
         raise SocketError(ErrorCode.ACCESS_DENIED)
     return UdpSocket(ctx.sockets, address_family)

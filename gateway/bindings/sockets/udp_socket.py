@@ -1,9 +1,14 @@
-"""`udp-socket`: bound, then with a pair of streams, to one peer or to any that the policy allows.
+"""`udp-socket`: bound, then with a pair of streams, to one peer or to any.
 
     UNBOUND --start-bind--> BIND_STARTED --finish-bind--> BOUND
 
+Every bound socket has a mailbox in the loopback. One that is bound to what the system chooses also has a socket of
+the system, if the policy allows anything at all, and the same port with both. A pair of streams to one peer is
+with the mailbox or with that socket, whichever the peer is reached by when they are made; a pair to any peer is
+with both.
+
 A peer that the policy does not allow is refused by `stream`, or by `send`; what such a one sends is dropped
-silently.
+silently. So is what comes from outside under an address that a socket of the guest's own has.
 
 Source: `wasi:sockets@0.2.12`, `udp.wit`.
 """
@@ -25,8 +30,12 @@ from gateway.bindings.sockets.context import WasiSocketsCtx
 from gateway.bindings.sockets.datagram_streams import (
     IncomingDatagramStream,
     OutgoingDatagramStream,
+    Paths,
 )
+from gateway.bindings.sockets.descriptor import Descriptor
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, from_os_error
+from gateway.bindings.sockets.loopback import Binding, is_loopback
+from gateway.bindings.sockets.loopback_datagrams import Mailbox
 from gateway.host.errors import Trap
 
 __all__ = ["UdpSocket"]
@@ -35,16 +44,22 @@ __all__ = ["UdpSocket"]
 _NOWHERE: Final = struct.pack("BB14x" if sys.platform == "darwin" else "=H14x", socket.AF_UNSPEC)
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
+_MAX_TRIES: Final = 8
+"""Ports of the system's choice that are looked at for one that no socket of the guest has in the loopback. It has
+a few dozen of 28,000: eight in a row will not come."""
+
 
 class UdpSocket(BaseSocket):
     """A UDP socket of a guest; see `BaseSocket`."""
 
-    __slots__ = ("_remote", "_streams")
+    __slots__ = ("_descriptor", "_mailbox", "_remote", "_streams")
 
     transport = "udp"
 
     def __init__(self, ctx: WasiSocketsCtx, family: Family) -> None:
         super().__init__(ctx, family)
+        self._descriptor: Descriptor | None = None
+        self._mailbox = Mailbox()
         self._remote: SocketAddress | None = None
         self._streams = 0
 
@@ -59,6 +74,43 @@ class UdpSocket(BaseSocket):
             raise SocketError(ErrorCode.INVALID_STATE)
         return self._remote
 
+    def _local(self) -> SocketAddress:
+        if self._descriptor is not None and self._mailbox.peer is None:
+            return self._descriptor.local
+        if self._binding is None:
+            raise SocketError(ErrorCode.INVALID_STATE)
+        return self._binding.address if self._remote is None else self._binding.source
+
+    # --- being bound ---------------------------------------------------------------------------------------
+
+    def _bind(self, local: SocketAddress) -> Binding:
+        if local.is_ephemeral and self._ctx.reaches_out("udp"):
+            binding = self._bind_outside(local)
+        else:
+            binding = super()._bind(local)
+        binding.receiver = self._mailbox
+        return binding
+
+    def _bind_outside(self, local: SocketAddress) -> Binding:
+        """Bind a socket of the system, and take the port that it gets in the loopback too."""
+        for _ in range(_MAX_TRIES):
+            descriptor = self._ctx.open("udp", self.family)
+            try:
+                descriptor.socket.bind(local.sockaddr)
+                binding = self._ctx.loopback.bind("udp", descriptor.local, chosen=False)
+                self._options.attach(descriptor.socket)
+            except SocketError:
+                descriptor.close()
+            except BaseException:
+                descriptor.close()
+                raise
+            else:
+                self._descriptor = descriptor
+                return binding
+        raise SocketError(ErrorCode.ADDRESS_IN_USE)
+
+    # --- peers ---------------------------------------------------------------------------------------------
+
     def stream(
         self, remote: SocketAddress | None
     ) -> tuple[IncomingDatagramStream, OutgoingDatagramStream]:
@@ -72,41 +124,64 @@ class UdpSocket(BaseSocket):
         if self._streams:
             raise Trap("stream of a udp-socket whose last streams have not been dropped")
         self.check_start(State.BOUND)
-        if remote is not None:
-            remote.check_family(self.family)
-            remote.check_remote()
-            self._ctx.check("udp", remote)
-        if self._remote is not None:
-            self._disconnect()
-        if remote is not None:
-            self._connect(remote)
+        if self._binding is None:
+            raise SocketError(ErrorCode.INVALID_STATE)
+        is_inside = remote is not None and self._is_inside(remote)
+        if self._descriptor is not None:
+            if self._remote is not None and self._mailbox.peer is None:
+                self._disconnect(self._descriptor)
+            if remote is not None and not is_inside:
+                self._connect(self._descriptor, remote)
+        self._remote = remote
+        self._mailbox.peer = remote if is_inside else None
+        self._mailbox.is_outside = remote is not None and not is_inside
+        paths = Paths(
+            self._ctx,
+            self._binding,
+            remote,
+            mailbox=None if self._mailbox.is_outside else self._mailbox,
+            descriptor=None if is_inside else self._descriptor,
+        )
         self._streams = 2
-        common = (self._descriptor, self._ctx, remote, self, self._dropped)
+        common = (paths, self, self._dropped)
         return IncomingDatagramStream(*common), OutgoingDatagramStream(*common)
+
+    def _is_inside(self, remote: SocketAddress) -> bool:
+        """Whether a peer is in the loopback.
+
+        Raises:
+            SocketError: there can be nothing at the address, or it is not allowed.
+        """
+        remote.check_family(self.family)
+        remote.check_remote()
+        if self._ctx.loopback.receiver("udp", remote) is not None:
+            return True
+        if self._stays_inside and is_loopback(remote):
+            return True
+        self._ctx.check("udp", remote, stays_inside=self._stays_inside)
+        return False
 
     def _dropped(self) -> None:
         self._streams -= 1
 
-    def _connect(self, remote: SocketAddress) -> None:
+    def _connect(self, descriptor: Descriptor, remote: SocketAddress) -> None:
         try:
-            self._descriptor.socket.connect(remote.sockaddr)
+            descriptor.socket.connect(remote.sockaddr)
         except OSError as error:
             raise SocketError(from_os_error(error, connecting=True)) from error
-        self._remote = remote
 
-    def _disconnect(self) -> None:
-        port = self.local.port
-        descriptor = self._descriptor.socket
-        if _libc.connect(descriptor.fileno(), _NOWHERE, len(_NOWHERE)) != 0:
+    def _disconnect(self, descriptor: Descriptor) -> None:
+        port = descriptor.local.port
+        if _libc.connect(descriptor.socket.fileno(), _NOWHERE, len(_NOWHERE)) != 0:
             number = ctypes.get_errno()
             # What the BSDs answer after having done it.
             if number != errno.EAFNOSUPPORT:
                 raise OSError(number, os.strerror(number))
         self._remote = None
         # Linux gives up the port that it has chosen, once; one that it is told it keeps.
-        if self.local.port != port:
+        if descriptor.local.port != port:
             anywhere = "0.0.0.0" if self.family == "ipv4" else "::"  # noqa: S104
-            descriptor.bind((anywhere, port))
+            descriptor.socket.bind((anywhere, port))
 
     def ready(self) -> bool:
         """Always: nothing takes time."""
@@ -117,3 +192,9 @@ class UdpSocket(BaseSocket):
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Nothing was kept."""
+
+    def drop(self) -> None:
+        """Close it."""
+        if self._descriptor is not None:
+            self._descriptor.close()
+        super().drop()
