@@ -36,6 +36,7 @@ from prometheus_client.samples import Sample
 
 from gateway import __version__
 from gateway.events import Kind, Outcome, ReturnEvent
+from gateway.metric_file import use as use_metric_files
 from gateway.watchdog import BOUND, Stall
 from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
 
@@ -405,6 +406,8 @@ def _shared(directory: Path | None) -> WorkerMetrics | None:
     """The directory of the workers that this process is one of, if it is."""
     told = os.environ.get(ENVIRONMENT_VARIABLE)
     in_files = values.ValueClass is not values.MutexValue
+    if in_files:
+        use_metric_files()
     if directory is None:
         return WorkerMetrics(Path(told)) if in_files and told else None
     if not in_files or told is None or Path(told) != directory:

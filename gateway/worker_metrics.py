@@ -9,17 +9,19 @@ is set in its environment then. So the supervisor sets it before it starts worke
 interpreters ("spawn"), never as forks of one that has imported the library without it. What forks later is no
 concern: the library notices that the process id has changed and takes files of its own.
 
-Two things are added to what the library does:
+Three things are added to what the library does:
 
 - The counts of a worker that has ended must stay, or every counter of the gateway would go down. The library keeps
   its files for good, and a worker that crashes each second would leave 170,000 of them in a day, all read by every
   scrape. Here they are added up in the files of a process 0, which is no worker's id.
+- A full disk, or a directory that was cleared away, costs metrics and nothing else (`gateway.metric_file`).
 - A scrape must never see a worker's counts both there and in its own files, or in neither. So adding up and
   reading exclude each other by a lock on a file (flock).
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -28,11 +30,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import structlog
 from prometheus_client.metrics_core import Metric
-from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from gateway.metric_file import MetricFile
+
 __all__ = ["ENVIRONMENT_VARIABLE", "WorkerMetrics"]
+
+_log = structlog.get_logger("gateway.metrics")
 
 ENVIRONMENT_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Names the directory; read by prometheus_client when it is imported."""
@@ -57,12 +63,21 @@ class WorkerMetrics:
         self.directory = directory
 
     def collect(self) -> Iterable[Metric]:
-        """The values of all workers: counts of those that have ended too, gauges only of those that live."""
-        with self._lock(fcntl.LOCK_SH):
-            # A file is empty between its creation and the first write of a worker that is just starting.
-            files = [str(path) for path in self.directory.glob("*.db") if _size(path) > 0]
-            # The library's annotations are incomplete.
-            return list(MultiProcessCollector.merge(files, accumulate=True))  # type: ignore[no-untyped-call]
+        """The values of all workers: counts of those that have ended too, gauges only of those that live.
+
+        None of them where they cannot be read: a scrape tells what else there is, rather than fail.
+        """
+        try:
+            with self._lock(fcntl.LOCK_SH):
+                # A file is empty between its creation and the first write of a worker that is just starting.
+                files = [str(path) for path in self.directory.glob("*.db") if _size(path) > 0]
+                # The library's annotations are incomplete.
+                return list(MultiProcessCollector.merge(files, accumulate=True))  # type: ignore[no-untyped-call]
+        except OSError as error:
+            _log.error(
+                "metrics not collected", directory=str(self.directory), reason=error.strerror
+            )
+            return []
 
     def pids(self) -> list[int]:
         """The processes that have gauges here: the workers that were not forgotten yet."""
@@ -74,6 +89,9 @@ class WorkerMetrics:
 
         For who waits for the workers, once it knows that this one has ended: before its successor starts,
         which the system may give the same id. A worker that is not known here is no error.
+
+        Raises:
+            OSError: its counts cannot be added to the others; they are still told.
         """
         with self._lock(fcntl.LOCK_EX):
             mark_process_dead(pid, str(self.directory))  # type: ignore[no-untyped-call]
@@ -97,15 +115,18 @@ class WorkerMetrics:
 
 def _add(source: Path, target: Path) -> None:
     try:
-        values = list(MmapedDict.read_all_values_from_file(source))  # type: ignore[no-untyped-call]
+        values = list(MetricFile.read_all_values_from_file(source))  # type: ignore[no-untyped-call]
     except struct.error:
         # The worker ended between creating the file and its first write: it has counted nothing.
         return
-    total = MmapedDict(str(target))  # type: ignore[no-untyped-call]
+    total = MetricFile(target)
     try:
-        for key, value, _timestamp, _position in values:
-            before, _ = total.read_value(key)  # type: ignore[no-untyped-call]
-            total.write_value(key, before + value, 0.0)  # type: ignore[no-untyped-call]
+        # All of them or none: so first whether there is room.
+        befores = [total.read_value(key)[0] for key, _, _, _ in values]
+        if total.missing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        for before, (key, value, _timestamp, _position) in zip(befores, values, strict=True):
+            total.write_value(key, before + value, 0.0)
     finally:
         total.close()  # type: ignore[no-untyped-call]
 

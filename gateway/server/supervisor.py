@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -18,11 +14,12 @@ from gateway.config import ConfigError
 from gateway.reload import set_requester
 from gateway.server.application import AppFactory
 from gateway.server.listening import Sockets
+from gateway.server.metrics_dir import metrics_dir
 from gateway.server.reloading import Configuration, Reloader, log_refused
 from gateway.server.server import STOP_TIME
 from gateway.server.worker import Plan, Worker
 from gateway.watch import Watch
-from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
+from gateway.worker_metrics import WorkerMetrics
 
 __all__ = ["Supervisor", "restart_delay", "supervise"]
 
@@ -69,25 +66,10 @@ def supervise(
     Returns:
         The status to exit with: 0 after a signal, 1 if a worker failed to start.
     """
-    with _metrics_dir() as directory:
+    with metrics_dir(configuration.current.server.workers) as directory:
         plan = Plan(create_app, sockets, directory)
         starting.end()
         return asyncio.run(Supervisor(configuration, plan, announce, watch).run())
-
-
-@contextmanager
-def _metrics_dir() -> Iterator[Path]:
-    """A directory for the workers' metrics, which they find by their environment when they start."""
-    before = os.environ.get(ENVIRONMENT_VARIABLE)
-    with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as directory:
-        os.environ[ENVIRONMENT_VARIABLE] = directory
-        try:
-            yield Path(directory)
-        finally:
-            if before is None:
-                del os.environ[ENVIRONMENT_VARIABLE]
-            else:
-                os.environ[ENVIRONMENT_VARIABLE] = before
 
 
 class Supervisor:
