@@ -35,7 +35,16 @@ BOUND: Final = 0.05
 
 _INTERVAL: Final = 0.02
 """Seconds between two beats, and between two looks. A stall is told as shorter than it was by this at most, so one
-hardly longer than `BOUND` may go unnoticed. Arbitrary: 50 a second cost an idle process hardly anything."""
+hardly longer than `BOUND` may go unnoticed. Arbitrary."""
+
+_IDLE_INTERVAL: Final = 0.05
+"""The same on a loop that had nothing to do for a while: 20 beats and 20 looks a second cost 0.3 % of a core."""
+
+_IDLE: Final = 0.001
+"""Seconds of CPU time between two beats of a loop that has next to nothing to do. A beat takes a tenth of that."""
+
+_IDLE_BEATS: Final = 50
+"""Beats of such a loop before it is left alone for longer."""
 
 _OVERDUE: Final = BOUND / 2
 """Seconds that a beat is late before the thread looks at the stack: so often that each stall is looked at once."""
@@ -112,6 +121,8 @@ class Watchdog:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._cpu = 0.0
+        self._interval = _INTERVAL
+        self._idle_beats = 0
         # Where which beat was missed: a look that comes late is not taken for the next one's.
         self._looks: deque[tuple[float, _Place]] = deque(maxlen=_MOST_LOOKS)
         self._stopped = threading.Event()
@@ -139,12 +150,14 @@ class Watchdog:
 
     def _expect(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
         self._cpu = thread_time()
-        self._due = now + _INTERVAL
-        self._timer = loop.call_later(_INTERVAL, self._beat, loop)
+        self._due = now + self._interval
+        self._timer = loop.call_later(self._interval, self._beat, loop)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now = monotonic()
         self._measure(now)
+        self._idle_beats = self._idle_beats + 1 if thread_time() - self._cpu < _IDLE else 0
+        self._interval = _IDLE_INTERVAL if self._idle_beats > _IDLE_BEATS else _INTERVAL
         self._expect(loop, now)
 
     def _measure(self, now: float) -> None:
@@ -153,7 +166,7 @@ class Watchdog:
             self._looks.clear()
             return
         # All but this may have gone into turns that ended before the beat was due.
-        computed = max(0.0, thread_time() - self._cpu - _INTERVAL)
+        computed = max(0.0, thread_time() - self._cpu - self._interval)
         places = [place for due, place in list(self._looks) if due == self._due]
         self._looks.clear()
         where: str = "other"
@@ -164,7 +177,7 @@ class Watchdog:
         self._tell(Stall(where, held, min(held, computed), stack))
 
     def _look(self, thread: int, stopped: threading.Event) -> None:
-        while not stopped.wait(_INTERVAL):
+        while not stopped.wait(self._interval):
             due = self._due
             if monotonic() - due > _OVERDUE:
                 frame = sys._current_frames().get(thread)
