@@ -33,22 +33,24 @@ class Deadline(Source):
             beyond the age of the universe never.
     """
 
-    __slots__ = ("_at", "_timers")
+    __slots__ = ("_timers", "due")
+
+    due: int
 
     def __init__(self, at: int) -> None:
-        self._at = at
+        self.due = at
         self._timers: dict[asyncio.Future[None], asyncio.TimerHandle] = {}
 
     def ready(self) -> bool:
         """Whether the time has come."""
-        return monotonic_ns() >= self._at
+        return monotonic_ns() >= self.due
 
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when the time has come."""
         if waiter in self._timers:
             return
         # Rounded up to what loops count in: a timer that fired early would only be set again.
-        milliseconds = -((monotonic_ns() - self._at) // _MILLISECOND)
+        milliseconds = -((monotonic_ns() - self.due) // _MILLISECOND)
         # Both asyncio and uvloop take a delay of any size, and cut what they cannot count; the waiter looks again.
         timer = waiter.get_loop().call_later(milliseconds / 1000, _complete, waiter)
         self._timers[waiter] = timer

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.bindings.fallible import fallible, fallible_async
@@ -51,9 +52,16 @@ MAX_BLOCKING_WRITE: Final = 4096
 
 
 class Source(ABC):
-    """Something that becomes ready."""
+    """Something that becomes ready.
+
+    Attributes:
+        due: when it does, if it does so at a point in time and never otherwise: nanoseconds on the clock of
+            `time.monotonic_ns`. Of several such sources only the first needs to be watched.
+    """
 
     __slots__ = ()
+
+    due: int | None = None
 
     @abstractmethod
     def ready(self) -> bool:
@@ -74,37 +82,59 @@ class Waiters:
     __slots__ = ("_waiters",)
 
     def __init__(self) -> None:
-        self._waiters: list[asyncio.Future[None]] = []
+        # Ordered, and fast to leave: a guest may wait on thousands of things that all come down to one.
+        self._waiters: dict[asyncio.Future[None], None] = {}
 
     def add(self, waiter: asyncio.Future[None]) -> None:
         """Have a future completed by the next `wake`."""
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
 
     def discard(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+        self._waiters.pop(waiter, None)
 
     def wake(self) -> None:
         """Complete all that wait."""
         if self._waiters:
-            waiters, self._waiters = self._waiters, []
+            waiters, self._waiters = self._waiters, {}
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
 
-async def until_ready(*sources: Source) -> None:
-    """Wait until at least one source is ready."""
-    while not any(source.ready() for source in sources):
+async def until_ready(*sources: Source) -> set[Source]:
+    """Wait until at least one source is ready.
+
+    Returns:
+        Those that are.
+    """
+    # Each is asked once, however often a guest names it.
+    distinct = dict.fromkeys(sources)
+    while not (ready := {source for source in distinct if source.ready()}):
         waiter = asyncio.get_running_loop().create_future()
-        for source in sources:
+        watched = _first_due(distinct)
+        for source in watched:
             source.watch(waiter)
         try:
             await waiter
         finally:
-            for source in sources:
+            for source in watched:
                 source.unwatch(waiter)
+    return ready
+
+
+def _first_due(sources: Iterable[Source]) -> list[Source]:
+    """The sources that have to be watched to know when the first of all is ready."""
+    watched: list[Source] = []
+    first: Source | None = None
+    for source in sources:
+        if source.due is None:
+            watched.append(source)
+        elif first is None or first.due is None or source.due < first.due:
+            first = source
+    if first is not None:
+        watched.append(first)
+    return watched
 
 
 # --- resources ---------------------------------------------------------------------------------------------
@@ -253,8 +283,8 @@ async def poll_list(_ctx: WasiCtx, pollables: list[Pollable]) -> list[int]:
     if not pollables:
         raise Trap("poll of an empty list")
     sources = [pollable.source for pollable in pollables]
-    await until_ready(*sources)
-    return [index for index, source in enumerate(sources) if source.ready()]
+    ready = await until_ready(*sources)
+    return [index for index, source in enumerate(sources) if source in ready]
 
 
 def _stream_error(failure: StreamError) -> Variant:

@@ -17,9 +17,9 @@ from gateway.host.errors import Trap
 
 __all__ = ["INTERFACES", "MAX_RANDOM"]
 
-MAX_RANDOM: Final = 1 << 20
+MAX_RANDOM: Final = 512 << 10
 """Bytes that one call returns at most; more traps. A guest may ask for 2^64, WIT has no error for that, and the
-host must not allocate what a guest names. Wasmtime gives 64 MiB; but here each byte takes some 100 on its way, and
+host must not allocate what a guest names. Wasmtime gives 64 MiB; but here each byte takes 32 on its way, and
 that would be gigabytes, and seconds in which the loop stands still."""
 
 random = HostInterface("wasi:random/random", "0.2.12")

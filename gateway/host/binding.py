@@ -29,11 +29,14 @@ class HostFunction:
         function: called with the store's data and the lifted arguments; returns what is lowered.
         name: what people know it by: its name in WIT, `interface#function` without a version.
         blocking: whether it may return a coroutine instead.
+        cuts: whether it takes only the first bytes of a `list<u8>` that is longer than an argument may be
+            (`gateway.host.values.MAX_ARGUMENT`). With any other, such a call traps.
     """
 
     function: Callable[..., Any]
     name: str
     blocking: bool = False
+    cuts: bool = False
 
 
 class HostInterface:
@@ -52,20 +55,24 @@ class HostInterface:
         self.carries_bytes = carries_bytes
         self.functions: dict[str, HostFunction] = {}
 
-    def function(self, name: str, *, blocking: bool = False) -> Callable[[F], F]:
+    def function(
+        self, name: str, *, blocking: bool = False, cuts: bool = False
+    ) -> Callable[[F], F]:
         """Declare a free function, by its WIT name."""
 
         def declare(function: F) -> F:
             if name in self.functions:
                 raise ValueError(f"{self.name} has {name} already")
-            self.functions[name] = HostFunction(function, f"{self.name}#{name}", blocking)
+            self.functions[name] = HostFunction(function, f"{self.name}#{name}", blocking, cuts)
             return function
 
         return declare
 
-    def method(self, resource: str, name: str, *, blocking: bool = False) -> Callable[[F], F]:
+    def method(
+        self, resource: str, name: str, *, blocking: bool = False, cuts: bool = False
+    ) -> Callable[[F], F]:
         """Declare a method of a resource."""
-        return self.function(f"[method]{resource}.{name}", blocking=blocking)
+        return self.function(f"[method]{resource}.{name}", blocking=blocking, cuts=cuts)
 
     def static(self, resource: str, name: str, *, blocking: bool = False) -> Callable[[F], F]:
         """Declare a static function of a resource."""

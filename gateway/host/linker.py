@@ -22,7 +22,15 @@ from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
 from gateway.host.errors import ComponentError, Trap, TrapKind
 from gateway.host.store import STORES, Suspension
-from gateway.host.values import VALUE_SIZE, Lift, Lower, lift, lower
+from gateway.host.values import (
+    VALUE_SIZE,
+    ArgumentTooLarge,
+    Lift,
+    Lower,
+    lift,
+    lift_argument,
+    lower,
+)
 
 if TYPE_CHECKING:
     from gateway.host.component import Component
@@ -205,10 +213,15 @@ def _define_function(
     interface: str,
 ) -> None:
     try:
-        lifts = [(lift(param), index * VALUE_SIZE) for index, (_, param) in enumerate(ty.params)]
+        lifts = [
+            (lift_argument(param, cut=host.cuts), index * VALUE_SIZE)
+            for index, (_, param) in enumerate(ty.params)
+        ]
         lower_result = None if ty.result is None else lower(ty.result)
     except TypeError:
         return  # values that cannot cross: the engine's own trap stays in place
+    if host.name == _UNKNOWN:
+        lifts = []  # nobody wants them
     if host.blocking:
         callback = _capi.AsyncHostCallback(_blocking_callback(interface, host, lifts, lower_result))
         _capi.add_func_async(instance, name, callback)
@@ -250,6 +263,8 @@ def _callback(
             value = function(store.data, *[lift(store, args + offset) for lift, offset in lifts])
             if lower_result is not None:
                 lower_result(store, results, value)
+        except ArgumentTooLarge as error:
+            return store.fail(Trap(f"{host_name}: {error}"), host_name)
         except BaseException as error:
             return store.fail(error, host_name)
         finally:
@@ -295,6 +310,9 @@ def _blocking_callback(
                     return
             if lower_result is not None:
                 lower_result(store, results, value)
+        except ArgumentTooLarge as error:
+            trap = Trap(f"{host_name}: {error}")
+            _capi.words[error_out >> 3] = store.fail(trap, host_name)
         except BaseException as error:
             _capi.words[error_out >> 3] = store.fail(error, host_name)
         finally:

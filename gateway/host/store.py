@@ -70,6 +70,7 @@ class Store:
         failure: the exception that a host function ended the guest with, if one did.
         host_calls: how often host functions were called, by the full name of their interface.
         host_time: seconds spent in them, and in what they waited for.
+        lifted: how large the argument that is being lifted is so far; for `gateway.host.values`.
     """
 
     __slots__ = (
@@ -81,6 +82,7 @@ class Store:
         "failure",
         "host_calls",
         "host_time",
+        "lifted",
         "suspension",
         "table",
     )
@@ -95,6 +97,7 @@ class Store:
         self.failure: BaseException | None = None
         self.host_calls: dict[str, int] = {}
         self.host_time = 0.0
+        self.lifted = 0
 
     def open(self) -> None:
         """Make the engine's store. `close` must follow."""

@@ -61,7 +61,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "F32_LIMIT",
+    "MAX_ARGUMENT",
+    "MAX_ELEMENTS",
     "VALUE_SIZE",
+    "ArgumentTooLarge",
     "Err",
     "Lift",
     "Lower",
@@ -70,6 +73,7 @@ __all__ = [
     "ValueMismatch",
     "Variant",
     "lift",
+    "lift_argument",
     "lower",
 ]
 
@@ -99,12 +103,32 @@ _INTEGER_KINDS: Final = {
     (64, False): _U64,
 }
 _WORD: Final = (1 << 64) - 1
+
+MAX_ARGUMENT: Final = 2 << 20
+"""Bytes that one argument of a host function may have: of a string or a `list<u8>`, or of all that are in a list.
+Threat: a guest that names megabytes for the host to read while everybody waits. Twice what one write to a body may
+have, for in a string that carries bytes some take two."""
+
+MAX_ELEMENTS: Final = 8 << 10
+"""Elements of lists, other than of bytes, that one argument may have. Threat: the same; an element costs a host
+function some microseconds. Arbitrary: more header fields, pollables or datagrams than any guest has."""
+
+_ELEMENT_SIZE: Final = MAX_ARGUMENT // MAX_ELEMENTS
+"""What an element counts as, in bytes: so there is one sum for both limits."""
+
+_BLOCK: Final = 2048
+"""Bytes of a `list<u8>` that are copied at once: as 64 KiB, which stay in the processor's cache."""
+
 F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
 """The smallest number that rounds to infinity as an `f32`."""
 
 
 class ValueMismatch(ValueError):
     """A Python value is not one of the WIT type it was lowered to; the message says which was expected."""
+
+
+class ArgumentTooLarge(Exception):
+    """A guest passed more to a host function than that takes at once; the message says what."""
 
 
 class Ok(NamedTuple):
@@ -159,11 +183,41 @@ def _host_id(ty: wit.Own | wit.Borrow) -> int:
 
 
 def lift(ty: wit.Type) -> Lift:
-    """Build the closure that reads values of a type.
+    """Build the closure that reads values of a type, however large they are.
 
     Raises:
         TypeError: the type is one that the engine's C API does not carry.
     """
+    return _lift(ty, _as_it_is)
+
+
+def lift_argument(ty: wit.Type, *, cut: bool = False) -> Lift:
+    """Build the closure that reads values of a type that a guest passes to a host function.
+
+    The closure looks at lengths before it reads what is that long. It raises `ArgumentTooLarge` where they exceed
+    `MAX_ARGUMENT` or `MAX_ELEMENTS`.
+
+    Args:
+        ty: the type.
+        cut: whether to read only the first bytes of a `list<u8>` that is too long.
+
+    Raises:
+        TypeError: the type is one that the engine's C API does not carry.
+    """
+    if cut and isinstance(ty, wit.List) and ty.element == wit.Integer(8, signed=False):
+        return _lift_first_bytes
+    return _lift(ty, _limit)
+
+
+_Bound = Callable[[wit.Type, Lift], Lift]
+"""Makes of what reads a string or a list one that looks at its length first."""
+
+
+def _as_it_is(_ty: wit.Type, lift_it: Lift) -> Lift:
+    return lift_it
+
+
+def _lift(ty: wit.Type, bound: _Bound) -> Lift:
     match ty:
         case wit.Bool():
             return lambda _store, address: bool(words[(address >> 3) + 1] & 0xFF)
@@ -176,25 +230,27 @@ def lift(ty: wit.Type) -> Lift:
         case wit.Char():
             return lambda _store, address: chr(words[(address >> 3) + 1] & 0xFFFFFFFF)
         case wit.String(disguised=True):
-            return _lift_disguised_string
-        case wit.String() | wit.Enum():
+            return bound(ty, _lift_disguised_string)
+        case wit.String():
+            return bound(ty, _lift_string)
+        case wit.Enum():
             return _lift_string
         case wit.Bytes():
-            return _lift_disguised_bytes
+            return bound(ty, _lift_disguised_bytes)
         case wit.List(element=wit.Integer(bits=8, signed=False)):
-            return _lift_bytes
+            return bound(ty, _lift_bytes)
         case wit.List():
-            return _lift_list(ty)
+            return bound(ty, _lift_list(ty, _limit_inner if bound is _limit else bound))
         case wit.Record():
-            return _lift_record(ty)
+            return _lift_record(ty, bound)
         case wit.Tuple():
-            return _lift_tuple(ty)
+            return _lift_tuple(ty, bound)
         case wit.Variant():
-            return _lift_variant(ty)
+            return _lift_variant(ty, bound)
         case wit.Option():
-            return _lift_option(ty)
+            return _lift_option(ty, bound)
         case wit.Result():
-            return _lift_result(ty)
+            return _lift_result(ty, bound)
         case wit.Flags():
             return _lift_flags
         case wit.Own():
@@ -225,9 +281,25 @@ def _lift_string(_store: Store, address: int) -> str:
 
 
 def _lift_bytes(_store: Store, address: int) -> bytes:
-    # One byte of payload in every value: the stride picks them out at memcpy speed.
     word = address >> 3
-    return string_at(words[word + 2], words[word + 1] * VALUE_SIZE)[8::VALUE_SIZE]
+    return _bytes_at(words[word + 2], words[word + 1])
+
+
+def _lift_first_bytes(_store: Store, address: int) -> bytes:
+    word = address >> 3
+    return _bytes_at(words[word + 2], min(words[word + 1], MAX_ARGUMENT))
+
+
+def _bytes_at(address: int, size: int) -> bytes:
+    # One byte of payload in every value: the stride picks them out at memcpy speed.
+    if size <= _BLOCK:
+        return string_at(address, size * VALUE_SIZE)[8::VALUE_SIZE]
+    return b"".join(
+        [
+            string_at(address + at * VALUE_SIZE, min(_BLOCK, size - at) * VALUE_SIZE)[8::VALUE_SIZE]
+            for at in range(0, size, _BLOCK)
+        ]
+    )
 
 
 def _lift_disguised_bytes(_store: Store, address: int) -> bytes:
@@ -240,8 +312,8 @@ def _lift_disguised_string(store: Store, address: int) -> str:
     return _lift_disguised_bytes(store, address).decode()
 
 
-def _lift_list(ty: wit.List) -> Lift:
-    element = lift(ty.element)
+def _lift_list(ty: wit.List, bound: _Bound) -> Lift:
+    element = _lift(ty.element, bound)
 
     def lift_list(store: Store, address: int) -> list[Any]:
         word = address >> 3
@@ -252,9 +324,9 @@ def _lift_list(ty: wit.List) -> Lift:
     return lift_list
 
 
-def _lift_record(ty: wit.Record) -> Lift:
+def _lift_record(ty: wit.Record, bound: _Bound) -> Lift:
     fields = [
-        (name, lift(field), index * _RECORD_ENTRY + 16)
+        (name, _lift(field, bound), index * _RECORD_ENTRY + 16)
         for index, (name, field) in enumerate(ty.fields)
     ]
 
@@ -265,8 +337,10 @@ def _lift_record(ty: wit.Record) -> Lift:
     return lift_record
 
 
-def _lift_tuple(ty: wit.Tuple) -> Lift:
-    elements = [(lift(element), index * VALUE_SIZE) for index, element in enumerate(ty.elements)]
+def _lift_tuple(ty: wit.Tuple, bound: _Bound) -> Lift:
+    elements = [
+        (_lift(element, bound), index * VALUE_SIZE) for index, element in enumerate(ty.elements)
+    ]
 
     def lift_tuple(store: Store, address: int) -> tuple[Any, ...]:
         data = words[(address >> 3) + 2]
@@ -275,10 +349,10 @@ def _lift_tuple(ty: wit.Tuple) -> Lift:
     return lift_tuple
 
 
-def _lift_variant(ty: wit.Variant) -> Lift:
+def _lift_variant(ty: wit.Variant, bound: _Bound) -> Lift:
     # Cases without payload are immutable: one object each serves every call.
     cases = {
-        name.encode(): (Variant(name), None if payload is None else lift(payload))
+        name.encode(): (Variant(name), None if payload is None else _lift(payload, bound))
         for name, payload in ty.cases
     }
 
@@ -292,8 +366,8 @@ def _lift_variant(ty: wit.Variant) -> Lift:
     return lift_variant
 
 
-def _lift_option(ty: wit.Option) -> Lift:
-    payload = lift(ty.payload)
+def _lift_option(ty: wit.Option, bound: _Bound) -> Lift:
+    payload = _lift(ty.payload, bound)
     if _nullable(ty.payload):
 
         def lift_nested_option(store: Store, address: int) -> Some | None:
@@ -309,9 +383,9 @@ def _lift_option(ty: wit.Option) -> Lift:
     return lift_option
 
 
-def _lift_result(ty: wit.Result) -> Lift:
-    ok = None if ty.ok is None else lift(ty.ok)
-    err = None if ty.err is None else lift(ty.err)
+def _lift_result(ty: wit.Result, bound: _Bound) -> Lift:
+    ok = None if ty.ok is None else _lift(ty.ok, bound)
+    err = None if ty.err is None else _lift(ty.err, bound)
 
     def lift_result(store: Store, address: int) -> Ok | Err:
         word = address >> 3
@@ -327,6 +401,53 @@ def _lift_flags(_store: Store, address: int) -> frozenset[str]:
     start = words[word + 2] >> 3
     end = start + 2 * words[word + 1]
     return frozenset([string_at(words[at + 1], words[at]).decode() for at in range(start, end, 2)])
+
+
+# Limits: a string has its length where a list has it.
+
+
+def _size_of_one(ty: wit.Type) -> int:
+    """What one byte or element counts as, in bytes."""
+    match ty:
+        case wit.String() | wit.Bytes() | wit.List(element=wit.Integer(bits=8, signed=False)):
+            return 1
+    return _ELEMENT_SIZE
+
+
+def _too_large(ty: wit.Type, length: int) -> ArgumentTooLarge:
+    return ArgumentTooLarge(
+        f"a {ty} of length {length}; an argument may have {MAX_ARGUMENT} bytes and {MAX_ELEMENTS} "
+        "elements of lists"
+    )
+
+
+def _limit(ty: wit.Type, lift_it: Lift) -> Lift:
+    """Of an argument, where it is in no list."""
+    size = _size_of_one(ty)
+
+    def lift_limited(store: Store, address: int) -> Any:
+        length = words[(address >> 3) + 1]
+        if length * size > MAX_ARGUMENT:
+            raise _too_large(ty, length)
+        # What is in this list counts together; what is in another argument, by itself.
+        store.lifted = length * size
+        return lift_it(store, address)
+
+    return lift_limited
+
+
+def _limit_inner(ty: wit.Type, lift_it: Lift) -> Lift:
+    """Of what is in a list."""
+    size = _size_of_one(ty)
+
+    def lift_limited(store: Store, address: int) -> Any:
+        length = words[(address >> 3) + 1]
+        store.lifted += length * size
+        if store.lifted > MAX_ARGUMENT:
+            raise _too_large(ty, length)
+        return lift_it(store, address)
+
+    return lift_limited
 
 
 # --- lowering ----------------------------------------------------------------------------------------------
@@ -452,10 +573,16 @@ def _lower_bytes(_store: Store, address: int, value: Any) -> None:
     new_list(address + 8, size)
     word = address >> 3
     words[word] = _LIST
-    image = bytearray(size * VALUE_SIZE)
-    image[0::VALUE_SIZE] = bytes((_U8,)) * size
-    image[8::VALUE_SIZE] = value
-    memory_copy(words[word + 2], image)
+    to = words[word + 2]
+    block = min(size, _BLOCK)
+    image = bytearray(block * VALUE_SIZE)
+    image[0::VALUE_SIZE] = bytes((_U8,)) * block
+    for at in range(0, size, _BLOCK):
+        part = value[at : at + _BLOCK]
+        if len(part) < block:
+            image = image[: len(part) * VALUE_SIZE]
+        image[8::VALUE_SIZE] = part
+        memory_copy(to + at * VALUE_SIZE, image)
 
 
 def _lower_disguised_bytes(_store: Store, address: int, value: Any) -> None:

@@ -8,6 +8,9 @@ from tests.conformance.probe import Probe
 from tests.harness import GatewayProcess, GuestPath
 
 CONFIG = """
+[server]
+admin_addr = "127.0.0.1:0"
+
 [defaults]
 max_concurrency = 16
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.host.binding import HostInterface
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import Exhausted, Trap
 from gateway.host.store import MAX_TABLE_ELEMENTS, STORES
+from gateway.host.values import MAX_ARGUMENT, MAX_ELEMENTS
 from tests.host.conftest import Load
 from tests.host.guests import API, SPIN, call, call_now, guest, host, invocation, load_component
 
@@ -130,3 +132,47 @@ async def test_more_than_the_engine_passes_in_one_call_is_refused(load: Load) ->
     with pytest.raises(Trap, match="too much data is being copied"):
         await call(linked, 1 << 22)
     assert seen == [1 << 20]
+
+
+def passing(length: int, ty: str) -> str:
+    """A guest whose `run` passes so many elements, of a byte each or nothing, to `f`, which returns a number."""
+    return f"""
+      (component
+        (import "{API}" (instance $api (export "f" (func (param "a" {ty}) (result u32)))))
+        (core module $memory (memory (export "memory") 100))
+        (core instance $memory (instantiate $memory))
+        (core func $f (canon lower (func $api "f") (memory (core memory $memory "memory"))))
+        (core module $m
+          (import "" "f" (func $f (param i32 i32) (result i32)))
+          (func (export "run") (result i32) (call $f (i32.const 0) (i32.const {length}))))
+        (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+        (func (export "run") (result u32) (canon lift (core func $i "run"))))
+    """
+
+
+@pytest.mark.parametrize(
+    ("ty", "most"),
+    [("(list u8)", MAX_ARGUMENT), ("string", MAX_ARGUMENT), ("(list u32)", MAX_ELEMENTS)],
+)
+@pytest.mark.parametrize("blocking", [False, True])
+def test_an_argument_is_not_read_beyond_its_limit(
+    load: Load, ty: str, most: int, blocking: bool
+) -> None:
+    interface = HostInterface(API, None)
+    interface.function("f", blocking=blocking)(lambda _data, given: len(given))
+    assert call_now(load(passing(most, ty), interface)) == most
+    with pytest.raises(Trap, match=rf"^{API}#f: a .* of length {most + 1}; an argument may have"):
+        call_now(load(passing(most + 1, ty), interface))
+
+
+def test_a_host_function_may_take_what_fits(load: Load) -> None:
+    interface = HostInterface(API, None)
+    interface.function("f", cuts=True)(lambda _data, given: len(given))
+    assert call_now(load(passing(MAX_ARGUMENT + 1, "(list u8)"), interface)) == MAX_ARGUMENT
+    with pytest.raises(Trap, match="a string of length"):
+        call_now(load(passing(MAX_ARGUMENT + 1, "string"), interface))
+
+
+def test_what_nothing_provides_reads_no_argument(load: Load) -> None:
+    with pytest.raises(Trap, match=f"nothing provides {API}#f"):
+        call_now(load(passing(MAX_ARGUMENT + 1, "(list u8)")))

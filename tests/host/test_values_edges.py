@@ -10,7 +10,7 @@ import pytest
 
 from gateway.host import wit
 from gateway.host.errors import ComponentError
-from gateway.host.values import Err, Ok, Some, Variant
+from gateway.host.values import MAX_ELEMENTS, Err, Ok, Some, Variant
 from tests.host.conftest import Load
 from tests.host.guests import API, MEMORY, call_now, echo, host
 
@@ -122,7 +122,7 @@ def test_a_megabyte_crosses(load: Load) -> None:
 
 
 def test_long_lists_cross(load: Load) -> None:
-    numbers = list(range(100_000))
+    numbers = list(range(MAX_ELEMENTS - 2))
     assert echoed(load, wit.List(U32), [], numbers) == [[], numbers]
 
 

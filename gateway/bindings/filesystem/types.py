@@ -150,7 +150,7 @@ async def read(_ctx: WasiCtx, this: Descriptor, length: int, offset: int) -> tup
     return data, not data
 
 
-@types.method("descriptor", "write", blocking=True)
+@types.method("descriptor", "write", blocking=True, cuts=True)
 @_fallible_async
 async def write(ctx: WasiCtx, this: Descriptor, buffer: bytes, offset: int) -> int:
     """Write bytes; returns how many, which may be less than all."""

@@ -41,7 +41,7 @@ class Readiness(Source):
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, event)
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def ready(self) -> bool:
@@ -50,15 +50,14 @@ class Readiness(Source):
 
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when the loop sees that it is ready."""
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         if self._loop is None:
             self._loop = waiter.get_loop()
             self._start(self._loop)
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
+        self._waiters.pop(waiter, None)
         if not self._waiters:
             self.stop()
 
@@ -71,7 +70,7 @@ class Readiness(Source):
     def _wake(self) -> None:
         # Stopped at once: the loop would call again, and again, until those who wait had their turn.
         self.stop()
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
