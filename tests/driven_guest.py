@@ -173,6 +173,7 @@ class DrivenGuest:
             raise AssertionError("the guest has returned")
         finally:
             question.cancel()
+            await asyncio.wait((question,))
 
 
 @asynccontextmanager

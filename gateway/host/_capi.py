@@ -14,6 +14,8 @@ Whatever address is used comes from the library and is valid by its contract; no
 
 The layouts relied upon are those of wasmtime 50.0.1 (`wasmtime/component/val.h`, `wasmtime/async.h`), which is why
 the package pins that version. Little-endian, 64-bit machines only, as is wasmtime-py itself.
+
+Host functions run on the stacks of fibers, which CPython's own C API is told of here too, where it has to know.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ __all__ = [
     "new_record",
     "new_tuple",
     "new_value",
+    "protect_stack",
     "resource_lift",
     "resource_lower",
     "set_async_stack_size",
@@ -73,6 +76,7 @@ __all__ = [
     "store_new",
     "string_at",
     "take_error",
+    "unprotect_stack",
     "value_delete",
     "words",
 ]
@@ -297,9 +301,9 @@ increment_epoch: Final = _function(_held, "wasmtime_engine_increment_epoch", Non
 HostCallback: Final = ctypes.CFUNCTYPE(
     c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_size_t, c_size_t, c_size_t
 )
-"""`(env, context, type, args, count, results, count) -> error`."""
+"""`(env, context, type, args, count, results, count) -> error`; the type is on the stack of the guest's fiber."""
 AsyncHostCallback: Final = ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, *(c_size_t,) * 6)
-"""`(env, context, type, args, count, results, count, error out, continuation out)`."""
+"""`(env, context, type, args, count, results, count, error out, continuation out)`; the type as above."""
 ResourceDestructor: Final = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_uint32)
 """`(env, context, rep) -> error`."""
 _Continuation = ctypes.CFUNCTYPE(c_bool, c_void_p)
@@ -368,6 +372,45 @@ def continuation_callback(ready: Callable[[int], bool]) -> tuple[Any, int]:
     if address is None:
         raise ValueError("null pointer")
     return callback, address
+
+
+# --- stacks of fibers --------------------------------------------------------------------------------------
+
+# CPython before 3.14 counts recursions through C code. Since then it compares the stack's pointer with the bounds
+# of the thread's own stack: on one that lies elsewhere 3.14.0 ends the process at the first call, and later ones
+# do not look at all, so that the stack's end is the end of the process. They can be told the bounds.
+_thread_state = _function(ctypes.pythonapi, "PyThreadState_Get", c_void_p)
+
+
+def _protection(name: str, result: Any, *parameters: Any) -> Callable[..., Any] | None:
+    name = f"PyUnstable_ThreadState_{name}StackProtection"
+    if not hasattr(ctypes.pythonapi, name):
+        return None
+    return _function(ctypes.pythonapi, name, result, *parameters)
+
+
+_set_protection = _protection("Set", ctypes.c_int, c_void_p, c_void_p, c_size_t)
+_reset_protection = _protection("Reset", None, c_void_p)
+
+
+def protect_stack(top: int, size: int) -> None:
+    """Have a recursion through C code end in a `RecursionError` before the end of a fiber's stack.
+
+    To be called before or while this thread runs on that stack. Where it runs on its own instead, no recursion
+    through C code ends well until `unprotect_stack`.
+
+    Args:
+        top: an address on the stack.
+        size: how much of it there is below that address at least, in bytes.
+    """
+    if _set_protection is not None:
+        _set_protection(_thread_state(), top - size, size)
+
+
+def unprotect_stack() -> None:
+    """This thread runs on its own stack again."""
+    if _reset_protection is not None:
+        _reset_protection(_thread_state())
 
 
 # --- configuration -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import wasmtime
 from gateway.host import _capi
 from gateway.host.store import MAX_TABLE_ELEMENTS, STORES
 
-__all__ = ["EPOCH_TICK", "Engine", "PoolSize"]
+__all__ = ["EPOCH_TICK", "HOST_STACK", "Engine", "PoolSize"]
 
 _log = structlog.get_logger("gateway.engine")
 
@@ -31,6 +31,9 @@ _STACK_SIZE: Final = 8 << 20
 """Address space of a fiber's stack, in bytes: 512 KiB for the guest, the rest for host functions. What CPython's
 recursion limits take for granted; on a smaller one, a recursion through C code ends the process and not in a
 `RecursionError`. Only what is touched becomes memory."""
+
+HOST_STACK: Final = _STACK_SIZE - (1 << 20)
+"""How much of it host functions have at least, in bytes: all but the guest's part and the engine's frames."""
 
 _TABLE_ELEMENT: Final = 8
 """Bytes of a table's element."""

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.host import _capi
-from gateway.host.engine import EPOCH_TICK
+from gateway.host.engine import EPOCH_TICK, HOST_STACK
 from gateway.host.errors import DeadlineExceeded, InvocationError
 from gateway.host.scheduler import Scheduler
 from gateway.host.store import Store
@@ -236,13 +236,10 @@ class Invocation:
     def _poll(self) -> bool:
         """Run the guest until the function has returned (true), or it waits."""
         store = self._store
-        while True:
-            began = monotonic()
-            while not _capi.future_poll(self._future):
-                if store.suspension is not None or monotonic() - began > _SPINNING:
-                    return False
+        while self._advance():
             future, self._future = self._future, 0
             _capi.future_delete(future)
+            store.stack = 0  # it was that future's own
             if error := self._block[_ERROR]:
                 self._block[_ERROR] = 0
                 raise from_engine(_capi.take_error(error), store.failure)
@@ -252,6 +249,22 @@ class Invocation:
             self._calling = True
             self.instantiate_time = perf_counter() - self._began
             self._call()
+        return False
+
+    def _advance(self) -> bool:
+        """Run the guest until its future is done (true), or it waits."""
+        store = self._store
+        if store.stack:
+            _capi.protect_stack(store.stack, HOST_STACK)
+        try:
+            began = monotonic()
+            while not _capi.future_poll(self._future):
+                if store.suspension is not None or monotonic() - began > _SPINNING:
+                    return False
+        finally:
+            if store.stack:
+                _capi.unprotect_stack()
+        return True
 
     def _call(self) -> None:
         export, store, address = self._export, self._store, self._address

@@ -20,8 +20,9 @@ from wasmtime.component import ExportIndex, Linker, LinkerInstance
 
 from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
+from gateway.host.engine import HOST_STACK
 from gateway.host.errors import ComponentError, Trap, TrapKind
-from gateway.host.store import STORES, Suspension
+from gateway.host.store import STORES, Store, Suspension
 from gateway.host.values import (
     VALUE_SIZE,
     ArgumentTooLarge,
@@ -234,6 +235,12 @@ def _define_function(
 # --- callbacks: how the engine calls a host function -------------------------------------------------------
 # Exceptions of every kind end here: one that left a callback would be lost, and so would a cancellation.
 # What each takes is added up in the store; that costs a quarter of a microsecond.
+# The first on a fiber tells where its stack is, which the invocation remembers for the fiber's next turns.
+
+
+def _on_stack(store: Store, address: int) -> None:
+    store.stack = address
+    _capi.protect_stack(address, HOST_STACK)
 
 
 def host_function(frame: FrameType) -> str | None:
@@ -253,10 +260,12 @@ def _callback(
     function, host_name = host.function, host.name
 
     def call(
-        _env: int, context: int, _type: int, args: int, _nargs: int, results: int, _nresults: int
+        _env: int, context: int, ty: int, args: int, _nargs: int, results: int, _nresults: int
     ) -> int | None:
         began = perf_counter()
         store = STORES[context]
+        if not store.stack:
+            _on_stack(store, ty)
         calls = store.host_calls
         calls[interface] = calls.get(interface, 0) + 1
         try:
@@ -282,10 +291,10 @@ def _blocking_callback(
 ) -> Callable[..., None]:
     function, host_name = host.function, host.name
 
-    def call(
+    def call(  # noqa: PLR0917 - as the engine calls it
         _env: int,
         context: int,
-        _type: int,
+        ty: int,
         args: int,
         _nargs: int,
         results: int,
@@ -295,6 +304,8 @@ def _blocking_callback(
     ) -> None:
         began = perf_counter()
         store = STORES[context]
+        if not store.stack:
+            _on_stack(store, ty)
         calls = store.host_calls
         calls[interface] = calls.get(interface, 0) + 1
         _capi.set_continuation(continuation, _CONTINUE_ADDRESS, context)

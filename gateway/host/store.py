@@ -71,6 +71,8 @@ class Store:
         host_calls: how often host functions were called, by the full name of their interface.
         host_time: seconds spent in them, and in what they waited for.
         lifted: how large the argument that is being lifted is so far; for `gateway.host.values`.
+        stack: an address on the stack of the guest's fiber, above all that host functions use of it; 0 until it
+            has called one.
     """
 
     __slots__ = (
@@ -83,6 +85,7 @@ class Store:
         "host_calls",
         "host_time",
         "lifted",
+        "stack",
         "suspension",
         "table",
     )
@@ -98,6 +101,7 @@ class Store:
         self.host_calls: dict[str, int] = {}
         self.host_time = 0.0
         self.lifted = 0
+        self.stack = 0
 
     def open(self) -> None:
         """Make the engine's store. `close` must follow."""

@@ -1,4 +1,4 @@
-"""The engine's pools, its ticker, and the stacks that guests and host functions share."""
+"""The engine's pools and its ticker."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import sys
 import threading
 import weakref
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import DeadlineExceeded
-from tests.host.guests import SPIN, call, call_now, guest, host, load_component
+from tests.host.guests import SPIN, call, call_now, guest, load_component
 
 POOL = PoolSize(
     instances=4,
@@ -78,56 +77,6 @@ def test_an_engine_without_pools_is_no_warning(capsys: pytest.CaptureFixture[str
 
 def test_pools_do_not_change_compiled_code() -> None:
     assert Engine().fingerprint == Engine(POOL).fingerprint
-
-
-RECURSION = """
-class Endless:
-    def __lt__(self, other):
-        return sorted([Endless(), Endless()])
-
-    def __repr__(self):
-        return repr([Endless()])
-
-def sort(_data):
-    sorted([Endless(), Endless()])
-
-def show(_data):
-    repr(Endless())
-
-for function in (sort, show):
-    try:
-        text = guest("(call $f)", "f")
-        call_now(load_component(Engine(), text, Path(sys.argv[1]), host(f=function)))
-    except RecursionError:
-        print("refused")
-"""
-
-
-def test_host_functions_have_room_for_pythons_recursion_limit(tmp_path: Path) -> None:
-    """They run on the fiber's stack, whose end is the end of the process."""
-    assert in_a_process_of_its_own(RECURSION, str(tmp_path)).split() == ["refused", "refused"]
-
-
-def test_a_guest_cannot_take_the_stack_of_host_functions(engine: Engine, tmp_path: Path) -> None:
-    depth: list[int] = []
-
-    def deep(_data: Any) -> None:
-        def down(level: int) -> None:
-            depth.append(level)
-            down(level + 1)
-
-        with pytest.raises(RecursionError):
-            down(0)
-
-    recurse = """
-      (func $down (param i32)
-        (if (local.get 0)
-          (then (call $down (i32.sub (local.get 0) (i32.const 1))))
-          (else (call $deep))))
-    """
-    text = guest("(call $down (i32.const 5000))", "deep", module=recurse)
-    assert call_now(load_component(engine, text, tmp_path, host(deep=deep))) is None
-    assert len(depth) > 100
 
 
 def test_the_ticker_ends_with_its_engine(tmp_path: Path) -> None:

@@ -141,11 +141,13 @@ async def test_what_the_guest_gives_up_before_a_response_is_cancelled() -> None:
     async with component(on_request=told.append) as client, peer(silent) as server:
         async with http_guest(client) as guest:
             future = await guest.begin(request(server.authority))
+            await until(lambda: server.connections == 1)
             assert told == []
             await guest.call("drop future-incoming-response", future)
             await until(lambda: told)
         async with http_guest(client) as guest:
             await guest.begin(request(server.authority))
+            await until(lambda: server.connections == 2)
         await until(lambda: len(told) == 2)
     assert told == ["cancelled", "cancelled"]
 
