@@ -3,7 +3,8 @@
 #   make serve   serve the example on http://127.0.0.1:8080
 #   make test    build the guests and run the tests
 #
-# and: make check (style and types), make clean (remove all that the others made).
+# and: make check (style and types), make smoke (a part of the tests, on other versions of Python),
+# make clean (remove all that the others made).
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -13,10 +14,14 @@ BIN := $(VENV)/bin
 HELLO := examples/hello
 
 # The first of these that is a version we support and can make virtual environments is used.
-PYTHON ?= python3.13 python3.12 python3.11 python3
-SUITABLE := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= python3.14 python3.13 python3.12 python3.11 python3
+SUITABLE := import ensurepip, sys, venv; v = sys.version_info; \
+    sys.exit(not (3, 11) <= v < (3, 15) or v[:3] == (3, 14, 0))
 
-.PHONY: serve test check clean
+# The versions that the smoke runs on, whatever this machine has: scripts/interpreters.py gets them.
+PYTHONS ?= 3.12 3.13 3.14
+
+.PHONY: serve test check smoke clean
 .DELETE_ON_ERROR:
 
 serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
@@ -29,11 +34,18 @@ test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
 	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
+smoke: $(PYTHONS:%=smoke-%)
+
+smoke-%: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.guests.build
+	$(BIN)/python scripts/interpreters.py $*
+	.pythons/$*/bin/python -m pytest --smoke --numprocesses 2 --dist loadfile $(ARGS)
+
 check: $(VENV)/dev.stamp
 	scripts/check
 
 clean:
-	rm -rf $(VENV) $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
+	rm -rf $(VENV) .pythons $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
 
 $(HELLO)/hello.wasm: $(HELLO)/app.py $(wildcard $(HELLO)/wit/*.wit $(HELLO)/wit/deps/*.wit) | $(VENV)/examples.stamp
 	cd $(HELLO) && $(abspath $(BIN))/componentize-py -d wit -w hello componentize app -o hello.wasm
@@ -51,6 +63,6 @@ $(VENV):
 	        rm -rf $@; exit 1; \
 	    fi; \
 	done; \
-	echo "None of $(PYTHON) is a Python 3.11, 3.12 or 3.13 that can make virtual environments." >&2; \
+	echo "None of $(PYTHON) is a Python 3.11 to 3.14, 3.14.0 excepted, that can make virtual environments." >&2; \
 	echo "Install one (Debian, Ubuntu: python3 and python3-venv), or: make PYTHON=/path/to/it" >&2; \
 	exit 1

@@ -10,6 +10,26 @@ from tests.guests import build
 from tests.guests.toolchains import Unavailable
 from tests.harness import GatewayProcess, GuestPath, StartGateway
 
+HOST = Path(__file__).parent / "host"
+"""What Python runs on the stacks of fibers depends on its version more than anything else does."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--smoke",
+        action="store_true",
+        help="run all tests of the host, and of every other file the first: for other versions of Python",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("smoke"):
+        return
+    first = {item.path: item for item in reversed(items)}
+    kept = [item for item in items if item.path.parent == HOST or first[item.path] is item]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
