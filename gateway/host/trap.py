@@ -1,7 +1,12 @@
-"""Makes sense of the engine's errors."""
+"""Makes sense of the engine's errors.
+
+What the engine says of a trap holds names that the guest chose: 20 frames, each with the names of a module and a
+function, of up to 100,000 bytes each. So only the beginning is searched for frames, and what is taken is cut.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Final
 
@@ -9,10 +14,24 @@ from wasmtime import WasmtimeError
 
 from gateway.host.errors import Exhausted, Trap, TrapKind
 
-__all__ = ["from_engine"]
+__all__ = ["MAX_FRAME", "MAX_FRAMES", "MAX_MESSAGE", "from_engine"]
 
-_FRAME: Final = re.compile(r"^\s*\d+:\s+(0x[0-9a-f]+) - (.*)$", re.MULTILINE)
-_CAUSE: Final = re.compile(r"^Caused by:\n(.*)\Z", re.MULTILINE | re.DOTALL)
+MAX_FRAMES: Final = 20
+"""Frames of a backtrace. Threat: names that read like frames of their own. The engine itself tells no more."""
+
+MAX_FRAME: Final = 256
+"""Characters of a frame's names. Threat: a guest that writes megabytes into the log with each trap. Arbitrary:
+mangled names of C++ and Rust are rarely longer."""
+
+MAX_MESSAGE: Final = 1024
+"""Characters of what happened. Longer are only messages with the name of an import."""
+
+_HEAD: Final = 64 << 10
+"""Characters of the engine's text that are searched for frames. Arbitrary: all of them, with usual names."""
+
+_FRAME: Final = re.compile(r"^ *[0-9]+: +(0x[0-9a-f]{1,16}) - (.*)$", re.MULTILINE)
+_CAUSE: Final = "\nCaused by:\n"
+_PREFIX: Final = re.compile(r"(?:[0-9]{1,9}: +)?(?:wasm trap: )?")
 
 # The engine tells the class of a trap only in words; each is a substring of one message of Wasmtime.
 _KINDS: Final = (
@@ -39,7 +58,7 @@ _KINDS: Final = (
     ("invalid utf-", TrapKind.CANONICAL_ABI),
     ("borrow handles still remain", TrapKind.CANONICAL_ABI),
 )
-_EXHAUSTED: Final = re.compile(r"maximum concurrent limit of \d+ for .+ reached")
+_EXHAUSTED: Final = re.compile(r"maximum concurrent limit of [0-9]+ for .{1,100} reached")
 
 
 def from_engine(error: WasmtimeError, failure: BaseException | None) -> BaseException:
@@ -53,16 +72,32 @@ def from_engine(error: WasmtimeError, failure: BaseException | None) -> BaseExce
         `failure` itself (a `Trap` with the guest's backtrace added), `Exhausted`, or a `Trap`.
     """
     text = str(error)
-    backtrace = tuple(f"{name} ({offset})" for offset, name in _FRAME.findall(text))
+    backtrace = _backtrace(text[:_HEAD])
     if failure is not None:
         if isinstance(failure, Trap):
             failure.backtrace = backtrace
         return failure
-    cause = _CAUSE.search(text)
-    lines = (cause.group(1) if cause else text).strip().splitlines()
-    message = re.sub(r"^(\d+:\s+)?(wasm trap: )?", "", lines[-1].strip()) if lines else text
+    message = _message(text)
     # Only the message tells what happened: the frames above it hold names that the guest chose.
     if _EXHAUSTED.search(message):
         return Exhausted(message)
     kind = next((kind for words, kind in _KINDS if words in message), TrapKind.OTHER)
     return Trap(message, kind=kind, backtrace=backtrace)
+
+
+def _backtrace(head: str) -> tuple[str, ...]:
+    frames = itertools.islice(_FRAME.finditer(head), MAX_FRAMES)
+    return tuple(f"{_cut(frame[2], MAX_FRAME)} ({frame[1]})" for frame in frames)
+
+
+def _message(text: str) -> str:
+    """The last line of the cause, without the words that stand before each."""
+    # The names of the guest may hold these words too, but all of them come before.
+    cause = text.rpartition(_CAUSE)[2].strip()
+    line = cause.rpartition("\n")[2][: 2 * MAX_MESSAGE].strip()
+    prefix = _PREFIX.match(line)
+    return _cut(line if prefix is None else line[prefix.end() :], MAX_MESSAGE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -12,7 +12,7 @@ from gateway.metrics import Metrics
 
 __all__ = ["exposition"]
 
-_WRITTEN: Final = re.compile(r"[!-~ ]+; version=(0\.0\.4|[12]\.0\.0);[!-~ ]+")
+_WRITTEN: Final = re.compile(r"[!-:<-~ ]+; version=(0\.0\.4|[12]\.0\.0);[!-~ ]+")
 """Content types that prometheus_client really writes; it repeats whatever higher version it was asked for."""
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.host.errors import Exit, Trap, TrapKind
 from gateway.host.linker import LinkedComponent
+from gateway.host.trap import MAX_FRAME, MAX_FRAMES
 from tests.host.conftest import Load
 from tests.host.guests import API, MEMORY, call, call_now, guest, host
 
@@ -99,6 +100,30 @@ async def test_names_of_the_guest_do_not_decide_the_kind(load: Load, name: str) 
         await call(load(guest("(call $f)", module=module)))
     assert caught.value.kind is TrapKind.ARITHMETIC
     assert caught.value.message == "integer divide by zero"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a" * 99_000,
+        "\\n" * 33_000,
+        "\\n 0: 0x1 - " * 9_000,
+        " " * 99_000,
+        "\\nCaused by:\\n" * 7_000,
+    ],
+)
+async def test_what_a_trap_tells_is_bounded_whatever_the_names_are(load: Load, name: str) -> None:
+    module = f'''
+      (func $f (@name "{name}") (param i32)
+        (if (i32.eqz (local.get 0)) (then unreachable))
+        (call $f (i32.sub (local.get 0) (i32.const 1))))
+    '''
+    with pytest.raises(Trap) as caught:
+        await call(load(guest("(call $f (i32.const 30))", module=module)))
+    assert caught.value.message == "wasm `unreachable` instruction executed"
+    assert caught.value.kind is TrapKind.UNREACHABLE
+    assert 1 <= len(caught.value.backtrace) <= MAX_FRAMES
+    assert all(len(frame) < MAX_FRAME + 30 for frame in caught.value.backtrace)
 
 
 async def test_memory_that_is_not_the_guests_own_is_refused(load: Load) -> None:
