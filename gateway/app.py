@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import __version__, telemetry
+from gateway import __version__, log, telemetry
 from gateway.admin.operations import ServerStatus
 from gateway.admin.site import AdminSite
 from gateway.config import ComponentConfig, GatewayConfig
@@ -57,6 +57,7 @@ class Gateway:
         Raises:
             ComponentError: a component is refused; the message names each that is.
         """
+        log.embed(config.server)
         self.runtime = Runtime(config.server, metrics_dir=metrics_dir)
         self._started_at = datetime.now(UTC)
         self._operations = operations(self, self.runtime.metrics)

@@ -34,7 +34,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, 
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from gateway import __version__
+from gateway import __version__, log
 from gateway.events import Kind, Outcome, ReturnEvent
 from gateway.metric_file import use as use_metric_files
 from gateway.watchdog import BOUND, Stall
@@ -59,8 +59,9 @@ for every component and kind: 16, where the library's own default has 14 that st
 _DIGEST_LENGTH: Final = 12
 """Hexadecimal digits of a component's digest in a label: 48 bits tell the files of one gateway apart."""
 
-_CPU_INTERVAL: Final = 1.0
-"""Seconds between two looks of a worker at its CPU time. Arbitrary: shorter than any usual scrape interval."""
+_OWN_INTERVAL: Final = 1.0
+"""Seconds between two looks of a worker at its CPU time and its log. Arbitrary: shorter than usual scrape
+intervals."""
 
 
 class Metrics:
@@ -91,7 +92,8 @@ class Metrics:
         self._metrics: list[Counter | Gauge | Histogram] = []
         self._define()
         self._cpu_told = 0.0
-        self._cpu_due = 0.0
+        self._log_lines_told = 0
+        self._own_due = 0.0
         self.registry.register(_Told(self._collect))
 
     def _define(self) -> None:
@@ -144,6 +146,10 @@ class Metrics:
         self._events_dropped = self._counter(
             "gateway_events_dropped",
             "Return events that were dropped: their invocations are missing in these metrics.",
+        )
+        self._log_lines_dropped = self._counter(
+            "gateway_log_lines_dropped",
+            "Lines of the log that were not written, because nobody read it or that failed.",
         )
         self._loads = self._counter(
             "gateway_component_loads",
@@ -214,8 +220,8 @@ class Metrics:
             series.host.inc(phases.host)
         if event.trap is not None:
             self._traps.labels(name, event.trap.value).inc()
-        if self._workers is not None and time.monotonic() >= self._cpu_due:
-            self._tell_cpu()
+        if self._workers is not None and time.monotonic() >= self._own_due:
+            self._tell_own()
 
     __call__ = returned
 
@@ -311,12 +317,12 @@ class Metrics:
     # --- What is told ---
 
     def _collect(self) -> Iterable[Metric]:
+        self._tell_own()
         if self._workers is None:
             for metric in self._metrics:
                 yield from map(self._current, metric.collect())
             yield from ProcessCollector(registry=None).collect()
         else:
-            self._tell_cpu()
             ours = {family.name for metric in self._metrics for family in metric.describe()}
             for family in self._workers.collect():
                 if family.name in ours:
@@ -361,12 +367,17 @@ class Metrics:
         yield limit
         yield InfoMetricFamily("gateway_build", "What the gateway is made of.", _BUILD)
 
-    def _tell_cpu(self) -> None:
-        # By the worker itself, while it lives: a sum over /proc would go down when one ends.
-        self._cpu_due = time.monotonic() + _CPU_INTERVAL
-        now = time.process_time()
-        self._cpu.inc(now - self._cpu_told)
-        self._cpu_told = now
+    def _tell_own(self) -> None:
+        """Take over what this process counts elsewhere."""
+        dropped = log.dropped_lines()
+        self._log_lines_dropped.inc(dropped - self._log_lines_told)
+        self._log_lines_told = dropped
+        if self._workers is not None:
+            # By the worker itself, while it lives: a sum over /proc would go down when one ends.
+            self._own_due = time.monotonic() + _OWN_INTERVAL
+            now = time.process_time()
+            self._cpu.inc(now - self._cpu_told)
+            self._cpu_told = now
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ import re
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from re import _constants as opcodes  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as opcodes
+from re import _parser as parser
 from types import FrameType
 from typing import Any, Final, NamedTuple
 

@@ -23,7 +23,7 @@ from gateway.bindings.egress import EgressRule
 from gateway.bindings.filesystem.mount import guest_path
 from gateway.config.canonical import LABEL
 from gateway.config.route import Route
-from gateway.config.values import GIB, KIB, MIB, AnyPath, Table, Text, between, text
+from gateway.config.values import GIB, KIB, MIB, AnyPath, LogLevel, Table, Text, between, text
 from gateway.host.claims.keys import PublicKey
 from gateway.host.claims.pin import parse_sha256
 from gateway.units import ByteSize, Duration, format_size, parse_size
@@ -175,7 +175,7 @@ class ComponentConfig(Defaults):
     arguments: tuple[Text, ...] = ()
     mounts: tuple[MountConfig, ...] = ()
     allowed_outbound_hosts: tuple[Annotated[str, AfterValidator(_outbound_host)], ...] = ()
-    log_level: Literal["debug", "info", "warning", "error", "critical"] | None = None
+    log_level: LogLevel | None = None
 
     @field_validator("mounts")
     @classmethod

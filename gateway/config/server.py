@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from gateway.config.route import Route
-from gateway.config.values import KIB, MIB, AnyPath, Table, between
+from gateway.config.values import KIB, MIB, AnyPath, LogFormat, LogLevel, Table, between
 from gateway.units import ByteSize, Duration, format_size, parse_duration
 
 __all__ = ["ServerConfig"]
@@ -181,8 +181,8 @@ class ServerConfig(Table):
     shutdown_timeout: Duration = 25.0
     backlog: Annotated[StrictInt, between(1, 65_535, str)] = 2048
     ca_files: tuple[Annotated[AnyPath, AfterValidator(_certificates)], ...] = ()
-    log_format: Literal["auto", "json", "console"] = "auto"
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    log_format: LogFormat = "auto"
+    log_level: LogLevel = "info"
     access_log: StrictBool = True
     cache: StrictBool = True
     cache_dir: AnyPath | None = Field(default_factory=_default_cache_dir)

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
-__all__ = ["GIB", "KIB", "MIB", "AnyPath", "Table", "Text", "between", "text"]
+__all__ = [
+    "GIB",
+    "KIB",
+    "MIB",
+    "AnyPath",
+    "LogFormat",
+    "LogLevel",
+    "Table",
+    "Text",
+    "between",
+    "text",
+]
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB
+
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class Table(BaseModel):

@@ -54,7 +54,7 @@ def serve(
         ComponentError: a component is refused.
     """
     server = config.server
-    log.configure(server.log_format, server.log_level)
+    log.serve(server.log_format, server.log_level)
     configuration = Configuration(config, read)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # Until it can be heeded, it must not end the gateway. (The command line keeps it: gateway.starting.)

@@ -203,7 +203,7 @@ def _run(plan: Plan, config: GatewayConfig, connection: Connection) -> None:
     for number in _FOR_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_SUPERVISOR)
-    log.configure(config.server.log_format, config.server.log_level)
+    log.serve(config.server.log_format, config.server.log_level)
     try:
         app = plan.create_app(config, metrics_dir=plan.metrics_dir)
     except ComponentError as error:

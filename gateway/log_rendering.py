@@ -1,0 +1,125 @@
+"""How the lines of the log look, and that none of them is more than a line.
+
+Clients and guests choose much of what is logged: paths, names, messages of errors. So whoever logs, no value is
+longer than a bound, and for people, who read it on terminals, no character of control is left in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+__all__ = ["bounded", "for_logging", "for_machines", "for_people", "visible"]
+
+MAX_TEXT: Final = 4096
+"""Characters of one value. Threat: a client whose target fills the header limit, or a guest whose names and errors
+are long, writes that much to the disk with each request. Arbitrary; NGINX takes a target of twice that."""
+
+MAX_LONG_TEXT: Final = 16 << 10
+"""Characters of the values whose length is the point: a line of a guest, which is no longer anyway, a traceback,
+and the reasons why components are refused."""
+
+MAX_ITEMS: Final = 100
+"""Items of one list or table. Arbitrary."""
+
+_LONG: Final = frozenset(("exception", "line", "reason"))
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal, or a reader of lines, does not take for a character: C0, DEL, C1, and the marks and separators
+of Unicode that end a line or turn its direction."""
+
+
+def for_machines() -> list[Processor]:
+    """The last steps of a line in JSON, which escapes whatever is not ASCII itself."""
+    return [
+        structlog.processors.format_exc_info,
+        bounded,
+        _in_order,
+        structlog.processors.JSONRenderer(),
+    ]
+
+
+def for_people(*, colors: bool) -> list[Processor]:
+    """The last steps of a line for people.
+
+    Tracebacks stay plain: structlog's default, where rich is installed, prints the values of local variables, and
+    with them a component's environment.
+    """
+    return [
+        structlog.processors.format_exc_info,
+        bounded,
+        _without_controls,
+        structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+
+
+def for_logging(_logger: object, _method: str, event: EventDict) -> tuple[tuple[str], EventDict]:
+    """The last step of a line for `logging`: what happened and the fields, as text, and as `record.gateway`."""
+    exc_info = event.pop("exc_info", None)
+    name = visible(str(event.pop("event", "")))
+    fields = "".join(f" {key}={value!r}" for key, value in event.items())
+    extra = {"gateway": {"event": name, **event}}
+    return (f"{name}{fields}",), {"exc_info": exc_info, "extra": extra, "stacklevel": 3}
+
+
+def bounded(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Cut what is too long."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT:
+                event[key] = _cut(value, MAX_LONG_TEXT if key in _LONG else MAX_TEXT)
+        elif isinstance(value, list | tuple | dict):
+            event[key] = _bounded(value)
+    return event
+
+
+def visible(text: str, but: str = "") -> str:
+    """Write each character of control in a text as its number, but for some."""
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in but else _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _without_controls(_logger: object, _method: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = visible(value, "\n\t" if key == "exception" else "")
+    return event
+
+
+def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Put what every line has before what only this one has."""
+    common = {key: event.pop(key, None) for key in ("timestamp", "level", "logger", "event")}
+    return {**common, **event}
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, str):
+        return _cut(value, MAX_TEXT)
+    if not isinstance(value, list | tuple | dict):
+        return value
+    more = len(value) - MAX_ITEMS
+    if isinstance(value, dict):
+        table = {str(key): _bounded(value[key]) for key in itertools.islice(value, MAX_ITEMS)}
+        return table if more <= 0 else {**table, "...": f"{more} more"}
+    items = [_bounded(item) for item in value[:MAX_ITEMS]]
+    return items if more <= 0 else [*items, f"... {more} more"]
+
+
+def _cut(text: str, most: int) -> str:
+    """The beginning and the end of a text that is too long."""
+    if len(text) <= most:
+        return text
+    return (
+        f"{text[: most // 2]}... {len(text) - most} characters ...{text[len(text) - most // 2 :]}"
+    )

@@ -1,0 +1,176 @@
+"""What becomes of a line of the log: how it looks, how long it may be, and whose `logging` it goes to."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from gateway import log
+from gateway.config import ServerConfig
+from gateway.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT, visible
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Leaves structlog and the standard library's logging as they were found."""
+    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
+    before, level, of_uvicorn = root.handlers[:], root.level, uvicorn.level
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = before
+    root.setLevel(level)
+    uvicorn.setLevel(of_uvicorn)
+
+
+def rendered(format: Any, event: str, **fields: Any) -> str:  # noqa: A002
+    """What is written for a line, first by the gateway, then by a library."""
+    stream = io.StringIO()
+    log.configure(format, "info", stream)
+    structlog.get_logger("gateway.test").error(event, **fields)
+    return stream.getvalue()
+
+
+# --- how it looks --------------------------------------------------------------------------------
+
+HOSTILE = "\x1b[2J\x1b]0;title\x07\r\nlevel=info forged\x9b31m\u2028\u202e\x7f"
+
+
+def test_nothing_that_a_client_chooses_controls_a_terminal_or_begins_a_line() -> None:
+    text = rendered("console", HOSTILE, path=HOSTILE, routes=[HOSTILE], of={HOSTILE: HOSTILE})
+    assert text.endswith("\n")
+    assert "\n" not in text[:-1]
+    assert not set(text) & set(HOSTILE[:1] + "\x07\r\x9b\u2028\u202e\x7f")
+    assert r"\x1b[2J" in text
+    assert r"\u202e" in text
+
+
+def test_nor_does_what_a_library_tells() -> None:
+    stream = io.StringIO()
+    log.configure("console", "info", stream)
+    logging.getLogger("library").warning("of %s", HOSTILE)
+    assert "\n" not in stream.getvalue()[:-1]
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_nor_does_a_traceback() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        text = rendered("console", "failed", exc_info=True)
+    assert "\x1b" not in text
+    assert text.splitlines()[1] == "Traceback (most recent call last):"
+
+
+def test_in_json_a_line_is_a_line() -> None:
+    text = rendered("json", HOSTILE, path=HOSTILE)
+    assert text.isascii()
+    assert text.count("\n") == 1
+    assert json.loads(text)["path"] == HOSTILE
+
+
+def test_usual_text_is_left_alone() -> None:
+    assert visible("äöü 日本 👩‍🚀 “quoted”") == "äöü 日本 👩‍🚀 “quoted”"
+
+
+@pytest.mark.parametrize("format", ["json", "console"])
+def test_no_value_is_longer_than_a_bound(format: str) -> None:  # noqa: A002
+    long = "x" * 1_000_000
+    text = rendered(
+        format,
+        long,
+        path=long,
+        reason=long,
+        routes=[long] * 3,
+        many=list(range(100_000)),
+        table={str(number): number for number in range(100_000)},
+    )
+    assert MAX_LONG_TEXT < len(text) < 5 * (MAX_TEXT + 100) + MAX_LONG_TEXT + 40 * MAX_ITEMS
+
+
+def test_of_what_is_cut_both_ends_are_told() -> None:
+    record = json.loads(rendered("json", "cut", path="a" * MAX_TEXT + "b" * MAX_TEXT))
+    assert record["path"].startswith("aaa")
+    assert record["path"].endswith("bbb")
+    assert f"... {MAX_TEXT} characters ..." in record["path"]
+
+
+# --- in another application ----------------------------------------------------------------------
+
+
+def test_lines_of_an_embedded_gateway_go_to_logging(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.embed(ServerConfig())
+    caplog.set_level("INFO")
+    own = structlog.get_logger("gateway.http")
+    own.info("request", path="/a\nb", status=200)
+    own.debug("not wanted")
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("gateway.http", "INFO")
+    assert record.getMessage() == r"request path='/a\nb' status=200"
+    assert record.gateway == {"event": "request", "path": "/a\nb", "status": 200}  # type: ignore[attr-defined]
+    assert record.funcName == "test_lines_of_an_embedded_gateway_go_to_logging"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_with_their_tracebacks(caplog: pytest.LogCaptureFixture) -> None:
+    log.embed(ServerConfig())
+    try:
+        raise ValueError("why")
+    except ValueError as error:
+        structlog.get_logger("gateway.call").error("gateway failed", exc_info=error)
+        structlog.get_logger("gateway.call").exception("again")
+    assert [record.exc_info and str(record.exc_info[1]) for record in caplog.records] == ["why"] * 2
+
+
+def test_a_level_that_was_asked_for_counts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    log.embed(ServerConfig(log_level="warning"))
+    own = structlog.get_logger("gateway.http")
+    own.info("not wanted")
+    own.warning("wanted")
+    log.embed(ServerConfig(log_level="error"))  # of another gateway of the application
+    own.warning("not wanted")
+    own.error("wanted")
+    log.embed(ServerConfig())
+    own.debug("wanted")
+    assert [record.getMessage() for record in caplog.records] == ["wanted"] * 3
+
+
+def test_a_component_has_a_level_of_its_own_there_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    log.embed(ServerConfig())
+    quiet = log.logger("gateway.call", "error")
+    quiet.warning("not wanted")
+    quiet.error("wanted")
+    assert [record.getMessage() for record in caplog.records] == ["wanted"]
+
+
+def test_an_application_that_has_configured_structlog_is_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    events: list[Any] = []
+
+    def keep(_logger: object, _method: str, event: Any) -> Any:
+        events.append(dict(event))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[keep])
+    log.embed(ServerConfig(log_format="json"))
+    structlog.get_logger("gateway.http").info("request", status=200)
+    assert events == [{"event": "request", "status": 200}]
+
+    structlog.reset_defaults()
+    log.embed(ServerConfig())
+    structlog.configure(processors=[keep])  # which it may do later, too
+    structlog.get_logger("gateway.http").info("request", status=404)
+    assert events[1:] == [{"event": "request", "status": 404}]
+    assert not caplog.records
