@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextvars
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import __version__, log, telemetry
-from gateway.admin.operations import ServerStatus
+from gateway.admin.operations import ServerStatus, Superseded
 from gateway.admin.site import AdminSite
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.generation import Generation
-from gateway.host.component import is_file_of
+from gateway.host.compiler import Compiler
 from gateway.host.errors import ComponentError
 from gateway.overlay import Overlay
 from gateway.reload import request_reload
 from gateway.routes.dispatcher import Endpoint
 from gateway.routes.operations import operations
 from gateway.runtime import Runtime
-from gateway.service import Service, load_services
+from gateway.service import Prepared, Service, compile_limits, load_services, prepare
 
 __all__ = ["Gateway", "create_app", "verify"]
 
@@ -33,7 +36,13 @@ _FLUSH_TIMEOUT: Final = 5.0
 """Seconds that the collector of spans has to take the last of them. Arbitrary: a collector that is there needs
 fractions of one."""
 
+_MAX_LOADING: Final = 8
+"""Threads that load components. Each waits most of the time, for the process that compiles; and those of the event
+loop, which look names up and read files for guests, are not for this. Arbitrary."""
+
 _CLOSE: Final = (b"connection", b"close")
+
+T = TypeVar("T")
 
 
 class Gateway:
@@ -64,10 +73,17 @@ class Gateway:
         self._overlay = Overlay(None if metrics_dir is None else metrics_dir / "overlay.json")
         self.draining = self._overlay.draining
         self._base = config
-        self._generation = self._make(self._overlay.apply(config))
+        self._threads = ThreadPoolExecutor(_MAX_LOADING, thread_name_prefix="loading")
+        self._compilers: set[Compiler] = set()
+        served = self._overlay.apply(config)
+        self._generation = self._make(
+            served, prepare(served.components, served.server, self.runtime, self._compiler())
+        )
         self._tell_loaded(())
         self._reload_failure: str | None = None
         self._reloading = asyncio.Lock()
+        self._applying = asyncio.Lock()
+        self._changing: dict[str, Compiler] = {}
         self._retiring: dict[Generation, asyncio.Task[None]] = {}
         self.admin: ASGIApp | None = None
         if config.server.admin_addr is not None:
@@ -108,8 +124,13 @@ class Gateway:
     # --- out of service ------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Go out of service: readiness fails from now on, and connections are closed after their next response."""
+        """Go out of service: readiness fails from now on, and connections are closed after their next response.
+
+        What is being compiled is not waited for.
+        """
         self.draining = True
+        for compiler in self._compilers:
+            compiler.stop()
 
     def drain_all(self) -> None:
         """Have every worker of the gateway go out of service, this one at once."""
@@ -123,6 +144,8 @@ class Gateway:
 
     async def aclose(self) -> None:
         """Close what the components had open outside of themselves. Called when the lifespan ends."""
+        for compiler in self._compilers:
+            compiler.stop()
         for task in self._retiring.values():
             task.cancel()
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
@@ -144,66 +167,148 @@ class Gateway:
         """
         async with self._reloading:
             self.draining = self.draining or self._overlay.draining
-            await self._replace(self._overlay.apply(config))
+            await self._replace(
+                lambda: self._overlay.apply(config),
+                self._compiler(),
+                reread={component.name for component in config.components},
+            )
             self._base = config
 
     async def put_component(self, config: ComponentConfig) -> bool:
         """Load a component, or put it in the place of the one of that name, until the gateway starts again.
 
+        While it is compiled, others come and go. Of two changes of one name, the later is the one that counts.
+
         Returns:
             Whether there was none before.
 
         Raises:
+            Superseded: it was put again, or deleted, before it was in service.
             ComponentError: it is refused; all stays as it was.
         """
-        async with self._reloading:
-            created = config.name not in self.components()
-            await self._change(config.name, config)
-            return created
+        return not await self._change(config.name, config)
 
     async def delete_component(self, name: str) -> bool:
-        """Unload a component, until the gateway starts again; tells whether there was one."""
-        async with self._reloading:
-            if name not in self.components():
+        """Unload a component, until the gateway starts again; tells whether there was one.
+
+        Raises:
+            Superseded: it was put again before it was out of service.
+        """
+        return await self._change(name, None)
+
+    async def _change(self, name: str, component: ComponentConfig | None) -> bool:
+        """Change a component, instead of any change of it that is under way; tells whether there was one."""
+        if before := self._changing.get(name):
+            before.stop()
+        compiler = self._changing[name] = self._compiler()
+        existed = False
+
+        def wanted() -> GatewayConfig:
+            nonlocal existed
+            if self._changing.get(name) is not compiler:
+                raise Superseded(name)
+            existed = name in self.components()
+            return self._overlay.changed(name, component).apply(self._base)
+
+        def keep() -> None:
+            self._overlay.save(self._overlay.changed(name, component))
+
+        try:
+            if component is None and name not in self.components():
                 return False
-            await self._change(name, None)
-            return True
-
-    async def _change(self, name: str, component: ComponentConfig | None) -> None:
-        changed = self._overlay.changed(name, component)
-        await self._replace(changed.apply(self._base))
-        self._overlay.save(changed)
+            await self._replace(wanted, compiler, reread={name}, then=keep)
+        except ComponentError:
+            if self._changing.get(name) is not compiler:
+                raise Superseded(name) from None
+            raise
+        finally:
+            if self._changing.get(name) is compiler:
+                del self._changing[name]
         request_reload()  # of the other workers
+        return existed
 
-    async def _replace(self, config: GatewayConfig) -> None:
-        if await asyncio.to_thread(self._is_current, config):
+    async def _replace(
+        self,
+        wanted: Callable[[], GatewayConfig],
+        compiler: Compiler,
+        *,
+        reread: Set[str],
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Serve another configuration.
+
+        Components are read and compiled while others come and go; putting them in service takes no time, and is
+        done by one change after the other.
+
+        Args:
+            wanted: gives the configuration, by what is served when it is called.
+            compiler: what compiles.
+            reread: the components whose files may have changed.
+            then: called when it is served, before anything else can change.
+        """
+        prepared: dict[str, Prepared] = {}
+        self._compilers.add(compiler)
+        try:
+            while True:
+                async with self._applying:
+                    config = wanted()
+                    found = self._found(config, prepared, reread)
+                    missing = [it for it in config.components if it.name not in found]
+                    if not missing:
+                        await self._serve(config, [found[it.name] for it in config.components])
+                        then()
+                        return
+                for each in await self._in_thread(self._prepare, missing, config, compiler):
+                    prepared[each.config.name] = each
+        except ComponentError as error:
+            if not compiler.stopped:
+                self.reload_failed(str(error))
+            raise
+        finally:
+            compiler.stop()
+            self._compilers.discard(compiler)
+
+    def _found(
+        self, config: GatewayConfig, prepared: Mapping[str, Prepared], reread: Set[str]
+    ) -> dict[str, Prepared]:
+        """The components of a configuration that can be put in service as they are, by name."""
+        present = {it.name: Prepared.of(it) for it in self.services if it.name not in reread}
+        found = {**present, **prepared}
+        return {
+            it.name: found[it.name]
+            for it in config.components
+            if it.name in found and found[it.name].config == it
+        }
+
+    async def _serve(self, config: GatewayConfig, prepared: Sequence[Prepared]) -> None:
+        if config == self.config and all(
+            each.component.digest == service.digest
+            for each, service in zip(prepared, self.services, strict=True)
+        ):
             if self._reload_failure is not None:
                 self._reload_failure = None
                 self._tell_loaded(())
             return
         number = self._generation.number + 1
-        try:
-            made = await asyncio.to_thread(self._make, config, number)
-        except ComponentError as error:
-            self.reload_failed(str(error))
-            raise
+        made = await self._in_thread(self._make, config, prepared, number)
         self._reload_failure = None
         old, self._generation = self._generation, made
         self._tell_loaded(old.services)
         _log.info("reloaded", generation=number, components=self.components())
         self._retiring[old] = asyncio.create_task(self._retire(old))
 
+    async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, functools.partial(context.run, function, *args)
+        )
+
     async def _retire(self, generation: Generation) -> None:
         try:
             await generation.retire()
         finally:
             del self._retiring[generation]
-
-    def _is_current(self, config: GatewayConfig) -> bool:
-        """Whether it is what is served already, down to the content of the files."""
-        return config == self.config and all(
-            is_file_of(service.config.source, service.digest) for service in self.services
-        )
 
     def reload_failed(self, reason: str) -> None:
         """Tell those who ask that there was a change which could not be loaded."""
@@ -245,11 +350,21 @@ class Gateway:
             workers=self.config.server.workers,
         )
 
-    def _make(self, config: GatewayConfig, number: int = 1) -> Generation:
+    def _compiler(self) -> Compiler:
+        return Compiler(compile_limits(self._base.server))
+
+    def _prepare(
+        self, components: Sequence[ComponentConfig], config: GatewayConfig, compiler: Compiler
+    ) -> list[Prepared]:
+        return prepare(components, config.server, self.runtime, compiler, present=self.services)
+
+    def _make(
+        self, config: GatewayConfig, prepared: Sequence[Prepared], number: int = 1
+    ) -> Generation:
         server = config.server
         beside = server.admin_addr is None and server.operational_routes != "off"
         routes: dict[str, Endpoint] = dict(self._operations) if beside else {}
-        return Generation(number, config, self.runtime, routes)
+        return Generation(number, config, prepared, self.runtime, routes)
 
     def _tell_loaded(self, before: Iterable[Service]) -> None:
         metrics = self.runtime.metrics

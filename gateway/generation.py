@@ -1,14 +1,14 @@
 """All that was made of one configuration. A gateway has one at a time, and replaces it as a whole.
 
-The components of the next are loaded, compiled and linked beside those of the present one, with an engine of
-their own: its pools are sized by what is loaded. Requests end where they began; when the last of them has, the
-old generation is closed, and its engine goes with it.
+The components of the next are linked beside those of the present one, with an engine of their own: its pools are
+sized by what is loaded. Requests end where they began; when the last of them has, the old generation is closed,
+and its engine goes with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,7 +17,7 @@ from gateway.events import Interrupted
 from gateway.host.errors import ComponentError
 from gateway.routes.dispatcher import Dispatcher, Endpoint
 from gateway.runtime import Runtime
-from gateway.service import Service, load_services
+from gateway.service import Prepared, Service, make_services
 
 __all__ = ["Generation"]
 
@@ -35,14 +35,16 @@ class Generation:
         self,
         number: int,
         config: GatewayConfig,
+        prepared: Sequence[Prepared],
         runtime: Runtime,
         operations: Mapping[str, Endpoint],
     ) -> None:
-        """Load, compile and link everything. Needs no event loop, and may be done in a thread.
+        """Link everything. Needs no event loop, and may be done in a thread.
 
         Args:
             number: how many there have been, this one included.
             config: what to make.
+            prepared: its components, in the order of the configuration.
             runtime: what outlives it.
             operations: the operational routes beside the components'.
 
@@ -51,7 +53,7 @@ class Generation:
         """
         self.number = number
         self.config = config
-        self.services: list[Service] = load_services(config, runtime)
+        self.services: list[Service] = make_services(config, prepared, runtime)
         try:
             self._dispatcher = Dispatcher(self.services, config.server, operations, runtime.tracer)
         except ComponentError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 import structlog
 
@@ -18,12 +18,13 @@ from gateway.config import ComponentConfig, GatewayConfig, Route, ServerConfig
 from gateway.events import InvocationContext, Outcome, ReturnEvent
 from gateway.grants import Grants
 from gateway.host.cache import CompileCache
+from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import ComponentError
 from gateway.host.footprint import Footprint
+from gateway.host.instance_limits import MAX_TABLE_ELEMENTS, needed
 from gateway.host.linker import Export, LinkedComponent, link
-from gateway.host.store import MAX_TABLE_ELEMENTS
 from gateway.procedure import Procedure
 from gateway.provenance import Provenance, check
 from gateway.rpc.method import Methods
@@ -33,7 +34,15 @@ from gateway.units import format_size
 if TYPE_CHECKING:
     from gateway.call import Call
 
-__all__ = ["INCOMING_HANDLER", "Service", "load_services"]
+__all__ = [
+    "INCOMING_HANDLER",
+    "Prepared",
+    "Service",
+    "compile_limits",
+    "load_services",
+    "make_services",
+    "prepare",
+]
 
 _log = structlog.get_logger("gateway.service")
 
@@ -165,39 +174,105 @@ class Service:
         self.channel.send(event(context, outcome))
 
 
-def load_services(config: GatewayConfig, runtime: Runtime) -> list[Service]:
-    """Read, compile and link every component of a configuration.
+class Prepared(NamedTuple):
+    """A component that was read, examined and compiled, so that putting it in service takes no time.
+
+    Attributes:
+        config: what the operator said of it.
+        component: the component, for another engine than the one it will be served by.
+        provenance: what is proven of its origin.
+        compile_seconds: what it took to compile it, or to load its compiled form.
+    """
+
+    config: ComponentConfig
+    component: Component
+    provenance: Provenance
+    compile_seconds: float
+
+    @classmethod
+    def of(cls, service: Service) -> Self:
+        """What a component in service was made of."""
+        return cls(
+            service.config, service.linked.component, service.provenance, service.compile_seconds
+        )
+
+
+def prepare(
+    components: Sequence[ComponentConfig],
+    server: ServerConfig,
+    runtime: Runtime,
+    compiler: Compiler,
+    *,
+    present: Iterable[Service] = (),
+) -> list[Prepared]:
+    """Read, examine and compile components. All that takes long is done here, and nothing is changed.
 
     Args:
-        config: the configuration.
-        runtime: what they share.
+        components: what the operator says of each.
+        server: what the operator says of the server.
+        runtime: where refused claims are counted.
+        compiler: what compiles them.
+        present: components in service; what they were compiled to is used where the files are still theirs.
 
     Raises:
         ComponentError: some are refused; the message has a line for each of them.
     """
     refused: list[str] = []
-    sources: list[tuple[ComponentConfig, Source]] = []
-    provenance: dict[str, Provenance] = {}
-    for component in config.components:
+    read: list[tuple[ComponentConfig, Source, Provenance]] = []
+    for config in components:
         try:
-            source = _read(component)
-            provenance[component.name] = check(component, source, runtime.metrics)
-            sources.append((component, source))
+            source = _read(config, compiler)
+            read.append((config, source, check(config, source, runtime.metrics)))
         except ComponentError as error:
             refused.append(str(error))
-    engine = Engine(_pool_size(sources))
-    cache = None if config.server.cache_dir is None else CompileCache(config.server.cache_dir)
-    tls = _tls_context(config)
-    services: list[Service] = []
-    for component, source in sources:
+    if refused:  # before anything is compiled
+        raise ComponentError("\n".join(refused))
+    engine = Engine()
+    cache = _cache(server)
+    compiled = {service.digest: service.linked.component for service in present}
+    prepared: list[Prepared] = []
+    for config, source, provenance in read:
+        began = perf_counter()
         try:
-            began = perf_counter()
-            compiled = Component(engine, source, name=component.name, cache=cache)
-            compile_seconds = perf_counter() - began
-            linked = link(compiled, provided())
-            service = Service(component, linked, tls, runtime, config.server)
-            service.compile_seconds = compile_seconds
-            service.provenance = provenance[component.name]
+            component = compiled.get(source.digest) or Component(
+                engine, source, name=config.name, cache=cache, compiler=compiler
+            )
+            compiled[source.digest] = component
+        except ComponentError as error:
+            refused.append(str(error))
+        else:
+            seconds = perf_counter() - began
+            prepared.append(Prepared(config, component, provenance, seconds))
+    if refused:
+        raise ComponentError("\n".join(refused))
+    return prepared
+
+
+def make_services(
+    config: GatewayConfig, prepared: Sequence[Prepared], runtime: Runtime
+) -> list[Service]:
+    """Put components in service, with an engine whose pools have room for them.
+
+    Args:
+        config: the configuration.
+        prepared: its components.
+        runtime: what they share.
+
+    Raises:
+        ComponentError: some are refused; the message has a line for each of them.
+    """
+    engine = Engine(_pool_size(prepared))
+    cache = _cache(config.server)
+    tls = _tls_context(config)
+    refused: list[str] = []
+    services: list[Service] = []
+    for each in prepared:
+        try:
+            component = each.component.moved(engine, each.config.name, cache)
+            linked = link(component, provided())
+            service = Service(each.config, linked, tls, runtime, config.server)
+            service.compile_seconds = each.compile_seconds
+            service.provenance = each.provenance
             services.append(service)
         except ComponentError as error:
             refused.append(str(error))
@@ -209,6 +284,28 @@ def load_services(config: GatewayConfig, runtime: Runtime) -> list[Service]:
     for service in services:
         _report(service)
     return services
+
+
+def load_services(config: GatewayConfig, runtime: Runtime) -> list[Service]:
+    """Read, compile and link every component of a configuration.
+
+    Raises:
+        ComponentError: some are refused; the message has a line for each of them.
+    """
+    compiler = Compiler(compile_limits(config.server))
+    prepared = prepare(config.components, config.server, runtime, compiler)
+    return make_services(config, prepared, runtime)
+
+
+def compile_limits(server: ServerConfig) -> CompileLimits:
+    """What compiling one component may take."""
+    return CompileLimits(server.compile_timeout, server.compile_max_memory)
+
+
+def _cache(server: ServerConfig) -> CompileCache | None:
+    if server.cache_dir is None:
+        return None
+    return CompileCache(server.cache_dir, patience=server.compile_timeout)
 
 
 def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
@@ -255,38 +352,44 @@ def _routes(
     )
 
 
-def _read(component: ComponentConfig) -> Source:
-    source = Source(component.source, bridge=provided().carries_bytes)
-    needed = source.footprint
-    if needed is None:
-        return source
-    if needed.table_elements > MAX_TABLE_ELEMENTS:
+def _read(component: ComponentConfig, compiler: Compiler) -> Source:
+    source = Source(component.source, bridge=provided().carries_bytes, compiler=compiler)
+    if not source.functions:
         raise ComponentError(
-            f"{component.source}: needs a table of {needed.table_elements} elements, and {MAX_TABLE_ELEMENTS} "
-            "are the most that one may have. Split the component."
+            f"{component.source}: exports no function but those of resources, so there is nothing to serve. Build "
+            f"it for a world that exports {INCOMING_HANDLER}, such as wasi:http/proxy, or functions of its own."
         )
-    if needed.memory_bytes > component.max_memory:
+    extents = source.extents
+    if extents is None:
+        return source
+    if (elements := needed(extents.tables)) > MAX_TABLE_ELEMENTS:
         raise ComponentError(
-            f"{component.source}: needs {format_size(needed.memory_bytes)} of memory to begin with, and "
-            f"max_memory is {format_size(component.max_memory)}. Raise max_memory."
+            f"{component.source}: needs tables of {elements} elements, and {MAX_TABLE_ELEMENTS} are the most that "
+            "one instance may have. Split the component."
+        )
+    if (size := needed(extents.memories)) > component.max_memory:
+        several = f": it is for the {len(extents.memories)} memories of an instance together"
+        raise ComponentError(
+            f"{component.source}: needs {format_size(size)} of memory to begin with, and max_memory is "
+            f"{format_size(component.max_memory)}. Raise max_memory{several * (len(extents.memories) > 1)}."
         )
     return source
 
 
-def _pool_size(sources: Sequence[tuple[ComponentConfig, Source]]) -> PoolSize | None:
+def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
     """Room for as many instances of each component as may be invoked at once."""
     needs: list[tuple[int, Footprint]] = []
-    for component, source in sources:
-        needed = source.footprint
-        if needed is None:
+    for each in prepared:
+        footprint = each.component.footprint
+        if footprint is None:
             _log.warning(
                 "pooling impossible",
-                component=component.name,
+                component=each.config.name,
                 reason="what an instance of it needs cannot be told from the file",
                 effect="instances are allocated on demand, which is slower",
             )
             return None
-        needs.append((component.max_concurrency, needed))
+        needs.append((each.config.max_concurrency, footprint))
     if not needs:
         return None
     footprints = [needed for _, needed in needs]
@@ -295,7 +398,7 @@ def _pool_size(sources: Sequence[tuple[ComponentConfig, Source]]) -> PoolSize | 
         core_instances=sum(count * needed.core_instances for count, needed in needs),
         memories=sum(count * needed.memories for count, needed in needs),
         tables=sum(count * needed.tables for count, needed in needs),
-        max_memory=max(component.max_memory for component, _ in sources),
+        max_memory=max(each.config.max_memory for each in prepared),
         max_core_instances_per_component=max(f.core_instances for f in footprints),
         max_memories_per_component=max(f.memories for f in footprints),
         max_tables_per_component=max(f.tables for f in footprints),

@@ -13,7 +13,7 @@ from wasmtime import component as wasm
 from gateway.host import _capi
 from gateway.host.binary.sections import COMPONENT_PREAMBLE, MAX_NESTING
 from gateway.host.byte_strings import rewrite
-from gateway.host.footprint import Footprint, footprint
+from gateway.host.footprint import Footprint, Measureless, footprint, needs
 
 COMPONENTS = {
     "nothing": ("(component)", Footprint()),
@@ -282,7 +282,16 @@ class TestUntold:
         ]
         leaf = "(component $c0 (core module $m) (core instance (instantiate $m)))"
         text = f"(component $root {leaf} {' '.join(layers)} (instance (instantiate $c60)))"
-        assert footprint(binary(text)) is None
+        with pytest.raises(Measureless):
+            footprint(binary(text))
+
+    def test_does_not_add_up_memories_to_the_end(self) -> None:
+        memories = "(memory 1)" * 100
+        instances = "(core instance (instantiate $m))" * 100
+        component = f"(component $c (core module $m {memories}) {instances})"
+        text = f"(component $root {component} {'(instance (instantiate $c))' * 50})"
+        with pytest.raises(Measureless):
+            footprint(binary(text))
 
     def test_does_not_follow_a_long_chain_to_the_end(self) -> None:
         layers = [
@@ -301,3 +310,29 @@ class TestUntold:
             damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
         taken = footprint(bytes(damaged))
         assert taken is None or taken.core_instances >= 0
+
+
+@pytest.mark.parametrize(
+    ("exports", "functions"),
+    [
+        ("", False),
+        ('(func (export "run") (canon lift (core func $m "run")))', True),
+        (
+            """(func $f (canon lift (core func $m "run")))
+               (instance $i (export "run" (func $f))) (export "a:b/c" (instance $i))""",
+            True,
+        ),
+        (
+            """(func $f (canon lift (core func $m "run")))
+               (instance $i (export "[static]r.run" (func $f))) (export "a:b/c" (instance $i))""",
+            False,
+        ),
+        ('(import "a:b/c" (instance $i)) (export "a:b/d" (instance $i))', True),
+    ],
+)
+def test_functions_are_found_before_anything_is_compiled(exports: str, functions: bool) -> None:
+    text = f"""(component
+      (core module $m (func (export "run"))) (core instance $m (instantiate $m)) {exports})"""
+    told = needs(binary(text))
+    assert told is not None
+    assert told.functions == functions

@@ -20,7 +20,13 @@ from gateway.admin.component_body import InvalidComponent, describe, taken_route
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gateway.admin.exchange import Exchange, Refused
 from gateway.admin.openapi import document
-from gateway.admin.operations import ComponentStatus, Operations, RouteConflict, ServerStatus
+from gateway.admin.operations import (
+    ComponentStatus,
+    Operations,
+    RouteConflict,
+    ServerStatus,
+    Superseded,
+)
 from gateway.admin.problems import ErrorDetail
 from gateway.admin.token import InvalidToken, NoToken, Principal, Verifier, bearer
 from gateway.config.canonical import canonical_path
@@ -181,12 +187,18 @@ class AdminApi:
         except RouteConflict as error:
             reason = ErrorDetail(detail=str(error), pointer="/routes")
             raise Refused(problems.route_conflict([reason])) from None
+        except Superseded:
+            raise Refused(problems.SUPERSEDED) from None
         except ComponentError as error:
             raise Refused(problems.component_refused(str(error))) from None
         await exchange.respond(201 if created else 200, _COMPONENT.dump_json(component))
 
     async def _delete_component(self, exchange: Exchange, name: str) -> None:
-        if not await self._operations.delete_component(name):
+        try:
+            existed = await self._operations.delete_component(name)
+        except Superseded:
+            raise Refused(problems.SUPERSEDED) from None
+        if not existed:
             raise Refused(problems.NO_COMPONENT)
         await exchange.respond(204, b"")
 

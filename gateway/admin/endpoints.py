@@ -87,9 +87,9 @@ ENDPOINTS: Final = (
         summary="Load or replace a component",
         description=(
             "The component is loaded, compiled and linked beside the one of that name, which answers until "
-            "then. Requests in flight finish on the old one. Doing it again loads the file again. The "
-            "configuration file is not changed. Whoever may do this may give components any file, folder "
-            "and host that the gateway can reach."
+            "then, and others may be changed meanwhile. Requests in flight finish on the old one. Doing it again "
+            "loads the file again. The configuration file is not changed. Whoever may do this may give "
+            "components any file, folder and host that the gateway can reach."
         ),
         takes="Component",
         returns={
@@ -97,7 +97,9 @@ ENDPOINTS: Final = (
             201: Returns("The component is new.", "ComponentStatus"),
             400: _problem("The content is not JSON."),
             408: _problem("The content did not arrive in time."),
-            409: _problem("Another component answers one of its routes."),
+            409: _problem(
+                "Another component answers one of its routes, or it was put again or deleted meanwhile."
+            ),
             413: _problem("The content has more than 64 KiB."),
             415: _problem("The content is not of the type application/json."),
             422: _problem("The content does not describe a component, or it cannot be loaded."),
@@ -110,7 +112,11 @@ ENDPOINTS: Final = (
         scope=Scope.COMPONENTS_WRITE,
         summary="Unload a component",
         description="Requests in flight finish. The configuration file is not changed.",
-        returns={204: Returns("The component is gone."), 404: _NO_COMPONENT},
+        returns={
+            204: Returns("The component is gone."),
+            404: _NO_COMPONENT,
+            409: _problem("It was put again meanwhile."),
+        },
     ),
     Endpoint(
         id="reload",

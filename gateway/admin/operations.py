@@ -14,13 +14,24 @@ from gateway.config.route import Route
 from gateway.events import Outcome
 from gateway.host.errors import ComponentError
 
-__all__ = ["ComponentStatus", "Operations", "RouteConflict", "ServerStatus"]
+__all__ = ["ComponentStatus", "Operations", "RouteConflict", "ServerStatus", "Superseded"]
 
 _Count = Annotated[int, Field(ge=0)]
 
 
 class RouteConflict(ComponentError):
     """A component was refused because another one answers a route that it would answer."""
+
+
+class Superseded(ComponentError):
+    """A change did not come to its end, because a later one of the same component was asked for.
+
+    Args:
+        name: the component's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'Component "{name}" was put again, or deleted, meanwhile.')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +97,9 @@ class ServerStatus:
 class Operations(Protocol):
     """A gateway that can be steered while it serves.
 
-    What fails leaves everything as it was. Changes are made one after the other; requests in flight finish on
-    what they began with. All of it is for every worker.
+    What fails leaves everything as it was. Changes come into force one after the other; of two changes of one
+    component, the later is the one that does. Requests in flight finish on what they began with. All of it is for
+    every worker.
     """
 
     def components(self) -> Sequence[ComponentStatus]:
@@ -101,11 +113,16 @@ class Operations(Protocol):
 
         Raises:
             RouteConflict: another component answers one of its routes.
+            Superseded: it was put again, or deleted, before it was in service.
             ComponentError: it cannot be loaded.
         """
 
     async def delete_component(self, name: str) -> bool:
-        """Unload a component; tells whether there was one."""
+        """Unload a component; tells whether there was one.
+
+        Raises:
+            Superseded: it was put again before it was unloaded.
+        """
 
     async def reload(self) -> None:
         """Read the configuration file again, and serve what it says.

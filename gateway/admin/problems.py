@@ -20,6 +20,7 @@ __all__ = [
     "MISDIRECTED",
     "NOTHING_HERE",
     "NO_COMPONENT",
+    "SUPERSEDED",
     "UNAUTHORIZED",
     "ErrorDetail",
     "ErrorsProblem",
@@ -166,6 +167,14 @@ def route_conflict(errors: Sequence[ErrorDetail]) -> Problem:
         detail="Give it other routes, or change the other component first. Nothing was changed.",
         errors=errors,
     )
+
+
+SUPERSEDED: Final = Problem(
+    kind="superseded",
+    status=409,
+    title="A later change came first",
+    detail="The component was put again, or deleted, before this change was made. The later change counts.",
+)
 
 
 def reload_refused(reasons: Sequence[str]) -> Problem:

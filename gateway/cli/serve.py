@@ -53,6 +53,14 @@ def serve(
     ] = None,
     cache_dir: options.CacheDir = None,
     no_cache: options.NoCache = False,
+    compile_timeout: Annotated[
+        str | None,
+        option("--compile-timeout", "DURATION", "Of one component. Default 5m.", SERVER),
+    ] = None,
+    compile_max_memory: Annotated[
+        str | None,
+        option("--compile-max-memory", "SIZE", "To compile one component. Default 2GiB.", SERVER),
+    ] = None,
     http: Annotated[
         str | None, option("--http", "auto|httptools|h11", "HTTP parser. Default auto.", SERVER)
     ] = None,
@@ -199,6 +207,8 @@ def serve(
         access_log=access_log,
         cache=False if no_cache else None,
         cache_dir=cache_dir,
+        compile_timeout=compile_timeout,
+        compile_max_memory=compile_max_memory,
         http=http,
         loop=loop,
         rpc=rpc,

@@ -37,6 +37,10 @@ connection may hold this much before anyone has asked who it is."""
 MAX_RPC_BODY: Final = 64 * MIB
 """Bytes of a JSON-RPC body. As Python objects it takes up to some 50 times that."""
 
+MIN_COMPILE_MEMORY: Final = 128 * MIB
+MAX_COMPILE_MEMORY: Final = 1 << 40
+"""Bytes that compiling one component may take. Below the first, Python and the compiler hardly start."""
+
 
 def _prefix(path: str) -> str:
     path = Route(path=path).path
@@ -149,6 +153,9 @@ class ServerConfig(Table):
         access_log: whether each request is logged.
         cache: whether compiled components are kept on disk.
         cache_dir: where; None exactly when they are not.
+        compile_timeout: seconds that one component may take to compile, in a process of its own. Fifty times what
+            the largest common ones (JavaScript and Python with their interpreters) take on two cores.
+        compile_max_memory: bytes that it may take, on Linux. They take 0.4 GiB.
         rpc: whether functions that components export are served by JSON-RPC.
         rpc_prefix: the path below which they are, for every host.
         rpc_max_body: bytes of a request's body there. It is read whole, and decoded on the event loop's
@@ -186,6 +193,11 @@ class ServerConfig(Table):
     access_log: StrictBool = True
     cache: StrictBool = True
     cache_dir: AnyPath | None = Field(default_factory=_default_cache_dir)
+
+    compile_timeout: Duration = 300.0
+    compile_max_memory: Annotated[
+        ByteSize, between(MIN_COMPILE_MEMORY, MAX_COMPILE_MEMORY, format_size)
+    ] = 2048 * MIB
 
     rpc: StrictBool = True
     rpc_prefix: Annotated[str, AfterValidator(_prefix)] = "/rpc"

@@ -71,6 +71,7 @@ __all__ = [
     "resource_lower",
     "set_async_stack_size",
     "set_continuation",
+    "set_growing_memories",
     "set_pooling",
     "store_delete",
     "store_new",
@@ -238,20 +239,24 @@ store_delete: Final = _function(_held, "wasmtime_store_delete", None, c_void_p)
 """`(store)`: free a store and every instance in it. No future of it may be left."""
 
 
-def store_new(engine: int, max_memory: int, max_table_elements: int) -> tuple[int, int]:
+def store_new(
+    engine: int, max_memory: int, max_table_elements: int, max_memories: int, max_tables: int
+) -> tuple[int, int]:
     """A store whose guest yields at every tick of the epoch.
 
     Args:
         engine: the engine's address.
         max_memory: the most that one linear memory may grow to, in bytes.
         max_table_elements: the most that one table may grow to.
+        max_memories: how many memories there may be, -1 for any number.
+        max_tables: how many tables, likewise.
 
     Returns:
         The addresses of the store and of its context, which host functions are called with.
     """
     store: int = _store_new(engine, None, None)
     context: int = _store_context(store)
-    _store_limiter(store, max_memory, max_table_elements, -1, -1, -1)
+    _store_limiter(store, max_memory, max_table_elements, -1, max_tables, max_memories)
     _set_epoch_deadline(context, 1)
     _yield_at_epoch(context, 1)
     return store, context
@@ -435,6 +440,20 @@ def set_pooling(config: Config, **settings: int) -> None:
 def disable_concurrency(config: Config) -> None:
     """Have the engine do without the machinery of the component model's own async (WASI 0.3)."""
     ffi.wasmtime_config_concurrency_support_set(config.ptr(), False)
+
+
+def set_growing_memories(config: Config, *, spare: int, guard: int) -> None:
+    """Have linear memories reserve no more address space than they need, and move when they grow.
+
+    Args:
+        config: the configuration to change.
+        spare: bytes that one which moves may grow by until it moves again.
+        guard: bytes after each that nothing may access.
+    """
+    ffi.wasmtime_config_memory_may_move_set(config.ptr(), True)
+    ffi.wasmtime_config_memory_reservation_set(config.ptr(), 0)
+    ffi.wasmtime_config_memory_reservation_for_growth_set(config.ptr(), spare)
+    ffi.wasmtime_config_memory_guard_size_set(config.ptr(), guard)
 
 
 def set_async_stack_size(config: Config, size: int) -> None:

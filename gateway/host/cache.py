@@ -13,23 +13,36 @@ it is made accessible to its owner only, and a folder that others can write to i
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
+import itertools
 import os
 import platform
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 import structlog
 from wasmtime import WasmtimeError
 from wasmtime.component import Component
 
+from gateway.host.compiler import Compiler
 from gateway.host.engine import Engine
+from gateway.host.files import open_regular
 
-__all__ = ["CompileCache"]
+__all__ = ["CompileCache", "compile_key"]
 
 _SUFFIX: Final = ".cwasm"
+
+_MAX_TRIED: Final = 4
+"""How many entries of one key are looked at. There is one, unless something is wrong with the folder; each that
+is damaged is read whole before that is known."""
+
+_WAIT: Final = 0.05
+"""Seconds between two looks whether another process has compiled the same component."""
 
 _log = structlog.get_logger("gateway.cache")
 
@@ -39,32 +52,108 @@ class CompileCache:
 
     Args:
         folder: where they are; it is made when the first one is written.
+        patience: seconds to wait for another process that compiles the same component.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patience: float = 300.0) -> None:
         self.folder = folder
+        self._patience = patience
 
-    def component(self, engine: Engine, binary: bytes) -> Component:
+    def component(
+        self, engine: Engine, binary: bytes, compiler: Compiler | None = None
+    ) -> Component:
         """The compiled form of a component: from the cache, or compiled now and kept.
 
-        A cache that cannot be read or written costs time and a warning, never the component.
+        Processes that want the same one at the same time compile it once. A cache that cannot be read or written
+        costs time and a warning, never the component.
+
+        Args:
+            engine: what is to run it.
+            binary: the component.
+            compiler: what compiles it; None to do it in this process.
 
         Raises:
-            WasmtimeError: the engine refuses the component.
+            Invalid: the engine refuses the component.
+            CompileFailed: as `Compiler.compile`.
         """
+        compiler = compiler or Compiler()
         with contextlib.suppress(OSError):  # one that is not there yet is made private
             if not _is_private(self.folder):
-                return Component(engine.wasmtime, binary)
-        key = _key(engine, binary)
-        for path in sorted(self.folder.glob(f"{key}-*{_SUFFIX}")):
+                return Component.deserialize(engine.wasmtime, compiler.compile(binary))
+        key = compile_key(engine, binary)
+        useless: set[Path] = set()
+        if cached := self.find(engine, key, useless):
+            return cached
+        with self._alone(key, compiler):
+            if cached := self.find(engine, key, useless):
+                return cached
+            compiled = compiler.compile(binary)
+            self._keep(key, compiled)
+        return Component.deserialize(engine.wasmtime, compiled)
+
+    def find(self, engine: Engine, key: str, useless: set[Path] | None = None) -> Component | None:
+        """The component of this `compile_key`, if it is kept.
+
+        Args:
+            engine: what is to run it.
+            key: which.
+            useless: entries that are not looked at; those that are found to be useless are added.
+        """
+        useless = set() if useless is None else useless
+        paths = (it for it in self.folder.glob(f"{key}-*{_SUFFIX}") if it not in useless)
+        for path in itertools.islice(paths, _MAX_TRIED):
             cached = _load(engine, path)
             if cached is not None:
                 return cached
-        component = Component(engine.wasmtime, binary)
-        self._keep(key, component.serialize())
-        return component
+            useless.add(path)
+        return None
 
-    def _keep(self, key: str, compiled: bytearray) -> None:
+    @contextlib.contextmanager
+    def _alone(self, key: str, compiler: Compiler) -> Iterator[None]:
+        """Wait until no other process compiles a component, and have others wait for this one."""
+        try:
+            lock = self._lock(key, compiler)
+        except OSError:
+            yield  # `_keep` will say what is wrong
+            return
+        try:
+            yield
+        finally:
+            # In this order: who opens the file after this makes a new one.
+            with contextlib.suppress(OSError):
+                self._lock_path(key).unlink()
+            os.close(lock)
+
+    def _lock(self, key: str, compiler: Compiler) -> int:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        deadline = monotonic() + self._patience
+        while True:
+            descriptor = os.open(
+                self._lock_path(key),
+                os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+                0o600,
+            )
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever had it may have unlinked it in between; then it locks nobody out.
+                if os.path.samestat(os.fstat(descriptor), self._lock_path(key).stat()):
+                    return descriptor
+            except FileNotFoundError:
+                pass
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    return descriptor
+                compiler.check()
+                sleep(_WAIT)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _lock_path(self, key: str) -> Path:
+        return self.folder / f".{key}.lock"
+
+    def _keep(self, key: str, compiled: bytes) -> None:
         name = f"{key}-{hashlib.sha256(compiled).hexdigest()}{_SUFFIX}"
         temporary: Path | None = None
         try:
@@ -87,16 +176,17 @@ class CompileCache:
             )
 
 
-def _key(engine: Engine, binary: bytes) -> str:
+def compile_key(engine: Engine, binary: bytes) -> str:
+    """What stands for the compiled form of a component."""
     parts = (engine.fingerprint, platform.machine(), hashlib.sha256(binary).hexdigest())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _load(engine: Engine, path: Path) -> Component | None:
     try:
-        if not _is_private(path):
-            return None
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            if not _is_ours(path, os.fstat(file.fileno())):
+                return None
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if path.name.removesuffix(_SUFFIX).rpartition("-")[2] == digest:
             return Component.deserialize_file(engine.wasmtime, str(path))
@@ -112,8 +202,11 @@ def _load(engine: Engine, path: Path) -> Component | None:
 
 
 def _is_private(place: Path) -> bool:
-    """Whether nobody but this user, and root, can write a file, or to a folder."""
-    status = place.stat()
+    """Whether nobody but this user, and root, can write to a folder."""
+    return _is_ours(place, place.stat())
+
+
+def _is_ours(place: Path, status: os.stat_result) -> bool:
     if status.st_uid in (os.getuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return True
     _log.warning(

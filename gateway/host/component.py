@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import structlog
-import wasmtime
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
 from gateway.host.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
 from gateway.host.binary.package_docs import package_docs
 from gateway.host.byte_strings import Rewritten, rewrite
-from gateway.host.cache import CompileCache
-from gateway.host.componentize import NotComponentizable, componentize
+from gateway.host.cache import CompileCache, compile_key
+from gateway.host.compiler import CompileFailed, Compiler, Invalid
 from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
-from gateway.host.footprint import Footprint, footprint
+from gateway.host.files import open_regular
+from gateway.host.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
+from gateway.host.instance_limits import InstanceLimits, untold_limits
 from gateway.host.introspect import component_type
 
-__all__ = ["MAX_SIZE", "Component", "Source", "is_file_of", "read_file"]
+__all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
 
 _log = structlog.get_logger("gateway.component")
 
@@ -53,14 +54,24 @@ class Source:
         original: the file in binary form, as it was signed if it was.
         binary: the component in binary form, made of a core module if the file has one.
         bridged: the same with `list<u8>` crossing as strings in some imports, where that can be done.
+        footprint: what one instance takes from the engine's pools, None where that cannot be told.
+        extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
+        functions: whether it exports functions that are no resource's; True where that cannot be told.
     """
 
-    def __init__(self, path: Path, *, bridge: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        bridge: Callable[[str], bool] | None = None,
+        compiler: Compiler | None = None,
+    ) -> None:
         """Read a file.
 
         Args:
             path: the file.
             bridge: given the name of an imported interface, whether its `list<u8>` should cross as strings.
+            compiler: what makes a component of text or a core module; None to do it in this process.
 
         Raises:
             ComponentError: the file cannot be read, or holds no component that can be served.
@@ -69,14 +80,22 @@ class Source:
         data = _read(path)
         self.digest = hashlib.sha256(data).hexdigest()
         self.size = len(data)
-        self.original = _to_binary(path, data)
-        self.binary = _to_component(path, self.original)
+        compiler = compiler or Compiler()
+        self.original = _to_binary(path, data, compiler)
+        self.binary = _to_component(path, self.original, compiler)
         self.bridged = None if bridge is None else rewrite(self.binary, bridge)
-
-    @cached_property
-    def footprint(self) -> Footprint | None:
-        """What one instance takes from the engine's pools, None where that cannot be told."""
-        return footprint(self.binary if self.bridged is None else self.bridged.component)
+        try:
+            needed = needs(self.binary)
+            self.footprint = None if needed is None else needed.footprint
+            if self.bridged is not None:
+                self.footprint = footprint(self.bridged.component)
+        except Measureless:
+            raise ComponentError(
+                f"{path}: one instance of this component would be more than {MAX_DEFINITIONS} instances, memories "
+                "and tables. Build it of fewer."
+            ) from None
+        self.extents = None if needed is None else needed.extents
+        self.functions = needed is None or needed.functions
 
 
 class Component:
@@ -90,45 +109,90 @@ class Component:
         engine: the engine it was compiled for.
         wasmtime: the component of wasmtime-py.
         address: its address, for the C API.
+        footprint: what one instance takes from the engine's pools, None where that cannot be told.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
         docs: what it says about them.
     """
 
     def __init__(
-        self, engine: Engine, source: Source, *, name: str, cache: CompileCache | None = None
+        self,
+        engine: Engine,
+        source: Source,
+        *,
+        name: str,
+        cache: CompileCache | None = None,
+        compiler: Compiler | None = None,
     ) -> None:
         """Compile a component, or load its compiled form from a cache.
 
+        Args:
+            engine: what is to run it.
+            source: what to compile.
+            name: what it is called in logs.
+            cache: where compiled forms are kept; None for nowhere.
+            compiler: what compiles it; None to do it in this process.
+
         Raises:
-            ComponentError: the engine refuses it.
+            ComponentError: the engine refuses it, or it takes more to compile than it may.
         """
         self.name = name
         self.path = source.path
         self.digest = source.digest
         self.size = source.size
         self.engine = engine
+        self.footprint = source.footprint
+        self._extents = source.extents
+        self._limits: tuple[int, InstanceLimits] | None = None
+        compiler = compiler or Compiler()
         disguised: Mapping[tuple[str, str], tuple[bool, ...]] = {}
+        binary = source.binary
         try:
             compiled = None
             if source.bridged is not None:
-                compiled = _compile_bridged(engine, source.bridged, name, cache)
+                compiled = _compile_bridged(engine, source.bridged, name, cache, compiler)
             if compiled is not None and source.bridged is not None:
                 disguised = source.bridged.functions
+                binary = source.bridged.component
             else:
-                compiled = _compile(engine, source.binary, cache)
-        except wasmtime.WasmtimeError as error:
+                compiled = _compile(engine, binary, cache, compiler)
+        except Invalid as error:
             raise ComponentError(
                 f"{source.path}: the engine refuses this component: {_first_lines(error)}. It may be "
                 "damaged, or use a feature that WebAssembly has not standardised; build it again with "
                 "current tools."
             ) from error
-        self.wasmtime = compiled
-        self.address = _capi.address_of(compiled)
+        except CompileFailed as error:
+            raise ComponentError(f"{source.path}: {error}.") from error
+        self._key = compile_key(engine, binary)
+        self._set_compiled(compiled)
         ty = component_type(compiled, engine.wasmtime)
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
         self.exports = ty.exports
         self.docs = package_docs(source.binary)
+
+    def moved(self, engine: Engine, name: str, cache: CompileCache | None) -> Component:
+        """The same component, for another engine and by another name. Nothing is compiled."""
+        moved = copy(self)
+        moved.name = name
+        moved.engine = engine
+        compiled = None if cache is None else cache.find(engine, self._key)
+        if compiled is None:
+            compiled = wasm.Component.deserialize(engine.wasmtime, self.wasmtime.serialize())
+        moved._set_compiled(compiled)
+        return moved
+
+    def limits(self, max_memory: int) -> InstanceLimits:
+        """What each memory and table of an instance may take, of `max_memory` bytes for all memories."""
+        if self._limits is None or self._limits[0] != max_memory:
+            extents = self._extents
+            limits = untold_limits(max_memory) if extents is None else extents.limits(max_memory)
+            self._limits = max_memory, limits
+        return self._limits[1]
+
+    def _set_compiled(self, compiled: wasm.Component) -> None:
+        self.wasmtime = compiled
+        self.address = _capi.address_of(compiled)
 
     def find_export(self, interface: str) -> str | None:
         """The full name of an exported interface, by its name without the version."""
@@ -145,34 +209,28 @@ def read_file(path: Path) -> bytes | None:
         OSError: it cannot be read.
     """
     data = bytearray()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         # In pieces: one read of the most that is taken would allocate all of that.
         while len(data) <= MAX_SIZE and (piece := file.read(1 << 20)):
             data += piece
     return None if len(data) > MAX_SIZE else bytes(data)
 
 
-def is_file_of(path: Path, digest: str) -> bool:
-    """Whether a file still has the content of this SHA-256, in hexadecimal."""
-    try:
-        return hashlib.sha256(_read(path)).hexdigest() == digest
-    except ComponentError:
-        return False
-
-
-def _compile(engine: Engine, binary: bytes, cache: CompileCache | None) -> wasm.Component:
+def _compile(
+    engine: Engine, binary: bytes, cache: CompileCache | None, compiler: Compiler
+) -> wasm.Component:
     if cache is None:
-        return wasm.Component(engine.wasmtime, binary)
-    return cache.component(engine, binary)
+        return wasm.Component.deserialize(engine.wasmtime, compiler.compile(binary))
+    return cache.component(engine, binary, compiler)
 
 
 def _compile_bridged(
-    engine: Engine, bridged: Rewritten, name: str, cache: CompileCache | None
+    engine: Engine, bridged: Rewritten, name: str, cache: CompileCache | None, compiler: Compiler
 ) -> wasm.Component | None:
     """The bridged form, unless the engine refuses it: then the component as it was is the one to try."""
     try:
-        return _compile(engine, bridged.component, cache)
-    except wasmtime.WasmtimeError as error:
+        return _compile(engine, bridged.component, cache, compiler)
+    except Invalid as error:
         _log.debug("component not bridged", component=name, reason=_first_lines(error))
         return None
 
@@ -209,30 +267,34 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _to_binary(path: Path, data: bytes) -> bytes:
+def _to_binary(path: Path, data: bytes, compiler: Compiler) -> bytes:
     """The file in binary form: a component, or a core module that may be one."""
     kind = classify(data)
     if not kind.loadable:
         raise ComponentError(f"{path}: this is {kind.description}. {_REMEDIES.get(kind, _REMEDY)}")
     if kind in {Kind.COMPONENT_TEXT, Kind.MODULE_TEXT}:
         try:
-            return bytes(wasmtime.wat2wasm(data))
-        except wasmtime.WasmtimeError as error:
+            return compiler.to_binary(data)
+        except Invalid as error:
             raise ComponentError(
                 f"{path}: the text is not valid: {error}\nCorrect it there, or give the binary form."
             ) from error
+        except CompileFailed as error:
+            raise ComponentError(f"{path}: {error}.") from error
     return data
 
 
-def _to_component(path: Path, data: bytes) -> bytes:
+def _to_component(path: Path, data: bytes, compiler: Compiler) -> bytes:
     """A component that can be served, of what is one or can be made one."""
     if classify(data) is Kind.CORE_MODULE:
         try:
-            data = componentize(data)
-        except NotComponentizable as error:
+            data = compiler.componentize(data)
+        except Invalid as error:
             raise ComponentError(
                 f"{path}: this core module cannot be made a component: {error}"
             ) from error
+        except CompileFailed as error:
+            raise ComponentError(f"{path}: {error}.") from error
     try:
         unserved = wasi_0_3_externs(data)
     except MalformedBinary as error:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
 import threading
 import weakref
 from dataclasses import dataclass
-from importlib.metadata import version
 from time import sleep
 from typing import Final
 
@@ -14,7 +12,16 @@ import structlog
 import wasmtime
 
 from gateway.host import _capi
-from gateway.host.store import MAX_TABLE_ELEMENTS, STORES
+from gateway.host.instance_limits import MAX_TABLE_ELEMENTS
+from gateway.host.memory_maps import maps_left
+from gateway.host.settings import (
+    STACK_SIZE,
+    compile_settings,
+    fingerprint,
+    is_reservable,
+    is_roomy,
+)
+from gateway.host.store import STORES
 
 __all__ = ["EPOCH_TICK", "HOST_STACK", "Engine", "PoolSize"]
 
@@ -27,19 +34,11 @@ _MEMORY_SLOT: Final = (4 << 30) + (64 << 20)
 """Address space of one pooled linear memory, in bytes: wasmtime reserves 4 GiB so that 32-bit accesses need no
 bounds checks, and guard pages beside it. Only what a guest touches becomes memory."""
 
-_STACK_SIZE: Final = 8 << 20
-"""Address space of a fiber's stack, in bytes: 512 KiB for the guest, the rest for host functions. What CPython's
-recursion limits take for granted; on a smaller one, a recursion through C code ends the process and not in a
-`RecursionError`. Only what is touched becomes memory."""
-
-HOST_STACK: Final = _STACK_SIZE - (1 << 20)
+HOST_STACK: Final = STACK_SIZE - (1 << 20)
 """How much of it host functions have at least, in bytes: all but the guest's part and the engine's frames."""
 
 _TABLE_ELEMENT: Final = 8
 """Bytes of a table's element."""
-
-_FORMAT: Final = "1"
-"""Changes when the way components are compiled changes, so that older cache entries are not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,12 @@ class PoolSize:
     def address_space(self) -> int:
         """About how much address space the pools reserve, in bytes."""
         tables = self.tables * MAX_TABLE_ELEMENTS * _TABLE_ELEMENT
-        return self.memories * _MEMORY_SLOT + self.instances * _STACK_SIZE + tables
+        return self.memories * _MEMORY_SLOT + self.instances * STACK_SIZE + tables
+
+    @property
+    def maps(self) -> int:
+        """How many memory maps the pools take from the beginning: each stack is one, and so is the guard below."""
+        return 2 * self.instances
 
     def settings(self) -> dict[str, int]:
         """The settings of wasmtime's `PoolingAllocationConfig`, by their names in the C API."""
@@ -116,27 +120,15 @@ class Engine:
     """
 
     def __init__(self, pool: PoolSize | None = None) -> None:
-        config = wasmtime.Config()
-        config.epoch_interruption = True
-        # Wasmtime 50 loses a guest's call context when the guest suspends and then passes resources, unless
-        # concurrency support is off ("BUG: deferred host scope has no call context"). WASI 0.2 does not use it.
-        _capi.disable_concurrency(config)
-        _capi.set_async_stack_size(config, _STACK_SIZE)
-        self.pooled = pool is not None and _reservable(pool.address_space)
-        if pool is not None:
-            if self.pooled:
-                _capi.set_pooling(config, **pool.settings())
-            else:
-                _log.warning(
-                    "pooling refused",
-                    reason=f"the system does not reserve {pool.address_space >> 30} GiB of address space",
-                    effect="instances are allocated on demand, which is slower",
-                    remedy="lower max_concurrency, or raise the limit of virtual memory (ulimit -v)",
-                )
+        roomy = is_roomy()
+        config = compile_settings(roomy=roomy)
+        self.pooled = pool is not None and _is_accepted(pool)
+        if pool is not None and self.pooled:
+            _capi.set_pooling(config, **pool.settings())
         self.wasmtime = wasmtime.Engine(config)
         self.address = _capi.address_of(self.wasmtime)
         # Pools do not change compiled code, but what the engine assumes of memories does.
-        self.fingerprint = f"wasmtime-{version('wasmtime')}-{_FORMAT}"
+        self.fingerprint = fingerprint(roomy=roomy)
         self._awake = threading.Event()
         weakref.finalize(self, self._awake.set)
         threading.Thread(
@@ -167,14 +159,23 @@ def _tick(reference: weakref.ref[Engine], awake: threading.Event) -> None:
                 awake.set()
 
 
-def _reservable(size: int) -> bool:
-    """Whether the system would reserve that much address space.
-
-    The engine ends the process when its own reservation fails, so that is tried here first.
-    """
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-    try:
-        mmap.mmap(-1, size, flags=flags, prot=0).close()
-    except (OSError, OverflowError, ValueError):
-        return False
-    return True
+def _is_accepted(pool: PoolSize) -> bool:
+    """Whether the system has what a pool reserves. The engine ends the process where its constructor fails."""
+    if not is_roomy() or not is_reservable(pool.address_space):
+        reason = f"the system does not reserve {pool.address_space >> 30} GiB of address space"
+        remedy = "lower max_concurrency, or raise the limit of virtual memory (ulimit -v)"
+    elif (left := maps_left()) is not None and pool.maps > left:
+        reason = (
+            f"the stacks of {pool.instances} instances take {pool.maps} memory maps, and the system leaves "
+            f"{max(left, 0)} to the gateway"
+        )
+        remedy = "lower max_concurrency, or raise vm.max_map_count"
+    else:
+        return True
+    _log.warning(
+        "pooling refused",
+        reason=reason,
+        effect="instances are allocated on demand, which is slower",
+        remedy=remedy,
+    )
+    return False

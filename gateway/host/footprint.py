@@ -9,12 +9,14 @@ component takes. Which component or module an index stands for follows from the 
 aliases and exports between the two, so those are followed as the engine follows them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
-from gateway.host.binary.core_module import CoreModule, read_core_module
+from gateway.host.binary.core_module import CoreModule, Limits, read_core_module
 from gateway.host.binary.cursor import Cursor, MalformedBinary
 from gateway.host.binary.definitions import (
     Alias,
@@ -43,10 +45,11 @@ from gateway.host.binary.sections import (
     is_component,
     sections,
 )
+from gateway.host.instance_limits import Extents
 
-__all__ = ["Footprint", "footprint"]
+__all__ = ["Footprint", "Measureless", "Needs", "footprint", "needs"]
 
-# How many definitions, and members of instances, are followed in all. Threat: a component that
+# How many definitions, members of instances, memories and tables are followed in all. Threat: a component that
 # instantiates another twice, which instantiates a third twice, and so on: forty levels are more
 # instances than there are bytes in any memory. Arbitrary; a component made of Python has two
 # thousand.
@@ -81,30 +84,81 @@ class Footprint:
     table_elements: int = 0
 
 
+class Needs(NamedTuple):
+    """What one instantiation of a component takes, and what callers find in the instance.
+
+    Attributes:
+        footprint: what it takes from the engine's pools.
+        extents: the memories and tables that it has.
+        functions: whether it exports a function that is no resource's, alone or in an instance.
+    """
+
+    footprint: Footprint
+    extents: Extents
+    functions: bool
+
+
+class Measureless(Exception):
+    """A component instantiates modules and components without measure. The engine would try to compile it."""
+
+
 def footprint(data: bytes) -> Footprint | None:
+    """What one instantiation of the component `data` takes from the engine's pools.
+
+    Returns:
+        None where that cannot be told, as `needs`.
+
+    Raises:
+        Measureless: as `needs`.
+    """
+    needed = needs(data)
+    return None if needed is None else needed.footprint
+
+
+def needs(data: bytes) -> Needs | None:
     """What one instantiation of the component `data` takes.
 
     Returns:
         None where that cannot be told: the host is to supply a core module, the component uses
-        definitions that are not known here, it is damaged, or it instantiates without measure.
+        definitions that are not known here, or it is damaged.
+
+    Raises:
+        Measureless: it is more than `MAX_DEFINITIONS`.
     """
     try:
         component = _read_component(data, 0, len(data), depth=0)
         count = _Count()
-        count.instantiate(_Closure(component, None), arguments=None, depth=0)
+        instance = count.instantiate(_Closure(component, None), arguments=None, depth=0)
     except (MalformedBinary, _UntoldError):
         return None
     modules = list(_modules(component))
-    tables_per_module = max((len(module.table_sizes) for module in modules), default=0)
-    return Footprint(
-        core_instances=count.core_instances,
-        memories=count.memories + any(module.collects for module in modules),
-        # The pool must be able to hold those of any module, instantiated or not.
-        tables=max(count.tables, tables_per_module),
-        memories_per_module=max((len(module.memory_sizes) for module in modules), default=0),
-        tables_per_module=tables_per_module,
-        memory_bytes=max((size for m in modules for size in m.memory_sizes), default=0),
-        table_elements=max((size for m in modules for size in m.table_sizes), default=0),
+    collects = any(module.collects for module in modules)
+    tables_per_module = max((len(module.tables) for module in modules), default=0)
+    heap = (Limits(0, None),) if collects else ()
+    return Needs(
+        Footprint(
+            core_instances=count.core_instances,
+            memories=len(count.memories) + collects,
+            # The pool must be able to hold those of any module, instantiated or not.
+            tables=max(len(count.tables), tables_per_module),
+            memories_per_module=max((len(module.memories) for module in modules), default=0),
+            tables_per_module=tables_per_module,
+            memory_bytes=max((it.minimum for m in modules for it in m.memories), default=0),
+            table_elements=max((it.minimum for m in modules for it in m.tables), default=0),
+        ),
+        Extents((*count.memories, *heap), tuple(count.tables)),
+        _has_functions(instance),
+    )
+
+
+def _has_functions(instance: _Instance) -> bool:
+    """Whether an instance, or one that it exports, has a function that is no resource's."""
+    if instance.exports is None:  # the host's
+        return True
+    return any(
+        (isinstance(item, _Function) and not name.startswith("["))
+        or (isinstance(item, _Instance) and _has_functions(item))
+        for name, item in instance.exports.items()
     )
 
 
@@ -128,7 +182,7 @@ class _CoreInstantiation:
 class _Component:
     """A component as written: its definitions in order, without those that cannot matter."""
 
-    definitions: list["_Definition"]
+    definitions: list[_Definition]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +190,14 @@ class _Closure:
     """A component and the instance around it, to which its outer aliases refer."""
 
     component: _Component
-    parent: "_Scope | None"
+    parent: _Scope | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
     """The exports of an instance; None when the host supplies it."""
 
-    exports: Mapping[str, "_Item"] | None
+    exports: Mapping[str, _Item] | None
 
 
 _Item = CoreModule | _Closure | _Instance | _Function
@@ -167,7 +221,7 @@ _COUNTED_SORTS: Final = (Sort.CORE_MODULE, Sort.COMPONENT, Sort.INSTANCE, Sort.F
 class _Scope:
     """An instance in the making: the index spaces of its component, filled as far as it got."""
 
-    parent: "_Scope | None"
+    parent: _Scope | None
     spaces: dict[Sort, list[_Item]] = field(
         default_factory=lambda: {sort: [] for sort in _COUNTED_SORTS}
     )
@@ -182,7 +236,7 @@ class _Scope:
             raise _UntoldError
         return space[index]
 
-    def outwards(self, levels: int) -> "_Scope":
+    def outwards(self, levels: int) -> _Scope:
         scope = self
         for _ in range(levels):
             if scope.parent is None:
@@ -204,8 +258,8 @@ class _Count:
 
     def __init__(self) -> None:
         self.core_instances = 0
-        self.memories = 0
-        self.tables = 0
+        self.memories: list[Limits] = []
+        self.tables: list[Limits] = []
         self.left = MAX_DEFINITIONS
 
     def instantiate(
@@ -258,14 +312,15 @@ class _Count:
             case _:
                 self.left -= 1
         if self.left < 0:
-            raise _UntoldError
+            raise Measureless
 
     def take(self, module: _Item) -> None:
         if not isinstance(module, CoreModule):
             raise _UntoldError
         self.core_instances += 1
-        self.memories += len(module.memory_sizes)
-        self.tables += len(module.table_sizes)
+        self.memories += module.memories
+        self.tables += module.tables
+        self.left -= len(module.memories) + len(module.tables)
 
 
 def _modules(component: _Component) -> Iterator[CoreModule]:

@@ -50,7 +50,7 @@ class Invocation:
         export: the function to call.
         args: its arguments, as `gateway.host.values` describes them.
         data: what host functions are called with.
-        max_memory: the most that one linear memory may grow to, in bytes.
+        max_memory: the most that all linear memories of the instance may grow to together, in bytes.
         max_execution_time: how long it may take from now on, in seconds, waits in host functions included.
 
     Attributes:
@@ -85,7 +85,8 @@ class Invocation:
         self._lowered = 0
         self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(args) * VALUE_SIZE // 8))()
         self._address = ctypes.addressof(self._block)
-        self._store = Store(export.linked.component.engine, max_memory, data)
+        component = export.linked.component
+        self._store = Store(component.engine, component.limits(max_memory), data)
 
     def start(self) -> bool:
         """Instantiate the component and call the function, as far as that goes without waiting.

@@ -11,13 +11,10 @@ from gateway.host.table import ResourceTable
 
 if TYPE_CHECKING:
     from gateway.host.engine import Engine
+    from gateway.host.instance_limits import InstanceLimits
     from gateway.host.values import Lower
 
-__all__ = ["MAX_TABLE_ELEMENTS", "STORES", "Store", "Suspension"]
-
-MAX_TABLE_ELEMENTS: Final = 200_000
-"""Elements of one table. A guest that grows tables without end would take memory past its `max_memory`. The
-number is arbitrary: interpreters compiled to WebAssembly have some 10,000 functions in theirs."""
+__all__ = ["STORES", "Store", "Suspension"]
 
 
 class Suspension(NamedTuple):
@@ -77,7 +74,7 @@ class Store:
 
     __slots__ = (
         "_engine",
-        "_max_memory",
+        "_limits",
         "_pointer",
         "context",
         "data",
@@ -90,9 +87,9 @@ class Store:
         "table",
     )
 
-    def __init__(self, engine: Engine, max_memory: int, data: Any) -> None:
+    def __init__(self, engine: Engine, limits: InstanceLimits, data: Any) -> None:
         self._engine = engine
-        self._max_memory = max_memory
+        self._limits = limits
         self._pointer = self.context = 0
         self.table = ResourceTable()
         self.data = data
@@ -105,9 +102,7 @@ class Store:
 
     def open(self) -> None:
         """Make the engine's store. `close` must follow."""
-        self._pointer, self.context = _capi.store_new(
-            self._engine.address, self._max_memory, MAX_TABLE_ELEMENTS
-        )
+        self._pointer, self.context = _capi.store_new(self._engine.address, *self._limits)
         STORES[self.context] = self
         self._engine.wake()
 

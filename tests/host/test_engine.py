@@ -14,6 +14,7 @@ import pytest
 
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import DeadlineExceeded
+from gateway.host.settings import ROOM
 from tests.host.guests import SPIN, call, call_now, guest, load_component
 
 POOL = PoolSize(
@@ -47,7 +48,7 @@ from tests.host.test_engine import POOL
 LIMITED = """
 import resource
 in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-limit = in_use + POOL.address_space + (int(sys.argv[1]) << 20)
+limit = in_use + (int(sys.argv[1]) << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 engine = Engine(POOL)
 print("pooled" if engine.pooled else "on demand")
@@ -57,16 +58,40 @@ print(call_now(load_component(engine, text, Path(sys.argv[2])), max_memory=1 << 
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
-@pytest.mark.parametrize("room", [-1, 0, 16, 512])
+@pytest.mark.parametrize("room", [256, *(ROOM // (1 << 20) + more for more in (-1, 0, 16, 512))])
 def test_pools_that_the_system_has_no_room_for_are_done_without(tmp_path: Path, room: int) -> None:
-    """Where the engine's own reservation fails it ends the process: whatever the room, that must not happen."""
+    """Where the engine's own reservation fails it ends the process: whatever the room, that must not happen.
+
+    Without room for 4 GiB for each memory, components work too.
+    """
     lines = in_a_process_of_its_own(LIMITED, str(room), str(tmp_path)).splitlines()
-    if room < 0:
+    if room << 20 < ROOM:
         assert "pooling refused" in lines[0]
         assert lines[-2:] == ["on demand", "7"]
-    if room == 512:
+    if room << 20 > ROOM + (256 << 20):
         assert lines == ["pooled", "7"]
     assert lines[-1] == "7"
+
+
+MAPPED = """
+from dataclasses import replace
+limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+# Two maps for each stack, and room for one engine of this size, not for two.
+size = replace(POOL, instances=limit * 3 // 10)
+engines = [Engine(size), Engine(size)]
+print(*(engine.pooled for engine in engines))
+del engines[0]
+print(Engine(size).pooled, Engine(replace(size, instances=limit)).pooled)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the maps of a process")
+def test_stacks_that_the_system_has_no_maps_for_are_not_pooled() -> None:
+    """Where the engine cannot protect a stack it ends the process. Engines that live at once add up."""
+    lines = in_a_process_of_its_own(MAPPED).splitlines()
+    told = [line for line in lines if "pooling refused" not in line]
+    assert told == ["True False", "True False"]
+    assert all("memory maps" in line for line in lines if line not in told)
 
 
 def test_an_engine_without_pools_is_no_warning(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.host import wit
 from gateway.host.engine import Engine
+from gateway.host.instance_limits import InstanceLimits
 from gateway.host.store import Store
 from gateway.host.values import VALUE_SIZE, Err, Ok, Some, ValueMismatch, Variant, lift, lower
 from tests.host.conftest import Load
@@ -29,7 +30,7 @@ OWN = wit.Own(wit.Resource("thing", imported=True))
 
 @pytest.fixture
 def scratch(engine: Engine) -> Iterator[Scratch]:
-    scratch = Scratch(Store(engine, 0, None))
+    scratch = Scratch(Store(engine, InstanceLimits(0, 0), None))
     yield scratch
     scratch.free()
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.host import wit
 from gateway.host.engine import Engine
+from gateway.host.instance_limits import InstanceLimits
 from gateway.host.store import Store
 from gateway.rpc.json_values import InvalidValue, decoder, encoder, parameters
 from tests.host.guests import call_now, echo, host, load_component
@@ -119,7 +120,7 @@ def leads_somewhere(document: Any, pointer: str) -> bool:
 
 @contextmanager
 def scratch(engine: Engine) -> Iterator[Scratch]:
-    scratch = Scratch(Store(engine, 0, None))
+    scratch = Scratch(Store(engine, InstanceLimits(0, 0), None))
     try:
         yield scratch
     finally:

@@ -5,13 +5,13 @@ Grammar: WebAssembly Core Specification, 5.3 "Types" and 5.5 "Modules".
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.host.binary.cursor import Cursor, MalformedBinary
 from gateway.host.binary.definitions import items
 from gateway.host.binary.sections import MODULE_PREAMBLE, PREAMBLE_SIZE, CoreSection, sections
 
-__all__ = ["CoreModule", "read_core_module"]
+__all__ = ["CoreModule", "Limits", "read_core_module"]
 
 _PAGE_SIZE_LOG2: Final = 16
 
@@ -22,18 +22,25 @@ _FUNCREF: Final = 0x70
 _UNCOLLECTED: Final = frozenset({0x7F, 0x7E, 0x7D, 0x7C, 0x7B, _FUNCREF})
 
 
+class Limits(NamedTuple):
+    """How large a memory or table is in the beginning, and may grow to; None for any size."""
+
+    minimum: int
+    maximum: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class CoreModule:
     """What an instance of a core module takes.
 
     Attributes:
-        memory_sizes: for each memory it defines, the bytes that it has from the beginning.
-        table_sizes: for each table it defines, the elements that it has from the beginning.
+        memories: the sizes of each memory that it defines, in bytes.
+        tables: the sizes of each table that it defines, in elements.
         collects: whether there are types of references in it whose targets are garbage-collected.
     """
 
-    memory_sizes: tuple[int, ...] = ()
-    table_sizes: tuple[int, ...] = ()
+    memories: tuple[Limits, ...] = ()
+    tables: tuple[Limits, ...] = ()
     collects: bool = False
 
 
@@ -46,8 +53,8 @@ def read_core_module(data: bytes, start: int, end: int) -> CoreModule:
     """
     if not data.startswith(MODULE_PREAMBLE, start):
         raise MalformedBinary(start, "no core module starts here")
-    memories: tuple[int, ...] = ()
-    tables: tuple[tuple[int, int], ...] = ()
+    memories: tuple[Limits, ...] = ()
+    tables: tuple[tuple[int, Limits], ...] = ()
     collects = False
     for section in sections(data, start + PREAMBLE_SIZE, end):
         cursor = Cursor(data, section.start, section.end)
@@ -61,7 +68,7 @@ def read_core_module(data: bytes, start: int, end: int) -> CoreModule:
             case _:
                 pass
     collects |= any(reference_type not in _UNCOLLECTED for reference_type, _ in tables)
-    return CoreModule(memories, tuple(size for _, size in tables), collects)
+    return CoreModule(memories, tuple(limits for _, limits in tables), collects)
 
 
 def _uncollected_only(cursor: Cursor) -> bool:
@@ -80,17 +87,17 @@ def _signature(cursor: Cursor) -> Iterator[int]:
             yield cursor.byte()
 
 
-def _read_memory_type(cursor: Cursor) -> int:
-    flags, minimum = _read_limits(cursor)
-    if not flags & 0x08:
-        return minimum << _PAGE_SIZE_LOG2
-    page_size_log2 = cursor.u32()
-    if page_size_log2 > _PAGE_SIZE_LOG2:
-        raise cursor.malformed(f"a page size of 2^{page_size_log2} bytes")
-    return minimum << page_size_log2
+def _read_memory_type(cursor: Cursor) -> Limits:
+    flags, (minimum, maximum) = _read_limits(cursor)
+    page_size_log2 = _PAGE_SIZE_LOG2
+    if flags & 0x08:
+        page_size_log2 = cursor.u32()
+        if page_size_log2 > _PAGE_SIZE_LOG2:
+            raise cursor.malformed(f"a page size of 2^{page_size_log2} bytes")
+    return Limits(minimum << page_size_log2, None if maximum is None else maximum << page_size_log2)
 
 
-def _read_table_type(cursor: Cursor) -> tuple[int, int]:
+def _read_table_type(cursor: Cursor) -> tuple[int, Limits]:
     reference_type = cursor.byte()
     match reference_type:
         case 0x40:
@@ -105,12 +112,10 @@ def _read_table_type(cursor: Cursor) -> tuple[int, int]:
     return reference_type, _read_limits(cursor)[1]
 
 
-def _read_limits(cursor: Cursor) -> tuple[int, int]:
-    """A `limits`: its flags (1 maximum, 2 shared, 4 64-bit, 8 page size) and its minimum."""
+def _read_limits(cursor: Cursor) -> tuple[int, Limits]:
+    """A `limits`, with its flags: 1 maximum, 2 shared, 4 64-bit, 8 page size."""
     flags = cursor.byte()
     if flags & ~0x0F:
         raise cursor.malformed(f"the unknown limits {flags:#04x}")
     minimum = cursor.u64()
-    if flags & 0x01:
-        cursor.u64()
-    return flags, minimum
+    return flags, Limits(minimum, cursor.u64() if flags & 0x01 else None)

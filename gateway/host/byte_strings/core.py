@@ -29,9 +29,10 @@ DROP: Final = "drop"
 # "no address". 16 is a multiple of every alignment.
 _RESULT_AT: Final = 16
 
-# The 2 GiB that a string in latin1+utf16 can have before its length runs into the bit that marks
-# UTF-16. Unit: pages of 64 KiB. What needs more traps for want of memory.
-_MAX_PAGES: Final = 1 << 15
+# What a bridge may take besides the memory of its guest: room for a call that passes 1 MiB, the most
+# that the host takes or gives in one, in whatever encoding. Unit: pages of 64 KiB. What needs more
+# traps for want of memory.
+_MAX_PAGES: Final = 128
 # With the 2 GiB that the heap can reach, a sum that stays below 4 GiB.
 _MAX_BLOCK: Final = 0x7FFF_FFF0
 

@@ -1,0 +1,37 @@
+"""Components that take an engine minutes to compile."""
+
+from gateway.host.binary import encode
+from gateway.host.binary.sections import COMPONENT_PREAMBLE, MODULE_PREAMBLE
+
+_FUNCTIONS = 400
+_BRANCHES = 4000
+
+
+def slow_component() -> bytes:
+    """A component of a few megabytes, valid and useless."""
+    body = b"".join(
+        # x[i] += x[7 i]; if (x[3 i]) x[5 i] = i, for locals x
+        b"\x20%c\x20%c\x6a\x21%c\x20%c\x04\x40\x41%c\x21%c\x0b"
+        % (at % 97, at * 7 % 97, at % 97, at * 3 % 97, at % 64, at * 5 % 97)
+        for at in range(_BRANCHES)
+    )
+    code = encode.vector([encode.u32(97) + b"\x7f"]) + body + b"\x0b"
+    module = MODULE_PREAMBLE + b"".join(
+        encode.section(number, encode.vector(items))
+        for number, items in (
+            (1, [b"\x60\x00\x00"]),
+            (3, [b"\x00"] * _FUNCTIONS),
+            (7, [encode.name("run") + b"\x00\x00"]),
+            (10, [encode.u32(len(code)) + code] * _FUNCTIONS),
+        )
+    )
+    return COMPONENT_PREAMBLE + b"".join(
+        (
+            encode.section(1, module),
+            encode.section(2, encode.vector([b"\x00\x00\x00"])),
+            encode.section(6, encode.vector([b"\x00\x00\x01\x00" + encode.name("run")])),
+            encode.section(7, encode.vector([b"\x40\x00\x01\x00"])),
+            encode.section(8, encode.vector([b"\x00\x00\x00\x00\x00"])),
+            encode.section(11, encode.vector([b"\x00" + encode.name("run") + b"\x01\x00\x00"])),
+        )
+    )
