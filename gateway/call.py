@@ -19,7 +19,15 @@ from gateway.events import (
     ReturnEvent,
     outcome_of,
 )
-from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, InvocationError, Trap, TrapKind
+from gateway.host.errors import (
+    DeadlineExceeded,
+    Exhausted,
+    Exit,
+    InvocationError,
+    ResultTooLarge,
+    Trap,
+    TrapKind,
+)
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export
 from gateway.service import Service
@@ -45,6 +53,8 @@ class Call:
         trace: the trace that the request belongs to.
         route: what led to it, as the configuration has it.
         output: where the guest's standard streams go; lines of the log by default.
+        in_pieces: as of `Invocation`.
+        max_result: as of `Invocation`.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
@@ -64,6 +74,8 @@ class Call:
         trace: TraceContext | None = None,
         route: str | None = None,
         output: Output | None = None,
+        in_pieces: bool = False,
+        max_result: int | None = None,
     ) -> None:
         self.outcome = Outcome.CANCELLED
         self.bytes_in = 0
@@ -88,6 +100,8 @@ class Call:
             self._wasi,
             max_memory=service.config.max_memory,
             max_execution_time=service.config.max_execution_time,
+            in_pieces=in_pieces,
+            max_result=max_result,
         )
 
     def __enter__(self) -> Self:
@@ -113,6 +127,11 @@ class Call:
     def result(self) -> Any:
         """What the function returned, once it has."""
         return self._invocation.result
+
+    @property
+    def large(self) -> bool:
+        """Whether its arguments or its result were large: `Invocation.large`."""
+        return self._invocation.large
 
     @property
     def phases(self) -> Phases:
@@ -163,7 +182,7 @@ class Call:
                     backtrace=list(failure.backtrace),
                     **self.context,
                 )
-            case DeadlineExceeded() | Exhausted() | Rejected():
+            case DeadlineExceeded() | Exhausted() | Rejected() | ResultTooLarge():
                 log.warning(
                     "invocation stopped",
                     outcome=outcome_of(failure, answered=False).value,

@@ -16,6 +16,7 @@ from gateway.host.errors import (
     Exhausted,
     Exit,
     InvocationError,
+    ResultTooLarge,
     Trap,
     TrapKind,
 )
@@ -101,6 +102,8 @@ def outcome_of(failure: BaseException | None, *, answered: bool) -> Outcome:
             return Outcome.EXHAUSTED
         case Rejected():
             return Outcome.REJECTED
+        case ResultTooLarge():
+            return Outcome.ERR
         case InvocationError() if isinstance(failure, Cancelled | Interrupted):
             return Outcome.CANCELLED
     return Outcome.FAILED

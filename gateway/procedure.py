@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.host import wit
+from gateway.host.errors import Exit
 from gateway.host.linker import LinkedComponent
 from gateway.host.values import Err, Ok
 from gateway.rpc.json_values import Encode, encoder, parameters
@@ -32,6 +33,7 @@ class Procedure:
         self.export = linked.export(method.function, interface=method.interface)
         self.arguments = parameters(method.type)
         result = method.type.result
+        self._result = result
         self._fallible = isinstance(result, wit.Result)
         if isinstance(result, wit.Result):
             self._ok, self._err = _optional(result.ok), _optional(result.err)
@@ -43,6 +45,18 @@ class Procedure:
         if not self._fallible:
             return Ok(self._ok(result))
         return Err(self._err(result.value)) if type(result) is Err else Ok(self._ok(result.value))
+
+    def exited(self, exit_: Exit) -> Ok | Err | None:
+        """What it comes to that the function exited (`wasi:cli/exit`) instead of returning.
+
+        Exiting with success is returning ok, and exiting without is returning err, where there is nothing to
+        return with it, as for `wasi:cli/run`. A function that owes a value has failed: None.
+        """
+        result = self._result
+        if exit_.status == 0:
+            owed = result.ok if isinstance(result, wit.Result) else result
+            return Ok() if owed is None else None
+        return Err() if isinstance(result, wit.Result) and result.err is None else None
 
 
 def _optional(ty: wit.Type | None) -> Encode:

@@ -858,6 +858,7 @@ def test_json_rpc_is_served_below_rpc_unless_told_otherwise(directory: Path) -> 
     config = read(directory, ONE)
     assert (config.server.rpc, config.server.rpc_prefix) == (True, "/rpc")
     assert (config.server.rpc_max_body, config.server.rpc_max_batch) == (1 << 20, 100)
+    assert config.server.rpc_max_result == 4 << 20
     assert config.components[0].rpc
 
 
@@ -880,6 +881,7 @@ def test_json_rpc_is_configured(directory: Path) -> None:
         ('rpc_prefix = "/a?b"', "must not have a query or a fragment"),
         ("rpc_prefix = 1", "must be text in quotes"),
         ('rpc_max_body = "1GiB"', "must be between 1B and 64MiB, not 1GiB"),
+        ('rpc_max_result = "1GiB"', "must be between 1KiB and 256MiB, not 1GiB"),
         ("rpc_max_batch = 0", "must be between 1 and 10000, not 0"),
         ("rpc = 1", "must be true or false"),
     ],

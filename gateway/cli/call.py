@@ -19,7 +19,7 @@ from gateway.cli import options
 from gateway.cli.status import REFUSED
 from gateway.config import single
 from gateway.events import DynamicExportReturned, Outcome, outcome_of
-from gateway.host.errors import DeadlineExceeded, InvocationError, Trap
+from gateway.host.errors import DeadlineExceeded, Exit, InvocationError, Trap
 from gateway.host.values import Err
 from gateway.procedure import Procedure
 from gateway.rpc.json_text import InvalidJson, dump, parse
@@ -130,6 +130,7 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
             event=DynamicExportReturned,
             request_id=_REQUEST_ID,
             output=_write,
+            in_pieces=True,
         ) as call,
     ):
         try:
@@ -137,8 +138,11 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
                 await call.run()
             answer = procedure.answer(call.result)
         except Exception as failure:
-            call.outcome = outcome_of(failure, answered=False)
-            return _failed(failure)
+            exited = procedure.exited(failure) if isinstance(failure, Exit) else None
+            if exited is None:
+                call.outcome = outcome_of(failure, answered=False)
+                return _failed(failure)
+            answer = exited
         call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
     typer.echo(dump(answer.value), err=isinstance(answer, Err))
     return RETURNED_ERR if isinstance(answer, Err) else 0

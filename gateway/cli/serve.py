@@ -78,6 +78,10 @@ def serve(
         str | None,
         option("--rpc-max-body", "SIZE", "Of one of its requests. Default 1MiB.", SERVER),
     ] = None,
+    rpc_max_result: Annotated[
+        str | None,
+        option("--rpc-max-result", "SIZE", "Of one of its responses. Default 4MiB.", SERVER),
+    ] = None,
     rpc_max_batch: Annotated[
         int | None, option("--rpc-max-batch", None, "Calls in one request. Default 100.", SERVER)
     ] = None,
@@ -214,6 +218,7 @@ def serve(
         rpc=rpc,
         rpc_prefix=rpc_prefix,
         rpc_max_body=rpc_max_body,
+        rpc_max_result=rpc_max_result,
         rpc_max_batch=rpc_max_batch,
         max_execution_time=max_execution_time,
         max_memory=max_memory,

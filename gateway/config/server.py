@@ -41,6 +41,11 @@ MIN_COMPILE_MEMORY: Final = 128 * MIB
 MAX_COMPILE_MEMORY: Final = 1 << 40
 """Bytes that compiling one component may take. Below the first, Python and the compiler hardly start."""
 
+MIN_RPC_RESULT: Final = 1 * KIB
+MAX_RPC_RESULT: Final = 256 * MIB
+"""Bytes of a JSON-RPC response. Threat: results that are large and not read, each held in memory. The default of 4
+MiB is that of gRPC's messages."""
+
 
 def _prefix(path: str) -> str:
     path = Route(path=path).path
@@ -158,8 +163,9 @@ class ServerConfig(Table):
         compile_max_memory: bytes that it may take, on Linux. They take 0.4 GiB.
         rpc: whether functions that components export are served by JSON-RPC.
         rpc_prefix: the path below which they are, for every host.
-        rpc_max_body: bytes of a request's body there. It is read whole, and decoded on the event loop's
-            thread, which takes some 25 ms for 1 MiB.
+        rpc_max_body: bytes of a request's body there. It is read whole; as Python objects it takes up
+            to some 50 times that.
+        rpc_max_result: bytes of a response there, of all calls of a batch together. It is made whole, in memory.
         rpc_max_batch: requests in one batch.
         admin_addr: where health, metrics and the admin API are served, apart from the components; None for nowhere
             else.
@@ -202,6 +208,9 @@ class ServerConfig(Table):
     rpc: StrictBool = True
     rpc_prefix: Annotated[str, AfterValidator(_prefix)] = "/rpc"
     rpc_max_body: Annotated[ByteSize, between(1, MAX_RPC_BODY, format_size)] = 1 * MIB
+    rpc_max_result: Annotated[ByteSize, between(MIN_RPC_RESULT, MAX_RPC_RESULT, format_size)] = (
+        4 * MIB
+    )
     rpc_max_batch: Annotated[StrictInt, between(1, 10_000, str)] = 100
 
     admin_addr: Annotated[tuple[str, int] | None, BeforeValidator(_address)] = None

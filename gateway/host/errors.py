@@ -15,6 +15,7 @@ __all__ = [
     "Exhausted",
     "Exit",
     "InvocationError",
+    "ResultTooLarge",
     "Trap",
     "TrapKind",
 ]
@@ -87,3 +88,10 @@ class DeadlineExceeded(InvocationError):
 
 class Exhausted(InvocationError):
     """The engine had no room for another instance: its pools are sized by `max_concurrency`."""
+
+
+class ResultTooLarge(InvocationError):
+    """What the function returned is larger than it may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the result is larger than {most} bytes")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.host import _capi
 from gateway.host.engine import EPOCH_TICK, HOST_STACK
 from gateway.host.errors import DeadlineExceeded, InvocationError
+from gateway.host.pieces import Postponed, at_once, in_pieces
 from gateway.host.scheduler import Scheduler
 from gateway.host.store import Store
 from gateway.host.trap import from_engine
@@ -52,10 +53,14 @@ class Invocation:
         data: what host functions are called with.
         max_memory: the most that all linear memories of the instance may grow to together, in bytes.
         max_execution_time: how long it may take from now on, in seconds, waits in host functions included.
+        in_pieces: whether arguments and result may be of any size, so that they cross in pieces where they are
+            large (`gateway.host.pieces`). There must be no resources among them.
+        max_result: the largest result there may be then, in elements of lists and bytes of text; None for any.
 
     Attributes:
         deadline: when it must have finished, on the clock of `time.monotonic`.
         result: what the function returned, once it has.
+        large: whether its arguments or its result were so large that they crossed in pieces.
         instantiate_time: seconds that it took to make the store and the instance; 0 if that did not come to
             its end.
     """
@@ -68,6 +73,8 @@ class Invocation:
         *,
         max_memory: int,
         max_execution_time: float,
+        in_pieces: bool = False,
+        max_result: int | None = None,
     ) -> None:
         self.max_execution_time = max_execution_time
         self.deadline = monotonic() + max_execution_time
@@ -81,8 +88,13 @@ class Invocation:
         self._stopped: InvocationError | None = None
         self._cancelled = False
         self._calling = False
+        self._returned = False
         self._future = 0
         self._lowered = 0
+        self._in_pieces = in_pieces
+        self._max_result = max_result
+        self._postponed: Callable[[], None] | None = None
+        self.large = False
         self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(args) * VALUE_SIZE // 8))()
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
@@ -212,15 +224,22 @@ class Invocation:
         try:
             self._store.close()
         finally:
-            for index in range(self._lowered):
-                _capi.value_delete(self._address + _ARGS + index * VALUE_SIZE)
-            self._lowered = 0
+            self._delete_args()
+            if self._returned and self._export.lift is not None:
+                self._returned = False
+                _capi.value_delete(self._address + _RESULT)
+            self._postponed = None
             self._stopped = None  # its traceback leads back to here
             self._args = ()  # they may know who calls
 
     async def _wait(self, scheduler: Scheduler) -> None:
-        """Wait for what the guest waits for: the host function it is in, or its turn."""
+        """Wait for what the guest waits for: the host function it is in, its turn, or large values to cross."""
         store = self._store
+        if self._postponed is not None:
+            max_size = self._max_result if self._returned else None
+            await in_pieces(self._postponed, max_size=max_size)
+            self._postponed = None
+            return
         suspension = store.suspension
         if suspension is None:
             await scheduler.turn()
@@ -237,7 +256,13 @@ class Invocation:
     def _poll(self) -> bool:
         """Run the guest until the function has returned (true), or it waits."""
         store = self._store
-        while self._advance():
+        while True:
+            if not self._future:  # values have crossed
+                if self._returned:
+                    return True
+                self._call()
+            if not self._advance():
+                return False
             future, self._future = self._future, 0
             _capi.future_delete(future)
             store.stack = 0  # it was that future's own
@@ -245,12 +270,14 @@ class Invocation:
                 self._block[_ERROR] = 0
                 raise from_engine(_capi.take_error(error), store.failure)
             if self._calling:
-                self._lift_result()
-                return True
-            self._calling = True
-            self.instantiate_time = perf_counter() - self._began
-            self._call()
-        return False
+                self._returned = True
+                crossed = self._export.lift is None or self._cross(self._lift_result)
+            else:
+                self._calling = True
+                self.instantiate_time = perf_counter() - self._began
+                crossed = self._cross(self._lower_args)
+            if not crossed:
+                return False
 
     def _advance(self) -> bool:
         """Run the guest until its future is done (true), or it waits."""
@@ -267,17 +294,27 @@ class Invocation:
                 _capi.unprotect_stack()
         return True
 
+    def _cross(self, values: Callable[[], None]) -> bool:
+        """Have arguments or the result cross; returns whether they have, or are too large to do so at once."""
+        if not self._in_pieces:
+            values()
+            return True
+        # A result is measured by itself: the arguments are the caller's own.
+        max_size = self._max_result if self._returned else None
+        try:
+            at_once(values, max_size=max_size)
+        except Postponed:
+            self.large = True
+            self._postponed = values
+            return False
+        return True
+
     def _call(self) -> None:
         export, store, address = self._export, self._store, self._address
         if not _capi.export_func(
             address + _INSTANCE, store.context, export.index_address, address + _FUNC
         ):
             raise InvocationError(f"the instance has no function {export.name}")
-        at = address + _ARGS
-        for lower, value in zip(export.lowers, self._args, strict=True):
-            self._lowered += 1
-            lower(store, at, value)
-            at += VALUE_SIZE
         self._future = _capi.call_async(
             address + _FUNC,
             store.context,
@@ -288,18 +325,31 @@ class Invocation:
             address + _ERROR,
         )
 
+    def _lower_args(self) -> None:
+        self._delete_args()  # those of an attempt that got long
+        at = self._address + _ARGS
+        for lower, value in zip(self._export.lowers, self._args, strict=True):
+            self._lowered += 1
+            lower(self._store, at, value)
+            at += VALUE_SIZE
+
+    def _delete_args(self) -> None:
+        args = self._address + _ARGS
+        for index in range(self._lowered):
+            _capi.value_delete(args + index * VALUE_SIZE)
+        # What was deleted must not be deleted again, should the next attempt not come to its end.
+        ctypes.memset(args, 0, self._lowered * VALUE_SIZE)
+        self._lowered = 0
+
     def _lift_result(self) -> None:
         lift = self._export.lift
         if lift is not None:
-            try:
-                self.result = lift(self._store, self._address + _RESULT)
-            finally:
-                _capi.value_delete(self._address + _RESULT)
+            self.result = lift(self._store, self._address + _RESULT)
 
 
 def is_guest(frame: FrameType) -> bool:
     """Whether a thread whose innermost frame this is runs a guest's own code, or the engine for it."""
-    return frame.f_code is _POLL
+    return frame.f_code is _ADVANCE
 
 
-_POLL: Final = Invocation._poll.__code__
+_ADVANCE: Final = Invocation._advance.__code__

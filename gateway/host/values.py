@@ -53,6 +53,7 @@ from gateway.host._capi import (
     string_at,
     words,
 )
+from gateway.host.pieces import STRETCH, pause
 from gateway.host.table import Resource
 from gateway.host.trap import from_engine
 
@@ -277,11 +278,14 @@ def _lift_integer(ty: wit.Integer) -> Lift:
 
 def _lift_string(_store: Store, address: int) -> str:
     word = address >> 3
-    return string_at(words[word + 2], words[word + 1]).decode()
+    size = words[word + 1]
+    pause(1 + (size >> 10), size)
+    return string_at(words[word + 2], size).decode()
 
 
 def _lift_bytes(_store: Store, address: int) -> bytes:
     word = address >> 3
+    pause(1 + (words[word + 1] >> 10), words[word + 1])
     return _bytes_at(words[word + 2], words[word + 1])
 
 
@@ -318,8 +322,17 @@ def _lift_list(ty: wit.List, bound: _Bound) -> Lift:
     def lift_list(store: Store, address: int) -> list[Any]:
         word = address >> 3
         start = words[word + 2]
-        end = start + words[word + 1] * VALUE_SIZE
-        return [element(store, at) for at in range(start, end, VALUE_SIZE)]
+        size = words[word + 1]
+        places = range(start, start + size * VALUE_SIZE, VALUE_SIZE)
+        if size <= STRETCH:
+            pause(size, size)
+            return [element(store, at) for at in places]
+        pause(0, size)
+        items: list[Any] = []
+        for first in range(0, size, STRETCH):
+            pause(STRETCH)
+            items += [element(store, at) for at in places[first : first + STRETCH]]
+        return items
 
     return lift_list
 
@@ -578,6 +591,7 @@ def _lower_bytes(_store: Store, address: int, value: Any) -> None:
     image = bytearray(block * VALUE_SIZE)
     image[0::VALUE_SIZE] = bytes((_U8,)) * block
     for at in range(0, size, _BLOCK):
+        pause(_BLOCK >> 6)
         part = value[at : at + _BLOCK]
         if len(part) < block:
             image = image[: len(part) * VALUE_SIZE]
@@ -611,9 +625,13 @@ def _lower_list(ty: wit.List) -> Lower:
         words[word] = _LIST
         start = words[word + 2]
         places = range(start, start + size * VALUE_SIZE, VALUE_SIZE)
-        # The places come first: a list that grows meanwhile must not be written past the end.
-        for at, item in zip(places, value, strict=False):
-            element(store, at, item)
+        items = iter(value)
+        for first in range(0, size, STRETCH):
+            some = places[first : first + STRETCH]
+            pause(len(some))
+            # The places come first: a list that grows meanwhile must not be written past the end.
+            for at, item in zip(some, items, strict=False):
+                element(store, at, item)
 
     return lower_list
 

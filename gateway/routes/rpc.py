@@ -24,7 +24,6 @@ from gateway.routes.calls import Calls
 from gateway.routes.problem import Problem
 from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request, server_timing
 from gateway.routes.target import path_of
-from gateway.rpc import message
 from gateway.rpc.json_text import dump
 from gateway.rpc.openrpc import document
 from gateway.service import Service
@@ -53,6 +52,7 @@ class RpcEndpoint:
         self._services = {service.name: service for service in services if service.procedures}
         self._prefix = config.rpc_prefix
         self._max_body = config.rpc_max_body
+        self._max_result = config.rpc_max_result
         self._max_batch = config.rpc_max_batch
         # By URL: as many as there are components, times the paths that the application is mounted at.
         self._documents: dict[str, object] = {}
@@ -98,9 +98,13 @@ class RpcEndpoint:
             request.outcome = Outcome.CANCELLED
             return
         calls = Calls(
-            service, request, lambda: self._document(service, request), route=self._prefix
+            service,
+            request,
+            lambda: self._document(service, request),
+            route=self._prefix,
+            max_result=self._max_result,
         )
-        content = await calls.perform(message.read(body, max_batch=self._max_batch))
+        content = await calls.perform(body, max_batch=self._max_batch)
         if service.server_timing:
             request.timing = server_timing(*calls.phases)
         if calls.client_left:
@@ -110,9 +114,9 @@ class RpcEndpoint:
         elif content is None:
             await request.respond(204, JSON, b"")
         elif calls.refused_all:
-            await request.respond(503, JSON, dump(content), (b"retry-after", b"1"))
+            await request.respond(503, JSON, content, (b"retry-after", b"1"))
         else:
-            await request.respond(200, JSON, dump(content))
+            await request.respond(200, JSON, content)
 
     def _list(self, request: Request) -> object:
         return {

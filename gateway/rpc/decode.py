@@ -10,6 +10,7 @@ from math import inf
 from typing import Any, Final
 
 from gateway.host import wit
+from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import F32_LIMIT, Err, Ok, Some, Variant
 from gateway.rpc.encode import MAX_SAFE_INTEGER, base64, no_json
 from gateway.rpc.invalid_value import InvalidValue, keys_of, names_of
@@ -189,7 +190,10 @@ def _decode_bytes(value: Any) -> bytes:
 def _decode_each(decode: Decode, value: list[Any]) -> list[Any]:
     items: list[Any] = []
     try:
-        items.extend(map(decode, value))
+        for first in range(0, len(value), STRETCH):
+            some = value[first : first + STRETCH]
+            pause(len(some))
+            items.extend(map(decode, some))
     except InvalidValue as error:
         error.enter(len(items))
         raise

@@ -8,6 +8,7 @@ from math import isfinite, isnan
 from typing import Any, Final
 
 from gateway.host import wit
+from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import Err, Ok, Variant
 
 __all__ = ["MAX_SAFE_INTEGER", "Encode", "base64", "encoder", "no_json"]
@@ -83,7 +84,16 @@ def _encode_list(element: wit.Type) -> Encode:
     encode = encoder(element)
     if encode is _as_it_is:
         return _as_it_is
-    return lambda value: [encode(item) for item in value]
+
+    def encode_list(value: list[Any]) -> list[Any]:
+        items: list[Any] = []
+        for first in range(0, len(value), STRETCH):
+            some = value[first : first + STRETCH]
+            pause(len(some))
+            items += [encode(item) for item in some]
+        return items
+
+    return encode_list
 
 
 def _encode_tuple(elements: tuple[wit.Type, ...]) -> Encode:

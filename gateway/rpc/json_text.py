@@ -13,7 +13,10 @@ from itertools import accumulate
 from math import isinf
 from typing import Any, Final
 
-__all__ = ["MAX_DEPTH", "InvalidJson", "dump", "parse"]
+from gateway.host.pieces import pause
+from gateway.rpc import long_json
+
+__all__ = ["LONG", "MAX_DEPTH", "InvalidJson", "dump", "dump_long", "parse"]
 
 MAX_DEPTH: Final = 256
 """Objects and arrays that may stand in one another.
@@ -21,6 +24,9 @@ MAX_DEPTH: Final = 256
 Readers of JSON recurse, so that depth is paid for with stack (CWE-674); CPython's gives up at about 1000. The
 engine refuses WIT types of more than 100 levels, a level is at most one object or array, and batch, request and
 params are three more: no value of a method is that deep."""
+
+LONG: Final = 16 << 10
+"""Bytes of a text that is long: to be read in pieces. Reading less takes a millisecond or two."""
 
 _BRACKETS: Final = b"[]{}"
 _SIGNS: Final = bytes.maketrans(_BRACKETS, b"\x01\xff\x01\xff")
@@ -58,6 +64,8 @@ def parse(data: bytes) -> Any:
     if _is_too_deep(data):
         raise InvalidJson(f"objects and arrays are nested in more than {MAX_DEPTH} levels")
     try:
+        if len(text) > LONG:
+            return long_json.read(text, _DECODER, _object)
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" at").removesuffix(" starting")
@@ -83,15 +91,33 @@ def dump(value: Any) -> bytes:
     return _ENCODER.encode(value).encode("ascii")
 
 
+def dump_long(value: Any, *, max_size: int | None = None) -> bytes:
+    """The same for a value of any size, in pieces (`gateway.host.pieces`).
+
+    Raises:
+        gateway.host.errors.ResultTooLarge: it has more than `max_size` bytes.
+    """
+    return long_json.write(value, _ENCODER, max_size=max_size)
+
+
 def _is_too_deep(data: bytes) -> bool:
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return False
     # Up to the first error in the text, where reading ends, these are its strings: what is between
     # quotes once the escaped backslashes and then the escaped quotes are gone.
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")
-    outside_of_strings = unescaped.translate(_SIGNS, _NEITHER_BRACKET_NOR_QUOTE).split(b'"')[::2]
-    depths = accumulate(memoryview(b"".join(outside_of_strings)).cast("b"))
-    return max(depths, default=0) > MAX_DEPTH
+    signs = unescaped.translate(_SIGNS, _NEITHER_BRACKET_NOR_QUOTE)
+    depth, quotes = 0, 0
+    for first in range(0, len(signs), LONG):
+        pause(LONG >> 3)
+        pieces = signs[first : first + LONG].split(b'"')
+        outside_of_strings = b"".join(pieces[quotes % 2 :: 2])
+        quotes += len(pieces) - 1
+        changes = memoryview(outside_of_strings).cast("b")
+        if max(accumulate(changes, initial=depth)) > MAX_DEPTH:
+            return True
+        depth += sum(changes)
+    return False
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ __all__ = [
     "INVALID_REQUEST",
     "METHOD_NOT_FOUND",
     "PARSE_ERROR",
+    "RESULT_TOO_LARGE",
     "RETURNED_ERR",
     "STOPPING",
     "TRAP",
@@ -58,6 +59,8 @@ BUSY: Final = -32002
 """The component has as many calls in progress as it may."""
 STOPPING: Final = -32003
 """The component was stopped because the gateway goes out of service."""
+RESULT_TOO_LARGE: Final = -32004
+"""The function returned more than is sent."""
 RETURNED_ERR: Final = 1
 """The function returned the `err` of its `result<T, E>`."""
 
@@ -72,6 +75,7 @@ _MESSAGES: Final = {
     DEADLINE: "The component took too long",
     BUSY: "Too many calls are in progress",
     STOPPING: "The server is stopping",
+    RESULT_TOO_LARGE: "The result is too large",
     RETURNED_ERR: "The function returned an error",
 }
 

@@ -55,10 +55,19 @@ _ERRORS: Final[Mapping[str, int]] = {
     "Deadline": message.DEADLINE,
     "Busy": message.BUSY,
     "Stopping": message.STOPPING,
+    "ResultTooLarge": message.RESULT_TOO_LARGE,
 }
 
 # Of these, the ones that a request gets which did reach its method.
-_METHOD_ERRORS: Final = ("InvalidParams", "InternalError", "Trap", "Deadline", "Busy", "Stopping")
+_METHOD_ERRORS: Final = (
+    "InvalidParams",
+    "InternalError",
+    "Trap",
+    "Deadline",
+    "Busy",
+    "Stopping",
+    "ResultTooLarge",
+)
 
 _DISCOVERY: Final[dict[str, Any]] = {
     "name": DISCOVER,

@@ -96,6 +96,48 @@ def test_so_is_an_exit(component: Path) -> None:
     )
 
 
+EXITING = """
+(component
+  (import "wasi:cli/exit@0.2.12" (instance $exit
+    (export "exit" (func (param "status" (result))))
+    (export "exit-with-code" (func (param "status-code" u8)))))
+  (core func $exit (canon lower (func $exit "exit")))
+  (core func $exit-with-code (canon lower (func $exit "exit-with-code")))
+  (core module $module
+    (import "cli" "exit" (func $exit (param i32)))
+    (import "cli" "exit-with-code" (func $exit-with-code (param i32)))
+    (func (export "run") (result i32) ({function} (i32.const {status})) unreachable))
+  (core instance $instance (instantiate $module (with "cli" (instance
+    (export "exit" (func $exit)) (export "exit-with-code" (func $exit-with-code))))))
+  (func $run (result (result)) (canon lift (core func $instance "run")))
+  (func $number (result u32) (canon lift (core func $instance "run")))
+  (instance $cli (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.12" (instance $cli))
+  (export "number" (func $number)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "status", "ran", "owed"),
+    [
+        ("call $exit", 0, 0, 3),
+        ("call $exit", 1, 1, 3),
+        ("call $exit-with-code", 0, 0, 3),
+        ("call $exit-with-code", 7, 1, 3),
+    ],
+)
+def test_an_exit_is_what_run_returns(
+    tmp_path: Path, function: str, status: int, ran: int, owed: int
+) -> None:
+    """wasi:cli/exit: a program that exits has returned from `run`; a function that owes a value has failed."""
+    component = tmp_path / "exiting.wat"
+    component.write_text(EXITING.format(function=function, status=status))
+    for method, expected in (("run.run", ran), ("number", owed)):
+        ended, printed, told = call(component, method)
+        assert ended == expected, told
+        assert printed == (b"null\n" if expected == 0 else b"")
+
+
 def test_so_is_a_deadline(component: Path) -> None:
     status, printed, told = call(component, "outcomes.spin", "--max-execution-time", "50ms")
     assert (status, printed) == (4, b"")

@@ -332,9 +332,12 @@ def test_a_trap(endpoint: Endpoint) -> None:
     assert record["request_id"] == failure["data"]["request_id"]
 
 
-@pytest.mark.parametrize("status", [{"ok": None}, {"err": None}])
-def test_an_exit(endpoint: Endpoint, status: Any) -> None:
-    failure = error(endpoint, "outcomes.exit", [status])
+def test_an_exit_with_success_returns_where_nothing_is_owed(endpoint: Endpoint) -> None:
+    assert result(endpoint, "outcomes.exit", [{"ok": None}]) is None
+
+
+def test_an_exit_without_success(endpoint: Endpoint) -> None:
+    failure = error(endpoint, "outcomes.exit", [{"err": None}])
     assert failure["code"] == -32000
     assert failure["data"].keys() == {"request_id"}
 

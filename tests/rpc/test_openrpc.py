@@ -244,7 +244,7 @@ def test_a_method() -> None:
                 {"$ref": f"#/components/errors/{error}"}
                 for error in (
                     *("InvalidParams", "InternalError"),
-                    *("Trap", "Deadline", "Busy", "Stopping"),
+                    *("Trap", "Deadline", "Busy", "Stopping", "ResultTooLarge"),
                 )
             ),
         ],

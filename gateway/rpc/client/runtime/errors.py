@@ -111,6 +111,10 @@ class Busy(RpcError):
         self.retry_after = int(seconds) if seconds.isdecimal() else None
 
 
+class ResultTooLarge(RpcError):
+    """The function has returned more than the gateway sends."""
+
+
 _RPC_ERRORS: Mapping[int, type[RpcError]] = {
     -32601: MethodNotFound,
     -32602: InvalidParams,
@@ -118,6 +122,7 @@ _RPC_ERRORS: Mapping[int, type[RpcError]] = {
     -32000: Trap,
     -32001: DeadlineExceeded,
     -32002: Busy,
+    -32004: ResultTooLarge,
 }
 
 

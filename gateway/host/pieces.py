@@ -1,0 +1,218 @@
+"""Work that may be long, done in pieces, with a turn for everyone else between two of them.
+
+Values of a component have any size, and turning a million elements from one form into another takes a second. It
+must neither hold the event loop nor go on beside it: a thread that computes takes the interpreter's lock from the
+loop at every call into the engine, for 5 ms each. So such work has a thread of its own that only ever runs while
+the loop waits for it. It runs until it has had its time, hands back at the next `pause`, and goes on when its turn
+has come. A thread is used as a stack that can be set aside, not for doing two things at once: whoever writes such
+work need not think of any other thread.
+
+Most values are small. `at_once` does the same work where it is called, and gives up (`Postponed`) if it gets long.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final, Protocol, TypeVar
+
+from gateway.host.engine import EPOCH_TICK
+from gateway.host.errors import ResultTooLarge
+from gateway.host.scheduler import Scheduler
+
+__all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "pause"]
+
+T = TypeVar("T")
+
+STRETCH: Final = 256
+"""Elements of a list between two pauses. Arbitrary: a step takes a microsecond or so."""
+
+_AT_ONCE: Final = 2048
+"""Steps that work may take where it is called. Arbitrary: about as long as a piece."""
+
+
+class Postponed(Exception):
+    """The work is too long to be done at once; what it has done so far is in vain."""
+
+
+class _Abandoned(BaseException):
+    """Nobody waits for the work any more."""
+
+
+class _Pace(Protocol):
+    def did(self, steps: int, size: int) -> None:
+        """Hear how much is about to be done."""
+
+
+class _Local(threading.local):
+    pace: _Pace | None = None
+
+
+_local: Final = _Local()
+
+
+def pause(steps: int, size: int = 0) -> None:
+    """Say how much is about to be done; the place where others may have their turn.
+
+    Args:
+        steps: about how many steps of Python it takes.
+        size: how much larger the value gets by it, at least: elements of lists, and bytes of text.
+
+    Raises:
+        Postponed: that is too much to be done at once.
+        ResultTooLarge: the value gets larger than it may be.
+    """
+    pace = _local.pace
+    if pace is not None:
+        pace.did(steps, size)
+
+
+def at_once(work: Callable[[], T], *, max_size: int | None = None) -> T:
+    """Do work that is likely to be short.
+
+    Args:
+        work: what to do. It must be possible to do it again from the start.
+        max_size: the size of the value that it makes, as `pause` is told, at most.
+
+    Raises:
+        Postponed: it is not: call `in_pieces`.
+        ResultTooLarge: the value is larger.
+    """
+    before, _local.pace = _local.pace, _Budget(max_size)
+    try:
+        return work()
+    finally:
+        _local.pace = before
+
+
+async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
+    """Do work that calls `pause` now and then, however long it is.
+
+    Args:
+        work: what to do; it runs in a thread of its own, while the loop waits.
+        max_size: the size of the value that it makes, as `pause` is told, at most.
+
+    Raises:
+        ResultTooLarge: the value is larger.
+        asyncio.CancelledError: the task was cancelled; the work has ended.
+    """
+    scheduler = Scheduler.current()
+    worker = _Worker(work, max_size)
+    try:
+        while not worker.go_on():
+            await scheduler.turn()
+    except BaseException:
+        worker.abandon()
+        raise
+    result: T = worker.result()
+    return result
+
+
+class _Budget:
+    """The pace of what is done at once."""
+
+    __slots__ = ("_size", "_steps")
+
+    def __init__(self, max_size: int | None) -> None:
+        self._steps = _AT_ONCE
+        self._size = _Size(max_size)
+
+    def did(self, steps: int, size: int) -> None:
+        self._size.grow(size)
+        self._steps -= steps
+        if self._steps < 0:
+            raise Postponed
+
+
+class _Size:
+    __slots__ = ("_left", "_most")
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._left = most or 0
+
+    def grow(self, size: int) -> None:
+        self._left -= size
+        if self._most is not None and self._left < 0:
+            raise ResultTooLarge(self._most)
+
+
+class _Worker:
+    """Work in a thread. Of the two locks, the one that is free says who runs: the work, or the loop."""
+
+    def __init__(self, work: Callable[[], Any], max_size: int | None) -> None:
+        self._work = work
+        self._size = _Size(max_size)
+        self._its_turn = threading.Lock()
+        self._our_turn = threading.Lock()
+        self._its_turn.acquire()
+        self._our_turn.acquire()
+        self._thread: threading.Thread | None = None
+        self._running = self._done = self._abandoned = False
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._steps = 0
+        self._until = 0.0
+
+    # For the loop.
+
+    def go_on(self) -> bool:
+        """Let it do a piece; returns whether it was the last."""
+        self._running = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pieces", daemon=True)
+            self._thread.start()
+        else:
+            self._its_turn.release()
+        self._our_turn.acquire()
+        self._running = False
+        return self._done
+
+    def result(self) -> Any:
+        """What it has made, or raises what it has raised."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+            return self._result
+        finally:
+            del error, self._result
+
+    def abandon(self) -> None:
+        """Have it end, at its next pause."""
+        self._abandoned = True
+        if self._running:  # an exception of a signal handler came while the loop waited
+            self._our_turn.acquire()
+        if self._thread is not None and not self._done:
+            self.go_on()
+
+    # For the thread.
+
+    def did(self, steps: int, size: int) -> None:
+        """See whether its time is up."""
+        self._size.grow(size)
+        self._steps += steps
+        if self._steps >= STRETCH:
+            self._steps = 0
+            if monotonic() >= self._until:
+                self._hand_back()
+
+    def _hand_back(self) -> None:
+        self._our_turn.release()
+        self._its_turn.acquire()
+        if self._abandoned:
+            raise _Abandoned
+        self._until = monotonic() + EPOCH_TICK
+
+    def _run(self) -> None:
+        _local.pace = self
+        self._until = monotonic() + EPOCH_TICK
+        try:
+            self._result = self._work()
+        except BaseException as error:
+            self._error = error
+        finally:
+            del self._work
+            self._done = True
+            self._our_turn.release()

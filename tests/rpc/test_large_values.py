@@ -1,0 +1,315 @@
+"""Values of any size: what they cost everyone else, and how large they may be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gateway.app import Gateway, create_app
+from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
+from gateway.events import ReturnEvent
+from gateway.host.errors import ResultTooLarge
+from gateway.host.pieces import STRETCH, Postponed, at_once, in_pieces, pause
+from gateway.host.store import STORES
+from gateway.rpc.json_text import LONG, InvalidJson, dump, dump_long, parse
+from tests.harness import GuestPath
+from tests.http.test_asgi import Server
+
+pytestmark = pytest.mark.anyio
+
+MANY: Final = 40_000
+FEWEST_TURNS: Final = 10
+"""Turns of the loop that others have at least while such a value goes through: that takes a tenth of a second or
+more, in pieces of 5 ms. At once, there are as many as the engine and the server give."""
+
+MIRROR: Final = """
+(component
+  (core module $module
+    (memory (export "memory") 1)
+    (global $end (mut i32) (i32.const 16))
+    (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32)
+      (local $at i32)
+      (local $needed i32)
+      (local.set $at (i32.and (i32.add (global.get $end) (i32.const 7)) (i32.const -8)))
+      (global.set $end (i32.add (local.get $at) (local.get $size)))
+      (local.set $needed (i32.sub
+        (i32.shr_u (i32.add (global.get $end) (i32.const 65535)) (i32.const 16)) (memory.size)))
+      (if (i32.gt_s (local.get $needed) (i32.const 0))
+        (then (drop (memory.grow (local.get $needed)))))
+      (local.get $at))
+    (func (export "give-back") (param i32 i32) (result i32)
+      (i32.store (i32.const 0) (local.get 0))
+      (i32.store (i32.const 4) (local.get 1))
+      (i32.const 0)))
+  (core instance $instance (instantiate $module))
+  (alias core export $instance "memory" (core memory $memory))
+  (alias core export $instance "realloc" (core func $realloc))
+  (alias core export $instance "give-back" (core func $give-back))
+  (type $point' (record (field "x" s32) (field "y" s32)))
+  (export $point "point" (type $point'))
+  {functions})
+"""
+"""It gives back what it was given."""
+
+TAKES: Final = {
+    "integers": "(list u64)",
+    "points": "(list $point)",
+    "strings": "(list string)",
+    "lists": "(list (list u64))",
+    "bytes": "(list u8)",
+    "text": "string",
+}
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A component with a function for each of `TAKES`."""
+    path = tmp_path_factory.mktemp("mirror") / "mirror.wat"
+    functions = "\n".join(
+        f"""(func (export "{name}") (param "value" {ty}) (result {ty})
+              (canon lift (core func $give-back) (memory $memory) (realloc $realloc)))"""
+        for name, ty in TAKES.items()
+    )
+    path.write_text(MIRROR.replace("{functions}", functions))
+    return path
+
+
+def application(source: Path, *, max_time: float = 300.0, **server: Any) -> Gateway:
+    return create_app(
+        GatewayConfig(
+            server=ServerConfig(**server),
+            components=(ComponentConfig(name="guest", source=source, max_execution_time=max_time),),
+        )
+    )
+
+
+class Caller(Server):
+    """A client that sends one body of JSON, and counts the turns that the loop has meanwhile."""
+
+    def __init__(self, body: bytes) -> None:
+        headers = [(b"host", b"gateway.test"), (b"content-type", b"application/json")]
+        super().__init__("/rpc/guest", method="POST", headers=headers)
+        self._request = [{"type": "http.request", "body": body, "more_body": False}]
+        self.turns = 0
+
+    async def run(self, app: Gateway) -> None:
+        counting = asyncio.create_task(self._count())
+        try:
+            await super().run(app)
+        finally:
+            counting.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.turns += 1
+
+    @property
+    def status(self) -> int:
+        status: int = self.sent[0]["status"]
+        return status
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def request(method: str, *params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+
+
+def body(*args: Any) -> bytes:
+    return json.dumps(request(*args)).encode()
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        ("integers", list(range(MANY * 4))),
+        ("points", [{"x": 1, "y": -2}] * MANY),
+        ("strings", ["", "a\nb"] * MANY),
+        ("lists", [[], [1], [2, 3]] * MANY),
+        ("lists", [list(range(MANY * 2))] * 2),
+    ],
+)
+async def test_others_have_their_turns_while_a_large_value_goes_through(
+    mirror: Path, method: str, value: Any
+) -> None:
+    app = application(mirror, rpc_max_body="16MiB", rpc_max_result="16MiB")
+    caller = Caller(body(method, value))
+    await caller.run(app)
+    assert caller.json == {"jsonrpc": "2.0", "result": value, "id": 1}
+    assert caller.turns > FEWEST_TURNS
+    assert not STORES
+
+
+async def test_others_have_their_turns_while_a_large_value_is_refused(mirror: Path) -> None:
+    value = [1] * (MANY * 8) + ["x"]
+    caller = Caller(body("integers", value))
+    await caller.run(application(mirror))
+    assert caller.json["error"]["data"]["pointer"] == f"/params/0/{MANY * 8}"
+    assert caller.turns > FEWEST_TURNS
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_a_response_is_of_bounded_size(mirror: Path, count: int) -> None:
+    app = application(mirror, rpc_max_result="64KiB")
+    entry = request("integers", [7] * 20_000)  # 40 KB of JSON
+    caller = Caller(json.dumps([entry] * count).encode())
+    await caller.run(app)
+    codes = [answer.get("error", {}).get("code") for answer in caller.json]
+    assert sorted(codes, key=str) == [-32004] * (count - 1) + [None]
+
+
+async def test_a_result_that_is_too_large_is_not_even_lifted(mirror: Path) -> None:
+    app = application(mirror, rpc_max_result="1KiB")
+    caller = Caller(body("text", "x" * 2000))
+    await caller.run(app)
+    assert caller.status == 200
+    assert caller.json["error"]["code"] == -32004
+    assert caller.json["error"]["data"].keys() == {"request_id"}
+
+
+async def test_a_large_response_is_sent_in_pieces(mirror: Path) -> None:
+    caller = Caller(body("text", "x" * 500_000))
+    await caller.run(application(mirror))
+    assert caller.json["result"] == "x" * 500_000
+    parts = [len(message["body"]) for message in caller.sent[1:]]
+    assert max(parts) <= 64 << 10
+    assert dict(caller.sent[0]["headers"])[b"content-length"] == b"%d" % sum(parts)
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+def texts() -> Iterator[str]:
+    fill = ",".join(["1"] * LONG)
+    yield f"[{fill}]"
+    yield f' {{"a" : [ {fill} , 2 ] , "b":[[{fill}],[],{{}}, "x,]" ]}} '
+    yield "[" + ",".join('{"x":1,"y":"},["}' for _ in range(LONG)) + "]"
+    yield "[" + " , ".join('{"a":{"b":[1,2,{"c":[]}]}}' for _ in range(LONG)) + "\n]"
+    yield "[" * 200 + fill + "]" * 200
+    yield "[" + ",".join("[[1],[[2],[[3],[]]]]" for _ in range(LONG)) + "]"
+    yield json.dumps('\u20ac\U0001f600\\"\n' * LONG)
+    yield json.dumps({f"name {index}": index / 3 for index in range(LONG)})
+
+
+@pytest.mark.parametrize("number", range(len(list(texts()))))
+def test_a_long_text_is_read_and_written_as_a_short_one_is(number: int) -> None:
+    text = list(texts())[number]
+    value = json.loads(text)
+    assert parse(text.encode()) == value
+    assert dump_long(value) == dump(value)
+
+
+@pytest.mark.parametrize(
+    ("end", "what"),
+    [
+        ("", "expecting ',' delimiter"),
+        ("}", "expecting ',' delimiter"),
+        (",]", "expecting value"),
+        (",,1]", "expecting value"),
+        (",1] 2", "extra data"),
+        (',{"a" 1}]', "expecting ':' delimiter"),
+        (",{1:1}]", "expecting property name enclosed in double quotes"),
+        (',{"a":1,"a":2}]', 'the name "a" occurs twice in one object'),
+        (",1e999]", "the number 1e999 is beyond the range of a double"),
+        (",NaN]", 'NaN is not JSON: write it as a string, "NaN"'),
+        (',"]', "unterminated string"),
+    ],
+)
+def test_a_long_text_is_refused_as_a_short_one_is(end: str, what: str) -> None:
+    with pytest.raises(InvalidJson) as refused:
+        parse(("[" + ",".join(["1"] * LONG) + end).encode())
+    assert what in str(refused.value)
+
+
+def test_a_long_text_is_no_deeper_than_a_short_one() -> None:
+    fill = '"[[",' * LONG
+    assert parse(f"[{fill}{'[' * 255}{']' * 255}]".encode())
+    with pytest.raises(InvalidJson, match="256 levels"):
+        parse(f"[{fill}{'[' * 256}{']' * 256}]".encode())
+
+
+def test_a_text_is_not_written_further_than_it_may_be() -> None:
+    with pytest.raises(ResultTooLarge):
+        dump_long(["x" * 100] * LONG, max_size=1000)
+    assert len(dump_long(["x" * 96] * 10, max_size=991)) == 991
+
+
+# --- pieces --------------------------------------------------------------------------------------
+
+
+def work(note: Callable[[int], None]) -> Callable[[], str]:
+    def long_work() -> str:
+        for number in range(100_000):
+            pause(STRETCH)
+            note(number)
+        return "done"
+
+    return long_work
+
+
+async def test_work_in_pieces_ends_when_its_task_is_cancelled() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    def endless() -> None:
+        try:
+            while True:
+                begun.set()
+                pause(STRETCH)
+        finally:
+            ended.set()
+
+    task = asyncio.create_task(in_pieces(endless))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_work_in_pieces_gives_what_it_makes_or_raises() -> None:
+    assert await in_pieces(lambda: 1) == 1
+    with pytest.raises(ZeroDivisionError):
+        await in_pieces(lambda: 1 // 0)
+
+
+def test_work_that_gets_long_is_not_done_at_once() -> None:
+    seen: list[int] = []
+    with pytest.raises(Postponed):
+        at_once(work(seen.append))
+    assert len(seen) < 100
+    assert at_once(lambda: "short") == "short"
+
+
+async def test_work_in_pieces_has_a_value_of_bounded_size() -> None:
+    def grow() -> None:
+        for _ in range(11):
+            pause(1, 100)
+
+    await in_pieces(grow, max_size=1100)
+    with pytest.raises(ResultTooLarge):
+        await in_pieces(grow, max_size=1099)
+    with pytest.raises(ResultTooLarge):
+        at_once(grow, max_size=1099)
+
+
+# --- batches -------------------------------------------------------------------------------------
+
+
+async def test_a_batch_has_the_time_of_one_call(guest: GuestPath) -> None:
+    """All that run are stopped when it is over, and no more are begun."""
+    app = application(guest("c/rpc"), max_time=0.3)
+    events: list[ReturnEvent] = []
+    app.runtime.channel.add_sink(events.append)
+    caller = Caller(json.dumps([request("outcomes.spin")] * 40).encode())
+    await caller.run(app)
+    assert [answer["error"]["code"] for answer in caller.json] == [-32001] * 40
+    app.runtime.channel.flush()
+    assert len(events) == 16  # what of a batch runs at once
