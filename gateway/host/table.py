@@ -7,6 +7,7 @@ object. An object is in the table from the moment it is lowered until the guest 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from gateway.host.errors import Trap
@@ -17,6 +18,9 @@ MAX_RESOURCES: Final = 1_000_000
 """Live resources of one store. Keeps a guest that never drops from exhausting the host's memory; the same
 number as in Wasmtime's `ResourceTable`. The engine's own limit on a store's handles, some 100,000, comes first
 where each resource has one."""
+
+_AT_ONCE: Final = 10_000
+"""Resources that are dropped in one turn of the loop when a store is closed: some 10 ms of work."""
 
 
 class Resource:
@@ -110,12 +114,26 @@ class ResourceTable:
     def close(self) -> None:
         """Drop all that the guest never dropped, children before their parents.
 
+        Of very many, the rest is dropped in later turns of the running loop, if there is one.
+
         Raises:
-            BaseException: the first that a `drop` raised although it must not, after all were dropped.
+            BaseException: the first that a `drop` raised although it must not. The others are dropped too.
         """
+        failure = self._drop(_AT_ONCE)
+        if self._entries:
+            try:
+                asyncio.get_running_loop().call_soon(self.close)
+            except RuntimeError:
+                failure = self._drop(len(self._entries)) or failure
+        if failure is not None:
+            raise failure
+
+    def _drop(self, count: int) -> BaseException | None:
+        """Drop so many resources; gives the first that one of them raised."""
         entries = self._entries
         failure: BaseException | None = None
-        while entries:
+        while entries and count:
+            count -= 1
             _, resource = entries.popitem()
             if resource.parent is not None:
                 resource.parent.children -= 1
@@ -123,5 +141,4 @@ class ResourceTable:
                 resource.drop()
             except BaseException as error:
                 failure = failure or error
-        if failure is not None:
-            raise failure
+        return failure

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gateway.host import table
@@ -62,6 +64,31 @@ def test_closing_drops_the_youngest_first() -> None:
     resources.close()
     assert dropped == ["other", "child", "parent"]
     assert not parent.children
+
+
+@pytest.mark.anyio
+async def test_closing_gives_others_their_turn() -> None:
+    dropped: list[str] = []
+    names = [str(number) for number in range(2 * table._AT_ONCE + 1)]
+    resources = ResourceTable()
+    for name in names:
+        resources.push(Named(name, dropped))
+    seen: list[int] = []
+    resources.close()
+    while len(resources):
+        seen.append(len(resources))
+        await asyncio.sleep(0)
+    assert seen == [table._AT_ONCE + 1, 1]
+    assert dropped == names[::-1]
+
+
+def test_without_a_loop_closing_drops_all_at_once() -> None:
+    dropped: list[str] = []
+    resources = ResourceTable()
+    for number in range(table._AT_ONCE + 1):
+        resources.push(Named(str(number), dropped))
+    resources.close()
+    assert len(dropped) == table._AT_ONCE + 1
 
 
 def test_a_full_table_traps(monkeypatch: pytest.MonkeyPatch) -> None:
