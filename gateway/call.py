@@ -139,7 +139,7 @@ class Call:
         invocation = self._invocation
         instantiate, host = invocation.instantiate_time, invocation.host_time
         guest = max(0.0, invocation.elapsed - instantiate - host)
-        return Phases(self._queued, instantiate, guest, host)
+        return Phases(self._queued + invocation.delay, instantiate, guest, host)
 
     @property
     def context(self) -> dict[str, str]:
@@ -149,9 +149,9 @@ class Call:
             context["trace_id"] = self._trace.trace_id
         return context
 
-    def start(self) -> bool:
-        """Go as far as that goes without waiting: `Invocation.start`."""
-        return self._invocation.start()
+    async def begin(self) -> bool:
+        """Go as far as that goes without waiting for anything but a turn: `Invocation.begin`."""
+        return await self._invocation.begin()
 
     async def run(self) -> None:
         """Go on until the function returns: `Invocation.run`."""

@@ -134,7 +134,7 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
         ) as call,
     ):
         try:
-            if not call.start():
+            if not await call.begin():
                 await call.run()
             answer = procedure.answer(call.result)
         except Exception as failure:

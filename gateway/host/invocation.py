@@ -2,8 +2,8 @@
 
 An invocation is a fiber on the event loop. `start` instantiates the component and runs its function until that
 returns, waits in a host function, or has used up its tick of the epoch; what finishes there has never touched
-the loop. `run` takes it from there: it awaits what the guest waits for, gives other guests their turn, and ends
-with the result, a trap, or the deadline. Both belong in the same task.
+the loop. `begin` is `start` once there is time for it. `run` takes it from there: it awaits what the guest waits
+for, gives other guests their turn, and ends with the result, a trap, or the deadline. All belong in the same task.
 
 Whatever the outcome, the future is deleted first (which unwinds the guest, wherever it is), then the resources
 that the guest never dropped, then the store.
@@ -61,6 +61,7 @@ class Invocation:
         deadline: when it must have finished, on the clock of `time.monotonic`.
         result: what the function returned, once it has.
         large: whether its arguments or its result were so large that they crossed in pieces.
+        delay: seconds that `begin` has waited for a turn.
         instantiate_time: seconds that it took to make the store and the instance; 0 if that did not come to
             its end.
     """
@@ -79,6 +80,7 @@ class Invocation:
         self.max_execution_time = max_execution_time
         self.deadline = monotonic() + max_execution_time
         self.result: Any = None
+        self.delay = 0.0
         self.instantiate_time = 0.0
         self._began = 0.0
         self._ended = 0.0
@@ -99,6 +101,24 @@ class Invocation:
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
         self._store = Store(component.engine, component.limits(max_memory), data)
+
+    async def begin(self) -> bool:
+        """`start`, at once if there is time for it in this turn of the loop.
+
+        Raises:
+            InvocationError: it has ended without a result.
+            asyncio.CancelledError: the task was cancelled before.
+        """
+        scheduler = Scheduler.current()
+        if not scheduler.has_time:
+            asked = perf_counter()
+            await scheduler.turn()
+            self.delay = perf_counter() - asked
+        began = perf_counter()
+        try:
+            return self.start()
+        finally:
+            scheduler.spend(perf_counter() - began)
 
     def start(self) -> bool:
         """Instantiate the component and call the function, as far as that goes without waiting.
@@ -155,8 +175,12 @@ class Invocation:
                 await self._wait(scheduler)
                 if self._stopped is not None:
                     raise self._stopped
-                if self._poll():
-                    return self.result
+                began = perf_counter()
+                try:
+                    if self._poll():
+                        return self.result
+                finally:
+                    scheduler.spend(perf_counter() - began)
         except (Exception, asyncio.CancelledError) as error:
             if self._stopped is None:
                 raise
@@ -173,8 +197,8 @@ class Invocation:
             self.close()
 
     async def call(self) -> Any:
-        """`start` it, and `run` it where that is needed."""
-        if not self.start():
+        """`begin` it, and `run` it where that is needed."""
+        if not await self.begin():
             await self.run()
         return self.result
 
@@ -242,7 +266,7 @@ class Invocation:
             return
         suspension = store.suspension
         if suspension is None:
-            await scheduler.turn()
+            await scheduler.next_tick()
             return
         began = perf_counter()
         try:
@@ -252,6 +276,8 @@ class Invocation:
         if suspension.lower is not None:
             suspension.lower(store, suspension.results, value)
         store.suspension = None
+        if not scheduler.has_time:
+            await scheduler.turn()
 
     def _poll(self) -> bool:
         """Run the guest until the function has returned (true), or it waits."""

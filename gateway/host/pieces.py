@@ -101,7 +101,7 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
     worker = _Worker(work, max_size)
     try:
         while not worker.go_on():
-            await scheduler.turn()
+            await scheduler.next_tick()
     except BaseException:
         worker.abandon()
         raise

@@ -1,8 +1,15 @@
 """Time among the guests of one event loop: deadlines, and turns for those that compute.
 
-All guests of a loop run on its thread. One that is pre-empted at a tick of the epoch queues here, and one of the
-queue is let go in each iteration of the loop; so however many guests spin, everything else waits for one tick
-at most. Deadlines are watched by one timer for all invocations, which stops when there are none: starting and
+All guests of a loop run on its thread. In each turn of the loop they get two ticks of the epoch at most:
+
+- One tick is for guests that begin, or that go on after they have waited. While it lasts they run at once, without
+  having touched the loop; then they queue, and go first in the next turn.
+- One tick is for a guest that was pre-empted. Those queue by themselves, and one is let go in each turn.
+
+So however many guests spin, those that do not are hardly later for it; and however many begin, those that spin get
+their share.
+
+Deadlines are watched by one timer for all invocations, which stops when there are none: starting and
 finishing an invocation costs no timer of its own.
 """
 
@@ -11,8 +18,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import OrderedDict, deque
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
+
+from gateway.host.engine import EPOCH_TICK
 
 if TYPE_CHECKING:
     from gateway.host.invocation import Invocation
@@ -23,18 +33,36 @@ _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
 
 
+class _Waiting:
+    """A guest that waits until there is time for it; its place stays the same while others use that up."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self, turn: asyncio.Future[None]) -> None:
+        self.turn = turn
+
+
 class Scheduler:
-    """Deadlines and turns of one event loop."""
+    """Deadlines and turns of one event loop.
+
+    Attributes:
+        has_time: whether a guest that begins or has waited may run now. Otherwise, `turn` comes first.
+    """
 
     _schedulers: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Scheduler]] = (
         weakref.WeakKeyDictionary()
     )
+    _latest: ClassVar[Scheduler | None] = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # The loop is the key that this object hangs on: a strong reference would keep both for ever.
         self._loop = weakref.ref(loop)
-        self._turns: deque[asyncio.Future[None]] = deque()
+        self._spinning: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._spent = 0.0
+        self._ran = 0
         self._releasing = False
+        self.has_time = True
         # Invocations of one time limit expire in the order in which they began.
         self._watched: dict[float, OrderedDict[Invocation, None]] = {}
         self._sweeping = False
@@ -43,32 +71,71 @@ class Scheduler:
     def current(cls) -> Scheduler:
         """The scheduler of the running loop."""
         loop = asyncio.get_running_loop()
+        # Nearly always there is one loop only.
+        latest = cls._latest
+        if latest is not None and latest._loop() is loop:
+            return latest
         scheduler = cls._schedulers.get(loop)
         if scheduler is None:
             scheduler = cls._schedulers[loop] = cls(loop)
+        cls._latest = scheduler
         return scheduler
 
-    async def turn(self) -> None:
-        """Wait for a turn to compute on."""
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._turns.append(turn)
+    def spend(self, seconds: float) -> None:
+        """Count that guests have run for so long. To be called each time one has."""
+        self._spent += seconds
+        self._ran += 1
+        if self._spent > EPOCH_TICK:
+            self.has_time = False
         if not self._releasing:
-            self._releasing = True
-            loop.call_soon(self._release)
+            self._begin_to_release()
+
+    async def turn(self) -> None:
+        """Wait until there is time for a guest that begins or has waited."""
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(loop.create_future())
+        self._waiting.append(waiting)
+        self.has_time = False
+        if not self._releasing:
+            self._begin_to_release()
+        try:
+            await waiting.turn
+            while self._spent > EPOCH_TICK:  # those before have used it up
+                waiting.turn = loop.create_future()
+                await waiting.turn
+        finally:
+            # It is the first, or next to it, but for those that were cancelled.
+            self._waiting.remove(waiting)
+            self.has_time = not self._waiting and self._spent <= EPOCH_TICK
+
+    async def next_tick(self) -> None:
+        """Wait for the tick of a guest that was pre-empted."""
+        turn = asyncio.get_running_loop().create_future()
+        self._spinning.append(turn)
+        if not self._releasing:
+            self._begin_to_release()
         await turn
 
-    def _release(self) -> None:
-        while self._turns:
-            turn = self._turns.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                break
+    def _begin_to_release(self) -> None:
         loop = self._loop()
-        if self._turns and loop is not None:
+        if loop is not None:
+            self._releasing = True
             loop.call_soon(self._release)
-        else:
-            self._releasing = False
+
+    def _release(self) -> None:
+        """Begin a turn of the loop."""
+        # Twice as many as ran in the last turn: where guests take long, waking all that wait would be for nothing.
+        for waiting in islice(self._waiting, 2 * self._ran + 1):
+            _complete(waiting.turn)
+        while self._spinning:
+            if _complete(self._spinning.popleft()):
+                break
+        self._spent = 0.0
+        self._ran = 0
+        self._releasing = False
+        self.has_time = not self._waiting
+        if self._waiting or self._spinning:
+            self._begin_to_release()
 
     def watch(self, invocation: Invocation) -> None:
         """Have an invocation's `expire` called once its deadline has passed."""
@@ -99,3 +166,11 @@ class Scheduler:
             loop.call_later(_SWEEP, self._sweep)
         else:
             self._sweeping = False
+
+
+def _complete(turn: asyncio.Future[None]) -> bool:
+    """Complete a future, unless somebody has given it up."""
+    if turn.done():
+        return False
+    turn.set_result(None)
+    return True

@@ -254,7 +254,7 @@ class Calls:
         failure: Exception | None = None
         answer: Ok | Err | None = None
         try:
-            if not call.start():
+            if not await call.begin():
                 self._running.add(call)
                 self._watch()
                 if self.client_left:

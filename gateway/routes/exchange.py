@@ -119,7 +119,7 @@ class Exchange:
             failure: BaseException | None = None
             try:
                 try:
-                    finished = call.start()
+                    finished = await call.begin()
                 except Exception as error:
                     failure, finished = error, True
                 if not finished:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import DeadlineExceeded
 from gateway.host.scheduler import Scheduler
 from gateway.host.store import STORES
@@ -23,13 +24,46 @@ async def cancel(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def turns(count: int) -> None:
+    """Waits for so many turns of the loop."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+class Marks:
+    """Counts what happens in each turn of the loop.
+
+    Attributes:
+        in_turns: How often `mark` was called in each turn in which it was.
+        enough: Set once it was called so often as was wanted.
+    """
+
+    def __init__(self, wanted: int) -> None:
+        self.in_turns: Counter[int] = Counter()
+        self.enough = asyncio.Event()
+        self._wanted = wanted
+        self._turn = 0
+        self._loop = asyncio.get_running_loop()
+        self._next_turn()
+
+    def _next_turn(self) -> None:
+        self._turn += 1
+        if not self.enough.is_set():
+            self._loop.call_soon(self._next_turn)
+
+    def mark(self, _data: object = None) -> None:
+        self.in_turns[self._turn] += 1
+        if self.in_turns.total() == self._wanted:
+            self.enough.set()
+
+
 async def test_turns_go_round_one_in_each_iteration_of_the_loop() -> None:
     scheduler = Scheduler.current()
     order: list[str] = []
 
     async def compute(name: str) -> None:
         for _ in range(3):
-            await scheduler.turn()
+            await scheduler.next_tick()
             order.append(name)
 
     async def others() -> None:
@@ -49,7 +83,7 @@ async def test_a_turn_that_is_cancelled_is_nobody_elses_loss() -> None:
     order: list[str] = []
 
     async def compute(name: str) -> None:
-        await scheduler.turn()
+        await scheduler.next_tick()
         order.append(name)
 
     tasks = [asyncio.create_task(compute(name)) for name in "abcd"]
@@ -58,6 +92,92 @@ async def test_a_turn_that_is_cancelled_is_nobody_elses_loss() -> None:
     tasks[2].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert order == ["b", "d"]
+
+
+async def test_guests_that_begin_share_a_tick_of_each_turn() -> None:
+    scheduler = Scheduler.current()
+    marks = Marks(10)
+    order: list[int] = []
+
+    async def begin(number: int) -> None:
+        if not scheduler.has_time:
+            await scheduler.turn()
+        marks.mark()
+        order.append(number)
+        scheduler.spend(EPOCH_TICK * 0.6)
+
+    await asyncio.gather(*map(begin, range(10)))
+    assert order == list(range(10))
+    # Two a turn take a little more than a tick, and no third one begins.
+    assert sorted(marks.in_turns.values()) == [2] * 5
+
+
+async def test_many_that_take_no_time_begin_in_one_turn() -> None:
+    scheduler = Scheduler.current()
+    marks = Marks(100)
+    for _ in range(100):
+        assert scheduler.has_time
+        scheduler.spend(EPOCH_TICK / 1000)
+        marks.mark()
+    assert list(marks.in_turns.values()) == [100]
+
+
+async def test_who_comes_later_waits_behind_those_that_wait() -> None:
+    scheduler = Scheduler.current()
+    scheduler.spend(2 * EPOCH_TICK)
+    assert not scheduler.has_time
+    waiting = asyncio.create_task(scheduler.turn())
+    await turns(1)
+    assert not scheduler.has_time
+    await waiting
+    assert scheduler.has_time
+
+
+async def test_who_gives_up_waiting_to_begin_leaves_its_place() -> None:
+    scheduler = Scheduler.current()
+    scheduler.spend(2 * EPOCH_TICK)
+    tasks = [asyncio.create_task(scheduler.turn()) for _ in range(5)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert [task.cancelled() for task in tasks] == [True, False, True, False, True]
+    assert scheduler.has_time
+
+
+GUESTS = 40
+"""So many at once that nobody would be served for a while if all of them ran in one turn."""
+
+
+async def test_many_that_compute_do_not_begin_in_one_turn(load: Load) -> None:
+    marks = Marks(GUESTS)
+    linked = load(guest("(call $mark) " + SPIN, "mark"), host(mark=marks.mark))
+    spinners = [asyncio.create_task(call(linked)) for _ in range(GUESTS)]
+    await marks.enough.wait()
+    # Half a tick is the least that one takes which is pre-empted; the budget of two turns may fall into one.
+    assert max(marks.in_turns.values()) <= 4
+    await cancel(spinners)
+
+
+async def test_many_that_have_waited_do_not_go_on_in_one_turn(load: Load) -> None:
+    marks = Marks(GUESTS)
+    gate = asyncio.Event()
+    waiting = 0
+
+    async def wait(_data: Any) -> None:
+        nonlocal waiting
+        waiting += 1
+        await gate.wait()
+
+    text = guest("(call $wait) (call $mark) " + SPIN, "wait", "mark")
+    linked = load(text, host(wait=wait, mark=marks.mark))
+    tasks = [asyncio.create_task(call(linked)) for _ in range(GUESTS)]
+    while waiting < GUESTS:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    gate.set()
+    await marks.enough.wait()
+    assert max(marks.in_turns.values()) <= 4
+    await cancel(tasks)
 
 
 async def test_every_loop_has_its_own_scheduler() -> None:
@@ -76,7 +196,7 @@ async def test_short_calls_finish_while_others_spin(load: Load) -> None:
     spinning = load(guest(SPIN))
     short = load(guest("(call $f) (call $f) (i32.const 7)", "f", result="u32"), host(f=f))
     spinners = [asyncio.create_task(call(spinning)) for _ in range(4)]
-    await asyncio.sleep(0)
+    await turns(20)
     assert len(STORES) == 4
     assert await asyncio.gather(*[call(short) for _ in range(100)]) == [7] * 100
     assert not any(task.done() for task in spinners)
