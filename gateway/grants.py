@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Collection
 
 from gateway.bindings.context import Output, WasiCtx
+from gateway.bindings.descriptors import Descriptors, Share
 from gateway.bindings.egress import EgressPolicy, EgressRule
 from gateway.bindings.filesystem import Mount
 from gateway.bindings.outbound import OnRequest, OutboundClient
@@ -27,6 +28,7 @@ class Grants:
         config: what the operator said of the component.
         imports: the names of what it imports.
         tls: what makes the servers that it talks to trusted.
+        descriptors: the file descriptors that guests may hold.
         tracer: what is told of its outbound requests.
         on_outbound_request: what is told how each of them ended.
 
@@ -39,6 +41,7 @@ class Grants:
         config: ComponentConfig,
         imports: Collection[str],
         tls: ssl.SSLContext,
+        descriptors: Descriptors,
         *,
         tracer: Tracer = OFF,
         on_outbound_request: OnRequest | None = None,
@@ -46,10 +49,16 @@ class Grants:
         self._name = config.name
         self._environment = config.environment
         self._arguments = ("main.wasm", *config.arguments)
-        self._mounts = _open_mounts(config)
+        self._share = descriptors.share(config.name)
+        self._mounts = _open_mounts(config, self._share)
         policy = EgressPolicy(map(EgressRule.parse, config.allowed_outbound_hosts))
         self._client = OutboundClient(
-            config.name, policy, tls=tls, tracer=tracer, on_request=on_outbound_request
+            config.name,
+            policy,
+            tls=tls,
+            tracer=tracer,
+            on_request=on_outbound_request,
+            share=self._share,
         )
         self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
         self._has_sockets = _imports(imports, "wasi:sockets/")
@@ -71,7 +80,7 @@ class Grants:
             whose = {"component": self._name, "request_id": request_id}
             if trace is not None:
                 whose["trace_id"] = trace.trace_id
-            sockets = WasiSocketsCtx(client.policy, client.resolve, whose)
+            sockets = WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share)
         return WasiCtx(
             environment=self._environment,
             arguments=self._arguments,
@@ -93,11 +102,11 @@ class Grants:
         await self._client.aclose()
 
 
-def _open_mounts(config: ComponentConfig) -> tuple[Mount, ...]:
+def _open_mounts(config: ComponentConfig, share: Share) -> tuple[Mount, ...]:
     mounts: list[Mount] = []
     for mount in config.mounts:
         try:
-            mounts.append(Mount(mount.host, mount.guest, writable=mount.writable))
+            mounts.append(Mount(mount.host, mount.guest, writable=mount.writable, share=share))
         except OSError as error:
             for opened in mounts:
                 opened.close()

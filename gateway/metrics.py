@@ -127,6 +127,11 @@ class Metrics:
             "HTTP requests that components made, by how they ended: response, refused, failed or cancelled.",
             (*component, "outcome"),
         )
+        self._descriptors_refused = self._counter(
+            "gateway_descriptors_refused",
+            "Files, sockets and connections that components could not open for want of a file descriptor.",
+            component,
+        )
         self._claims = self._counter(
             "gateway_claims_refused",
             "Components whose claims did not hold when they were loaded, by what is wrong.",
@@ -248,6 +253,10 @@ class Metrics:
             outcome: how it ended.
         """
         self._outbound.labels(component, outcome).inc()
+
+    def descriptor_refused(self, component: str) -> None:
+        """Count something that a component could not open for want of a file descriptor. From any thread."""
+        self._descriptors_refused.labels(component).inc()
 
     def claims_refused(self, component: str, kind: str) -> None:
         """Count something that is wrong with the claims of a component, whether it is served all the same or not.

@@ -7,6 +7,7 @@ from typing import Self
 
 from gateway import telemetry
 from gateway.admission import Admission
+from gateway.bindings.descriptors import Descriptors
 from gateway.channel import Channel, LogSink
 from gateway.config import ServerConfig
 from gateway.metrics import Metrics
@@ -23,6 +24,7 @@ class Runtime:
         channel: where return events go.
         metrics: what Prometheus is told; None for nothing.
         tracer: what is told of requests, invocations and outbound requests as they go on.
+        descriptors: the file descriptors that guests may hold.
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
@@ -46,6 +48,7 @@ class Runtime:
             self.channel.on_dropped = self.metrics.dropped
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log")
+        self.descriptors = Descriptors.of_process(self._descriptor_refused)
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 
@@ -58,3 +61,7 @@ class Runtime:
         if self.metrics is not None:
             self.metrics.held(stall)
         self._stall_log(stall)
+
+    def _descriptor_refused(self, component: str) -> None:
+        if self.metrics is not None:
+            self.metrics.descriptor_refused(component)

@@ -107,6 +107,7 @@ class Service:
             config,
             linked.component.imports,
             tls,
+            runtime.descriptors,
             tracer=runtime.tracer,
             on_outbound_request=None
             if metrics is None

@@ -46,7 +46,11 @@ class GatewayProcess:
     pid: int
 
     def __init__(
-        self, target: str | Path, *options: str, env: Mapping[str, str] | None = None
+        self,
+        target: str | Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        max_open_files: int | None = None,
     ) -> None:
         """Prepares to serve `target`, a component or a configuration.
 
@@ -54,9 +58,13 @@ class GatewayProcess:
             target: The path of a `.wasm` or `.wat` file, or of a `gateway.toml`.
             options: More options of `gateway serve`.
             env: Environment variables to add.
+            max_open_files: The limit of `ulimit -n`, if it is not to be that of the tests.
         """
         self._command = [sys.executable, "-m", "gateway", "serve", str(target)]
         self._command += ["--host", "127.0.0.1", "--port", "0", "--log-format", "json", *options]
+        if max_open_files is not None:
+            limited = f'ulimit -n {max_open_files} && exec "$@"'
+            self._command = ["sh", "-c", limited, "sh", *self._command]
         self._env = os.environ | dict(env or {})
         self._log = Log()
 

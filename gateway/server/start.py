@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,7 @@ def serve(
     """
     server = config.server
     log.serve(server.log_format, server.log_level)
+    _raise_descriptor_limit()
     configuration = Configuration(config, read)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # Until it can be heeded, it must not end the gateway. (The command line keeps it: gateway.starting.)
@@ -75,6 +77,24 @@ def serve(
         except SystemExit:  # uvicorn has logged why the application did not start
             return 1
         return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Have this process and its workers open as many files as they may.
+
+    The lower limit that a process begins with, often 1024, is for programs that use select(2), where a larger
+    number overwrites memory; nothing here does. The same is done by Go, nginx and Caddy.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # macOS has another limit, below a hard one that says there is none
+        _log.debug("limit of open files not raised", limit=soft, reason=str(error))
 
 
 def _announce(config: GatewayConfig, urls: dict[str, str]) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.bindings.descriptors import Descriptors
 from gateway.bindings.filesystem import worker
 from gateway.bindings.filesystem.handle import Handle
+from gateway.bindings.filesystem.mount import Mount
 from gateway.bindings.filesystem.open_files import MAX_OPEN_FILES
 from gateway.bindings.filesystem.worker import WORKERS
 from gateway.host.errors import Trap
@@ -360,3 +362,32 @@ def test_no_more_threads_than_said(folder: Path) -> None:
     asyncio.run(many())
     names = [thread.name for thread in threading.enumerate()]
     assert 0 < sum(name.startswith("wasi-filesystem") for name in names) <= WORKERS
+
+
+async def test_a_component_without_a_file_descriptor_left_is_told_so(folder: Path) -> None:
+    share = Descriptors(4).share("tested")
+    deep = folder / "a" / "b" / "c" / "d"
+    deep.mkdir(parents=True)
+    (deep / "file").touch()
+    refused = Err("insufficient-memory")
+    async with nothing_left_open():
+        async with filesystem_guest(Mount(folder, "/", share=share)) as guest:
+            # Four directories are held on the way to the file, and then there is none left for the file.
+            assert isinstance(await guest.call("stat-at", guest.root, (), "a/b/c/d/file"), Ok)
+            assert await guest.open_at("a/b/c/d/file") == refused
+            assert share.used == 0
+            file = await guest.opened("file")
+            assert await guest.call("stat-at", guest.root, (), "a/b/c/d/file") == refused
+            listing = await guest.succeed("read-directory", guest.root)
+            await guest.opened("file")
+            await guest.opened("file")
+            # To go on listing takes one more.
+            entry = "directory-entry-stream.read-directory-entry"
+            assert await guest.call(entry, listing) == refused
+            assert await guest.open_at("file") == refused
+            await guest.drop("descriptor", file)
+            await idle()
+            assert share.used == 3
+            await guest.opened("file")
+        await idle()
+        assert share.used == 0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from gateway.bindings.descriptors import Descriptors
 from gateway.bindings.egress import EgressPolicy, EgressRule
 from gateway.bindings.outbound import OnRequest, OutboundClient, Resolve, tls_context
 from gateway.telemetry import OFF, Tracer
@@ -27,12 +28,20 @@ async def component(
     resolve: Resolve | None = None,
     tracer: Tracer = OFF,
     on_request: OnRequest | None = None,
+    places: int | None = None,
 ) -> AsyncIterator[OutboundClient]:
     """A client with these `allowed_outbound_hosts`. When it has closed, nothing that it began may be left."""
     others = asyncio.all_tasks()
     policy = EgressPolicy(map(EgressRule.parse, allowed))
+    share = Descriptors(places).share("tested")
     client = OutboundClient(
-        "tested", policy, tls=tls, resolve=resolve, tracer=tracer, on_request=on_request
+        "tested",
+        policy,
+        tls=tls,
+        resolve=resolve,
+        tracer=tracer,
+        on_request=on_request,
+        share=share,
     )
     try:
         yield client
@@ -40,6 +49,7 @@ async def component(
         await client.aclose()
     assert not client.exchanges
     assert not client.pool
+    await until(lambda: share.used == 0)
     assert asyncio.all_tasks() == others
 
 

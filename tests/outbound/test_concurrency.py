@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from gateway.bindings.outbound.client import MAX_OUTSTANDING
-from gateway.host.values import Err, Variant
+from gateway.host.values import Err, Ok, Variant
 from tests.outbound.component import component
 from tests.outbound.guest import http_guest, request
 from tests.outbound.peer import Wire, answers, peer
@@ -73,3 +73,37 @@ async def test_a_slow_server_does_not_hold_up_another() -> None:
 
 async def _hung(wire: Wire) -> None:
     await wire.hung_up()
+
+
+async def test_a_component_without_a_file_descriptor_left_is_told_so() -> None:
+    async def script(wire: Wire) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while await wire.head():
+                await release.wait()
+                await wire.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    release = asyncio.Event()
+    async with (
+        component(places=2) as client,
+        peer(script) as server,
+        http_guest(client) as guest,
+    ):
+        futures = [await guest.begin(request(server.authority)) for _ in range(3)]
+        limit = Err(Variant("connection-limit-reached"))
+        assert await guest.outcome(futures[2]) == limit
+        release.set()
+        for future in futures[:2]:
+            assert isinstance(await guest.outcome(future), Ok)
+
+
+async def test_an_idle_connection_makes_room_for_another() -> None:
+    async with (
+        component(places=1) as client,
+        peer(answers()) as first,
+        peer(answers()) as second,
+        http_guest(client) as guest,
+    ):
+        for server in (first, second, second, first):
+            response = await guest.fetch(request(server.authority))
+            assert await guest.text(response) == b"ok"
+        assert (first.connections, second.connections) == (2, 1)

@@ -181,7 +181,7 @@ async def test_a_lookup_would_block_until_it_has_ended() -> None:
         (socket.gaierror(socket.EAI_FAIL, "Server failed"), "permanent-resolver-failure"),
         (socket.gaierror(socket.EAI_MEMORY, "No memory"), "out-of-memory"),
         (socket.gaierror(socket.EAI_SYSTEM, "Whatever"), "unknown"),
-        (OSError(24, "Too many open files"), "new-socket-limit"),
+        (OSError(24, "Too many open files"), "temporary-resolver-failure"),
         (UnicodeError("no name in DNS"), "name-unresolvable"),
     ],
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-
 import pytest
 
+from gateway.bindings.descriptors import Descriptors
+from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.sockets.context import MAX_SOCKETS
-from gateway.bindings.sockets.descriptor import Descriptor
-from gateway.host.values import Err
-from tests.sockets.guest import ALL_LOOPBACK, ANYWHERE, at, networked
+from gateway.host.values import Err, Ok
+from tests.sockets.guest import ALL_LOOPBACK, ANYWHERE, at, networked, never, policy
+from tests.sockets.peer import listening
 
 pytestmark = pytest.mark.anyio
 
@@ -28,22 +27,22 @@ async def test_one_invocation_has_so_many_sockets_at_once() -> None:
         await guest.create("udp", "ipv6")
 
 
-@pytest.fixture
-def _few_descriptors() -> Iterator[None]:
-    """Limits this process to a few more file descriptors than two guests may have sockets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4 * MAX_SOCKETS - 8, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.mark.usefixtures("_few_descriptors")
-async def test_all_guests_together_leave_half_of_the_descriptors_to_others() -> None:
-    async with networked(*ALL_LOOPBACK) as guest, networked(*ALL_LOOPBACK) as other:
-        for _ in range(MAX_SOCKETS):
+async def test_a_component_without_a_file_descriptor_left_is_told_so() -> None:
+    share = Descriptors(3).share("tested")
+    granted = [WasiSocketsCtx(policy(ALL_LOOPBACK), never, share=share) for _ in range(2)]
+    with listening() as listener:
+        async with networked(granted=granted[0]) as guest, networked(granted=granted[1]) as other:
             await guest.datagrams("ipv4")
-        for _ in range(MAX_SOCKETS - 4):
-            await other.datagrams("ipv4")
-        udp = await other.create("udp", "ipv4")
-        assert await other.bind("udp", udp, at(ANYWHERE["ipv4"])) == LIMIT
-        assert len(Descriptor.open) == 2 * MAX_SOCKETS - 4
+            await guest.connect(listener.address)
+            held = await other.connect(listener.address)
+            udp = await other.create("udp", "ipv4")
+            assert await other.bind("udp", udp, at(ANYWHERE["ipv4"])) == LIMIT
+            tcp = await guest.create("tcp", "ipv4")
+            assert await guest.try_connect(tcp, at(*listener.address)) == LIMIT
+            # The loopback needs none.
+            assert await other.bind("udp", udp, at("127.0.0.1")) == Ok()
+            await other.call("streams#drop input-stream", held.input)
+            await other.call("streams#drop output-stream", held.output)
+            await other.call("tcp#drop tcp-socket", held.socket)
+            await guest.connect(listener.address)
+    assert share.used == 0

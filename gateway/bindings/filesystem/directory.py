@@ -63,7 +63,9 @@ def open_at(
         except FileNotFoundError:
             if not create:
                 raise
-        handle = Handle(os.open(at.name, system_flags, 0o666, dir_fd=at.directory))
+        with base.share.opening() as place:
+            fd = os.open(at.name, system_flags, 0o666, dir_fd=at.directory)
+        handle = Handle(fd, base.share, place)
     try:
         _refuse_special(handle.mode)
     except FilesystemError:
@@ -186,11 +188,12 @@ def rename_at(old_base: Handle, old_path: str, new_base: Handle, new_path: str) 
 def sync_directory(base: Handle) -> None:
     """Have the names in a directory written to the disk."""
     # A directory that was opened to look up names only cannot be synchronized.
-    fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=base.fd)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with base.share.holding():
+        fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=base.fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _lstat(at: Location) -> os.stat_result:

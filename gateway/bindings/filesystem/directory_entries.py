@@ -11,6 +11,7 @@ from collections.abc import Generator
 from itertools import islice
 from typing import Final
 
+from gateway.bindings.descriptors import Place, Share
 from gateway.bindings.filesystem.error_code import ErrorCode, FilesystemError, error_code
 from gateway.bindings.filesystem.handle import Handle, in_worker
 from gateway.bindings.filesystem.open_files import OpenFiles
@@ -32,9 +33,9 @@ class DirectoryReader(Handle):
 
     __slots__ = ("_entries",)
 
-    def __init__(self, fd: int) -> None:
-        self._entries = _list(fd)
-        super().__init__(fd)
+    def __init__(self, fd: int, share: Share, place: Place) -> None:
+        self._entries = _list(fd, share)
+        super().__init__(fd, share, place)
 
     def batch(self) -> list[Entry]:
         """The next entries, `.` and `..` left out; none at the end. Blocks."""
@@ -45,9 +46,9 @@ class DirectoryReader(Handle):
         super()._close()
 
 
-def _list(fd: int) -> Generator[Entry, None, None]:
+def _list(fd: int, share: Share) -> Generator[Entry, None, None]:
     try:
-        with os.scandir(fd) as entries:
+        with share.holding(), os.scandir(fd) as entries:  # which duplicates the descriptor
             yield from map(_entry, entries)
     except OSError as error:
         yield error_code(error)
@@ -56,7 +57,9 @@ def _list(fd: int) -> Generator[Entry, None, None]:
 def read_directory(base: Handle) -> DirectoryReader:
     """Begin to list a directory. Blocks."""
     # Opened anew, for a position of its own, and since one that was opened to look up names only cannot be listed.
-    return DirectoryReader(os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=base.fd))
+    with base.share.opening() as place:
+        fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=base.fd)
+    return DirectoryReader(fd, base.share, place)
 
 
 def _entry(entry: os.DirEntry[str]) -> Entry:

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Any, Self, TypeVar
 
+from gateway.bindings.descriptors import UNCOUNTED, Place, Share
 from gateway.bindings.filesystem.worker import submit
 
 __all__ = ["Handle", "Identity", "in_worker"]
@@ -32,9 +33,12 @@ class Handle:
 
     Args:
         fd: the file descriptor, which the handle owns from now on.
+        share: where what is opened below it takes its place among the file descriptors.
+        place: its own, which is given back when it is closed; None if it has none.
 
     Attributes:
         fd: the file descriptor.
+        share: the same.
         mode: the file's `st_mode` when it was opened; its type never changes.
         identity: which file it is.
 
@@ -42,10 +46,12 @@ class Handle:
         OSError: the system does not know it any more.
     """
 
-    __slots__ = ("_holders", "_lock", "fd", "identity", "mode")
+    __slots__ = ("_holders", "_lock", "_place", "fd", "identity", "mode", "share")
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, share: Share = UNCOUNTED, place: Place | None = None) -> None:
         self.fd = fd
+        self.share = share
+        self._place = place
         self._holders = 1
         self._lock = Lock()
         status = os.fstat(fd)
@@ -74,6 +80,8 @@ class Handle:
 
     def _close(self) -> None:
         os.close(self.fd)
+        if self._place is not None:
+            self._place.release()
 
     def __del__(self) -> None:
         # Of a handle that never came to whom it was made for: the guest had been stopped, or its table was full.

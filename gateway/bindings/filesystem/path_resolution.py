@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from gateway.bindings.descriptors import Place
 from gateway.bindings.filesystem.error_code import ErrorCode, FilesystemError
 from gateway.bindings.filesystem.handle import Handle
 
@@ -40,7 +41,7 @@ MAX_LINKS: Final = 40
 
 MAX_DEPTH: Final = 128
 """Directories that one walk enters, each of them held open until its end. Keeps a guest that has nested
-thousands of directories from exhausting the file descriptors of the host. Arbitrary; what is deeper can be
+thousands of directories from taking all file descriptors of its component. Arbitrary; what is deeper can be
 reached from the descriptor of a directory on the way."""
 
 SEARCH_DIRECTORY: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
@@ -87,16 +88,42 @@ def beneath(base: Handle, path: str, *, follow: bool) -> Iterator[Location]:
         raise FilesystemError(ErrorCode.NAME_TOO_LONG)
     if not encoded:
         raise FilesystemError(ErrorCode.NO_ENTRY)
-    entered = [base.fd]
+    walk = _Walk(base)
     try:
-        yield _walk(entered, encoded, follow=follow)
+        yield _walk(walk, encoded, follow=follow)
     finally:
-        for directory in entered[1:]:
-            os.close(directory)
+        while walk.depth:
+            walk.leave()
 
 
-def _walk(entered: list[int], path: bytes, *, follow: bool) -> Location:
-    """Go from the base, the only directory in the list, to where the path ends; the list grows on the way."""
+class _Walk:
+    """The directories that a walk is in, each held open. The base is the first, and no part of the depth."""
+
+    def __init__(self, base: Handle) -> None:
+        self.depth = 0
+        self._share = base.share
+        self._entered: list[tuple[int, Place | None]] = [(base.fd, None)]
+
+    @property
+    def directory(self) -> int:
+        return self._entered[-1][0]
+
+    def enter(self, name: bytes) -> None:
+        with self._share.opening() as place:
+            directory = os.open(name, _ENTER, dir_fd=self.directory)
+        self._entered.append((directory, place))
+        self.depth += 1
+
+    def leave(self) -> None:
+        directory, place = self._entered.pop()
+        self.depth -= 1
+        os.close(directory)
+        if place is not None:
+            place.release()
+
+
+def _walk(walk: _Walk, path: bytes, *, follow: bool) -> Location:
+    """Go from the base to where the path ends."""
     ahead: list[bytes] = []
     slash = False
     for _ in range(MAX_LINKS + 1):
@@ -105,14 +132,14 @@ def _walk(entered: list[int], path: bytes, *, follow: bool) -> Location:
             raise FilesystemError(ErrorCode.NOT_PERMITTED)
         slash = slash or (not ahead and path.endswith(b"/"))
         ahead += [name for name in reversed(path.split(b"/")) if name]
-        link = _advance(entered, ahead, follow=follow or slash)
+        link = _advance(walk, ahead, follow=follow or slash)
         if link is None:
-            return Location(entered[-1], ahead[0] if ahead else b".", slash)
+            return Location(walk.directory, ahead[0] if ahead else b".", slash)
         path = link
     raise FilesystemError(ErrorCode.LOOP)
 
 
-def _advance(entered: list[int], ahead: list[bytes], *, follow: bool) -> bytes | None:
+def _advance(walk: _Walk, ahead: list[bytes], *, follow: bool) -> bytes | None:
     """Go on by the names ahead, the next of which is the last of the list.
 
     Returns:
@@ -123,32 +150,32 @@ def _advance(entered: list[int], ahead: list[bytes], *, follow: bool) -> bytes |
         name = ahead[-1]
         link = None
         if name == b"..":
-            if len(entered) == 1:
+            if walk.depth == 0:
                 raise FilesystemError(ErrorCode.NOT_PERMITTED)
-            os.close(entered.pop())
+            walk.leave()
         elif len(ahead) == 1:
-            link = _read_link(entered[-1], name) if follow else None
+            link = _read_link(walk.directory, name) if follow else None
             if link is None:
                 break
         elif name != b".":
-            link = _enter(entered, name)
+            link = _enter(walk, name)
         ahead.pop()
         if link is not None:
             return link
     return None
 
 
-def _enter(entered: list[int], name: bytes) -> bytes | None:
+def _enter(walk: _Walk, name: bytes) -> bytes | None:
     """Enter a directory; returns what the name links to, if that is what it does."""
-    if len(entered) > MAX_DEPTH:
+    if walk.depth >= MAX_DEPTH:
         raise FilesystemError(ErrorCode.NAME_TOO_LONG)
     try:
-        entered.append(os.open(name, _ENTER, dir_fd=entered[-1]))
+        walk.enter(name)
     except OSError as error:
         # Which of the two a symbolic link gives differs from system to system.
         if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
             raise
-        link = _read_link(entered[-1], name)
+        link = _read_link(walk.directory, name)
         if link is None:
             raise
         return link

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from gateway.bindings.descriptors import UNCOUNTED, Share
 from gateway.bindings.egress import EgressPolicy
 from gateway.bindings.outbound.connector import Connector
 from gateway.bindings.outbound.exchange import (
@@ -51,6 +52,7 @@ class OutboundClient:
         resolve: how names are looked up; as the system does by default.
         tracer: what is told of requests that belong to a trace.
         on_request: what is told how each ended.
+        share: where connections and lookups take their places among the file descriptors.
     """
 
     def __init__(
@@ -62,15 +64,16 @@ class OutboundClient:
         resolve: Resolve | None = None,
         tracer: Tracer = OFF,
         on_request: OnRequest | None = None,
+        share: Share = UNCOUNTED,
     ) -> None:
         self.component: Final = component
         self.policy: Final = policy
         self.tracer: Final = tracer
         self.on_request: Final = on_request
         self.pool: Final = Pool()
-        self._system = SystemResolver()
+        self._system = SystemResolver(share)
         self.resolve: Final = resolve or self._system
-        self.connector: Final = Connector(policy, tls, self.resolve)
+        self.connector: Final = Connector(policy, tls, self.resolve, share, self.pool.make_room)
         self.exchanges: Final[set[Exchange]] = set()
 
     def invocation(self, request_id: str, trace: TraceContext | None = None) -> OutboundRequests:

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+from gateway.bindings.counted_socket import CountedSocket
+from gateway.bindings.descriptors import Share
 from gateway.bindings.egress import EgressPolicy, IPAddress, canonical_host
 from gateway.bindings.outbound.connection import Connection
 from gateway.bindings.outbound.failure import (
@@ -83,12 +85,23 @@ class Connector:
         policy: what it may reach.
         tls: what makes servers trusted.
         resolve: how names are looked up.
+        share: where connections take their places among the file descriptors.
+        make_room: closes a connection of the component that is idle, to make room for one; whether there was one.
     """
 
-    def __init__(self, policy: EgressPolicy, tls: ssl.SSLContext, resolve: Resolve) -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        tls: ssl.SSLContext,
+        resolve: Resolve,
+        share: Share,
+        make_room: Callable[[], bool],
+    ) -> None:
         self._policy = policy
         self._tls = tls
         self._resolve = resolve
+        self._share = share
+        self._make_room = make_room
 
     async def connect(self, origin: Origin, seconds: float) -> Connection:
         """Connect to an origin.
@@ -107,7 +120,7 @@ class Connector:
                 addresses = await self._addresses(origin)
                 running_out = "connection-timeout"
                 connected = await first_of(
-                    [_attempt(address, origin.port) for address in addresses], ATTEMPT_DELAY
+                    [self._attempt(address, origin.port) for address in addresses], ATTEMPT_DELAY
                 )
                 return await self._open(origin, connected, seconds)
         except TimeoutError:
@@ -156,31 +169,38 @@ class Connector:
             raise invalid_name(origin.host) from None
         return connection
 
+    def _attempt(self, address: IPAddress, port: int) -> Callable[[], Awaitable[socket.socket]]:
+        async def connect() -> socket.socket:
+            where = str(address)
+            made: socket.socket | None = None
+            try:
+                made = await self._open_socket(address)
+                await asyncio.get_running_loop().sock_connect(made, (where, port))
+            except OSError as error:
+                if made is not None:
+                    made.close()
+                raise connect_failure(where, error) from error
+            except BaseException:
+                if made is not None:
+                    made.close()
+                raise
+            return made
+
+        return connect
+
+    async def _open_socket(self, address: IPAddress) -> socket.socket:
+        while not self._share.has_place:
+            if not self._make_room():
+                break
+            await asyncio.sleep(0)  # in which the idle connection is closed
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        made = CountedSocket(self._share, family, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
+
 
 def _server_name(host: str) -> str:
     return host.removeprefix("[").removesuffix("]").removesuffix(".")
-
-
-def _attempt(address: IPAddress, port: int) -> Callable[[], Awaitable[socket.socket]]:
-    async def connect() -> socket.socket:
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        where = str(address)
-        try:
-            made = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            raise connect_failure(where, error) from error
-        try:
-            made.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(made, (where, port))
-        except OSError as error:
-            made.close()
-            raise connect_failure(where, error) from error
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    return connect
 
 
 async def first_of(

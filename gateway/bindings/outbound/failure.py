@@ -72,6 +72,8 @@ def _dns_error(rcode: str | None) -> Variant:
 
 def lookup_failure(host: str, error: OSError) -> OutboundFailure:
     """A name that could not be looked up."""
+    if error.errno in {errno.EMFILE, errno.ENFILE} and not isinstance(error, socket.gaierror):
+        return OutboundFailure(Variant("connection-limit-reached"), f"{host}: {error.strerror}")
     return OutboundFailure(_dns_error(_RCODES.get(error.errno or 0)), f"{host}: {error.strerror}")
 
 

@@ -45,10 +45,17 @@ class Pool:
     def put(self, origin: Origin, connection: Connection) -> None:
         """Keep a connection, which is reusable, for a while."""
         if len(self._idle) >= MAX_IDLE:
-            self._discard(next(iter(self._idle)))
+            self.make_room()
         expiry = asyncio.get_running_loop().call_later(IDLE_TIME, self._discard, connection)
         self._idle[connection] = _Idle(origin, expiry)
         connection.rest(lambda: self._discard(connection))
+
+    def make_room(self) -> bool:
+        """Close the connection that has been idle for the longest time; whether there was one."""
+        if not self._idle:
+            return False
+        self._discard(next(iter(self._idle)))
+        return True
 
     def close(self) -> None:
         """Close all of them."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
+from gateway.bindings.descriptors import UNCOUNTED, Share
 from gateway.bindings.egress import EgressPolicy, IPAddress, Verdict
 from gateway.bindings.sockets.addresses import Family, SocketAddress, canonical
 from gateway.bindings.sockets.descriptor import Descriptor
@@ -69,6 +70,7 @@ class WasiSocketsCtx:
         policy: what it may reach.
         resolve: how names are looked up.
         context: whose it is, for the log.
+        share: where sockets of the system take their places among the file descriptors.
 
     Attributes:
         loopback: the addresses that are the guest's own.
@@ -81,16 +83,23 @@ class WasiSocketsCtx:
         "_policy",
         "_refused",
         "_resolve",
+        "_share",
         "_sockets",
         "loopback",
     )
 
     def __init__(
-        self, policy: EgressPolicy, resolve: Resolve, context: Mapping[str, str] = _NO_CONTEXT
+        self,
+        policy: EgressPolicy,
+        resolve: Resolve,
+        context: Mapping[str, str] = _NO_CONTEXT,
+        *,
+        share: Share = UNCOUNTED,
     ) -> None:
         self._policy = policy
         self._resolve = resolve
         self._context = context
+        self._share = share
         self._sockets = 0
         self._lookups = 0
         self._names: dict[tuple[IPAddress, str], None] = {}
@@ -128,10 +137,9 @@ class WasiSocketsCtx:
         """Open a socket of the system, for what is outside of the loopback.
 
         Raises:
-            SocketError: `new-socket-limit`.
-            OSError: the system refuses.
+            OSError: `EMFILE`: this component may have no more; or the system refuses.
         """
-        return Descriptor(family, _KINDS[transport])
+        return Descriptor(family, _KINDS[transport], self._share)
 
     def reaches_out(self, *transports: Transport) -> bool:
         """Whether there is anything outside of the loopback that could be allowed."""

@@ -8,7 +8,6 @@ peer up.
 from __future__ import annotations
 
 import asyncio
-import resource
 import select
 import socket
 import struct
@@ -17,9 +16,10 @@ from abc import abstractmethod
 from contextlib import suppress
 from typing import ClassVar, Final
 
+from gateway.bindings.counted_socket import CountedSocket
+from gateway.bindings.descriptors import Share
 from gateway.bindings.io import Source
 from gateway.bindings.sockets.addresses import FAMILIES, Family, SocketAddress
-from gateway.bindings.sockets.error_code import ErrorCode, SocketError
 
 __all__ = ["Descriptor", "Readiness"]
 
@@ -108,6 +108,7 @@ class Descriptor:
     Args:
         family: its address family.
         kind: `SOCK_STREAM` or `SOCK_DGRAM`.
+        share: where it takes its place among the file descriptors.
 
     Attributes:
         family: the same.
@@ -116,9 +117,7 @@ class Descriptor:
         writable: whether there is room to send.
 
     Raises:
-        SocketError: `new-socket-limit`: guests hold half of the file descriptors that this process may have.
-            The other half is for the connections that it serves: no guest may keep these from being accepted.
-        OSError: the system refuses.
+        OSError: `EMFILE`: there is no place; or the system refuses.
     """
 
     __slots__ = ("__weakref__", "family", "readable", "socket", "writable")
@@ -126,11 +125,8 @@ class Descriptor:
     open: ClassVar[weakref.WeakSet[Descriptor]] = weakref.WeakSet()
     """All that are open in this process."""
 
-    def __init__(self, family: Family, kind: socket.SocketKind) -> None:
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if limit != resource.RLIM_INFINITY and len(Descriptor.open) >= limit // 2:
-            raise SocketError(ErrorCode.NEW_SOCKET_LIMIT)
-        self.socket = socket.socket(FAMILIES[family], kind)
+    def __init__(self, family: Family, kind: socket.SocketKind, share: Share) -> None:
+        self.socket = CountedSocket(share, FAMILIES[family], kind)
         try:
             self.socket.setblocking(False)
             if family == "ipv6":

@@ -126,4 +126,5 @@ def from_resolver(error: OSError) -> ErrorCode:
     """The code of a failed lookup (`ip-name-lookup.wit`)."""
     if isinstance(error, socket.gaierror):
         return _EAI.get(error.errno or 0, ErrorCode.UNKNOWN)
-    return from_os_error(error)
+    code = from_os_error(error)
+    return ErrorCode.TEMPORARY_RESOLVER_FAILURE if code is ErrorCode.NEW_SOCKET_LIMIT else code
