@@ -23,8 +23,11 @@ from gateway.host.compiler import Compiler
 from gateway.host.errors import ComponentError
 from gateway.overlay import Overlay
 from gateway.reload import request_reload
+from gateway.routes import problem
 from gateway.routes.dispatcher import Endpoint
 from gateway.routes.operations import operations
+from gateway.routes.problem import send_problem
+from gateway.routes.request_id import request_id
 from gateway.runtime import Runtime
 from gateway.service import Prepared, Service, compile_limits, load_services, prepare
 
@@ -84,6 +87,7 @@ class Gateway:
         self._reloading = asyncio.Lock()
         self._applying = asyncio.Lock()
         self._changing: dict[str, Compiler] = {}
+        self._closed = False
         self._retiring: dict[Generation, asyncio.Task[None]] = {}
         self.admin: ASGIApp | None = None
         if config.server.admin_addr is not None:
@@ -111,6 +115,11 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope: a request, or the server's lifespan."""
         match scope["type"]:
+            case "http" if self._closed:
+                identity = request_id(scope["headers"])
+                await send_problem(
+                    send, problem.CLOSED, identity, head_only=scope["method"] == "HEAD"
+                )
             case "http":
                 await self._generation(scope, receive, _closing(send) if self.draining else send)
             case "lifespan":
@@ -143,7 +152,13 @@ class Gateway:
         return sum(generation.stop_calls() for generation in (self._generation, *self._retiring))
 
     async def aclose(self) -> None:
-        """Close what the components had open outside of themselves. Called when the lifespan ends."""
+        """Close what the components had open outside of themselves. Called when the lifespan ends.
+
+        Requests are refused from then on, until a lifespan begins again.
+        """
+        if not self._closed:
+            self._closed = True
+            _log.info("closed")
         for compiler in self._compilers:
             compiler.stop()
         for task in self._retiring.values():
@@ -153,6 +168,23 @@ class Gateway:
         self.runtime.watchdog.stop()
         self.runtime.channel.flush()
         await asyncio.to_thread(self.runtime.tracer.close, _FLUSH_TIMEOUT)
+
+    async def _reopen(self) -> None:
+        """Serve again what was closed, maybe on another event loop. Nothing is compiled again.
+
+        Raises:
+            ComponentError: a component cannot be put in service any more.
+        """
+        self._reloading, self._applying = asyncio.Lock(), asyncio.Lock()
+        self.runtime.reopen(self._base.server)
+        self.draining = self._overlay.draining
+        prepared = [Prepared.of(service) for service in self.services]
+        number = self._generation.number + 1
+        before = self.services
+        self._generation = await self._in_thread(self._make, self.config, prepared, number)
+        self._closed = False
+        self._tell_loaded(before)
+        _log.info("reopened", generation=number, components=self.components())
 
     # --- change --------------------------------------------------------------------------------------------
 
@@ -216,7 +248,13 @@ class Gateway:
         try:
             if component is None and name not in self.components():
                 return False
-            await self._replace(wanted, compiler, reread={name}, then=keep)
+            await self._replace(
+                wanted,
+                compiler,
+                reread={name},
+                then=keep,
+                failed=self.reload_failed if component is None else self._put_refused,
+            )
         except ComponentError:
             if self._changing.get(name) is not compiler:
                 raise Superseded(name) from None
@@ -234,6 +272,7 @@ class Gateway:
         *,
         reread: Set[str],
         then: Callable[[], None] = lambda: None,
+        failed: Callable[[str], None] | None = None,
     ) -> None:
         """Serve another configuration.
 
@@ -245,6 +284,7 @@ class Gateway:
             compiler: what compiles.
             reread: the components whose files may have changed.
             then: called when it is served, before anything else can change.
+            failed: called with the reason if it is refused; `reload_failed` by default.
         """
         prepared: dict[str, Prepared] = {}
         self._compilers.add(compiler)
@@ -262,7 +302,7 @@ class Gateway:
                     prepared[each.config.name] = each
         except ComponentError as error:
             if not compiler.stopped:
-                self.reload_failed(str(error))
+                (failed or self.reload_failed)(str(error))
             raise
         finally:
             compiler.stop()
@@ -315,6 +355,12 @@ class Gateway:
         self._reload_failure = reason
         if self.runtime.metrics is not None:
             self.runtime.metrics.load_ended(failed=True)
+
+    def _put_refused(self, reason: str) -> None:
+        """Note that a caller's component was refused. It is the caller who is told, and who must mend it."""
+        _log.info("component refused", reason=reason)
+        if self.runtime.metrics is not None:
+            self.runtime.metrics.load_refused()
 
     # --- health --------------------------------------------------------------------------------------------
 
@@ -389,6 +435,12 @@ class Gateway:
             if ended:
                 await self.aclose()
             else:
+                try:
+                    if self._closed:
+                        await self._reopen()
+                except ComponentError as error:
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
                 self.runtime.watchdog.start()
             await send({"type": f"{message['type']}.complete"})
 

@@ -158,10 +158,10 @@ class Metrics:
         )
         self._loads = self._counter(
             "gateway_component_loads",
-            "Attempts to load the components, of each worker, by result.",
+            "Attempts to load the components, of each worker, by result; refused: what was put by the admin API.",
             ("result",),
         )
-        for result in ("ok", "failed"):
+        for result in ("ok", "failed", "refused"):
             self._loads.labels(result)
         self._load_failed = Gauge(
             "gateway_component_load_failed",
@@ -301,6 +301,10 @@ class Metrics:
         """Count an attempt to load what the configuration has, at the start or while serving."""
         self._loads.labels("failed" if failed else "ok").inc()
         self._load_failed.set(int(failed))
+
+    def load_refused(self) -> None:
+        """Count a component that a caller of the admin API put, and that was refused: a fault of the caller's."""
+        self._loads.labels("refused").inc()
 
     # --- Time series ---
 

@@ -52,6 +52,15 @@ class Runtime:
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 
+    def reopen(self, config: ServerConfig) -> None:
+        """Trace again, after the tracer was closed.
+
+        Raises:
+            TelemetryError: tracing cannot be had.
+        """
+        if config.tracing:
+            self.tracer = telemetry.start()
+
     @classmethod
     def quiet(cls) -> Self:
         """One whose events nobody hears, for a single call or a look at the components."""

@@ -14,7 +14,7 @@ from gateway import log
 from gateway.admission import Place
 from gateway.bindings import provided
 from gateway.bindings.outbound import tls_context
-from gateway.config import ComponentConfig, GatewayConfig, Route, ServerConfig
+from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
 from gateway.events import InvocationContext, Outcome, ReturnEvent
 from gateway.grants import Grants
 from gateway.host.cache import CompileCache
@@ -277,11 +277,12 @@ def make_services(
             services.append(service)
         except ComponentError as error:
             refused.append(str(error))
-    refused += _conflicts(services)
-    if refused:
+    conflicts = list(_conflicts(services))
+    if refused or conflicts:
         for service in services:
             service.grants.close_mounts()
-        raise ComponentError("\n".join(refused))
+        kind = ComponentError if refused else RouteConflict
+        raise kind("\n".join(refused + conflicts))
     for service in services:
         _report(service)
     return services

@@ -21,6 +21,7 @@ CATALOGUE = {
     "urn:component-gateway:problem:component-failed": (problem.COMPONENT_FAILED, 500),
     "urn:component-gateway:problem:no-response": (problem.NO_RESPONSE, 500),
     "urn:component-gateway:problem:gateway-failed": (problem.GATEWAY_FAILED, 500),
+    "urn:component-gateway:problem:closed": (problem.CLOSED, 503),
     "urn:component-gateway:problem:overloaded": (problem.OVERLOADED, 503),
     "urn:component-gateway:problem:deadline": (problem.DEADLINE, 504),
 }

@@ -38,11 +38,12 @@ class IncomingHandler(exports.IncomingHandler):
         target = request.path_with_query() or "/"
         path, _, query = target.partition("?")
 
+        # Whatever stands before it: the path is as it was sent, where the component is mounted included.
         match request.method(), path:
-            case Method_Get(), "/":
+            case Method_Get(), _ if path.endswith("/"):
                 name = parse_qs(query).get("name", ["World"])[0]
                 text(response_out, 200, f"Hello, {name}!\nYou asked for {target}\n")
-            case Method_Post(), "/echo":
+            case Method_Post(), _ if path.endswith("/echo"):
                 echo(request, response_out)
             case _:
                 text(response_out, 404, f"There is nothing at {path}. Try GET / or POST /echo.\n")

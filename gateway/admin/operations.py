@@ -10,17 +10,13 @@ from typing import Annotated, Protocol
 from pydantic import Field
 
 from gateway.config.component import ComponentConfig
-from gateway.config.route import Route
+from gateway.config.route import Route, RouteConflict
 from gateway.events import Outcome
 from gateway.host.errors import ComponentError
 
 __all__ = ["ComponentStatus", "Operations", "RouteConflict", "ServerStatus", "Superseded"]
 
 _Count = Annotated[int, Field(ge=0)]
-
-
-class RouteConflict(ComponentError):
-    """A component was refused because another one answers a route that it would answer."""
 
 
 class Superseded(ComponentError):

@@ -22,7 +22,7 @@ from gateway.config.component import ComponentConfig, Defaults, Limits, MountCon
 from gateway.config.file import load, single
 from gateway.config.gateway import GatewayConfig
 from gateway.config.problem import ConfigError, Problem
-from gateway.config.route import Route
+from gateway.config.route import Route, RouteConflict
 from gateway.config.server import ServerConfig
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "MountConfig",
     "Problem",
     "Route",
+    "RouteConflict",
     "ServerConfig",
     "canonical_host",
     "canonical_path",

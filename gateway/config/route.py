@@ -9,10 +9,15 @@ from pydantic import ValidationInfo, field_validator
 
 from gateway.config.canonical import canonical_host, canonical_path
 from gateway.config.values import Table
+from gateway.host.errors import ComponentError
 
-__all__ = ["Route"]
+__all__ = ["Route", "RouteConflict"]
 
 _NOT_A_PATH: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~%!$&'()*+,;=:@/]")
+
+
+class RouteConflict(ComponentError):
+    """A component was refused because another one answers a route that it would answer."""
 
 
 class Route(Table):

@@ -21,6 +21,7 @@ from starlette.types import Send
 from gateway.routes.request_id import HEADER as REQUEST_ID_HEADER
 
 __all__ = [
+    "CLOSED",
     "COMPONENT_FAILED",
     "CONTENT_TOO_LARGE",
     "DEADLINE",
@@ -185,6 +186,13 @@ GATEWAY_FAILED: Final = Problem(
     status=500,
     title="The gateway failed",
     detail="The gateway could not process the request. This is not the component's fault.",
+)
+
+CLOSED: Final = Problem(
+    kind="closed",
+    status=503,
+    title="The gateway is closed",
+    detail="Its application has been shut down. It serves again once its lifespan begins again.",
 )
 
 OVERLOADED: Final = Problem(

@@ -100,6 +100,13 @@ def test_what_cannot_be_loaded_changes_nothing(steered: Steered) -> None:
     refused = steered.put("hello", source="gateway.toml")
     assert refused.status_code == 422
     assert refused.json()["type"].endswith(":component-refused")
+    # It is the caller's fault: nothing that the operator has to mend, or is woken for.
+    site = httpx.URL(steered.api.base_url)
+    metrics = httpx.get(site.copy_with(path="/metrics")).text.splitlines()
+    assert 'gateway_component_loads_total{result="refused"} 1.0' in metrics
+    assert 'gateway_component_loads_total{result="failed"} 0.0' in metrics
+    assert "gateway_component_load_failed 0.0" in metrics
+    assert httpx.get(site.copy_with(path="/readyz")).json()["warnings"] == []
     assert steered.api.get("/components").json() == before
     assert steered.get("/hello") == 200
 
@@ -108,7 +115,8 @@ def test_conflicts(steered: Steered) -> None:
     assert steered.put("first").status_code == 201
     # At every path both, by default: only loading them tells that they export a handler.
     response = steered.put("second")
-    assert response.status_code in {409, 422}
+    assert response.status_code == 409
+    assert response.json()["type"].endswith(":route-conflict")
     assert "Give it routes" in response.text
     response = steered.put("second", routes=[{"path": "/hello"}])
     assert response.status_code == 409
