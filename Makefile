@@ -4,7 +4,7 @@
 #   make test    build the guests and run the tests
 #
 # and: make check (style and types), make smoke (a part of the tests, on other versions of Python),
-# make clean (remove all that the others made).
+# make fuzz MINUTES=60 (attacks with generated input), make clean (remove all that the others made).
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -21,7 +21,7 @@ SUITABLE := import ensurepip, sys, venv; v = sys.version_info; \
 # The versions that the smoke runs on, whatever this machine has: scripts/interpreters.py gets them.
 PYTHONS ?= 3.12 3.13 3.14
 
-.PHONY: serve test check smoke clean
+.PHONY: serve test check smoke fuzz clean
 .DELETE_ON_ERROR:
 
 serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
@@ -41,11 +41,17 @@ smoke-%: $(VENV)/dev.stamp
 	$(BIN)/python scripts/interpreters.py $*
 	.pythons/$*/bin/python -m pytest --smoke --numprocesses 2 --dist loadfile $(ARGS)
 
+# Attacks with generated input: tests/hostile.
+MINUTES ?= 10
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.guests.build
+	$(BIN)/python -m tests.hostile $(if $(REPLAY),--replay $(REPLAY),--minutes $(MINUTES)) $(TARGET:%=--target %)
+
 check: $(VENV)/dev.stamp
 	scripts/check
 
 clean:
-	rm -rf $(VENV) .pythons $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
+	rm -rf $(VENV) .pythons tests/hostile/findings $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
 
 $(HELLO)/hello.wasm: $(HELLO)/app.py $(wildcard $(HELLO)/wit/*.wit $(HELLO)/wit/deps/*.wit) | $(VENV)/examples.stamp
 	cd $(HELLO) && $(abspath $(BIN))/componentize-py -d wit -w hello componentize app -o hello.wasm

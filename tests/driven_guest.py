@@ -123,6 +123,11 @@ class DrivenGuest:
         self.driver = HostInterface("test:guest/driver", None)
         self.driver.function("next", blocking=True)(self._next)
 
+    @property
+    def functions(self) -> dict[str, wit.Function]:
+        """What it can be told to call, with the types."""
+        return {name: ty for name, (_, ty) in self._functions.items()}
+
     async def _next(self, _ctx: WasiCtx, memory: bytes) -> tuple[int, bytes]:
         self._asked.put_nowait(memory)
         return await self._steps.get()
@@ -178,7 +183,11 @@ class DrivenGuest:
 
 @asynccontextmanager
 async def driving(
-    component: Component, interfaces: Iterable[HostInterface], ctx: WasiCtx | None = None
+    component: Component,
+    interfaces: Iterable[HostInterface],
+    ctx: WasiCtx | None = None,
+    *,
+    max_execution_time: float = PATIENCE,
 ) -> AsyncIterator[DrivenGuest]:
     """Start a guest; it returns when the block is left, or is cancelled if that is by an exception.
 
@@ -186,6 +195,7 @@ async def driving(
         component: made by `driven_guest`.
         interfaces: what it may import.
         ctx: what the host functions are called with.
+        max_execution_time: how long it may take in all, in seconds.
     """
     guest = DrivenGuest(component)
     linked = link(component, Provided((*interfaces, guest.driver)))
@@ -194,7 +204,7 @@ async def driving(
         (),
         WasiCtx() if ctx is None else ctx,
         max_memory=MAX_MEMORY,
-        max_execution_time=PATIENCE,
+        max_execution_time=max_execution_time,
     )
     await guest.begin(invocation)
     try:

@@ -1,0 +1,1 @@
+"""What is attacked, a module for each: its `TARGET`."""

@@ -1,0 +1,66 @@
+"""Files said to be components, as far as they are read without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import wasmtime
+
+from gateway.host.binary import (
+    MalformedBinary,
+    classify,
+    component_externs,
+    sections,
+    walk,
+    wasi_0_3_externs,
+)
+from gateway.host.claims import Policy, examine
+from gateway.host.footprint import footprint
+from tests.hostile.target import Attack, Target
+
+_TEXTS = (
+    """(component
+      (import "wasi:io/poll@0.2.6" (instance (export "pollable" (type (sub resource)))))
+      (core module $m (memory (export "memory") 1) (table 3 funcref) (func (export "run")))
+      (core instance $i (instantiate $m))
+      (func (export "run") (canon lift (core func $i "run"))))""",
+    # Instances within instances: each level makes two of the one below.
+    """(component
+      (component $a (core module $m) (core instance (instantiate $m)))
+      (component $b (instance (instantiate $a)) (instance (instantiate $a)))
+      (component $c (instance (instantiate $b)) (instance (instantiate $b)))
+      (instance (instantiate $c)))""",
+    '(module (memory 1) (memory 2) (func (export "f")))',
+    '(component (import "a" (component (export "b" (func)))))',
+)
+
+
+def _seeds() -> Sequence[bytes]:
+    return [bytes(wasmtime.wat2wasm(text)) for text in _TEXTS]
+
+
+@contextmanager
+def _attack() -> Iterator[Attack]:
+    policy = Policy()
+
+    def read(data: bytes) -> None:
+        with suppress(MalformedBinary):
+            classify(data)
+        with suppress(MalformedBinary):
+            for _ in sections(data):
+                pass
+        with suppress(MalformedBinary):
+            for _ in walk(data):
+                pass
+        with suppress(MalformedBinary):
+            component_externs(data)
+        with suppress(MalformedBinary):
+            wasi_0_3_externs(data)
+        footprint(data)
+        examine(data, policy, 0.0)
+
+    yield read
+
+
+TARGET = Target(_attack, _seeds)
