@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import wasmtime
@@ -27,6 +28,7 @@ from gateway.host.binary import (
     walk,
     wasi_0_3_externs,
 )
+from gateway.host.binary.measure import MAX_DEFINITIONS_SIZE, MAX_SECTIONS, check_measure
 from gateway.host.binary.sections import (
     COMPONENT_PREAMBLE,
     MODULE_PREAMBLE,
@@ -405,3 +407,44 @@ def read_all(data: bytes) -> None:
 def test_a_section_says_where_it_is() -> None:
     data = COMPONENT_PREAMBLE + b"\x07\x01\x00"
     assert list(sections(data)) == [Section(7, "", len(data) - 1, len(data))]
+
+
+class TestMeasure:
+    def test_guests_are_let_pass(self, guest: Callable[[str], Path]) -> None:
+        for name in ("c/echo", "wat/hello", "examples/hello"):
+            check_measure(guest(name).read_bytes())
+
+    def test_sections_are_counted_at_every_level(self) -> None:
+        empty = encode.section(0, encode.name("x"))
+        module = encode.section(1, MODULE_PREAMBLE + empty * (MAX_SECTIONS // 2))
+        check_measure(COMPONENT_PREAMBLE + module)
+        for many in (
+            empty * (MAX_SECTIONS + 1),
+            module + module,
+            encode.section(4, COMPONENT_PREAMBLE + module) * 2,
+        ):
+            with pytest.raises(MalformedBinary, match=f"more than {MAX_SECTIONS} sections"):
+                check_measure(COMPONENT_PREAMBLE + many)
+
+    def test_definitions_are_bounded_and_code_is_not(self) -> None:
+        half = b"\0" * (MAX_DEFINITIONS_SIZE // 2 + 1)
+        code = encode.section(1, MODULE_PREAMBLE + encode.section(10, half))
+        check_measure(
+            COMPONENT_PREAMBLE + code * 4 + encode.section(0, encode.name("x") + half) * 4
+        )
+        types = encode.section(7, half)
+        inside = encode.section(1, MODULE_PREAMBLE + encode.section(1, half))
+        for many in (
+            types + types,
+            inside + types,
+            encode.section(4, COMPONENT_PREAMBLE + types) * 2,
+        ):
+            with pytest.raises(MalformedBinary, match="more than 4 MiB of definitions"):
+                check_measure(COMPONENT_PREAMBLE + many)
+
+    def test_nesting_is_bounded(self) -> None:
+        nested = COMPONENT_PREAMBLE
+        for _ in range(MAX_NESTING + 2):
+            nested = COMPONENT_PREAMBLE + encode.section(4, nested)
+        with pytest.raises(MalformedBinary, match="nested more than"):
+            check_measure(nested)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from wasmtime import WasmtimeError
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
 from gateway.host.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
+from gateway.host.binary.measure import check_measure
 from gateway.host.binary.package_docs import package_docs
 from gateway.host.byte_strings import Rewritten, rewrite
 from gateway.host.cache import CompileCache, compile_key
@@ -32,6 +35,8 @@ _log = structlog.get_logger("gateway.component")
 MAX_SIZE: Final = 512 << 20
 """Bytes of the largest file that is loaded. Compiling takes some ten times that in memory; the largest real
 components (Python with packages) have some 50 MiB."""
+
+_ASYNC: Final = re.compile(r"requires? the component model (?:async|error-context|threading)")
 
 _REMEDY: Final = "Give a WebAssembly component, as a .wasm file or in its text form (.wat)."
 _REMEDIES: Final = {
@@ -94,6 +99,10 @@ class Source:
                 f"{path}: one instance of this component would be more than {MAX_DEFINITIONS} instances, memories "
                 "and tables. Build it of fewer."
             ) from None
+        if needed is not None and needed.shared:
+            raise ComponentError(
+                f"{path}: has a memory that threads share, and there are no threads here. Build it without."
+            )
         self.extents = None if needed is None else needed.extents
         self.functions = needed is None or needed.functions
 
@@ -157,11 +166,7 @@ class Component:
             else:
                 compiled = _compile(engine, binary, cache, compiler)
         except Invalid as error:
-            raise ComponentError(
-                f"{source.path}: the engine refuses this component: {_first_lines(error)}. It may be "
-                "damaged, or use a feature that WebAssembly has not standardised; build it again with "
-                "current tools."
-            ) from error
+            raise ComponentError(f"{source.path}: {_refusal(error)}") from error
         except CompileFailed as error:
             raise ComponentError(f"{source.path}: {error}.") from error
         self._key = compile_key(engine, binary)
@@ -172,13 +177,22 @@ class Component:
         self.docs = package_docs(source.binary)
 
     def moved(self, engine: Engine, name: str, cache: CompileCache | None) -> Component:
-        """The same component, for another engine and by another name. Nothing is compiled."""
+        """The same component, for another engine and by another name. Nothing is compiled.
+
+        Raises:
+            ComponentError: the engine's pools are not for it.
+        """
         moved = copy(self)
         moved.name = name
         moved.engine = engine
         compiled = None if cache is None else cache.find(engine, self._key)
-        if compiled is None:
-            compiled = wasm.Component.deserialize(engine.wasmtime, self.wasmtime.serialize())
+        try:
+            if compiled is None:
+                compiled = wasm.Component.deserialize(engine.wasmtime, self.wasmtime.serialize())
+        except WasmtimeError as error:
+            raise ComponentError(
+                f"{self.path}: the engine has no place for it: {_first_lines(error)}."
+            ) from error
         moved._set_compiled(compiled)
         return moved
 
@@ -248,6 +262,20 @@ def _told(
     return replace(item, functions=functions)
 
 
+def _refusal(error: Invalid) -> str:
+    """What the engine does not like, and what to do about it."""
+    said = _first_lines(error)
+    if _ASYNC.search(said):
+        return (
+            f"a component of WASI 0.3, for it uses what the component model has for that ({said}), which is not "
+            "supported yet. Build it for WASI 0.2."
+        )
+    return (
+        f"the engine refuses this component: {said}. It may be damaged, or use a feature that WebAssembly "
+        "has not standardised; build it again with current tools."
+    )
+
+
 def _first_lines(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines()[:4] if line.strip())
 
@@ -296,6 +324,7 @@ def _to_component(path: Path, data: bytes, compiler: Compiler) -> bytes:
         except CompileFailed as error:
             raise ComponentError(f"{path}: {error}.") from error
     try:
+        check_measure(data)
         unserved = wasi_0_3_externs(data)
     except MalformedBinary as error:
         raise ComponentError(

@@ -91,11 +91,13 @@ class Needs(NamedTuple):
         footprint: what it takes from the engine's pools.
         extents: the memories and tables that it has.
         functions: whether it exports a function that is no resource's, alone or in an instance.
+        shared: whether a module in it, instantiated or not, has a memory that threads share.
     """
 
     footprint: Footprint
     extents: Extents
     functions: bool
+    shared: bool
 
 
 class Measureless(Exception):
@@ -148,6 +150,7 @@ def needs(data: bytes) -> Needs | None:
         ),
         Extents((*count.memories, *heap), tuple(count.tables)),
         _has_functions(instance),
+        any(module.shared for module in modules),
     )
 
 

@@ -143,13 +143,48 @@ def test_what_is_no_core_module(data: bytes) -> None:
         componentize(data)
 
 
-def test_streams_of_wasi_0_3() -> None:
-    # `stream<u8>`, in place of `list<u8>`, which differs by the opcode.
-    payload = world_section('(import "f" (func (param "b" (list u8))))')
+def with_stream(world: str) -> bytes:
+    """The section of a world with `stream<u8>` in the place of its one `list<u8>`, which differs by the opcode."""
+    payload = world_section(world)
     assert payload.count(b"\x70\x7d") == 1
-    stream = payload.replace(b"\x70\x7d", b"\x66\x7d")
-    with pytest.raises(NotComponentizable, match="unknown type 0x66, in its world"):
-        componentize(module(EXPORT_RUN, stream, RUN))
+    return payload.replace(b"\x70\x7d", b"\x66\x7d")
+
+
+STREAM = with_stream('(import "f" (func (param "b" (list u8))))')
+HANDLER = with_stream("""
+  (type (instance (export "handle" (func (param "b" (list u8))))))
+  (export "a:b/handler" (instance (type 0)))""")
+
+
+def test_a_world_of_wasi_0_3() -> None:
+    with pytest.raises(NotComponentizable, match=r"its world has `stream`, of WASI 0\.3"):
+        componentize(module(EXPORT_RUN, STREAM))
+
+
+@pytest.mark.parametrize("other", [STREAM, HANDLER])
+def test_a_world_of_wasi_0_3_that_is_not_used_is_passed_over(other: bytes) -> None:
+    """Libraries bring worlds along for all that they could do."""
+    assert componentize(module(EXPORT_RUN, other, RUN)) == componentize(module(EXPORT_RUN, RUN))
+
+
+@pytest.mark.parametrize(
+    ("core", "other", "message"),
+    [
+        (
+            EXPORT_RUN + '(func (export "a:b/handler#handle") (param i32))',
+            HANDLER,
+            r"its world has `stream`, of WASI 0\.3",
+        ),
+        (
+            '(import "$root" "f" (func (param i32)))' + EXPORT_RUN,
+            STREAM,
+            r"One of its worlds was passed over, since it has `stream`, of WASI 0\.3",
+        ),
+    ],
+)
+def test_one_that_is_used_is_not(core: str, other: bytes, message: str) -> None:
+    with pytest.raises(NotComponentizable, match=message):
+        componentize(module(core, other, RUN))
 
 
 def test_a_world_that_exports_a_type_by_itself() -> None:

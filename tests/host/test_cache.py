@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,8 @@ import wasmtime
 from structlog.testing import capture_logs
 from wasmtime import component as wasm
 
-from gateway.host.cache import CompileCache
+from gateway.host.cache import CompileCache, compile_key
+from gateway.host.compiler import CompileFailed, Compiler
 from gateway.host.engine import Engine, PoolSize
 from tests.host.guests import guest
 
@@ -198,3 +203,59 @@ def test_workers_that_start_together_leave_whole_entries(
         assert (worker.returncode, output) == (0, "")
     assert {path.suffix for path in folder.iterdir()} == {".cwasm"}
     assert use(cache, engine) == (1, [])
+
+
+def test_many_damaged_entries_of_one_key_cost_little(
+    cache: CompileCache, folder: Path, engine: Engine
+) -> None:
+    use(cache, engine)
+    key = only_entry(folder).stem.rpartition("-")[0]
+    only_entry(folder).unlink()
+    for number in range(100):
+        (folder / f"{key}-{number:064x}.cwasm").write_bytes(b"damaged")
+    result, events = use(cache, engine)
+    assert result == 1
+    assert 0 < len(events) < 10
+    assert set(events) == {"compiled component damaged"}
+
+
+def test_an_entry_that_is_a_pipe_is_not_waited_for(
+    cache: CompileCache, folder: Path, engine: Engine
+) -> None:
+    use(cache, engine)
+    entry = only_entry(folder)
+    entry.unlink()
+    os.mkfifo(entry, 0o600)
+    assert use(cache, engine) == (1, ["compiled component damaged"])
+    assert entry.is_file()
+
+
+def test_what_many_want_at_once_is_compiled_once(folder: Path, engine: Engine) -> None:
+    class Counting(Compiler):
+        compiled = 0
+
+        def compile(self, component: bytes) -> bytes:
+            with lock:
+                Counting.compiled += 1
+            return super().compile(component)
+
+    lock = threading.Lock()
+    with ThreadPoolExecutor() as threads:
+        # Each has a cache of its own, as a process has.
+        wanted = [
+            threads.submit(CompileCache(folder).component, engine, ONE, Counting())
+            for _ in range(8)
+        ]
+        assert [run(engine, each.result()) for each in wanted] == [1] * 8
+    assert Counting.compiled == 1
+
+
+def test_who_waits_for_another_can_be_stopped(folder: Path, engine: Engine) -> None:
+    folder.mkdir(0o700, parents=True)
+    key = compile_key(engine, ONE)
+    with (folder / f".{key}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        compiler = Compiler()
+        compiler.stop()
+        with pytest.raises(CompileFailed):
+            CompileCache(folder).component(engine, ONE, compiler)

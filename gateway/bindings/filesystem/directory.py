@@ -215,5 +215,5 @@ def _require_directory(at: Location) -> None:
 def _refuse_slash(at: Location) -> None:
     """Refuse to make something that is no directory under a name that a slash follows."""
     if at.slash:
-        _lstat(at)
+        _require_directory(at)
         raise FilesystemError(ErrorCode.EXIST)

@@ -15,6 +15,8 @@ __all__ = ["CoreModule", "Limits", "read_core_module"]
 
 _PAGE_SIZE_LOG2: Final = 16
 
+_SHARED: Final = 0x02
+
 _FUNCTION_TYPE: Final = 0x60
 _FUNCREF: Final = 0x70
 # Numbers, vectors and references to functions. Every other type is, or may be, a reference to
@@ -36,11 +38,13 @@ class CoreModule:
     Attributes:
         memories: the sizes of each memory that it defines, in bytes.
         tables: the sizes of each table that it defines, in elements.
+        shared: whether one of these memories is shared among threads.
         collects: whether there are types of references in it whose targets are garbage-collected.
     """
 
     memories: tuple[Limits, ...] = ()
     tables: tuple[Limits, ...] = ()
+    shared: bool = False
     collects: bool = False
 
 
@@ -53,7 +57,7 @@ def read_core_module(data: bytes, start: int, end: int) -> CoreModule:
     """
     if not data.startswith(MODULE_PREAMBLE, start):
         raise MalformedBinary(start, "no core module starts here")
-    memories: tuple[Limits, ...] = ()
+    memories: tuple[tuple[int, Limits], ...] = ()
     tables: tuple[tuple[int, Limits], ...] = ()
     collects = False
     for section in sections(data, start + PREAMBLE_SIZE, end):
@@ -68,7 +72,12 @@ def read_core_module(data: bytes, start: int, end: int) -> CoreModule:
             case _:
                 pass
     collects |= any(reference_type not in _UNCOLLECTED for reference_type, _ in tables)
-    return CoreModule(memories, tuple(limits for _, limits in tables), collects)
+    return CoreModule(
+        tuple(limits for _, limits in memories),
+        tuple(limits for _, limits in tables),
+        shared=any(flags & _SHARED for flags, _ in memories),
+        collects=collects,
+    )
 
 
 def _uncollected_only(cursor: Cursor) -> bool:
@@ -87,14 +96,16 @@ def _signature(cursor: Cursor) -> Iterator[int]:
             yield cursor.byte()
 
 
-def _read_memory_type(cursor: Cursor) -> Limits:
+def _read_memory_type(cursor: Cursor) -> tuple[int, Limits]:
+    """A `memtype`: the flags of its limits, and these in bytes."""
     flags, (minimum, maximum) = _read_limits(cursor)
     page_size_log2 = _PAGE_SIZE_LOG2
     if flags & 0x08:
         page_size_log2 = cursor.u32()
         if page_size_log2 > _PAGE_SIZE_LOG2:
             raise cursor.malformed(f"a page size of 2^{page_size_log2} bytes")
-    return Limits(minimum << page_size_log2, None if maximum is None else maximum << page_size_log2)
+    most = None if maximum is None else maximum << page_size_log2
+    return flags, Limits(minimum << page_size_log2, most)
 
 
 def _read_table_type(cursor: Cursor) -> tuple[int, Limits]:

@@ -6,7 +6,7 @@ Grammar: Component Model, `Binary.md` "Type Definitions".
 from typing import Final
 
 from gateway.host.binary import encode
-from gateway.host.binary.cursor import Cursor
+from gateway.host.binary.cursor import Cursor, MalformedBinary
 from gateway.host.binary.definitions import OuterAlias, read_alias
 from gateway.host.binary.extern import (
     Sort,
@@ -35,16 +35,31 @@ from gateway.host.binary.types import (
     Variant,
 )
 
-__all__ = ["encode_type", "read_type"]
+__all__ = ["UnsupportedType", "encode_type", "read_type"]
 
 _PRIMITIVES: Final = {primitive.value: primitive for primitive in Primitive}
+
+
+_UNSUPPORTED: Final = {
+    0x43: "an asynchronous function",
+    0x63: "`map`",
+    0x64: "`error-context`",
+    0x65: "`future`",
+    0x66: "`stream`",
+    0x67: "a list of fixed length",
+}
+
+
+class UnsupportedType(MalformedBinary):
+    """A type that is valid, and of a form that `types` does not have. The reason names it."""
 
 
 def read_type(cursor: Cursor) -> TypeDefinition:
     """A `deftype`.
 
     Raises:
-        MalformedBinary: damaged, or of a form that `types` does not have.
+        UnsupportedType: it is, or has in it, a type of WASI 0.3 or later.
+        MalformedBinary: it is damaged, or of another form that `types` does not have.
     """
     if cursor.peek() == 0x42:
         cursor.byte()
@@ -80,6 +95,8 @@ def _read_simple_type(cursor: Cursor) -> TypeDefinition:
             return Borrow(cursor.u32())
         case 0x40:
             return Func(_read_fields(cursor), _read_result(cursor))
+        case other if other in _UNSUPPORTED:
+            raise UnsupportedType(cursor.at, _UNSUPPORTED[other])
         case other:
             raise cursor.malformed(f"the unknown type {other:#04x}")
 
@@ -100,8 +117,11 @@ def _read_declaration(cursor: Cursor) -> Declaration:
 
 
 def _read_valtype(cursor: Cursor) -> ValType:
-    primitive = _PRIMITIVES.get(cursor.peek())
+    opcode = cursor.peek()
+    primitive = _PRIMITIVES.get(opcode)
     if primitive is None:
+        if opcode in _UNSUPPORTED:
+            raise UnsupportedType(cursor.at, _UNSUPPORTED[opcode])
         return cursor.s33_index()
     cursor.byte()
     return primitive

@@ -4,6 +4,7 @@ from typing import Final
 
 from gateway.host.binary.cursor import MalformedBinary
 from gateway.host.binary.sections import Section
+from gateway.host.binary.type_format import UnsupportedType
 from gateway.host.componentize.adapter import Adapter, adapter
 from gateway.host.componentize.adapter_memory import PAGES, Grown, Lent, MemorySource, Reserved
 from gateway.host.componentize.adapter_reduction import reduced
@@ -68,12 +69,33 @@ def _componentize(core: CoreModule) -> bytes:
             "read. Leave out of its world what it does not use."
         )
     types = Types()
-    own = [_read_world(core, section, types) for section in sections]
+    own, passed_over = _read_worlds(core, sections, types)
+    try:
+        return _component(core, sections, own, types, passed_over)
+    except NotComponentizable as error:
+        if passed_over is None:
+            raise
+        raise NotComponentizable(
+            f"{error} (One of its worlds was passed over, since it has {passed_over.reason}, of WASI 0.3.)"
+        ) from error
+
+
+def _component(
+    core: CoreModule,
+    sections: list[Section],
+    own: list[tuple[World, StringEncoding]],
+    types: Types,
+    passed_over: UnsupportedType | None,
+) -> bytes:
     provider = None
     if any(wanted.module == ADAPTED for wanted in core.imports):
         provider = adapter()
     theirs = [] if provider is None else [read_world(provider.world_section, types)]
     world = merge([each for each, _ in own + theirs], types)
+    if passed_over is not None and not (own and _has_all_exports(world, core)):
+        raise NotComponentizable(
+            f"its world has {passed_over.reason}, of WASI 0.3, which is not supported yet. Build it for WASI 0.2."
+        )
 
     changed, named = distinct_imports(without(core, sections))
     source: MemorySource = Lent() if CoreExportNames(REALLOC).find(core) else Grown()
@@ -92,10 +114,38 @@ def _componentize(core: CoreModule) -> bytes:
     return assemble(prune(world, items), guests, functions)
 
 
+def _read_worlds(
+    core: CoreModule, sections: list[Section], types: Types
+) -> tuple[list[tuple[World, StringEncoding]], UnsupportedType | None]:
+    """The worlds of a module, but for those that need WASI 0.3, and what one of these has of it.
+
+    Libraries bring the worlds of all that they could do; most of that is never used.
+    """
+    worlds: list[tuple[World, StringEncoding]] = []
+    passed_over = None
+    for section in sections:
+        try:
+            worlds.append(_read_world(core, section, types))
+        except UnsupportedType as error:
+            passed_over = error
+    return worlds, passed_over
+
+
+def _has_all_exports(world: World, core: CoreModule) -> bool:
+    """Whether a world has every interface that a module exports functions of."""
+    places = {canonical_place(place) for place in world.places}
+    interfaces = {
+        name.removeprefix("cabi_post_").partition("#")[0] for name in core.exports if "#" in name
+    }
+    return all(canonical_place(Place(True, interface)) in places for interface in interfaces)
+
+
 def _read_world(core: CoreModule, section: Section, types: Types) -> tuple[World, StringEncoding]:
     payload = core.binary[section.start : section.end]
     try:
         return read_world(payload, types)
+    except UnsupportedType:
+        raise
     except MalformedBinary as error:
         raise MalformedBinary(
             section.start + error.offset, f"{error.reason}, in its world"

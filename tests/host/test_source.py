@@ -1,0 +1,69 @@
+"""What is told of a component before it is compiled, and what of one that the engine refuses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from gateway.host.component import Component, Source
+from gateway.host.engine import Engine
+from gateway.host.errors import ComponentError
+from tests.host.guests import guest
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "component.wasm"
+    path.write_bytes(wasmtime.wat2wasm(text))
+    return path
+
+
+def test_a_pipe_is_no_component(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wasm")
+    with pytest.raises(ComponentError, match="cannot be read: Not a regular file"):
+        Source(tmp_path / "pipe.wasm")
+
+
+def test_a_device_is_no_component() -> None:
+    with pytest.raises(ComponentError, match="cannot be read: Not a regular file"):
+        Source(Path("/dev/zero"))
+
+
+def test_instances_without_measure(tmp_path: Path) -> None:
+    layers = "".join(
+        f"(component $c{level} (alias outer $root $c{level - 1} (component $c))"
+        " (instance (instantiate $c)) (instance (instantiate $c)))"
+        for level in range(1, 40)
+    )
+    leaf = "(component $c0 (core module $m (memory 1)) (core instance (instantiate $m)))"
+    text = f"(component $root {leaf} {layers} (instance (instantiate $c39)))"
+    with pytest.raises(ComponentError, match="would be more than 200000 instances"):
+        Source(written(tmp_path, text))
+
+
+def test_a_memory_that_threads_share(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="has a memory that threads share"):
+        Source(written(tmp_path, guest("", module="(memory 1 2 shared)")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '(component (import "f" (func async)))',
+        '(component (type $s (stream u8)) (import "f" (func (param "a" $s))))',
+        '(component (type $s (future u8)) (import "f" (func (param "a" $s))))',
+        '(component (import "f" (func (param "a" error-context))))',
+        "(component (core func (canon task.return)))",
+        "(component (core func (canon waitable-set.new)))",
+        '(component (import "f" (func $f)) (core func (canon lower (func $f) async)))',
+        "(component (core func (canon thread.yield)))",
+    ],
+)
+def test_what_only_wasi_0_3_has_is_called_so(tmp_path: Path, engine: Engine, text: str) -> None:
+    with pytest.raises(ComponentError) as refused:
+        Component(engine, Source(written(tmp_path, text)), name="new")
+    assert "a component of WASI 0.3" in str(refused.value)
+    assert "not supported yet. Build it for WASI 0.2." in str(refused.value)
+    assert "damaged" not in str(refused.value)
