@@ -89,11 +89,18 @@ class Call:
         self._route = route
         self._trap: TrapKind | None = None
         self._lines: LineOutput | None = None
+        if output is None:
+            output = self._lines = LineOutput(
+                self._log_line,
+                max_lines=service.config.log_max_lines,
+                max_bytes=service.config.log_max_bytes,
+                on_dropped=self._log_dropped,
+            )
         self._span: Span | None = None
         if trace is not None:
             self._span = service.tracer.invocation(trace, service.name, export.name)
             trace = self._span.trace
-        self._wasi = service.grants.context(request_id, output or self._write, trace)
+        self._wasi = service.grants.context(request_id, output, trace)
         self._invocation = Invocation(
             export,
             args,
@@ -217,10 +224,8 @@ class Call:
         )
         service.channel.send(event)
 
-    def _write(self, stream: str, data: bytes) -> None:
-        if self._lines is None:
-            self._lines = LineOutput(self._log_line)
-        self._lines(stream, data)
-
     def _log_line(self, stream: str, line: str) -> None:
-        self._service.log.info("guest output", stream=stream, line=line, **self.context)
+        self._service.guest_log.line(stream, line, self.context)
+
+    def _log_dropped(self, lines: int, size: int) -> None:
+        self._service.guest_log.dropped(lines, size, self.context)

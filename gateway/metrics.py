@@ -132,6 +132,11 @@ class Metrics:
             "Files, sockets and connections that components could not open for want of a file descriptor.",
             component,
         )
+        self._guest_log_lines_dropped = self._counter(
+            "gateway_guest_log_lines_dropped",
+            "Lines of guests beyond log_max_lines, log_max_bytes or log_max_rate, which were not logged.",
+            component,
+        )
         self._claims = self._counter(
             "gateway_claims_refused",
             "Components whose claims did not hold when they were loaded, by what is wrong.",
@@ -257,6 +262,10 @@ class Metrics:
     def descriptor_refused(self, component: str) -> None:
         """Count something that a component could not open for want of a file descriptor. From any thread."""
         self._descriptors_refused.labels(component).inc()
+
+    def guest_log_lines_dropped(self, component: str, lines: int) -> None:
+        """Count lines of a component's guests that were not logged."""
+        self._guest_log_lines_dropped.labels(component).inc(lines)
 
     def claims_refused(self, component: str, kind: str) -> None:
         """Count something that is wrong with the claims of a component, whether it is served all the same or not.

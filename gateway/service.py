@@ -17,6 +17,7 @@ from gateway.bindings.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
 from gateway.events import InvocationContext, Outcome, ReturnEvent
 from gateway.grants import Grants
+from gateway.guest_log import GuestLog
 from gateway.host.cache import CompileCache
 from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
@@ -66,7 +67,8 @@ class Service:
         tracer: what is told of them as they go on.
         calls: those that are under way.
         log: for lines about them, at the component's own level.
-        access_log: the same, for a line for each request.
+        guest_log: for what its guests write, which is bounded.
+        access_log: as `log`, for a line for each request.
         server_timing: whether its responses tell where their time went.
         loaded_at: when it was loaded, in seconds since the epoch.
         compile_seconds: what it took to compile it, or to load its compiled form.
@@ -124,6 +126,14 @@ class Service:
         self._metrics = metrics
         self.calls: set[Call] = set()
         self.log = log.logger("gateway.call", config.log_level)
+        self.guest_log = GuestLog(
+            self.log,
+            config.name,
+            config.log_max_rate,
+            None
+            if metrics is None
+            else functools.partial(metrics.guest_log_lines_dropped, config.name),
+        )
         self.access_log = log.logger("gateway.access", config.log_level)
         self.server_timing = server.server_timing
         self.loaded_at = time()

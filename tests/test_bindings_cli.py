@@ -161,19 +161,21 @@ async def test_every_handle_is_a_new_one_on_the_same_stream(get: str, name: str)
 
 
 @pytest.mark.parametrize(("get", "name"), OUTPUTS)
-async def test_output_is_permitted_64_kib_at_a_time_and_without_end(get: str, name: str) -> None:
+async def test_output_is_permitted_a_mebibyte_at_a_time_and_without_end(
+    get: str, name: str
+) -> None:
     output = Recorder()
-    data = bytes(range(256)) * 256
+    data = bytes(range(256)) * 4096
     async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(output=output)) as guest:
         handle = await guest.call(get)
         for _ in range(3):
-            assert await guest.call("streams#output-stream.check-write", handle) == Ok(64 << 10)
+            assert await guest.call("streams#output-stream.check-write", handle) == Ok(1 << 20)
             assert await guest.call("streams#output-stream.write", handle, data) == Ok()
             assert await guest.call("streams#output-stream.flush", handle) == Ok()
         assert output.chunks == [(name, data)] * 3
         assert await guest.call("streams#output-stream.blocking-flush", handle) == Ok()
-        assert await guest.call("streams#output-stream.check-write", handle) == Ok(64 << 10)
-        with pytest.raises(Trap, match="exceeds the 65536"):
+        assert await guest.call("streams#output-stream.check-write", handle) == Ok(1 << 20)
+        with pytest.raises(Trap, match="exceeds the 1048576"):
             await guest.call("streams#output-stream.write", handle, data + b"x")
     assert len(output.chunks) == 3
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bindings.stdio import MAX_LINE, LineOutput
+from gateway.bindings.stdio import LINES_AT_ONCE, MAX_LINE, LineOutput
 
 
 def lines_of(*chunks: bytes) -> list[str]:
@@ -114,3 +116,87 @@ def test_closing_twice_emits_once() -> None:
     output.close()
     output.close()
     assert lines == ["x"]
+
+
+# --- much of it ----------------------------------------------------------------------------------
+
+
+class Much:
+    """An output whose limits are given, and what becomes of it."""
+
+    def __init__(self, **limits: int) -> None:
+        self.lines: list[str] = []
+        self.dropped: list[tuple[int, int]] = []
+        self.output = LineOutput(
+            lambda _stream, line: self.lines.append(line),
+            on_dropped=lambda lines, size: self.dropped.append((lines, size)),
+            **limits,
+        )
+
+    async def work_off(self) -> list[int]:
+        """Lets the event loop turn until nothing waits; gives how many lines each turn emitted."""
+        turns = []
+        while not self.output.ready():
+            before = len(self.lines)
+            await asyncio.sleep(0)
+            turns.append(len(self.lines) - before)
+        return turns
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("data", [b"\n" * (1 << 20), b"x\n" * 10_000, b"x" * (1 << 20)])
+async def test_a_large_write_is_worked_off_in_turns(data: bytes) -> None:
+    much = Much()
+    much.output("stdout", data)
+    assert not much.output.ready()
+    first = len(much.lines)
+    waiter = asyncio.get_running_loop().create_future()
+    much.output.watch(waiter)
+    turns = await much.work_off()
+    await waiter
+    assert max(first, *turns) <= 2 * LINES_AT_ONCE
+    much.output.close()
+    assert "\n".join(much.lines).replace("\n", "") == data.decode().replace("\n", "")
+    assert len(much.lines) == (data.count(b"\n") or len(data) // MAX_LINE)
+    assert not much.dropped
+
+
+@pytest.mark.anyio
+async def test_what_waits_when_the_guest_ends_is_emitted_all_the_same() -> None:
+    much = Much()
+    much.output("stdout", b"a\n" * 1000 + b"end")
+    much.output("stderr", b"b\nend")
+    much.output.close()
+    assert len(much.lines) < 1000
+    await much.work_off()
+    assert much.lines == ["a"] * 1000 + ["b", "end", "end"]
+
+
+@pytest.mark.anyio
+async def test_over_its_limit_of_lines_it_is_dropped_without_a_look() -> None:
+    much = Much(max_lines=100)
+    for _ in range(10):
+        much.output("stdout", b"\n" * 100_000)
+        await much.work_off()
+    assert much.lines == [""] * 100
+    much.output.close()
+    ((lines, size),) = much.dropped
+    assert lines == 10 * 100_000 - 100
+    assert size >= 9 * 100_000
+
+
+def test_over_its_limit_of_bytes_it_is_dropped() -> None:
+    much = Much(max_bytes=10)
+    much.output("stdout", b"123\n456\n789\nabc\n")
+    much.output("stderr", b"more")
+    much.output.close()
+    much.output.close()
+    assert much.lines == ["123", "456", "78"]
+    assert much.dropped == [(2, 10)]
+
+
+def test_just_at_its_limits_it_is_whole() -> None:
+    much = Much(max_lines=2, max_bytes=8)
+    much.output("stdout", b"123\n456\n")
+    much.output.close()
+    assert (much.lines, much.dropped) == (["123", "456"], [])

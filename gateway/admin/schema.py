@@ -16,6 +16,8 @@ from pydantic import TypeAdapter
 
 from gateway.config.component import (
     MAX_CONCURRENCY,
+    MAX_LOG_BYTES,
+    MAX_LOG_LINES,
     MAX_MEMORY,
     MIN_MEMORY,
     ComponentConfig,
@@ -96,6 +98,9 @@ _COMPONENT: Final[Mapping[str, Schema]] = {
     "max_concurrency": {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY},
     "max_queue": {"type": "integer", "minimum": 0, "maximum": MAX_CONCURRENCY},
     "max_queue_time": _DURATION,
+    "log_max_lines": {"type": "integer", "minimum": 0, "maximum": MAX_LOG_LINES},
+    "log_max_bytes": {"anyOf": _size(1, MAX_LOG_BYTES), "examples": ["1MiB"]},
+    "log_max_rate": {"type": "integer", "minimum": 1, "maximum": MAX_LOG_LINES},
     "sha256": {
         "anyOf": [
             {"type": "string", "pattern": "^([Ss][Hh][Aa]256:)?[0-9A-Fa-f]{64}$"},

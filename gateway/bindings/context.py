@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.bindings.body import Queue
 
@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "WasiCtx"]
 
-Output = Callable[[str, bytes], None]
-"""Takes what a guest writes to `stdout` or `stderr`: the stream's name and the bytes. Must not block or raise."""
+
+class Output(Protocol):
+    """Takes what a guest writes; one that is a `gateway.bindings.io.Source` too, only when it is ready."""
+
+    def __call__(self, stream: str, data: bytes, /) -> None:
+        """Take bytes. Must not block or raise.
+
+        Args:
+            stream: `stdout` or `stderr`.
+            data: what was written there.
+        """
 
 
 def discard(_stream: str, _data: bytes) -> None:

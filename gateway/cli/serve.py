@@ -165,6 +165,28 @@ def serve(
         str | None,
         option("--max-queue-time", "DURATION", "How long each may wait. Default 1s.", COMPONENT),
     ] = None,
+    log_max_lines: Annotated[
+        int | None,
+        option(
+            "--log-max-lines",
+            None,
+            "Lines that one invocation may write to the log. Default 10000.",
+            COMPONENT,
+        ),
+    ] = None,
+    log_max_bytes: Annotated[
+        str | None,
+        option("--log-max-bytes", "SIZE", "What they may have in all. Default 1MiB.", COMPONENT),
+    ] = None,
+    log_max_rate: Annotated[
+        int | None,
+        option(
+            "--log-max-rate",
+            None,
+            "Lines a second that all of them may write. Default 5000.",
+            COMPONENT,
+        ),
+    ] = None,
     require_signature: Annotated[
         bool | None,
         option(
@@ -233,6 +255,9 @@ def serve(
         max_concurrency=max_concurrency,
         max_queue=max_queue,
         max_queue_time=max_queue_time,
+        log_max_lines=log_max_lines,
+        log_max_bytes=log_max_bytes,
+        log_max_rate=log_max_rate,
         require_signature=require_signature,
         trusted_issuers=trusted_issuers or None,
         claims=claims,

@@ -40,6 +40,10 @@ MAX_CONCURRENCY: Final = 100_000
 """Invocations at once of one component. Arbitrary; each reserves address space in the engine's pools,
 and a worker of one thread is out of processor time far below this."""
 
+MAX_LOG_LINES: Final = 1_000_000
+MAX_LOG_BYTES: Final = 1 * GIB
+"""Lines and bytes of what guests write. Arbitrary: a log of this is read by nobody."""
+
 
 def _max_body(value: object) -> object:
     return None if value is None or value == "unlimited" else parse_size(value)
@@ -123,6 +127,10 @@ class Limits(Table):
         max_concurrency: invocations at once in one worker; more wait, or are refused with 503.
         max_queue: how many may wait.
         max_queue_time: seconds that each of them may wait.
+        log_max_lines: lines of what one invocation writes to its standard streams that are logged.
+        log_max_bytes: bytes of it that are logged.
+        log_max_rate: lines of all invocations in one worker that are logged in a second; a line counts once for
+            each KiB that it begins.
     """
 
     max_execution_time: Duration = 30.0
@@ -131,6 +139,9 @@ class Limits(Table):
     max_concurrency: Annotated[StrictInt, between(1, MAX_CONCURRENCY, str)] = 1024
     max_queue: Annotated[StrictInt, between(0, MAX_CONCURRENCY, str)] = 0
     max_queue_time: Duration = 1.0
+    log_max_lines: Annotated[StrictInt, between(0, MAX_LOG_LINES, str)] = 10_000
+    log_max_bytes: Annotated[ByteSize, between(1, MAX_LOG_BYTES, format_size)] = 1 * MIB
+    log_max_rate: Annotated[StrictInt, between(1, MAX_LOG_LINES, str)] = 5_000
 
 
 Issuer = Annotated[PublicKey, BeforeValidator(PublicKey.parse), PlainSerializer(str)]

@@ -13,7 +13,7 @@ FOLDER = os.environ["ADMIN_TEST_FOLDER"]
 # range, addresses and ports that are none, checksums.
 BEYOND_SCHEMAS = re.compile(
     r"/mounts|/routes/\d+|/routes/\d+/host|/allowed_outbound_hosts/\d+|/trusted_issuers/\d+"
-    r"|/max_execution_time|/max_memory|/max_body|/max_queue_time"
+    r"|/max_execution_time|/max_memory|/max_body|/max_queue_time|/log_max_bytes"
 )
 
 
