@@ -84,6 +84,7 @@ class Gateway:
         )
         self._tell_loaded(())
         self._reload_failure: str | None = None
+        self._asked_others = False
         self._reloading = asyncio.Lock()
         self._applying = asyncio.Lock()
         self._changing: dict[str, Compiler] = {}
@@ -145,7 +146,7 @@ class Gateway:
         """Have every worker of the gateway go out of service, this one at once."""
         self.drain()
         self._overlay.save(self._overlay.drained())
-        request_reload()  # in which the other workers find it
+        self._ask_others()  # who find it there
 
     def stop_calls(self) -> int:
         """Stop every invocation that is under way; returns how many there were."""
@@ -262,8 +263,12 @@ class Gateway:
         finally:
             if self._changing.get(name) is compiler:
                 del self._changing[name]
-        request_reload()  # of the other workers
+        self._ask_others()
         return existed
+
+    def _ask_others(self) -> None:
+        """Have the other workers reload, if there are any; this one does too, and finds nothing to change."""
+        self._asked_others = request_reload()
 
     async def _replace(
         self,
@@ -325,9 +330,19 @@ class Gateway:
             each.component.digest == service.digest
             for each, service in zip(prepared, self.services, strict=True)
         ):
-            if self._reload_failure is not None:
+            failed = self._reload_failure is not None
+            if failed:
                 self._reload_failure = None
                 self._tell_loaded(())
+            # Where this process has asked for it, for the other workers, nobody waits to hear.
+            tell = _log.debug if self._asked_others and not failed else _log.info
+            self._asked_others = False
+            tell(
+                "reload changed nothing",
+                generation=self._generation.number,
+                components=self.components(),
+                **({"mends": "the reload that failed before"} if failed else {}),
+            )
             return
         number = self._generation.number + 1
         made = await self._in_thread(self._make, config, prepared, number)

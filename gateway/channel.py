@@ -14,6 +14,7 @@ its own one.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections import deque
 from collections.abc import Callable
@@ -29,7 +30,8 @@ __all__ = ["CAPACITY", "Channel", "LogSink", "Sink"]
 _log = structlog.get_logger("gateway.events")
 
 Sink: TypeAlias = Callable[[ReturnEvent], None]
-"""Is told of each event, on the event loop: it must not block. What it raises is logged and goes no further."""
+"""Is told of each event, on the event loop: it must not block, and cannot wait. What it raises is logged and goes
+no further."""
 
 CAPACITY: Final = 4096
 """Events. Threat: sinks slower than the invocations fill the memory. An event is about 1 KiB, so this is 4
@@ -45,6 +47,10 @@ behind where every iteration brings more than that, though there were time for a
 
 _INTERVAL: Final = 10.0
 """Seconds between two lines about the same trouble. Arbitrary: often enough to be noticed while it lasts."""
+
+
+_SLOW: Final = 0.05
+"""Seconds that one call of a sink may take until it is told of. Nothing may hold the event loop for longer."""
 
 
 class Channel:
@@ -89,8 +95,16 @@ class Channel:
         Args:
             sink: what is told. What one sink raises is logged, and neither the sender nor another sink sees it.
             name: what the log calls it; the name of its class or function by default.
+
+        Raises:
+            TypeError: the sink is a coroutine function, which nobody would await.
         """
         called = name or str(getattr(sink, "__qualname__", type(sink).__qualname__))
+        if _is_coroutine_function(sink):
+            raise TypeError(
+                f"the sink {called} is a coroutine function, and sinks are not awaited. "
+                "Have it put events into an asyncio.Queue (put_nowait), and a task of yours take them from there."
+            )
         self._sinks.append(_Guarded(sink, called, self._clock))
 
     def remove_sink(self, sink: Sink) -> None:
@@ -201,23 +215,53 @@ class _Trouble:
 class _Guarded:
     """A sink that harms nobody."""
 
-    __slots__ = ("_failures", "name", "sink")
+    __slots__ = ("_clock", "_delays", "_failures", "name", "sink")
 
     def __init__(self, sink: Sink, name: str, clock: Callable[[], float]) -> None:
         self.sink = sink
         self.name = name
+        self._clock = clock
         self._failures = _Trouble(clock)
+        self._delays = _Trouble(clock)
 
     def __call__(self, event: ReturnEvent) -> None:
+        began = self._clock()
         try:
-            self.sink(event)
-        except Exception as error:
+            returned: object = self.sink(event)
+            if inspect.isawaitable(returned):
+                if inspect.iscoroutine(returned):
+                    returned.close()
+                raise TypeError("the sink returned something to await, and sinks are not awaited")
+        # A cancellation is not meant for the loop's callback, which runs in no task.
+        except (Exception, asyncio.CancelledError) as error:
             self._failures.happened()
             self.report(error)
+        if self._clock() - began > _SLOW:
+            self._delays.happened()
+            self._report_delays()
 
-    def report(self, error: Exception | None = None, *, final: bool = False) -> None:
+    def report(self, error: BaseException | None = None, *, final: bool = False) -> None:
         if failures := self._failures.due(final=final):
             _log.error("sink failed", sink=self.name, failures=failures, exc_info=error)
+        if final:
+            self._report_delays(final=True)
+
+    def _report_delays(self, *, final: bool = False) -> None:
+        if delays := self._delays.due(final=final):
+            _log.warning(
+                "sink blocks",
+                sink=self.name,
+                times=delays,
+                longer_than=_SLOW,
+                effect="all requests wait for it",
+                action="have it hand events to a thread or a task",
+            )
+
+
+def _is_coroutine_function(sink: Sink) -> bool:
+    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(
+        getattr(sink, "__call__", None)  # noqa: B004 - what an instance of a class does when it is called
+    )
 
 
 class LogSink:

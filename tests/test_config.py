@@ -542,7 +542,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         (
             '[defaults]\nname = "a"\n' + ONE,
             "defaults.name",
-            "is unknown; known here: claims, max_body, ",
+            "is unknown; known here: claims, log_max_bytes, ",
         ),
         ("[server]\nport = true\n" + ONE, "server.port", "must be a whole number"),
         ("[server]\nport = 80.0\n" + ONE, "server.port", "must be a whole number"),

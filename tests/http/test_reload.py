@@ -9,6 +9,7 @@ import pytest
 import wasmtime
 from anyio.lowlevel import checkpoint
 from starlette.types import Message
+from structlog.testing import capture_logs
 
 from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, GatewayConfig, Route, ServerConfig
@@ -124,7 +125,14 @@ async def test_what_is_refused_changes_nothing(hello: ComponentConfig, tmp_path:
     assert metrics is not None
     value = metrics.registry.get_sample_value
     assert value("gateway_component_load_failed") == 1
-    await app.reload(configured(hello, operational_routes="first"))
+    with capture_logs() as logs:
+        await app.reload(configured(hello, operational_routes="first"))
+        await app.reload(configured(hello, operational_routes="first"))
+    told = [(log["log_level"], log["event"], log.get("mends")) for log in logs]
+    assert told == [
+        ("info", "reload changed nothing", "the reload that failed before"),
+        ("info", "reload changed nothing", None),
+    ]
     assert value("gateway_component_load_failed") == 0
     assert (await readiness(app))[1]["warnings"] == []
     await app.aclose()

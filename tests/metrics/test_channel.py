@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 import structlog
@@ -307,3 +309,65 @@ def test_log_line_tells_all_of_an_event() -> None:
         "bytes_out": 5,
         "host_calls": {"wasi:io/streams": 7},
     }
+
+
+async def asynchronous(_event: ReturnEvent) -> None:
+    raise AssertionError("was awaited")
+
+
+class Asynchronous:
+    async def __call__(self, _event: ReturnEvent) -> None:
+        raise AssertionError("was awaited")
+
+
+@pytest.mark.parametrize(
+    "sink", [asynchronous, Asynchronous(), partial(asynchronous), Asynchronous().__call__]
+)
+def test_sink_that_would_have_to_be_awaited_is_refused(sink: Any) -> None:
+    channel = Channel()
+    with pytest.raises(TypeError, match=r"coroutine function.*asyncio\.Queue"):
+        channel.add_sink(sink)
+    send(channel, 1)
+
+
+async def test_sink_that_returns_what_would_have_to_be_awaited_fails() -> None:
+    channel, told = Channel(), Told()
+    channel.add_sink(lambda event: [asynchronous(event)][0], name="hidden")  # type: ignore[arg-type]
+    channel.add_sink(told)
+    with capture_logs() as logs:
+        send(channel, 1)
+        await one_iteration()
+    assert [(log["event"], log["sink"]) for log in logs] == [("sink failed", "hidden")]
+    assert told.request_ids == ["1"]
+
+
+async def test_sink_that_is_cancelled_harms_nobody() -> None:
+    def cancelled(_event: ReturnEvent) -> None:
+        raise asyncio.CancelledError
+
+    channel, told = Channel(), Told()
+    channel.add_sink(cancelled)
+    channel.add_sink(told)
+    with capture_logs() as logs:
+        send(channel, 1)
+        await one_iteration()
+    assert [log["event"] for log in logs] == ["sink failed"]
+    assert told.request_ids == ["1"]
+
+
+async def test_sink_that_blocks_is_told_of_once_in_a_while() -> None:
+    clock = Clock()
+
+    def block(_event: ReturnEvent) -> None:
+        clock.now += 0.06
+
+    channel = Channel(clock=clock)
+    channel.add_sink(block, name="slow")
+    with capture_logs() as logs:
+        send(channel, 1, 2, 3)
+        await one_iteration()
+        assert [(log["event"], log["sink"], log["times"]) for log in logs] == [
+            ("sink blocks", "slow", 1)
+        ]
+        channel.flush()
+    assert [log["times"] for log in logs] == [1, 2]

@@ -166,3 +166,23 @@ def test_changes_are_noticed(
     replace(other, guest("c/echo").read_bytes())
     gateway.wait_for_log(after=seen, event="reloaded")
     until(lambda: all(_echoes(gateway) for _ in range(20)))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_last_word_is_how_it_is(guest: GuestPath, tmp_path: Path, workers: int) -> None:
+    """A reload that changes nothing is told, and so is the one after a failure."""
+    config = tmp_path / "gateway.toml"
+    well = f'[[components]]\nname = "hello"\nsource = "{guest("c/hello")}"\n'
+    config.write_text(well)
+    with Gateway(config, "--workers", str(workers), "--admin-addr", "127.0.0.1:0") as gateway:
+        seen = gateway.signal(signal.SIGHUP)
+        told = gateway.wait_for_log(after=seen, event="reload changed nothing")
+        assert "mends" not in told
+        config.write_text("no TOML")
+        seen = gateway.signal(signal.SIGHUP)
+        gateway.wait_for_log(after=seen, event="reload failed")
+        config.write_text(well)
+        seen = gateway.signal(signal.SIGHUP)
+        gateway.wait_for_log(
+            after=seen, event="reload changed nothing", mends="the reload that failed before"
+        )
