@@ -17,6 +17,9 @@ _OWS: Final = b" \t"
 
 _NONE: Final[frozenset[bytes]] = frozenset()
 
+_USUAL: Final = frozenset((b"close", b"keep-alive"))
+"""What most requests have, and what names no field that a guest would see."""
+
 _END_TO_END: Final = frozenset(
     (
         b"authorization",
@@ -45,7 +48,7 @@ def connection_options(headers: Iterable[tuple[bytes, bytes]]) -> Set[bytes]:
         headers: lower-case names, and values, of a message that was received.
     """
     lines = [value for name, value in headers if name == b"connection"]
-    if not lines:
+    if not lines or (len(lines) == 1 and lines[0].lower() in _USUAL):
         return _NONE
     options = {option.strip(_OWS) for option in b",".join(lines).lower().split(b",")} - _END_TO_END
     return {option for option in options if not option.startswith(_END_TO_END_PREFIXES)}

@@ -38,7 +38,10 @@ class Dated:
         async def send_dated(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
-                if not any(name == FIELD for name, _ in headers):
+                for name, _ in headers:
+                    if name == FIELD:
+                        break
+                else:
                     message["headers"] = [self._now(), *headers]
             await send(message)
 
