@@ -26,12 +26,14 @@ class Load:
     Attributes:
         requests: answered requests.
         rate: answered requests a second.
-        p99: the latency that 99 of 100 requests stayed below, as wrk writes it.
+        p50: the latency that half of the requests stayed below, as wrk writes it.
+        p99: the same for 99 of 100.
         errors: what it says of failed ones; empty if there were none.
     """
 
     requests: int
     rate: float
+    p50: str
     p99: str
     errors: str
 
@@ -70,6 +72,7 @@ def run(url: str, *, connections: int, seconds: int, json: str | None = None) ->
     return Load(
         requests=int(_find(r"(\d+) requests in", printed)),
         rate=float(_find(r"Requests/sec:\s+([\d.]+)", printed)),
+        p50=_find(r"50%\s+([\d.]+[a-z]+)", printed),
         p99=_find(r"99%\s+(\S+)", printed),
         errors="; ".join(errors),
     )

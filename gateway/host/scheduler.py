@@ -4,7 +4,9 @@ All guests of a loop run on its thread. In each turn of the loop they get two ti
 
 - One tick is for guests that begin, or that go on after they have waited. While it lasts they run at once, without
   having touched the loop; then they queue, and go first in the next turn.
-- One tick is for a guest that was pre-empted. Those queue by themselves, and one is let go in each turn.
+- One tick is for a guest that was pre-empted. Those queue by themselves, and one is let go in each turn. Before
+  it comes to that, each goes on at the head of the others a few times: most need little more than a tick, and
+  some would be served much later than their equals only for having been there when a tick came.
 
 So however many guests spin, those that do not are hardly later for it; and however many begin, those that spin get
 their share.
@@ -90,11 +92,18 @@ class Scheduler:
         if not self._releasing:
             self._begin_to_release()
 
-    async def turn(self) -> None:
-        """Wait until there is time for a guest that begins or has waited."""
+    async def turn(self, *, first: bool = False) -> None:
+        """Wait until there is time for a guest that begins or has waited.
+
+        Args:
+            first: whether it goes before all that wait, in the next turn.
+        """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(loop.create_future())
-        self._waiting.append(waiting)
+        if first:
+            self._waiting.appendleft(waiting)
+        else:
+            self._waiting.append(waiting)
         self.has_time = False
         if not self._releasing:
             self._begin_to_release()
