@@ -26,7 +26,7 @@ from gateway.host.errors import ComponentError
 from gateway.host.files import open_regular
 from gateway.host.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
 from gateway.host.instance_limits import InstanceLimits, untold_limits
-from gateway.host.introspect import component_type
+from gateway.host.introspect import MAX_TYPES, TooManyTypes, component_type
 
 __all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
 
@@ -171,7 +171,13 @@ class Component:
             raise ComponentError(f"{source.path}: {error}.") from error
         self._key = compile_key(engine, binary)
         self._set_compiled(compiled)
-        ty = component_type(compiled, engine.wasmtime)
+        try:
+            ty = component_type(compiled, engine.wasmtime)
+        except TooManyTypes:
+            raise ComponentError(
+                f"{source.path}: its imports and exports have more than {MAX_TYPES} types, each counted where it "
+                "is used. Make them simpler."
+            ) from None
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
         self.exports = ty.exports
         self.docs = package_docs(source.binary)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import wasmtime
 from wasmtime import component as wasm
 
 from gateway.host import wit
 
-__all__ = ["ComponentType", "component_type"]
+__all__ = ["MAX_TYPES", "ComponentType", "TooManyTypes", "component_type"]
+
+MAX_TYPES: Final = 100_000
+"""Types in the imports and exports of a component, each counted where it is used. Threat: a kilobyte of tuples of
+two, each of the one before, which are a million; converters are made for each. A proxy of `wasi:http` has 400."""
+
 
 _SIMPLE: Mapping[type[Any], wit.Type] = {
     wasm.Bool: wit.Bool(),
@@ -33,6 +38,10 @@ _SIMPLE: Mapping[type[Any], wit.Type] = {
 }
 
 
+class TooManyTypes(Exception):
+    """A component has more types than are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ComponentType:
     """What a component imports and exports, by full name and in its own order.
@@ -46,7 +55,11 @@ class ComponentType:
 
 
 def component_type(component: wasm.Component, engine: wasmtime.Engine) -> ComponentType:
-    """Read what a component imports and exports."""
+    """Read what a component imports and exports.
+
+    Raises:
+        TooManyTypes: it has more than `MAX_TYPES`.
+    """
     reader = _Reader(engine)
     ty = component.type
     # Imports first: an exported interface may use resources that are imported, hardly the other way round.
@@ -57,6 +70,7 @@ def component_type(component: wasm.Component, engine: wasmtime.Engine) -> Compon
 class _Reader:
     def __init__(self, engine: wasmtime.Engine) -> None:
         self._engine = engine
+        self._left = MAX_TYPES
         self._resources: list[tuple[wasm.ResourceType, wit.Resource]] = []
 
     def items(self, externs: Mapping[str, Any], *, imported: bool) -> dict[str, wit.Item]:
@@ -111,6 +125,9 @@ class _Reader:
         return resource
 
     def _type(self, ty: Any) -> wit.Type:
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyTypes
         simple = _SIMPLE.get(type(ty))
         if simple is not None:
             return simple

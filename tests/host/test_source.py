@@ -67,3 +67,10 @@ def test_what_only_wasi_0_3_has_is_called_so(tmp_path: Path, engine: Engine, tex
     assert "a component of WASI 0.3" in str(refused.value)
     assert "not supported yet. Build it for WASI 0.2." in str(refused.value)
     assert "damaged" not in str(refused.value)
+
+
+def test_types_that_double(tmp_path: Path, engine: Engine) -> None:
+    doubled = " ".join(f"(type $t{at} (tuple $t{at - 1} $t{at - 1}))" for at in range(1, 18))
+    text = f'(component (type $t0 (tuple u8 u8)) {doubled} (import "f" (func (param "a" $t17))))'
+    with pytest.raises(ComponentError, match="have more than 100000 types"):
+        Component(engine, Source(written(tmp_path, text)), name="doubled")
