@@ -22,7 +22,7 @@ from gateway.generation import Generation
 from gateway.host.compiler import Compiler
 from gateway.host.errors import ComponentError
 from gateway.overlay import Overlay
-from gateway.reload import request_reload
+from gateway.reload import peers
 from gateway.routes import problem
 from gateway.routes.dispatcher import Endpoint
 from gateway.routes.operations import operations
@@ -73,14 +73,13 @@ class Gateway:
         self.runtime = Runtime(config.server, metrics_dir=metrics_dir)
         self._started_at = datetime.now(UTC)
         self._operations = operations(self, self.runtime.metrics)
-        self._overlay = Overlay(None if metrics_dir is None else metrics_dir / "overlay.json")
-        self.draining = self._overlay.draining
+        self._overlay = Overlay()
+        self.draining = self._out_of_service = False
         self._base = config
         self._threads = ThreadPoolExecutor(_MAX_LOADING, thread_name_prefix="loading")
         self._compilers: set[Compiler] = set()
-        served = self._overlay.apply(config)
         self._generation = self._make(
-            served, prepare(served.components, served.server, self.runtime, self._compiler())
+            config, prepare(config.components, config.server, self.runtime, self._compiler())
         )
         self._tell_loaded(())
         self._reload_failure: str | None = None
@@ -144,9 +143,10 @@ class Gateway:
 
     def drain_all(self) -> None:
         """Have every worker of the gateway go out of service, this one at once."""
+        self._out_of_service = True
         self.drain()
-        self._overlay.save(self._overlay.drained())
-        self._ask_others()  # who find it there
+        if (others := peers()) is not None:
+            others.drain()
 
     def stop_calls(self) -> int:
         """Stop every invocation that is under way; returns how many there were."""
@@ -178,7 +178,7 @@ class Gateway:
         """
         self._reloading, self._applying = asyncio.Lock(), asyncio.Lock()
         self.runtime.reopen(self._base.server)
-        self.draining = self._overlay.draining
+        self.draining = self._out_of_service
         prepared = [Prepared.of(service) for service in self.services]
         number = self._generation.number + 1
         before = self.services
@@ -189,21 +189,24 @@ class Gateway:
 
     # --- change --------------------------------------------------------------------------------------------
 
-    async def reload(self, config: GatewayConfig) -> None:
+    async def reload(self, config: GatewayConfig, changed: str | None = None) -> None:
         """Serve another configuration. Requests that have begun end with the present one.
 
         What belongs to the server (addresses, workers, limits of the worker) stays as it is, and so do
         components that were put or deleted since the start.
 
+        Args:
+            config: the configuration.
+            changed: the one component whose file is read again if that was loaded before; None for all.
+
         Raises:
             ComponentError: a component is refused; all stays as it was.
         """
         async with self._reloading:
-            self.draining = self.draining or self._overlay.draining
             await self._replace(
                 lambda: self._overlay.apply(config),
                 self._compiler(),
-                reread={component.name for component in config.components},
+                reread={it.name for it in config.components} if changed is None else {changed},
             )
             self._base = config
 
@@ -218,16 +221,23 @@ class Gateway:
         Raises:
             Superseded: it was put again, or deleted, before it was in service.
             ComponentError: it is refused; all stays as it was.
+            Spreading: other workers have not made the change yet, and will.
         """
-        return not await self._change(config.name, config)
+        existed = await self._change(config.name, config)
+        await self._share(config.name, config)
+        return not existed
 
     async def delete_component(self, name: str) -> bool:
         """Unload a component, until the gateway starts again; tells whether there was one.
 
         Raises:
             Superseded: it was put again before it was out of service.
+            Spreading: other workers have not made the change yet, and will.
         """
-        return await self._change(name, None)
+        existed = await self._change(name, None)
+        if existed:
+            await self._share(name, None)
+        return existed
 
     async def _change(self, name: str, component: ComponentConfig | None) -> bool:
         """Change a component, instead of any change of it that is under way; tells whether there was one."""
@@ -244,7 +254,11 @@ class Gateway:
             return self._overlay.changed(name, component).apply(self._base)
 
         def keep() -> None:
-            self._overlay.save(self._overlay.changed(name, component))
+            changed = self._overlay.changed(name, component)
+            if peers() is None:
+                self._overlay = changed
+            else:  # their supervisor keeps it, and gives all of them configurations that have it
+                self._base = changed.apply(self._base)
 
         try:
             if component is None and name not in self.components():
@@ -263,12 +277,16 @@ class Gateway:
         finally:
             if self._changing.get(name) is compiler:
                 del self._changing[name]
-        self._ask_others()
         return existed
 
-    def _ask_others(self) -> None:
-        """Have the other workers reload, if there are any; this one does too, and finds nothing to change."""
-        self._asked_others = request_reload()
+    async def _share(self, name: str, component: ComponentConfig | None) -> None:
+        """Have other workers make a change which this one has made."""
+        if (others := peers()) is not None:
+            self._asked_others = True
+            try:
+                await others.change(name, component)
+            finally:
+                self._asked_others = False
 
     async def _replace(
         self,
@@ -334,7 +352,7 @@ class Gateway:
             if failed:
                 self._reload_failure = None
                 self._tell_loaded(())
-            # Where this process has asked for it, for the other workers, nobody waits to hear.
+            # Where this process has made the change that all are asked to make, nobody waits to hear.
             tell = _log.debug if self._asked_others and not failed else _log.info
             self._asked_others = False
             tell(

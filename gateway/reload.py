@@ -1,28 +1,74 @@
-"""How a part of a gateway asks for a reload of the whole, wherever it runs."""
+"""How a part of a gateway has the whole changed, wherever it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
-from gateway.config import GatewayConfig
+from gateway.config import ComponentConfig, GatewayConfig
 
-__all__ = ["read_again", "request_reload", "set_requester"]
+__all__ = ["Peers", "Spreading", "peers", "read_again", "request_reload", "set_requester"]
+
+
+class Spreading(Exception):
+    """A change is in effect in this worker, and others take longer than whoever asked should wait.
+
+    They go on until they have it too.
+    """
+
+
+class Peers(Protocol):
+    """All workers of a gateway, this one included, as one of them sees them: by their supervisor.
+
+    Changes are made one after the other. Each method returns when every worker that lives has made the change; one
+    that is started later starts with it.
+    """
+
+    async def change(self, name: str, component: ComponentConfig | None) -> None:
+        """Have all of them serve a component, or not serve it any more; this one serves it so already.
+
+        Raises:
+            gateway.host.errors.ComponentError: it does not go together with what others were asked for
+                meanwhile. This worker has gone back.
+            Spreading: not all of them have it yet.
+        """
+
+    async def reload(self) -> None:
+        """Have the configuration read again, and all of them serve it.
+
+        Raises:
+            gateway.host.errors.ComponentError: it is refused; all stays as it was.
+            Spreading: not all of them have it yet.
+        """
+
+    def drain(self) -> None:
+        """Have all of them go out of service."""
+
 
 _requester: Callable[[], None] | None = None
 _reader: Callable[[], GatewayConfig] | None = None
+_peers: Peers | None = None
 
 
 def set_requester(
-    request: Callable[[], None] | None, read: Callable[[], GatewayConfig] | None = None
+    request: Callable[[], None] | None,
+    read: Callable[[], GatewayConfig] | None = None,
+    workers: Peers | None = None,
 ) -> None:
     """Say how this process asks for a reload of the gateway; None if it cannot any more.
 
     Args:
         request: asks for it.
         read: reads the configuration again; None where another process does that.
+        workers: the workers that this process is one of; None where it is alone, or none.
     """
-    global _requester, _reader
-    _requester, _reader = request, read
+    global _requester, _reader, _peers
+    _requester, _reader, _peers = request, read, workers
+
+
+def peers() -> Peers | None:
+    """The workers that this process is one of; None if it is none."""
+    return _peers
 
 
 def request_reload() -> bool:

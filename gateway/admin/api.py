@@ -32,6 +32,7 @@ from gateway.admin.token import InvalidToken, NoToken, Principal, Verifier, bear
 from gateway.config.canonical import canonical_path
 from gateway.config.problem import ConfigError
 from gateway.host.errors import ComponentError
+from gateway.reload import Spreading
 from gateway.routes import problem
 from gateway.routes.request import ClientDisconnected
 from gateway.routes.target import path_of
@@ -184,6 +185,9 @@ class AdminApi:
             raise Refused(problems.route_conflict(taken))
         try:
             component, created = await self._operations.put_component(config)
+        except Spreading:
+            await self._accepted(exchange)
+            return
         except RouteConflict as error:
             reason = ErrorDetail(detail=str(error), pointer="/routes")
             raise Refused(problems.route_conflict([reason])) from None
@@ -198,6 +202,9 @@ class AdminApi:
             existed = await self._operations.delete_component(name)
         except Superseded:
             raise Refused(problems.SUPERSEDED) from None
+        except Spreading:
+            await self._accepted(exchange)
+            return
         if not existed:
             raise Refused(problems.NO_COMPONENT)
         await exchange.respond(204, b"")
@@ -207,13 +214,19 @@ class AdminApi:
     async def _reload(self, exchange: Exchange, _name: str) -> None:
         try:
             await self._operations.reload()
+        except Spreading:
+            await self._accepted(exchange)
+            return
         except (ConfigError, ComponentError) as error:
             raise Refused(problems.reload_refused(str(error).splitlines())) from None
         await self._get_status(exchange, _name)
 
+    async def _accepted(self, exchange: Exchange) -> None:
+        await exchange.respond(202, _STATUS.dump_json(self._operations.status()))
+
     async def _drain(self, exchange: Exchange, _name: str) -> None:
         self._operations.drain()
-        await exchange.respond(202, _STATUS.dump_json(self._operations.status()))
+        await self._accepted(exchange)
 
     async def _get_status(self, exchange: Exchange, _name: str) -> None:
         await exchange.respond(200, _STATUS.dump_json(self._operations.status()))

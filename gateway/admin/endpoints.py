@@ -62,6 +62,11 @@ def _problem(description: str) -> Returns:
 
 _NO_COMPONENT: Final = _problem("There is no component of this name.")
 
+_SPREADING: Final = Returns(
+    "The change is made, but not by every worker yet: they go on. The same request again waits for them.",
+    "ServerStatus",
+)
+
 ENDPOINTS: Final = (
     Endpoint(
         id="listComponents",
@@ -95,6 +100,7 @@ ENDPOINTS: Final = (
         returns={
             200: Returns("The component took the place of another.", "ComponentStatus"),
             201: Returns("The component is new.", "ComponentStatus"),
+            202: _SPREADING,
             400: _problem("The content is not JSON."),
             408: _problem("The content did not arrive in time."),
             409: _problem(
@@ -114,6 +120,7 @@ ENDPOINTS: Final = (
         description="Requests in flight finish. The configuration file is not changed.",
         returns={
             204: Returns("The component is gone."),
+            202: _SPREADING,
             404: _NO_COMPONENT,
             409: _problem("It was put again meanwhile."),
         },
@@ -127,6 +134,7 @@ ENDPOINTS: Final = (
         description="Components that were put or deleted by this API stay so until the gateway is started again.",
         returns={
             200: Returns("The configuration is served.", "ServerStatus"),
+            202: _SPREADING,
             409: _problem("The configuration or a component is wrong; nothing was changed."),
         },
     ),

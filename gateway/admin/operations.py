@@ -95,7 +95,8 @@ class Operations(Protocol):
 
     What fails leaves everything as it was. Changes come into force one after the other; of two changes of one
     component, the later is the one that does. Requests in flight finish on what they began with. All of it is for
-    every worker.
+    every worker: what changes something returns when each of them has made the change, or raises
+    `gateway.reload.Spreading` where that takes too long for anyone to wait.
     """
 
     def components(self) -> Sequence[ComponentStatus]:

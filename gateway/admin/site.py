@@ -17,8 +17,9 @@ from gateway.admin.problems import MISDIRECTED
 from gateway.admin.token import Verifier
 from gateway.config import ComponentConfig, ConfigError, GatewayConfig, Problem
 from gateway.events import Outcome
+from gateway.host.errors import ComponentError
 from gateway.metrics import Metrics
-from gateway.reload import read_again, request_reload
+from gateway.reload import peers, read_again
 from gateway.routes.dispatcher import Dispatcher, Endpoint
 from gateway.routes.problem import send_problem
 from gateway.routes.request_id import request_id
@@ -75,19 +76,22 @@ class _Steering:
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
         self._check_routes(config)
         created = await self._gateway.put_component(config)
-        (service,) = (it for it in self._gateway.services if it.name == config.name)
+        service = next((it for it in self._gateway.services if it.name == config.name), None)
+        if service is None:
+            raise ComponentError(f'Component "{config.name}" was deleted meanwhile.')
         return self._component(service), created
 
     async def delete_component(self, name: str) -> bool:
         return await self._gateway.delete_component(name)
 
     async def reload(self) -> None:
+        if (workers := peers()) is not None:
+            await workers.reload()
+            return
         config = await asyncio.to_thread(read_again)
         if config is not None:
             await self._gateway.reload(config)
-        elif (
-            not request_reload()
-        ):  # of many workers, whose supervisor reads it and logs what comes of it
+        else:
             reason = "the gateway is part of another application, which has its configuration"
             raise ConfigError([Problem("admin", "", reason)])
 

@@ -28,8 +28,12 @@ class Application(Protocol):
     def stop_calls(self) -> int:
         """Stop what still runs, so that its requests are answered at once; returns how much that was."""
 
-    async def reload(self, config: GatewayConfig) -> None:
+    async def reload(self, config: GatewayConfig, changed: str | None = None) -> None:
         """Serve another configuration. Requests that have begun end with the present one.
+
+        Args:
+            config: the configuration.
+            changed: the one component whose file is read again if that was loaded before; None for all.
 
         Raises:
             ComponentError: a component is refused; all stays as it was.

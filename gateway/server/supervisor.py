@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import structlog
 
 from gateway import starting
-from gateway.config import ConfigError
+from gateway.config import ComponentConfig, ConfigError, GatewayConfig
+from gateway.overlay import Overlay
 from gateway.reload import set_requester
 from gateway.server.application import AppFactory
 from gateway.server.listening import Sockets
 from gateway.server.metrics_dir import metrics_dir
 from gateway.server.reloading import Configuration, Reloader, log_refused
 from gateway.server.server import STOP_TIME
-from gateway.server.worker import Plan, Worker
+from gateway.server.worker import Outcome, Plan, Worker
 from gateway.watch import Watch
 from gateway.worker_metrics import WorkerMetrics
 
@@ -31,6 +32,10 @@ STABLE: Final = 10.0
 MAX_DELAY: Final = 30.0
 """Seconds between two starts of a worker that ends again and again. Threat: processes that are started as fast as
 they end, each of which loads everything. Precedent: `RestartMaxDelaySec` of systemd, which has no default."""
+
+SPREAD: Final = 30.0
+"""Seconds in which workers make a change that one of them was asked for and has made, until who asked is told that
+they go on. Arbitrary: what is in the compile cache takes fractions of one; less than clients commonly wait."""
 
 HUNG: Final = 60.0
 """Seconds in which a worker tells nothing until it is taken for hung and killed. Threat: an event loop that stands
@@ -90,6 +95,11 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._reloader = Reloader(self._reload)
         self._stopping = asyncio.Event()
+        self._changing = asyncio.Lock()
+        self._overlay = Overlay()
+        self._served = configuration.current
+        self._draining = False
+        self._asked: set[asyncio.Task[None]] = set()
         self._cut_off = 0
         self._status = 0
 
@@ -124,7 +134,9 @@ class Supervisor:
         while not self._stopping.is_set():
             started = loop.time()
             try:
-                worker = Worker(self._plan, self._configuration.current, self._hear, ended)
+                worker = Worker(
+                    self._plan, self._served, self._hear, ended, draining=self._draining
+                )
             except OSError as error:  # the system has no room for one more process
                 failures += 1
                 delay = restart_delay(failures)
@@ -163,7 +175,7 @@ class Supervisor:
         except TimeoutError:
             pass
 
-    def _hear(self, worker: Worker, event: str) -> None:
+    def _hear(self, worker: Worker, event: str, fields: dict[str, Any]) -> None:
         match event:
             case "listening":
                 if worker.replaces is not None:
@@ -176,6 +188,19 @@ class Supervisor:
                     self._announce = None
             case "reload wanted":
                 self._reloader.request()
+            case "reload all":
+                self._begin(self._reload(worker, fields["number"]))
+            case "change all":
+                self._begin(self._change(worker, **fields))
+            case "out of service":
+                self._draining = True
+                for each in self._workers.values():
+                    each.drain()
+
+    def _begin(self, doing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(doing)
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
 
     async def _look(self) -> None:
         """Look every second whether workers hang, and files have changed."""
@@ -191,32 +216,88 @@ class Supervisor:
 
     # --- change ------------------------------------------------------------------------------------
 
-    async def _reload(self) -> None:
-        """Have all workers load what is written now: one alone at first, whose refusal spares the others."""
-        try:
-            config = await asyncio.to_thread(self._configuration.read)
-        except ConfigError as error:
-            log_refused(str(error))
-            for worker in self._workers.values():
-                worker.reload_failed(str(error))
-            return
-        accepted = False
-        for slot in list(self._workers):
-            if slot not in self._workers or self._workers[slot].config is config:
-                continue  # ended since, or started with it
-            worker = self._workers[slot]
-            failure = await worker.reload(config)
-            if failure is None:
-                accepted = True
-                self._configuration.current = config
-            elif accepted:
-                _log.error("workers differ", pid=worker.pid, reason=failure)
+    async def _reload(self, asker: Worker | None = None, number: int = 0) -> None:
+        """Have all workers load what is written now.
+
+        Args:
+            asker: the worker that asked for it, if one did.
+            number: of what it asked for.
+        """
+        async with self._changing:
+            try:
+                config = await asyncio.to_thread(self._configuration.read)
+            except ConfigError as error:
+                refusal: str | None = str(error)
+                log_refused(str(error))
+                for worker in self._workers.values():
+                    worker.reload_failed(str(error))
             else:
+                refusal = await self._load(self._overlay.apply(config), None, asker, number)
+                if refusal is None:
+                    self._configuration.current = config
+            if asker is not None:
+                asker.answer(Outcome(number, refusal))
+
+    async def _change(
+        self, asker: Worker, *, number: int, name: str, component: ComponentConfig | None
+    ) -> None:
+        """Have all workers serve a component, or none of them; the one that asks does already."""
+        async with self._changing:
+            before = self._served
+            overlay = self._overlay.changed(name, component)
+            config = overlay.apply(self._configuration.current)
+            refusal = await self._load(config, name, asker, number)
+            if refusal is None:
+                self._overlay = overlay
+            else:
+                await asker.reload(before, name)
+            asker.answer(Outcome(number, refusal))
+
+    async def _load(
+        self, config: GatewayConfig, changed: str | None, asker: Worker | None, number: int
+    ) -> str | None:
+        """Have all workers serve a configuration: one alone at first, whose refusal spares the others.
+
+        Args:
+            config: the configuration.
+            changed: the one component whose file may have changed; None for all.
+            asker: the first one, which is told after a time that others take longer; None for any.
+            number: of what it asked for.
+
+        Returns:
+            Why it was refused; None if it was not.
+        """
+        loop = asyncio.get_running_loop()
+        telling: asyncio.TimerHandle | None = None
+        tried: set[Worker] = set()
+        accepted = False
+        while left := [
+            worker
+            for worker in self._workers.values()
+            if worker not in tried and worker.config is not config
+        ]:
+            worker = min(left, key=lambda it: (it is not asker, not it.listening))
+            tried.add(worker)
+            failure = await worker.reload(config, changed)
+            if failure is None and not accepted:
+                accepted = True
+                self._served = config  # what workers that are started from now on start with
+                if asker is not None:
+                    late = Outcome(number, everywhere=False)
+                    telling = loop.call_later(SPREAD, asker.answer, late)
+            elif failure is not None and accepted:
+                if worker in self._workers.values():
+                    _log.error("workers differ", pid=worker.pid, reason=failure)
+            elif failure is not None:
                 log_refused(failure)
                 for other in self._workers.values():
                     if other is not worker:
                         other.reload_failed(failure)
-                return
+                return failure
+        self._served = config
+        if telling is not None:
+            telling.cancel()
+        return None
 
     # --- stop --------------------------------------------------------------------------------------
 

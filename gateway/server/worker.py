@@ -1,9 +1,10 @@
 """One of several processes that serve a gateway: what runs in it, and how its supervisor sees it.
 
 The two are connected by a pipe. The supervisor sends what to do: ("stop", None), ("signal", number),
-("reload", config), ("reload failed", reason). The worker tells what `gateway.server.server.Tell` hears, and also
-"alive", "reload wanted" and "reloaded". When the supervisor is gone, however it ended, the pipe ends with it, and
-the worker stops as if it had been told to.
+("reload", (config, changed)), ("reload failed", reason), ("out of service", None). The worker tells what
+`gateway.server.server.Tell` hears, and also "alive", "reload wanted", "reloaded" and "out of service". What it
+asks for all workers ("change all", "reload all") has a number, under which the supervisor sends ("done", outcome).
+When the supervisor is gone, however it ended, the pipe ends with it, and the worker stops as if it was told to.
 
 A signal to the whole process group, as a terminal or a service manager sends it, reaches a worker directly and by
 its supervisor too, in either order, and counts once: a worker never heeds SIGINT and SIGHUP, and to SIGTERM, any
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import multiprocessing
 import select
 import signal
@@ -30,16 +32,16 @@ import structlog
 from uvicorn.config import STARTUP_FAILURE
 
 from gateway import log
-from gateway.config import GatewayConfig
+from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host.errors import ComponentError
-from gateway.reload import set_requester
+from gateway.reload import Spreading, set_requester
 from gateway.server.application import AppFactory, Application
 from gateway.server.listening import Sockets
 from gateway.server.process import collect_rarely
 from gateway.server.reloading import Reloader
 from gateway.server.server import Server
 
-__all__ = ["Plan", "Worker"]
+__all__ = ["Outcome", "Plan", "Worker"]
 
 _log = structlog.get_logger("gateway.server")
 
@@ -65,6 +67,21 @@ class Plan:
     metrics_dir: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of something that a worker asked for all of them.
+
+    Attributes:
+        number: which it was.
+        refusal: why it was not done; None if it was.
+        everywhere: whether each worker has done it.
+    """
+
+    number: int
+    refusal: str | None = None
+    everywhere: bool = True
+
+
 # --- seen by the supervisor ----------------------------------------------------------------------
 
 
@@ -84,16 +101,19 @@ class Worker:
         self,
         plan: Plan,
         config: GatewayConfig,
-        hear: Callable[[Worker, str], None],
+        hear: Callable[[Worker, str, dict[str, Any]], None],
         replaces: int | None = None,
+        *,
+        draining: bool = False,
     ) -> None:
         """Start it.
 
         Args:
             plan: what is the same for all workers.
             config: what it is to serve.
-            hear: called with the worker and the event when it tells something.
+            hear: called with the worker, the event and its fields when it tells something.
             replaces: the process id of the worker that it replaces.
+            draining: whether the gateway is going out of service.
         """
         self.config = config
         self.replaces = replaces
@@ -105,7 +125,7 @@ class Worker:
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._reloaded: asyncio.Future[str | None] | None = None
         self._connection, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_run, args=(plan, config, theirs))
+        self._process = _SPAWN.Process(target=_run, args=(plan, config, draining, theirs))
         with _held(_FOR_SUPERVISOR):
             self._process.start()
         self.pid = cast("int", self._process.pid)
@@ -133,11 +153,16 @@ class Worker:
         """End it at once."""
         self._process.kill()
 
-    async def reload(self, config: GatewayConfig) -> str | None:
-        """Have it serve another configuration; gives the reason if it does not."""
+    async def reload(self, config: GatewayConfig, changed: str | None = None) -> str | None:
+        """Have it serve another configuration; gives the reason if it does not.
+
+        Args:
+            config: the configuration.
+            changed: the one component whose file may have changed; None for all.
+        """
         reloaded: asyncio.Future[str | None] = self._loop.create_future()
         self._reloaded = reloaded
-        self._send(("reload", config))
+        self._send(("reload", (config, changed)))
         await asyncio.wait((reloaded, self._ended), return_when=asyncio.FIRST_COMPLETED)
         if not reloaded.done():
             return "the worker ended"
@@ -149,6 +174,14 @@ class Worker:
     def reload_failed(self, reason: str) -> None:
         """Have it tell those who ask that there was a change which could not be loaded."""
         self._send(("reload failed", reason))
+
+    def drain(self) -> None:
+        """Have it go out of service."""
+        self._send(("out of service", None))
+
+    def answer(self, outcome: Outcome) -> None:
+        """Tell it what came of what it asked for all workers."""
+        self._send(("done", outcome))
 
     def _send(self, message: tuple[str, object]) -> None:
         with contextlib.suppress(OSError):  # it has just ended
@@ -172,7 +205,7 @@ class Worker:
                 self.cut_off = fields["cut_off"]
             case "reloaded" if self._reloaded is not None and not self._reloaded.done():
                 self._reloaded.set_result(fields["failure"])
-        self._hear(self, event)
+        self._hear(self, event, fields)
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._process.sentinel)
@@ -199,7 +232,7 @@ def _held(signals: Iterable[signal.Signals]) -> Iterator[None]:
 # --- in the process itself -----------------------------------------------------------------------
 
 
-def _run(plan: Plan, config: GatewayConfig, connection: Connection) -> None:
+def _run(plan: Plan, config: GatewayConfig, draining: bool, connection: Connection) -> None:
     for number in _FOR_SUPERVISOR:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_SUPERVISOR)
@@ -209,29 +242,75 @@ def _run(plan: Plan, config: GatewayConfig, connection: Connection) -> None:
     except ComponentError as error:
         _log.critical("component refused", reason=str(error))
         sys.exit(STARTUP_FAILURE)
+    if draining:
+        app.drain()
     collect_rarely()
     server = _WorkerServer(config, app, connection)
     server.run(server.serve_supervised(plan.sockets))
 
 
 class _WorkerServer(Server):
-    """A server whose supervisor hears how far it is, and tells it what to do."""
+    """A server whose supervisor hears how far it is, and tells it what to do.
+
+    To its application it is the peers that it is one of (`gateway.reload.Peers`).
+    """
 
     def __init__(self, config: GatewayConfig, app: Application, connection: Connection) -> None:
         super().__init__(config, app, self._tell_supervisor, self._say_alive)
         self._connection = connection
         self._reloader = Reloader(self._reload)
-        self._next = config
+        self._next: tuple[GatewayConfig, str | None] = config, None
+        self._refusal: ComponentError | None = None
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[Outcome]] = {}
 
     async def serve_supervised(self, sockets: Sockets) -> None:
         """Serve until the supervisor, its end, or SIGTERM ends it."""
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._obey)
-        set_requester(lambda: self._tell_supervisor("reload wanted"))
+        set_requester(lambda: self._tell_supervisor("reload wanted"), workers=self)
         reloading = asyncio.create_task(self._reloader.run())
         try:
             await self.serve(sockets, {signal.SIGTERM: self.begin_stop})
         finally:
             reloading.cancel()
+
+    # --- peers ---
+
+    async def change(self, name: str, component: ComponentConfig | None) -> None:
+        """Have all workers serve a component, or none of them, see `gateway.reload.Peers`."""
+        await self._ask("change all", name=name, component=component)
+
+    async def reload(self) -> None:
+        """Have all workers reload, see `gateway.reload.Peers`."""
+        await self._ask("reload all")
+
+    def drain(self) -> None:
+        """Have all workers go out of service."""
+        self._tell_supervisor("out of service")
+
+    async def _ask(self, what: str, **fields: object) -> None:
+        number = next(self._numbers)
+        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._tell_supervisor(what, number=number, **fields)
+            outcome = await asked
+        finally:
+            del self._asked[number]
+        if outcome.refusal is not None:
+            # This worker is asked first: so it is mostly its own, which says more.
+            mine, self._refusal = self._refusal, None
+            if mine is not None and str(mine) == outcome.refusal:
+                raise mine
+            raise ComponentError(outcome.refusal)
+        if not outcome.everywhere:
+            raise Spreading
+
+    def _done(self, outcome: Outcome) -> None:
+        asked = self._asked.get(outcome.number)
+        if asked is not None and not asked.done():
+            asked.set_result(outcome)
+
+    # --- supervisor ---
 
     def _tell_supervisor(self, event: str, **fields: object) -> None:
         with contextlib.suppress(OSError):  # it is gone, which `_obey` sees too
@@ -251,6 +330,8 @@ class _WorkerServer(Server):
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._connection.fileno())
             _log.error("supervisor gone", effect="the worker stops")
+            for number in list(self._asked):
+                self._done(Outcome(number, "The gateway is stopping."))
             self.begin_stop()
 
     def _do(self, order: str, value: Any) -> None:
@@ -264,15 +345,19 @@ class _WorkerServer(Server):
                 self._reloader.request()
             case "reload failed":
                 self.app.reload_failed(value)
+            case "out of service":
+                self.app.drain()
+            case "done":
+                self._done(value)
 
     async def _reload(self) -> None:
-        config = self._next
+        config, changed = self._next
         failure: str | None = "an error of the gateway; the log has it"
         try:
-            await self.app.reload(config)
+            await self.app.reload(config, changed)
             self.config = config
             failure = None
         except ComponentError as error:
-            failure = str(error)
+            failure, self._refusal = str(error), error
         finally:
             self._tell_supervisor("reloaded", failure=failure)

@@ -1,7 +1,10 @@
 """The admin API of `gateway serve`: what it says it does is done."""
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -152,20 +155,86 @@ def test_drain(steered: Steered) -> None:
 
 
 def in_every_worker(check: Callable[[], bool]) -> bool:
-    """Whether a check comes to hold in all workers: each request is on a new connection, which any may take."""
+    """Whether a check holds in all workers: each request is on a new connection, which any may take."""
+    return all(check() for _ in range(30))
+
+
+def comes_to_every_worker(check: Callable[[], bool]) -> bool:
+    """Whether a check comes to hold in all workers."""
     deadline = time.monotonic() + PATIENCE
-    row = 0
-    while row < 20 and time.monotonic() < deadline:
-        row = row + 1 if check() else 0
-    return row == 20
+    while not in_every_worker(check) and time.monotonic() < deadline:
+        pass
+    return in_every_worker(check)
 
 
-def test_changes_reach_every_worker(start: Start) -> None:
+def replace_workers(steered: Steered) -> None:
+    """Have a successor take the place of each worker."""
+    for pid in steered.process.processes():
+        if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            seen = len(steered.process.logs)
+            os.kill(pid, signal.SIGKILL)
+            steered.process.wait_for_log(after=seen, event="worker replaced", replaces=pid)
+
+
+def test_a_change_is_made_by_every_worker_when_it_is_answered(start: Start) -> None:
     steered = start("--workers", "2")
+    for _ in range(3):
+        assert steered.put("more", routes=[{"path": "/more"}]).status_code == 201
+        assert in_every_worker(lambda: steered.get("/more") == 200)
+        assert steered.put("more", routes=[{"path": "/other"}]).status_code == 200
+        assert in_every_worker(lambda: (steered.get("/more"), steered.get("/other")) == (404, 200))
+        assert steered.api.delete("/components/more").status_code == 204
+        assert in_every_worker(lambda: steered.get("/other") == 404)
+
+    # Who is started later starts with it.
+    assert steered.put("more", routes=[{"path": "/more"}]).status_code == 201
+    assert steered.api.delete("/components/hello").status_code == 204
+    replace_workers(steered)
+    assert in_every_worker(lambda: (steered.get("/more"), steered.get("/hello")) == (200, 404))
+
+    # A configuration file that is broken meanwhile keeps nobody from it, nor does the file of another component.
+    steered.file.write_text("[[components]")
+    (other := steered.source.with_name("other.wasm")).write_bytes(steered.source.read_bytes())
+    steered.source.write_bytes(b"no component")
+    assert steered.put("last", source=str(other), routes=[{"path": "/last"}]).status_code == 201
+    assert in_every_worker(lambda: steered.get("/last") == 200)
+    refused = steered.api.post("/reload")
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith(":reload-refused")
+    assert in_every_worker(lambda: steered.get("/last") == 200)
+
+
+def test_a_reload_is_done_by_every_worker_when_it_is_answered(start: Start) -> None:
+    steered = start("--workers", "2")
+    steered.file.write_text(steered.file.read_text().replace("/hello", "/moved"))
+    assert steered.api.post("/reload").status_code == 200
+    assert in_every_worker(lambda: (steered.get("/hello"), steered.get("/moved")) == (404, 200))
+
+
+def test_changes_that_workers_are_asked_for_at_once(start: Start) -> None:
+    steered = start("--workers", "2")
+    headers = {"authorization": f"Bearer {token()}"}
+    routes = {"a": "/same", "b": "/same", "c": "/c", "d": "/d"}
+
+    def put(name: str) -> int:
+        keys = {"source": str(steered.source), "routes": [{"path": routes[name]}]}
+        url = f"{steered.api.base_url}components/{name}"
+        return httpx.put(url, json=keys, headers=headers, timeout=PATIENCE).status_code
+
+    with ThreadPoolExecutor(len(routes)) as pool:
+        statuses = dict(zip(routes, pool.map(put, routes), strict=True))
+    assert (statuses["c"], statuses["d"]) == (201, 201)
+    # Two wanted the same route, perhaps of different workers: one of them has it.
+    assert min(statuses["a"], statuses["b"]) == 201
+    assert {statuses["a"], statuses["b"]} & {409, 422}
+    for path in ("/same", "/c", "/d", "/hello"):
+        assert in_every_worker(lambda path=path: steered.get(path) == 200)  # type: ignore[misc]
+    listed = {it["name"] for it in steered.api.get("/components").json()["components"]}
+    assert listed == {"hello"} | {name for name, status in statuses.items() if status == 201}
+    # All goes on as if nothing had been refused.
     assert steered.put("more", routes=[{"path": "/more"}]).status_code == 201
     assert in_every_worker(lambda: steered.get("/more") == 200)
-    assert steered.api.delete("/components/more").status_code == 204
-    assert in_every_worker(lambda: steered.get("/more") == 404)
+    assert "workers differ" not in [record["event"] for record in steered.process.logs]
 
 
 def test_drain_reaches_every_worker(start: Start) -> None:
@@ -173,6 +242,8 @@ def test_drain_reaches_every_worker(start: Start) -> None:
     ready = f"{steered.api.base_url.copy_with(path='/readyz')}"
     assert in_every_worker(lambda: httpx.get(ready).status_code == 200)
     assert steered.api.post("/drain").status_code == 202
+    assert comes_to_every_worker(lambda: httpx.get(ready).status_code == 503)
+    replace_workers(steered)
     assert in_every_worker(lambda: httpx.get(ready).status_code == 503)
 
 

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
 from gateway.host.errors import ComponentError
+from gateway.reload import Spreading, peers
 from gateway.routes.exchange import ResponseAborted
 from gateway.server import serve, supervisor
 
@@ -61,7 +62,7 @@ class Echo:
     def stop_calls(self) -> int:
         return 0
 
-    async def reload(self, config: GatewayConfig) -> None:
+    async def reload(self, config: GatewayConfig, changed: str | None = None) -> None:
         raise ComponentError("cannot change")
 
     def reload_failed(self, reason: str) -> None:
@@ -185,6 +186,55 @@ def make_held(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo
     return make_echo(config)
 
 
+SHARING: Final = "ECHO_SHARING"
+"""The environment variable with the path of a file that tells `Sharing` what to do."""
+
+
+class Sharing(Echo):
+    """An application that asks all workers for a component `a` at `/change/a`, and tells what came of it.
+
+    While the file at `SHARING` is empty, only the worker that is asked makes changes; the component whose name is
+    in it is refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asking = False
+
+    async def reload(self, config: GatewayConfig, changed: str | None = None) -> None:
+        while (told := _told()) == "" and not self._asking:  # noqa: ASYNC110 - a file changes it
+            await asyncio.sleep(0.01)
+        if told in {component.name for component in config.components}:
+            raise ComponentError("this name is refused")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        workers = peers()
+        if scope["type"] == "lifespan" or workers is None:
+            await super().__call__(scope, receive, send)
+            return
+        name = scope["path"].removeprefix("/change/")
+        self._asking, outcome = True, "done"
+        try:
+            await workers.change(name, ComponentConfig(name=name, source=Path("a.wasm")))
+        except Spreading:
+            outcome = "spreading"
+        except ComponentError as error:
+            outcome = str(error)
+        self._asking = False
+        await _answer(send, scope, outcome.encode())
+
+
+def _told() -> str:
+    return Path(os.environ[SHARING]).read_text()
+
+
+def make_sharing(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Sharing:
+    return Sharing()
+
+
+SPREAD: Final = "ECHO_SPREAD"
+"""The environment variable with the seconds for which a worker is kept waiting for others."""
+
 HUNG: Final = "ECHO_HUNG"
 """The environment variable with the seconds after which a worker that tells nothing is taken for hung."""
 
@@ -205,6 +255,7 @@ def main() -> None:
     """Serve in this process: its arguments are a function above that makes an application, and options."""
     create_app, options = sys.argv[1:]
     supervisor.HUNG = float(os.environ.get(HUNG, supervisor.HUNG))  # type: ignore[misc]
+    supervisor.SPREAD = float(os.environ.get(SPREAD, supervisor.SPREAD))  # type: ignore[misc]
     config = GatewayConfig(
         server=ServerConfig.model_validate_json(options),
         components=(ComponentConfig(name="echo", source=Path("echo.wasm")),),

@@ -276,3 +276,41 @@ def test_h11_serves_where_httptools_is_missing() -> None:
         assert http_protocol("auto") is http_protocol("h11")
     """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_who_asks_for_a_change_is_told_what_came_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    told.write_text("")
+    monkeypatch.setenv(echo.SHARING, str(told))
+    monkeypatch.setenv(echo.SPREAD, "0.1")
+
+    def asked(name: str) -> str:
+        with process.connect() as connection:
+            connection.send(head(f"/change/{name}"))
+            body: str = connection.response().json["body"]
+            return body
+
+    with Process(echo.make_sharing, port=0, workers=2) as process:
+        assert asked("a") == "spreading"
+        told.write_text("b")
+        assert asked("b") == "this name is refused"
+        assert "this name is refused" in process.wait_for(event="reload failed")["reason"]
+        # Those that had not made the change before go on with it, and this one is made in its turn.
+        assert asked("c") in {"done", "spreading"}
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.ended() == 0
+
+
+def test_a_worker_whose_supervisor_ends_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    told.write_text("")
+    monkeypatch.setenv(echo.SHARING, str(told))
+    with Process(echo.make_sharing, port=0, workers=2) as process, process.connect() as connection:
+        connection.send(head("/change/a"))
+        # The other one never makes the change.
+        os.kill(process.pid, signal.SIGKILL)
+        assert connection.response().json["body"] == "The gateway is stopping."
