@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.config import ComponentConfig, GatewayConfig
 
-__all__ = ["Peers", "Spreading", "peers", "read_again", "request_reload", "set_requester"]
+__all__ = ["Peers", "Spreading", "peers", "read_again", "set_owner"]
 
 
 class Spreading(Exception):
@@ -45,44 +45,26 @@ class Peers(Protocol):
         """Have all of them go out of service."""
 
 
-_requester: Callable[[], None] | None = None
 _reader: Callable[[], GatewayConfig] | None = None
 _peers: Peers | None = None
 
 
-def set_requester(
-    request: Callable[[], None] | None,
-    read: Callable[[], GatewayConfig] | None = None,
-    workers: Peers | None = None,
+def set_owner(
+    *, read: Callable[[], GatewayConfig] | None = None, workers: Peers | None = None
 ) -> None:
-    """Say how this process asks for a reload of the gateway; None if it cannot any more.
+    """Say who decides what this process serves: nobody but itself, where nothing is given.
 
     Args:
-        request: asks for it.
-        read: reads the configuration again; None where another process does that.
-        workers: the workers that this process is one of; None where it is alone, or none.
+        read: reads the configuration again, if that is this process's business.
+        workers: the workers that this process is one of, if it is.
     """
-    global _requester, _reader, _peers
-    _requester, _reader, _peers = request, read, workers
+    global _reader, _peers
+    _reader, _peers = read, workers
 
 
 def peers() -> Peers | None:
     """The workers that this process is one of; None if it is none."""
     return _peers
-
-
-def request_reload() -> bool:
-    """Have the gateway that this process belongs to, all of its workers, reload; what comes of it is logged.
-
-    To be called by the event loop's thread.
-
-    Returns:
-        Whether there is such a gateway: not where the application is part of another.
-    """
-    if _requester is None:
-        return False
-    _requester()
-    return True
 
 
 def read_again() -> GatewayConfig | None:

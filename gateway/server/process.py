@@ -12,7 +12,7 @@ import structlog
 from gateway import starting
 from gateway.config import ConfigError
 from gateway.host.errors import ComponentError
-from gateway.reload import set_requester
+from gateway.reload import set_owner
 from gateway.server.application import Application
 from gateway.server.listening import Sockets
 from gateway.server.reloading import Configuration, Reloader, log_refused
@@ -72,11 +72,11 @@ def serve_here(
 
     async def run() -> None:
         reloading = asyncio.create_task(reloader.run())
-        set_requester(reloader.request, configuration.read)
+        set_owner(read=configuration.read)
         try:
             await server.serve(sockets, {**server.stops(), signal.SIGHUP: reloader.request})
         finally:
-            set_requester(None)
+            set_owner()
             reloading.cancel()
 
     server = Server(configuration.current, app, tell, look)

@@ -12,8 +12,8 @@ import structlog
 from gateway import starting
 from gateway.config import ComponentConfig, ConfigError, GatewayConfig
 from gateway.overlay import Overlay
-from gateway.reload import set_requester
 from gateway.server.application import AppFactory
+from gateway.server.code import Code
 from gateway.server.listening import Sockets
 from gateway.server.metrics_dir import metrics_dir
 from gateway.server.reloading import Configuration, Reloader, log_refused
@@ -91,6 +91,7 @@ class Supervisor:
         self._plan = plan
         self._announce: Callable[[], None] | None = announce
         self._watch = watch
+        self._code = Code()
         self._metrics = WorkerMetrics(plan.metrics_dir)
         self._workers: dict[int, Worker] = {}
         self._reloader = Reloader(self._reload)
@@ -111,14 +112,12 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._reloader.request)
         if starting.hung_up():
             self._reloader.request()
-        set_requester(self._reloader.request)
         beside = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._look())]
         try:
             async with asyncio.TaskGroup() as keeping:
                 for slot in range(self._configuration.current.server.workers):
                     keeping.create_task(self._keep(slot))
         finally:
-            set_requester(None)
             for task in beside:
                 task.cancel()
         if not self._status:
@@ -132,6 +131,8 @@ class Supervisor:
         failures = 0
         ended: int | None = None
         while not self._stopping.is_set():
+            if ended is not None and not await self._may_replace(ended):
+                return
             started = loop.time()
             try:
                 worker = Worker(
@@ -161,6 +162,31 @@ class Supervisor:
             _log.warning("worker ended", pid=ended, status=status, restart_in=delay)
             await self._pause(delay)
 
+    async def _may_replace(self, pid: int) -> bool:
+        """Wait until a worker that has ended can be replaced by one of the same code; tells whether it can.
+
+        Where no worker is left, that is the end: whoever supervises the gateway starts the new code.
+        """
+        told = False
+        while (file := await asyncio.to_thread(self._code.changed)) is not None:
+            if not told:
+                _log.error(
+                    "worker not replaced",
+                    pid=pid,
+                    reason="the code of the gateway has changed since it was started",
+                    file=file,
+                    effect="the other workers go on" if self._workers else "the gateway ends",
+                    remedy="restart the gateway",
+                )
+                told = True
+            if not self._workers:
+                self._status = 1
+                self._stop()
+            await self._pause(MAX_DELAY)
+            if self._stopping.is_set():
+                return False
+        return True
+
     async def _forget(self, pid: int) -> None:
         """Have metrics tell no more of a worker that has ended."""
         try:
@@ -186,8 +212,6 @@ class Supervisor:
                 ):
                     self._announce()
                     self._announce = None
-            case "reload wanted":
-                self._reloader.request()
             case "reload all":
                 self._begin(self._reload(worker, fields["number"]))
             case "change all":

@@ -2,9 +2,9 @@
 
 The two are connected by a pipe. The supervisor sends what to do: ("stop", None), ("signal", number),
 ("reload", (config, changed)), ("reload failed", reason), ("out of service", None). The worker tells what
-`gateway.server.server.Tell` hears, and also "alive", "reload wanted", "reloaded" and "out of service". What it
-asks for all workers ("change all", "reload all") has a number, under which the supervisor sends ("done", outcome).
-When the supervisor is gone, however it ended, the pipe ends with it, and the worker stops as if it was told to.
+`gateway.server.server.Tell` hears, and also "alive", "reloaded" and "out of service". What it asks for all workers
+("change all", "reload all") has a number, under which the supervisor sends ("done", outcome). When the supervisor
+is gone, however it ended, the pipe ends with it, and the worker stops as if it was told to.
 
 A signal to the whole process group, as a terminal or a service manager sends it, reaches a worker directly and by
 its supervisor too, in either order, and counts once: a worker never heeds SIGINT and SIGHUP, and to SIGTERM, any
@@ -34,7 +34,7 @@ from uvicorn.config import STARTUP_FAILURE
 from gateway import log
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host.errors import ComponentError
-from gateway.reload import Spreading, set_requester
+from gateway.reload import Spreading, set_owner
 from gateway.server.application import AppFactory, Application
 from gateway.server.listening import Sockets
 from gateway.server.process import collect_rarely
@@ -267,7 +267,7 @@ class _WorkerServer(Server):
     async def serve_supervised(self, sockets: Sockets) -> None:
         """Serve until the supervisor, its end, or SIGTERM ends it."""
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._obey)
-        set_requester(lambda: self._tell_supervisor("reload wanted"), workers=self)
+        set_owner(workers=self)
         reloading = asyncio.create_task(self._reloader.run())
         try:
             await self.serve(sockets, {signal.SIGTERM: self.begin_stop})

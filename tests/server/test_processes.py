@@ -314,3 +314,47 @@ def test_a_worker_whose_supervisor_ends_is_told_so(
         # The other one never makes the change.
         os.kill(process.pid, signal.SIGKILL)
         assert connection.response().json["body"] == "The gateway is stopping."
+
+
+def test_workers_are_not_replaced_by_other_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A module of every process that is made.
+    (module := tmp_path / "sitecustomize.py").write_text("version = 1\n")
+    before = module.stat()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    def pids() -> set[int]:
+        found: set[int] = set()
+        while len(found) < 2:
+            found.add(pid())
+        return found
+
+    def pid() -> int:
+        with process.connect() as connection:
+            connection.send(head("/", "Connection: close"))
+            served: int = connection.response().json["pid"]
+            return served
+
+    with Process(echo.make_echo, port=0, workers=2) as process:
+        first, second = pids()
+        module.write_text("version = 10\n")
+        os.kill(first, signal.SIGKILL)
+        told = process.wait_for(event="worker not replaced", pid=first)
+        assert (told["file"], told["remedy"]) == (str(module), "restart the gateway")
+        assert {pid() for _ in range(10)} == {second}
+        os.kill(second, signal.SIGKILL)
+        assert (
+            process.wait_for(event="worker not replaced", pid=second)["effect"]
+            == "the gateway ends"
+        )
+        assert process.ended() == 1
+
+    module.write_text("version = 1\n")
+    os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with Process(echo.make_echo, port=0, workers=2) as process:
+        first, _ = pids()
+        module.touch()
+        os.utime(module, ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.kill(first, signal.SIGKILL)
+        process.wait_for(event="worker replaced", replaces=first)

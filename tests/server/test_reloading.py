@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.reload import request_reload, set_requester
+from gateway.reload import peers, read_again, set_owner
 from gateway.server.reloading import FIXED, Configuration, Reloader, with_fixed
 from gateway.server.supervisor import MAX_DELAY, restart_delay
 from gateway.watch import Watch
@@ -72,15 +72,15 @@ async def test_requests_during_a_reload_are_one_more() -> None:
     running.cancel()
 
 
-def test_without_a_gateway_nobody_is_asked() -> None:
-    asked = []
-    assert not request_reload()
-    set_requester(lambda: asked.append(1))
+def test_the_configuration_is_read_again_by_who_owns_it() -> None:
+    config = GatewayConfig()
+    assert (read_again(), peers()) == (None, None)
+    set_owner(read=lambda: config)
     try:
-        assert request_reload()
+        assert (read_again(), peers()) == (config, None)
     finally:
-        set_requester(None)
-    assert asked == [1]
+        set_owner()
+    assert read_again() is None
 
 
 # --- files ---------------------------------------------------------------------------------------
