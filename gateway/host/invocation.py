@@ -119,6 +119,9 @@ class Invocation:
             asked = perf_counter()
             await scheduler.turn()
             self.delay = perf_counter() - asked
+            # A guest that could only be stopped again would take the time of those that can still be served.
+            if monotonic() >= self.deadline:
+                self.expire()
         began = perf_counter()
         try:
             return self.start()

@@ -180,6 +180,16 @@ async def test_many_that_have_waited_do_not_go_on_in_one_turn(load: Load) -> Non
     await cancel(tasks)
 
 
+async def test_who_was_late_before_its_first_turn_does_not_begin(load: Load) -> None:
+    marks = Marks(1)
+    linked = load(guest("(call $mark)", "mark"), host(mark=marks.mark))
+    Scheduler.current().spend(2 * EPOCH_TICK)
+    with pytest.raises(DeadlineExceeded):
+        await call(linked, max_execution_time=0)
+    assert not marks.in_turns
+    assert not STORES
+
+
 async def test_every_loop_has_its_own_scheduler() -> None:
     async def current() -> Scheduler:
         return Scheduler.current()
