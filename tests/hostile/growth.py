@@ -19,8 +19,8 @@ _MEMORY: Final = 64 << 20
 _MAPS: Final = 400
 """Maps of memory, likewise: what an allocator keeps is in many pieces."""
 
-_THREADS: Final = 2
-"""Threads, likewise: the ticker of an engine that the collector has not taken yet ends at its next tick."""
+_THREADS: Final = 16
+"""Threads, likewise: pools of them grow to their size as they are needed."""
 
 
 @dataclass(frozen=True)

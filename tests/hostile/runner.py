@@ -85,12 +85,23 @@ def run(options: Options, *, findings: Path = FINDINGS) -> Run:
             errors += f"\nnot done {_HANG:g} s after its time"
         told = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
         found = [_found(options.target, each, findings) for each in told if "kind" in each]
-        if process.returncode and not found:
-            data = current.read_bytes() if current.exists() else b""
+        data = current.read_bytes() if current.exists() else b""
+        if process.returncode and not found and not _is_harmless(process.returncode, data, options):
             kind = f"status {process.returncode}"
             ended = {"kind": kind, "reason": errors[-8000:], "data": data.hex()}
             found.append(_found(options.target, ended, findings))
     return Run(next((each["inputs"] for each in told if "inputs" in each), None), found)
+
+
+def _is_harmless(status: int, data: bytes, options: Options) -> bool:
+    """Whether libFuzzer has ended on its own account, by no signal, and the input does nothing without it."""
+    if not options.guided or status < 0:
+        return False
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "input")
+        path.write_bytes(data)
+        again = replace(options, guided=False, inputs=None, seconds=None, replay=str(path))
+        return not run(again, findings=Path(folder)).findings
 
 
 def _found(target: str, told: dict[str, Any], folder: Path) -> Finding:

@@ -168,6 +168,7 @@ def _guided(options: Options, target: Target, trial: _Trial, kept: list[bytes]) 
             Path(seeds, str(number)).write_bytes(data)
         arguments = [sys.argv[0], *([options.evolved] if options.evolved else []), seeds]
         arguments += [f"-seed={options.seed}", f"-max_len={target.max_size}", "-verbosity=0"]
+        arguments.append(f"-artifact_prefix={seeds}/")  # the runner knows the input too
         arguments += ["-timeout=0", "-rss_limit_mb=0", "-close_fd_mask=0", "-handle_abrt=0"]
         if options.seconds is not None:
             arguments.append(f"-max_total_time={int(options.seconds) or 1}")
