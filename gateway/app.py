@@ -21,6 +21,7 @@ from gateway.config import ComponentConfig, GatewayConfig
 from gateway.generation import Generation
 from gateway.host.compiler import Compiler
 from gateway.host.errors import ComponentError
+from gateway.metrics import Metrics
 from gateway.overlay import Overlay
 from gateway.reload import peers
 from gateway.routes import problem
@@ -92,6 +93,11 @@ class Gateway:
         self.admin: ASGIApp | None = None
         if config.server.admin_addr is not None:
             self.admin = AdminSite(self, config, self._operations)
+
+    @property
+    def connection_metrics(self) -> Metrics | None:
+        """What counts connections, if anything does."""
+        return self.runtime.metrics
 
     @property
     def config(self) -> GatewayConfig:

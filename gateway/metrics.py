@@ -37,6 +37,7 @@ from prometheus_client.samples import Sample
 from gateway import __version__, log
 from gateway.events import Kind, Outcome, ReturnEvent
 from gateway.metric_file import use as use_metric_files
+from gateway.protocols.refusal import End
 from gateway.watchdog import BOUND, Stall
 from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
 
@@ -152,6 +153,24 @@ class Metrics:
             "gateway_component_compile_seconds",
             "Time to compile the component, or to load it from the cache; in the slowest worker.",
             "livemax",
+        )
+        self._connections = Gauge(
+            "gateway_connections",
+            "Connections of clients that are open now.",
+            multiprocess_mode="livesum",
+            registry=None,
+        )
+        self._metrics.append(self._connections)
+        self._connections_ended = self._counter(
+            "gateway_connections_ended",
+            "Connections that the server ended before their clients had finished with them, by why.",
+            ("reason",),
+        )
+        for end in End:
+            self._connections_ended.labels(end.value)
+        self._accepting_stops = self._counter(
+            "gateway_accepting_stops",
+            "Times that accepting stopped because there were max_connections.",
         )
         self._events_dropped = self._counter(
             "gateway_events_dropped",
@@ -281,6 +300,24 @@ class Metrics:
         self._stalls.labels(stall.where).observe(stall.seconds)
         if stall.cpu_seconds > BOUND:
             self._stalls_cpu.labels(stall.where).observe(stall.cpu_seconds)
+
+    # --- Connections ---
+
+    def connections_open(self, number: int) -> None:
+        """Tell that there are so many at present."""
+        self._connections.set(number)
+
+    def connection_ended(self, reason: str) -> None:
+        """Count a connection that the server has ended before its client had finished with it.
+
+        Args:
+            reason: a value of `gateway.protocols.refusal.End`.
+        """
+        self._connections_ended.labels(reason).inc()
+
+    def accepting_stopped(self) -> None:
+        """Count that there were as many connections as there may be."""
+        self._accepting_stops.inc()
 
     # --- What is loaded ---
 

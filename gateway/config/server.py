@@ -34,6 +34,18 @@ MAX_HEADER_BYTES: Final = 16 * MIB
 connection may hold this much before anyone has asked who it is."""
 
 
+HEADER_TIMEOUT: Final = 30.0
+"""Threat: connections held open by a byte now and then ("slowloris"). Precedent: `header_read_timeout` of
+hyper."""
+
+BODY_TIMEOUT: Final = 30.0
+"""Threat: a body that stops half-way keeps a connection, and an invocation whose time may be long. Any byte begins
+it anew; nginx's `client_body_timeout` is twice that."""
+
+WRITE_TIMEOUT: Final = 30.0
+"""Threat: a client that never reads keeps what was written for it, a connection, and a stop of the gateway. Any
+byte that it takes begins it anew; nginx's `send_timeout` is twice that."""
+
 MAX_RPC_BODY: Final = 64 * MIB
 """Bytes of a JSON-RPC body. As Python objects it takes up to some 50 times that."""
 
@@ -147,10 +159,15 @@ class ServerConfig(Table):
         max_header_bytes: bytes of request line and headers; more is answered with 431.
         http: the HTTP parser; "auto" is httptools where it is installed.
         loop: the event loop; "auto" is uvloop where it is installed.
+        header_timeout: seconds for a request's line and headers to arrive; longer is answered with 408.
+        body_timeout: seconds in which nothing of a request's body arrives; more is answered with 408.
+        write_timeout: seconds in which a client takes nothing of a response until its connection is broken.
         keep_alive_timeout: seconds until an idle connection is closed. nginx's default; a proxy in front
             should give up its idle connections before the gateway does.
         shutdown_timeout: seconds that running requests have left when the gateway is told to stop. Below
             the 30 s after which Kubernetes kills.
+        max_connections: connections at once in one worker; more wait to be accepted. None for half of the
+            descriptors that the process may open, at most 10,000.
         backlog: connections that wait for the gateway to accept them.
         ca_files: certificates in PEM that components trust besides those of the system.
         log_format: "json", "console", or "auto": console on a terminal, JSON otherwise.
@@ -190,8 +207,12 @@ class ServerConfig(Table):
     ] = 64 * KIB
     http: Annotated[Literal["auto", "httptools", "h11"], AfterValidator(_installed)] = "auto"
     loop: Annotated[Literal["auto", "uvloop", "asyncio"], AfterValidator(_installed)] = "auto"
+    header_timeout: Duration = HEADER_TIMEOUT
+    body_timeout: Duration = BODY_TIMEOUT
+    write_timeout: Duration = WRITE_TIMEOUT
     keep_alive_timeout: Duration = 75.0
     shutdown_timeout: Duration = 25.0
+    max_connections: Annotated[StrictInt, between(1, 1_000_000, str)] | None = None
     backlog: Annotated[StrictInt, between(1, 65_535, str)] = 2048
     ca_files: tuple[Annotated[AnyPath, AfterValidator(_certificates)], ...] = ()
     log_format: LogFormat = "auto"

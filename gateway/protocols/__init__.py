@@ -5,6 +5,12 @@ alike for both of its parsers:
 
 - the request line and headers are bounded in size (431) and in time (408), also when they come a byte at
   a time; so are trailers and the lengths of chunks;
+- the parser is fed in pieces, and has one request at a time (`intake`), framed in the one way that there is
+  (`framing`);
+- a client that sends or takes nothing for too long loses its connection (`limits`, `writing`), and gets all of its
+  response where it is ended by this side while it sends (`outlet`);
+- one that has gone away is noticed though nothing is read, and one that only sends no more is answered
+  (`departure`);
 - what is no HTTP gets a problem document (400), never into the middle of another request's response;
 - a request to switch protocols is answered as ordinary HTTP, its body included (RFC 9110, section 7.8);
 - a request target in absolute form is taken apart, as every server must (RFC 9112, section 3.2.2);
@@ -14,11 +20,8 @@ alike for both of its parsers:
   which a request has arrived.
 
 They use these internals of uvicorn: the callbacks and `_start_asgi_task` of `HttpToolsProtocol`,
-`H11Protocol.handle_events`, `on_response_complete`, `shutdown`, `app`, `cycle` and its flags, `pipeline`, `flow`.
+`H11Protocol.handle_events`, `on_response_complete`, `shutdown`, `app`, `cycle` and its flags, `flow`, `transport`.
 `tests/server` shows over sockets whether they still mean the same.
-
-A client that closes its sending half is taken for one that went away, as by most servers: TCP does not
-tell the two apart, and a guest whose client is gone must be stopped.
 """
 
 import asyncio

@@ -11,20 +11,16 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
 from gateway.protocols.close_delimited import CloseDelimited
-from gateway.protocols.limits import (
-    HEAD_TIMEOUT,
-    LINE_OVERHEAD,
-    MALFORMED,
-    NOT_IMPLEMENTED,
-    Guard,
-    Refusal,
-    max_head,
-)
+from gateway.protocols.connections import Connections
+from gateway.protocols.framing import MAX_METHOD, body_length
+from gateway.protocols.intake import PIECE, Intake
+from gateway.protocols.limits import LINE_OVERHEAD, Guard, max_head
+from gateway.protocols.outlet import Outlet
+from gateway.protocols.refusal import HEADERS_TOO_LARGE, MALFORMED, NOT_IMPLEMENTED, Refusal
 from gateway.protocols.target import origin_form
-from gateway.routes.problem import HEADERS_TOO_LARGE
+from gateway.routes.client import EXTENSION as CLIENT
 from gateway.routes.target import EXTENSION as TARGET
 
 __all__ = ["GuardedH11Protocol"]
@@ -35,21 +31,38 @@ class _H11Connection(h11.Connection):
 
     h11 itself compares only a head that has not ended with its bound, and one `recv` may bring four times
     as much.
+
+    Args:
+        max_head: bytes of a head.
+        on_head: called when one is complete.
+        on_response: called before the head of a response is made, and tells whether uvicorn ends the connection
+            after it.
+
+    Attributes:
+        target: of the last request.
+        unread: bytes of its body that have not arrived; None if that is not known.
+        events: how many parts of bodies there were.
     """
 
     def __init__(
-        self, max_head: int, head_complete: Callable[[], None], is_last: Callable[[], bool]
+        self, max_head: int, on_head: Callable[[], None], on_response: Callable[[], bool]
     ) -> None:
         super().__init__(h11.SERVER, max_head)
         self._max_head = max_head
-        self._head_complete = head_complete
-        self._is_last = is_last
+        self._on_head = on_head
+        self._on_response = on_response
         self.target = b""
         self.scheme: str | None = None
+        self.unread: int | None = 0
+        self.events = 0
+
+    def is_whole(self) -> bool:
+        """Whether all of the last request has arrived."""
+        return self.their_state not in {h11.SEND_BODY, h11.ERROR}
 
     def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
         """Send an event; a response after which uvicorn ends the connection says so (RFC 9112, section 9.6)."""
-        if isinstance(event, h11.Response) and self._is_last():
+        if isinstance(event, h11.Response) and self._on_response():
             headers = [header for header in event.headers if header[0] != b"connection"]
             event = h11.Response(
                 status_code=event.status_code,
@@ -65,13 +78,20 @@ class _H11Connection(h11.Connection):
         except h11.RemoteProtocolError as error:
             problems = {431: HEADERS_TOO_LARGE, 501: NOT_IMPLEMENTED}
             raise Refusal(problems.get(error.error_status_hint, MALFORMED)) from error
+        if isinstance(event, h11.Data):
+            self.events += 1
+            if self.unread is not None:
+                self.unread -= len(event.data)
         if not isinstance(event, h11.Request):
             return event
-        self._head_complete()
+        self._on_head()
         headers = list(event.headers)
         size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in headers)
+        if len(event.method) > MAX_METHOD:
+            raise Refusal(MALFORMED)
         if len(event.target) + size > self._max_head:
             raise Refusal(HEADERS_TOO_LARGE)
+        self.unread = body_length(event.http_version.decode("ascii"), headers)
         target, headers, self.scheme = origin_form(event.method, event.target, headers)
         self.target = target
         if target is event.target:
@@ -84,38 +104,84 @@ class _H11Connection(h11.Connection):
 class GuardedH11Protocol(H11Protocol):
     """uvicorn's protocol on h11, bounded."""
 
-    head_timeout = HEAD_TIMEOUT
+    transport: Outlet
+    flow: Intake
 
     def __init__(
         self,
         config: uvicorn.Config,
-        server_state: ServerState,
+        server_state: Connections,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.guard = Guard(self, self._head_begun, self.head_timeout)
+        self.shared = server_state
+        self.guard = Guard(self, self)
         self.conn = self._connection = _H11Connection(
             max_head(config), self.guard.head_complete, self._is_last
         )
 
+    # --- the transport's callbacks -------------------------------------------------------------------------
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app = cast("ASGI3Application", CloseDelimited(cast("ASGIApp", self.app), self))
-        self.guard.expect_head()
+        self.flow = Intake(transport, self.loop, self._parse, self._is_ready, self.guard)
+        self.transport = Outlet(transport, self.flow, self.loop, self.guard)
+        self.guard.connected(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.guard.head_complete()
+        self.guard.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.guard.refusal is not None:
-            return
-        super().data_received(data)
-        if self.guard.refusal is None and (
-            self.conn.their_state is h11.IDLE or not self.guard.answering()
-        ):
-            self.guard.expect_head()
+        self.guard.received()
+        self.flow.take(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        return self.guard.eof_received()
+
+    # --- what the guard is told ------------------------------------------------------------------------------
+
+    def head_begun(self) -> bool:
+        """Whether a part of a request's head has arrived, and not all of it."""
+        return self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] != b""
+
+    def is_whole(self) -> bool:
+        """Whether all of the last request has arrived."""
+        return self._connection.is_whole()
+
+    def unread(self) -> int | None:
+        """How many bytes of its body have not; None if that is not known."""
+        return self._connection.unread
+
+    def has_more(self) -> bool:
+        """Whether it keeps bytes that arrived behind the request."""
+        return self.conn.trailing_data[0] != b""
+
+    def awaits_continue(self) -> bool:
+        """Whether the client waits to be told to send the body."""
+        return self.conn.they_are_waiting_for_100_continue
+
+    # -----------------------------------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes, offset: int) -> int:
+        piece = data[offset : offset + PIECE]
+        before = self._connection.events
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            # Empty lines before a request are nothing (RFC 9112, section 2.2), but to h11.
+            begun = piece.lstrip(b"\r\n")
+        else:
+            begun = piece
+        if begun:
+            super().data_received(begun)
+        self.flow.events += self._connection.events - before
+        self.guard.parsed(len(piece))
+        return len(piece)
+
+    def _is_ready(self) -> bool:
+        """Whether what follows can be parsed: there is no whole request that lacks its response."""
+        return not (self.is_whole() and self.guard.answering())
 
     def handle_events(self) -> None:
         try:
@@ -125,7 +191,10 @@ class GuardedH11Protocol(H11Protocol):
         # The task of a request that this began has not run yet.
         if self.scope is not None:
             self.guard.begin()
-            self.scope.setdefault("extensions", {TARGET: {"target": self._connection.target}})
+            self.scope.setdefault(
+                "extensions",
+                {TARGET: {"target": self._connection.target}, CLIENT: {"left": self.guard.left}},
+            )
             if self._connection.scheme is not None:
                 self.scope["scheme"] = self._connection.scheme
 
@@ -138,10 +207,8 @@ class GuardedH11Protocol(H11Protocol):
             super().shutdown()
 
     def _is_last(self) -> bool:
-        return self.cycle is not None and not self.cycle.keep_alive
+        self.guard.respond()
+        return not self.cycle.keep_alive
 
     def _should_upgrade(self) -> bool:
         return False
-
-    def _head_begun(self) -> bool:
-        return self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] != b""

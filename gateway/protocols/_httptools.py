@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+import re
+from typing import Any, Final, cast
 
 import httptools
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
 
 from gateway.protocols.close_delimited import CloseDelimited
-from gateway.protocols.limits import (
-    HEAD_TIMEOUT,
-    LINE_OVERHEAD,
-    MALFORMED,
-    Guard,
-    Refusal,
-    max_head,
-)
+from gateway.protocols.connections import Connections
+from gateway.protocols.framing import MAX_METHOD, body_length
+from gateway.protocols.intake import PIECE, Intake
+from gateway.protocols.limits import LINE_OVERHEAD, Guard, max_head
+from gateway.protocols.outlet import Outlet
+from gateway.protocols.refusal import HEADERS_TOO_LARGE, MALFORMED, Refusal
 from gateway.protocols.target import origin_form
-from gateway.routes.problem import HEADERS_TOO_LARGE
+from gateway.routes.client import EXTENSION as CLIENT
 from gateway.routes.target import EXTENSION as TARGET
 
 __all__ = ["GuardedHttpToolsProtocol"]
+
+_METHODS: Final = frozenset(
+    (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH")
+)
+"""The methods of RFC 9110 and RFC 5789, which the parser has no rules of its own for, CONNECT aside."""
+
+_STAND_IN: Final = b"POST"
+"""What the parser sees in the place of any other method: it knows a list of them, and no rule of framing that
+depends on the method of a request."""
+
+_METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+_END: Final = b"\r\n\r\n"
 
 
 class _Unchunked(CloseDelimited):
     """uvicorn sends a response of unknown length in chunks, whatever the version of its request."""
 
     def __init__(
-        self, app: ASGIApp, protocol: HttpToolsProtocol, cycle: RequestResponseCycle
+        self, app: ASGIApp, protocol: GuardedHttpToolsProtocol, cycle: RequestResponseCycle
     ) -> None:
         super().__init__(app, protocol)
         self._cycle = cycle
@@ -53,49 +64,78 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
     its whole headers, and by the bytes received since it began. What frames a body is measured by
     the bytes received since the parser last told anything: these can only be part of a trailer or of
     the line before a chunk.
+
+    Nor can it be stopped within what it is fed. So it is fed up to where a message may end: the end of a body
+    of known length, or an empty line, which every head and every body in chunks ends with.
     """
 
-    head_timeout = HEAD_TIMEOUT
+    transport: Outlet
+    flow: Intake
 
     def __init__(
         self,
         config: uvicorn.Config,
-        server_state: ServerState,
+        server_state: Connections,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.guard = Guard(self, self._head_begun, self.head_timeout)
+        self.shared = server_state
+        self.guard = Guard(self, self)
         self._max_head = max_head(config)
+        self._whole = True
+        self._unread: int | None = 0
+        self._method = b""
+        self._line = b""
+        self._tail = b""
         self._in_head = False
         self._replaying = False
         self._head_size = 0
         self._received = 0
         self._untold = 0
 
+    # --- the transport's callbacks -------------------------------------------------------------------------
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.guard.expect_head()
+        self.flow = Intake(transport, self.loop, self._parse, self._is_ready, self.guard)
+        self.transport = Outlet(transport, self.flow, self.loop, self.guard)
+        self.guard.connected(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.guard.head_complete()
+        self.guard.lost()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.guard.refusal is not None:
-            return
-        self._unset_keepalive_if_required()
-        self._untold += len(data)
-        self._received += len(data)
-        try:
-            self._feed(data)
-            if self._untold > self._max_head or (self._in_head and self._received > self._max_head):
-                raise Refusal(HEADERS_TOO_LARGE)
-        except Refusal as refusal:
-            self.guard.refuse(refusal)
-            return
-        if self._in_head or not self.guard.answering():
-            self.guard.expect_head()
+        self.guard.received()
+        self.flow.take(data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        return self.guard.eof_received()
+
+    # --- what the guard is told ------------------------------------------------------------------------------
+
+    def head_begun(self) -> bool:
+        """Whether a part of a request's head has arrived, and not all of it."""
+        return self._in_head or self._line != b""
+
+    def is_whole(self) -> bool:
+        """Whether all of the last request has arrived."""
+        return self._whole
+
+    def unread(self) -> int | None:
+        """How many bytes of its body have not; None if that is not known."""
+        return self._unread
+
+    def has_more(self) -> bool:
+        """Whether it keeps bytes that arrived behind the request."""
+        return False
+
+    def awaits_continue(self) -> bool:
+        """Whether the client waits to be told to send the body."""
+        return self.cycle.waiting_for_100_continue
+
+    # -----------------------------------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -106,13 +146,75 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        asgi = cast("ASGIApp", app)
         if cycle.scope["http_version"] < "1.1":
             cycle.waiting_for_100_continue = False
-            app = cast("ASGI3Application", _Unchunked(cast("ASGIApp", app), self, cycle))
-        super()._start_asgi_task(cycle, app)
+            asgi = _Unchunked(asgi, self, cycle)
+        if self._unread != 0:
+            asgi = self._announcing(asgi)
+        super()._start_asgi_task(cycle, cast("ASGI3Application", asgi))
+
+    def _announcing(self, app: ASGIApp) -> ASGIApp:
+        async def announcing(scope: Scope, receive: Receive, send: Send) -> None:
+            async def announce(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self.guard.respond()
+                await send(message)
+
+            await app(scope, receive, announce)
+
+        return announcing
+
+    # --- received --------------------------------------------------------------------------------------------
+
+    def _is_ready(self) -> bool:
+        """Whether what follows can be parsed: there is no whole request that lacks its response."""
+        return not (self._whole and self.guard.answering())
+
+    def _parse(self, data: bytes, offset: int) -> int:
+        piece = self._piece(data, offset)
+        self._unset_keepalive_if_required()
+        self._untold += len(piece)
+        self._received += len(piece)
+        try:
+            begins = self._whole and not self._in_head
+            self._feed(self._known(piece) if begins else piece)
+            if self._untold > self._max_head or (self._in_head and self._received > self._max_head):
+                raise Refusal(HEADERS_TOO_LARGE)
+        except Refusal as refusal:
+            self.guard.refuse(refusal)
+        self.guard.parsed(len(piece))
+        return len(piece)
+
+    def _piece(self, data: bytes, offset: int) -> bytes:
+        """What may be fed next: no more than one message can end in it."""
+        if self._unread and not self._in_head:
+            return data[offset : offset + self._unread]
+        piece = data[offset : offset + PIECE]
+        searched = self._tail + piece
+        end = searched.find(_END)
+        if end >= 0:
+            piece = piece[: end + len(_END) - len(self._tail)]
+        self._tail = searched[: len(self._tail) + len(piece)][1 - len(_END) :]
+        return piece
+
+    def _known(self, piece: bytes) -> bytes:
+        """The beginning of a request, with a method that the parser knows."""
+        line = (self._line + piece).lstrip(b"\r\n")  # RFC 9112, section 2.2
+        method, space, rest = line.partition(b" ")
+        if not space and len(line) <= MAX_METHOD and _METHOD.fullmatch(line):
+            self._line = line  # the rest of the method is still to come
+            return b""
+        if len(method) > MAX_METHOD:
+            raise Refusal(MALFORMED)
+        self._line = b""
+        self._method = method
+        if method in _METHODS or not _METHOD.fullmatch(method):
+            return line
+        return _STAND_IN + space + rest
 
     def _feed(self, data: bytes) -> None:
-        while True:
+        while data:
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
@@ -132,16 +234,13 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         The parser takes what follows such a head for the other protocol, the request's own body
         included. A new one that has seen the head without its `Upgrade` takes it for what it is.
         """
+        method = self.parser.get_method()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        version = self.scope["http_version"]
-        head = [f"{self.scope['method']} / HTTP/{version}".encode()]
+        head = [b"%b / HTTP/%b" % (method, self.scope["http_version"].encode())]
         head += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         self._replaying = True
         self.parser.feed_data(b"\r\n".join((*head, b"", b"")))
-
-    def _head_begun(self) -> bool:
-        return self._in_head
 
     def _count(self, size: int) -> None:
         self._untold = 0
@@ -180,19 +279,28 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_size = self._untold = 0  # from here on, of trailers
         self.guard.head_complete()
-        method = self.parser.get_method()
-        self.url, self.headers[:], scheme = origin_form(method, self.url, self.headers)
+        self._unread = body_length(self.parser.get_http_version(), self.headers)
+        self.url, self.headers[:], scheme = origin_form(self._method, self.url, self.headers)
         if scheme is not None:
             self.scope["scheme"] = scheme
-        self.scope["extensions"] = {TARGET: {"target": self.url}}
+        self.scope["extensions"] = {
+            TARGET: {"target": self.url},
+            CLIENT: {"left": self.guard.left},
+        }
+        self._whole = False
         super().on_headers_complete()
+        self.scope["method"] = self._method.decode("ascii")
         self.guard.begin()
 
     def on_body(self, body: bytes) -> None:
         self._untold = 0
+        self.flow.events += 1
+        if self._unread is not None:
+            self._unread -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._untold = 0
         if not self.parser.should_upgrade():
+            self._whole = True
             super().on_message_complete()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from gateway.protocols.limits import AnyProtocol
+    from gateway.protocols import GuardedProtocol
 
 __all__ = ["CloseDelimited"]
 
@@ -33,7 +33,7 @@ class CloseDelimited:
         protocol: the connection.
     """
 
-    def __init__(self, app: ASGIApp, protocol: AnyProtocol) -> None:
+    def __init__(self, app: ASGIApp, protocol: GuardedProtocol) -> None:
         self._app = app
         self._protocol = protocol
 

@@ -1,4 +1,4 @@
-"""What a connection may cost before there is a request, and how one that costs more is ended."""
+"""What a connection may cost its server, and how one that costs more is ended."""
 
 from __future__ import annotations
 
@@ -6,45 +6,34 @@ import asyncio
 import fcntl
 import struct
 import termios
-from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 import uvicorn
 
 from gateway.config import ServerConfig
+from gateway.protocols.refusal import BODY_LATE, HEAD_LATE, End, Refusal
+from gateway.protocols.writing import Writing
 from gateway.routes.problem import Problem
 from gateway.routes.request_id import request_id
 
 if TYPE_CHECKING:
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from gateway.protocols import GuardedProtocol
 
-    AnyProtocol = H11Protocol | HttpToolsProtocol
-
-__all__ = [
-    "FIRST_REQUEST",
-    "HEAD_TIMEOUT",
-    "LINE_OVERHEAD",
-    "MALFORMED",
-    "NOT_IMPLEMENTED",
-    "Guard",
-    "Refusal",
-    "max_head",
-]
+__all__ = ["FIRST_REQUEST", "LINE_OVERHEAD", "UNREAD_BODY", "Guard", "Parser", "max_head"]
 
 _log = structlog.get_logger("gateway.server")
 
-HEAD_TIMEOUT: Final = 30.0
-"""Seconds for a request's line and headers to arrive. Threat: connections held open by a byte now and then
-("slowloris"). Precedent: `header_read_timeout` of hyper."""
+UNREAD_BODY: Final = 256 << 10
+"""Bytes of a body that are received after the response to it, for the sake of the next request on the connection.
+Where it is known when the response begins that more is missing, the response says that it is the last; where it is
+not, the connection is closed when so much has come. Precedent: `maxPostHandlerReadBytes` of Go's net/http."""
 
-LINGER: Final = 2.0
-"""Seconds in which a client may go on sending after its request was refused. Closed at once, the kernel
-answers what is still unread with a reset, and the client never sees why. Precedent: `SECONDS_TO_LINGER` of
-Apache httpd."""
+ASK_AFTER: Final = 0.5
+"""Seconds until a client that sends no more is asked whether it is still there, doubled each time. Arbitrary: most
+responses have begun by then, and ask by themselves."""
 
 MAX_REASON: Final = 200
 """Characters of a parser's complaint that are logged: h11's quote all of a line that it refuses."""
@@ -57,38 +46,26 @@ Arbitrary: a few round trips around the world."""
 LINE_OVERHEAD: Final = 4
 """Bytes of a header line besides name and value: a colon, a space, CR and LF."""
 
-MALFORMED: Final = Problem(
-    kind="malformed-request",
-    status=400,
-    title="The request is not valid HTTP",
-    detail="The server could not read it as a message of HTTP/1.1.",
-)
-
-TIMEOUT: Final = Problem(
-    kind="request-timeout",
-    status=408,
-    title="The request took too long to arrive",
-    detail="Its headers were not complete in time. Send it again.",
-)
-
-NOT_IMPLEMENTED: Final = Problem(
-    kind="not-implemented",
-    status=501,
-    title="The server cannot do this",
-    detail="It supports neither CONNECT nor transfer codings other than chunked.",
-)
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Refusal(Exception):
-    """What was received is no request that an application could answer.
+class Parser(Protocol):
+    """What a parser tells of the request that it is in, or was in last."""
 
-    Attributes:
-        problem: what the client is told.
-    """
+    def head_begun(self) -> bool:
+        """Whether a part of a request's head has arrived, and not all of it."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
+    def is_whole(self) -> bool:
+        """Whether all of the request has arrived; also where there was none yet."""
+
+    def unread(self) -> int | None:
+        """How many bytes of its body have not; None if that is not known."""
+
+    def has_more(self) -> bool:
+        """Whether it keeps bytes that arrived behind the request."""
+
+    def awaits_continue(self) -> bool:
+        """Whether the client waits to be told to send the body."""
 
 
 class Guard:
@@ -96,31 +73,47 @@ class Guard:
 
     Args:
         protocol: the connection.
-        head_begun: whether a part of a request's head has arrived.
-        timeout: seconds for a head to arrive.
+        parser: how far its requests have arrived.
 
     Attributes:
         refusal: why the connection is being ended; None while it is not. Nothing that arrives after it
             is looked at.
         ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
+        left: done when the connection has ended.
     """
 
-    def __init__(
-        self, protocol: AnyProtocol, head_begun: Callable[[], bool], timeout: float
-    ) -> None:
+    def __init__(self, protocol: GuardedProtocol, parser: Parser) -> None:
         self.refusal: Refusal | None = None
         self.ending = False
+        self.left: asyncio.Future[None] = protocol.loop.create_future()
         self._answered = False
         self._unused = True
+        self._dropped = 0
         self._protocol = protocol
-        self._head_begun = head_begun
-        self._timeout = timeout
+        self._parser = parser
+        self._shared = protocol.shared
         self._timer: asyncio.TimerHandle | None = None
+        self._asking: asyncio.TimerHandle | None = None
+        self._watched = -1
+
+    # --- from the first byte to the last ---------------------------------------------------------------
+
+    def connected(self, transport: asyncio.Transport) -> None:
+        """There is a connection."""
+        self._writing = Writing(transport)
+        self._rest()
+        self.expect_head()
+
+    def received(self) -> None:
+        """Something has been received."""
+        self._shared.idle.pop(self._protocol, None)
 
     def expect_head(self) -> None:
         """Give the client its time for a request's head, unless it is being timed already."""
         if self._timer is None:
-            self._timer = self._protocol.loop.call_later(self._timeout, self._head_is_late)
+            self._timer = self._protocol.loop.call_later(
+                self._shared.timeouts.header, self._head_is_late
+            )
 
     def head_complete(self) -> None:
         """Stop the time."""
@@ -133,10 +126,63 @@ class Guard:
         cycle = self._protocol.cycle
         return cycle is not None and not cycle.response_complete
 
+    def broken(self) -> bool:
+        """Whether a response has begun that is not whole."""
+        return self.answering() and self._protocol.cycle.response_started
+
     def begin(self) -> None:
         """A request has been received."""
         self._unused = False
         self._end_after_next()
+
+    def respond(self) -> None:
+        """A response is about to begin: where the body of its request will not be received, it is the last."""
+        if not self._parser.is_whole():
+            unread = self._parser.unread()
+            # Nobody knows whether one who waits for a 100 will send the body or the next request.
+            if self._parser.awaits_continue() or (unread is not None and unread > UNREAD_BODY):
+                self._protocol.cycle.keep_alive = False
+
+    def parsed(self, size: int) -> None:
+        """So many bytes were parsed: time the head that is due, or bound the body that nobody reads."""
+        if self.refusal is not None or self.answering():
+            return
+        self.expect_head()
+        if not self._parser.is_whole():
+            self._dropped += size
+            if self._dropped > UNREAD_BODY:
+                self._shared.count(End.UNREAD_BODY)
+                self._protocol.transport.close()
+
+    def response_complete(self) -> None:
+        """A response is complete: give the answer that waited for those before it."""
+        flow = self._protocol.flow
+        if flow.ended and not flow.waiting:
+            self.dry()
+        if self.answering():
+            return
+        self._dropped = 0
+        if self.refusal is not None:
+            self._answer()
+        elif not self._protocol.transport.is_closing() and not self._protocol.flow.waiting:
+            self._rest()
+
+    def lost(self) -> None:
+        """The connection has ended: free all."""
+        self.head_complete()
+        if self._asking is not None:
+            self._asking.cancel()
+        self._shared.idle.pop(self._protocol, None)
+        self._shared.departures.forget(self._watched)
+        self._protocol._unset_keepalive_if_required()
+        self._protocol.flow.free()
+        self.left.set_result(None)
+        self._shared.on_lost()
+
+    def _rest(self) -> None:
+        self._shared.idle[self._protocol] = self._protocol.loop.time()
+
+    # --- its end -------------------------------------------------------------------------------------------
 
     def _end_after_next(self) -> None:
         if self.ending and self.answering() and not self._protocol.cycle.response_started:
@@ -158,7 +204,7 @@ class Guard:
         if self.answering():
             self._protocol.cycle.keep_alive = False
             return False
-        if self._head_begun() or self._unread():
+        if self._parser.head_begun() or self._unread():
             return False
         if self._unused:
             self._unused = False
@@ -170,39 +216,132 @@ class Guard:
         """End the connection: after the response before, if one is under way, with a problem document."""
         self.head_complete()
         self.refusal = refusal
+        self._shared.count(refusal.end)
+        self._protocol.flow.drop()
         cycle = self._protocol.cycle
         if not self.answering():
             self._answer()
-        elif cycle.more_body:
+        elif not self._parser.is_whole():
             # The body of the very request that is being answered is broken.
             cycle.disconnected = True
             cycle.message_event.set()
-            if cycle.response_started or getattr(self._protocol, "pipeline", None):
+            if cycle.response_started:
                 self._protocol.transport.abort()
             else:
                 self._answer()
 
-    def response_complete(self) -> None:
-        """Give the answer that waited for the responses before it."""
-        if self.refusal is not None and not self.answering():
-            self._answer()
+    def more_to_come(self) -> bool:
+        """Whether the client may be sending: the rest of a body, or requests that will not be answered."""
+        return not self._parser.is_whole() or self._unread()
 
     def _unread(self) -> bool:
-        """Whether something has arrived that the loop has not read yet."""
+        """Whether something has arrived that has not been parsed."""
+        if self._protocol.flow.waiting:
+            return True
         connection = self._protocol.transport.get_extra_info("socket")
         if connection is None or connection.fileno() < 0:
             return False
         (size,) = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)))
         return bool(size)
 
+    # --- clients that are late -------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """End the connection if its client sends or takes nothing for too long. To be called every second.
+
+        Args:
+            now: the time, by the loop's clock.
+        """
+        protocol, timeouts = self._protocol, self._shared.timeouts
+        if self._writing.stalled(now) > timeouts.write:
+            self._end(End.WRITE_TIMEOUT)
+        elif (
+            not protocol.transport.is_closing()
+            and not self._parser.is_whole()
+            and not protocol.flow.stopped
+            and not self._parser.awaits_continue()
+            and now - protocol.flow.heard > timeouts.body
+        ):
+            if self.answering():
+                self.refuse(Refusal(BODY_LATE))
+            else:
+                self._end(End.BODY_TIMEOUT)
+
+    def _end(self, end: End) -> None:
+        self._shared.count(end)
+        client = self._protocol.client
+        _log.info("connection ended", client=client and client[0], reason=end.value)
+        self._protocol.transport.abort()
+
     def _head_is_late(self) -> None:
         self._timer = None
-        if self._protocol.flow.read_paused:
+        if self._protocol.flow.stopped:
             self.expect_head()  # it is this side that is late
-        elif self._head_begun():
-            self.refuse(Refusal(TIMEOUT))
+        elif self._parser.head_begun():
+            self.refuse(Refusal(HEAD_LATE))
         else:
             self._protocol.transport.close()
+
+    # --- clients that go away --------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Notice from now on when the client goes away, though the connection is not read."""
+        connection = self._protocol.transport.get_extra_info("socket")
+        if self._watched < 0 and connection is not None and connection.fileno() >= 0:
+            self._watched = connection.fileno()
+            self._shared.departures.watch(self._watched, self._gone, self._ask_later)
+
+    def eof_received(self) -> bool:
+        """The client sends no more: tell whether the connection stays open for what it may be waiting for."""
+        self._protocol.flow.end()
+        if self._is_awaited():
+            self.watch()
+            self._ask_later()
+            return True
+        self._protocol.transport.close()
+        return False
+
+    def dry(self) -> None:
+        """All was parsed that the client has sent, and it sends no more."""
+        if not self._is_awaited():
+            self._protocol.transport.close()
+
+    def _is_awaited(self) -> bool:
+        """Whether a client that sends no more may be waiting for a response, which then is the last."""
+        protocol = self._protocol
+        if self.refusal is not None or protocol.transport.is_closing():
+            return False
+        if protocol.flow.waiting:
+            return True
+        if not self.answering() or not self._parser.is_whole():
+            return False
+        if not self._parser.has_more():
+            protocol.cycle.keep_alive = False
+        return True
+
+    def _gone(self) -> None:
+        self._protocol.transport.abort()
+
+    def _ask_later(self, seconds: float = ASK_AFTER) -> None:
+        if self._asking is None:
+            self._asking = self._protocol.loop.call_later(seconds, self._ask, seconds)
+
+    def _ask(self, seconds: float) -> None:
+        """Have the client's kernel answer with a reset if nobody waits there for a response.
+
+        An interim response is all that may be sent before a final one. A client must understand it (RFC 9110,
+        section 15.2). Not all do (nginx, undici), so it is kept for those who closed their sending half, or else
+        are gone.
+        """
+        self._asking = None
+        protocol = self._protocol
+        if not self.answering() or protocol.transport.is_closing():
+            return
+        if protocol.cycle.scope["http_version"] != "1.0" and not protocol.cycle.response_started:
+            protocol.transport.write(_CONTINUE)
+        self._ask_later(2 * seconds)
+
+    # -----------------------------------------------------------------------------------------------------------
 
     def _answer(self) -> None:
         protocol, refusal = self._protocol, self.refusal
@@ -219,10 +358,8 @@ class Guard:
             reason=str(refusal.__cause__ or problem.title)[:MAX_REASON],
         )
         protocol._unset_keepalive_if_required()
-        protocol.flow.resume_reading()
         protocol.transport.write(_response(problem, identity))
-        protocol.transport.write_eof()
-        self._timer = protocol.loop.call_later(LINGER, protocol.transport.abort)
+        protocol.transport.linger()
 
 
 def max_head(config: uvicorn.Config) -> int:

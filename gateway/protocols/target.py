@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from gateway.protocols.limits import MALFORMED, NOT_IMPLEMENTED, Refusal
+from gateway.protocols.refusal import MALFORMED, NOT_IMPLEMENTED, Refusal
 
 __all__ = ["Target", "origin_form"]
 

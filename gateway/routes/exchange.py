@@ -44,6 +44,7 @@ from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.routes import date, problem
+from gateway.routes.client import client_left
 from gateway.routes.problem import Problem
 from gateway.routes.request import SERVER_TIMING, Request, server_timing
 from gateway.routes.request_id import HEADER as REQUEST_ID
@@ -171,6 +172,9 @@ class Exchange:
 
     async def _run(self) -> BaseException | None:
         """Drive a guest that waits, with the bytes of both bodies moving; returns what ended it, if not itself."""
+        left = client_left(self._request.scope)
+        if left is not None:
+            left.add_done_callback(self._make_room)
         pump = asyncio.create_task(self._move(self._pump_request()))
         sender = asyncio.create_task(self._move(self._send_when_set()))
         failure: BaseException | None = None
@@ -186,6 +190,8 @@ class Exchange:
             ):
                 await asyncio.wait((sender, pump), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            if left is not None:
+                left.remove_done_callback(self._make_room)
             for task in (pump, sender):
                 task.cancel()
             results = await asyncio.gather(pump, sender, return_exceptions=True)
@@ -228,6 +234,10 @@ class Exchange:
         if not self._complete:
             self._client_left = True
             self._call.stop(Cancelled("the client went away"))
+
+    def _make_room(self, _left: asyncio.Future[None]) -> None:
+        """Have what is pumped go on to where it hears that the client went away."""
+        self._content.discard()
 
     # --- the response --------------------------------------------------------------------------------------
 

@@ -9,7 +9,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config import GatewayConfig
 
-__all__ = ["AppFactory", "Application"]
+__all__ = ["AppFactory", "Application", "ConnectionMetrics"]
+
+
+class ConnectionMetrics(Protocol):
+    """Hears what becomes of connections."""
+
+    def connections_open(self, number: int) -> None:
+        """There are so many at present."""
+
+    def connection_ended(self, reason: str) -> None:
+        """The server has ended one that its client had not finished with.
+
+        Args:
+            reason: a value of `gateway.protocols.refusal.End`.
+        """
+
+    def accepting_stopped(self) -> None:
+        """There are as many as there may be."""
 
 
 class Application(Protocol):
@@ -18,6 +35,10 @@ class Application(Protocol):
     @property
     def admin(self) -> ASGIApp | None:
         """What is served at the address of those who run the gateway."""
+
+    @property
+    def connection_metrics(self) -> ConnectionMetrics | None:
+        """What counts connections, if anything does."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope: a request, or the server's lifespan."""

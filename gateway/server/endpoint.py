@@ -9,13 +9,18 @@ is new, is answered first (`gateway.protocols.limits.Guard.may_end`).
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from typing import Any, Final, cast
 
 import uvicorn
-from uvicorn.server import ServerState
 
+from gateway.config import ServerConfig
 from gateway.protocols import GuardedProtocol
+from gateway.protocols.connections import Connections, Timeouts
+from gateway.protocols.refusal import End
+from gateway.server.acceptor import Acceptor
+from gateway.server.application import ConnectionMetrics
 
 __all__ = ["Endpoint"]
 
@@ -26,13 +31,25 @@ CANCELLED: Final = 1.0
 """Seconds for requests that were cancelled to end. Arbitrary: nothing should take any time."""
 
 
+MOST_CONNECTIONS: Final = 10_000
+"""Connections that one endpoint of a worker has at once, where the configuration does not say. Threat: each takes
+a descriptor and memory, before it has sent anything. Arbitrary: where there are so many clients, somebody has
+set limits. No more than half of the descriptors that the process may have: the rest is for files and for what
+components open."""
+
+
 class Endpoint:
     """A socket that is listened on, and its connections."""
 
-    _server: asyncio.Server
+    _acceptor: Acceptor
 
     def __init__(
-        self, config: uvicorn.Config, app_state: dict[str, Any], sock: socket.socket
+        self,
+        config: uvicorn.Config,
+        app_state: dict[str, Any],
+        sock: socket.socket,
+        server: ServerConfig,
+        metrics: ConnectionMetrics | None = None,
     ) -> None:
         """Take a socket, which belongs to the endpoint from now on.
 
@@ -40,19 +57,23 @@ class Endpoint:
             config: how to serve what, loaded.
             app_state: what each request's scope is given of the application's lifespan.
             sock: where; it may listen already.
+            server: the limits of connections.
+            metrics: hears of connections; None where nobody does.
         """
         sock.setblocking(False)
         self._socket = sock
-        self._queue = sock.dup()
         self._config = config
         self._app_state = app_state
-        self._state = ServerState()
+        self._limit = server.max_connections or _max_connections()
+        self._metrics = metrics
+        timeouts = Timeouts(server.header_timeout, server.body_timeout, server.write_timeout)
+        self._state = Connections(timeouts, self._count)
         self._draining = False
 
     @property
     def connections(self) -> set[GuardedProtocol]:
         """The connections that are open."""
-        return cast("set[GuardedProtocol]", self._state.connections)
+        return self._state.open
 
     async def open(self, backlog: int) -> None:
         """Accept connections.
@@ -60,8 +81,25 @@ class Endpoint:
         Args:
             backlog: how many may wait for it.
         """
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._protocol, sock=self._socket, backlog=backlog)
+        self._socket.listen(backlog)
+        self._acceptor = Acceptor(
+            self._socket, self._protocol, self._state, self._limit, self._accepting_stopped
+        )
+
+    def tick(self) -> None:
+        """Do what is due. To be called every second."""
+        self._state.look(asyncio.get_running_loop().time())
+        self._acceptor.make_room()
+        if self._metrics is not None:
+            self._metrics.connections_open(len(self.connections))
+
+    def _count(self, end: End) -> None:
+        if self._metrics is not None:
+            self._metrics.connection_ended(end.value)
+
+    def _accepting_stopped(self) -> None:
+        if self._metrics is not None:
+            self._metrics.accepting_stopped()
 
     def drain(self) -> None:
         """Have each connection end after its next response, new ones too."""
@@ -71,15 +109,9 @@ class Endpoint:
 
     async def close(self) -> None:
         """Accept no more, but for what the kernel has accepted already, and end connections that are idle."""
-        self._server.close()
-        # The loop has let go of the socket, which goes on to listen as long as this copy is open.
-        with self._queue as queue:
-            accepted = _take_all(queue)
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(
-            *(loop.connect_accepted_socket(self._protocol, connection) for connection in accepted),
-            return_exceptions=True,  # clients that have gone away again
-        )
+        self._acceptor.stop()
+        with self._socket:
+            await self._acceptor.take_queue()
         for connection in list(self.connections):
             connection.shutdown()
 
@@ -118,6 +150,7 @@ class Endpoint:
             await asyncio.wait(tasks, timeout=CANCELLED)
         for connection in connections:
             connection.transport.abort()
+        self._state.departures.close()
 
     def _protocol(self) -> asyncio.Protocol:
         protocol = self._config.http_protocol_class(
@@ -129,15 +162,9 @@ class Endpoint:
         return protocol
 
 
-def _take_all(queue: socket.socket) -> list[socket.socket]:
-    """Accept all connections that a listening socket has queued."""
-    accepted: list[socket.socket] = []
-    while True:
-        try:
-            connection, _address = queue.accept()
-        except ConnectionAbortedError:
-            continue  # it was reset while it was queued
-        except OSError:
-            return accepted  # none is left, or there are no descriptors for one more
-        connection.setblocking(False)
-        accepted.append(connection)
+def _max_connections() -> int:
+    """How many connections there may be where the configuration does not say."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(1, min(descriptors // 2, MOST_CONNECTIONS))

@@ -131,7 +131,13 @@ class Server:
         """
         self._loop = asyncio.get_running_loop()
         lifespan = self._uvicorn.lifespan_class(self._uvicorn)
-        main = Endpoint(self._uvicorn, lifespan.state, sockets.main)
+        main = Endpoint(
+            self._uvicorn,
+            lifespan.state,
+            sockets.main,
+            self.config.server,
+            self.app.connection_metrics,
+        )
         admin = self._admin_endpoint(sockets)
         with _handling(handlers or {}):
             await lifespan.startup()
@@ -141,7 +147,7 @@ class Server:
             await main.open(backlog)
             if admin is not None:
                 await admin.open(backlog)
-            ticking = self._loop.create_task(self._tick())
+            ticking = self._loop.create_task(self._tick(main, admin))
             try:
                 self._tell("listening")
                 await self._stop.wait()
@@ -156,7 +162,8 @@ class Server:
     def _admin_endpoint(self, sockets: Sockets) -> Endpoint | None:
         if sockets.admin is None or self.app.admin is None:
             return None
-        return Endpoint(uvicorn_config(self.app.admin, self.config.server), {}, sockets.admin)
+        server = self.config.server
+        return Endpoint(uvicorn_config(self.app.admin, server), {}, sockets.admin, server)
 
     async def _drain(self, main: Endpoint, admin: Endpoint | None) -> int:
         """Stop; returns how many requests were not answered as they should have been."""
@@ -184,9 +191,12 @@ class Server:
             await admin.abort()
         return cut_off
 
-    async def _tick(self) -> None:
+    async def _tick(self, *endpoints: Endpoint | None) -> None:
         while True:
             await asyncio.sleep(1)
+            for endpoint in endpoints:
+                if endpoint is not None:
+                    endpoint.tick()
             self._every_second()
 
 

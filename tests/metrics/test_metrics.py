@@ -13,6 +13,7 @@ from gateway.events import (
 )
 from gateway.host.errors import TrapKind
 from gateway.metrics import Metrics
+from gateway.protocols.refusal import End
 from gateway.routes.metrics import exposition
 from tests.metrics.happened import DIGEST, returned
 from tests.metrics.scraped import samples
@@ -212,5 +213,20 @@ def test_every_label_is_one_of_the_bounded(metrics: Metrics) -> None:
 
     assert set(labels()) == {
         *("component", "kind", "outcome", "phase", "trap", "le"),
-        *("digest", "result", "version", "wasmtime", "python"),
+        *("digest", "result", "reason", "version", "wasmtime", "python"),
     }
+
+    assert {
+        sample.labels["reason"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "gateway_connections_ended_total"
+    } == {end.value for end in End}
+
+
+def test_connections_are_counted(metrics: Metrics) -> None:
+    metrics.connections_open(3)
+    metrics.connection_ended(End.WRITE_TIMEOUT.value)
+    metrics.accepting_stopped()
+    assert told(metrics, "gateway_connections")["gateway_connections"] == 3
+    assert told(metrics, "gateway_accepting_stops") == {"gateway_accepting_stops_total": 1}

@@ -40,6 +40,17 @@ class Connection(RawConnection):
         begun.body = self.read_exactly(int(begun.headers["content-length"]))
         return begun
 
+    def final_response(self) -> Response:
+        """Read a response of known length, after any that are interim."""
+        while (begun := self.head()).status < 200:
+            pass
+        begun.body = self.read_exactly(int(begun.headers["content-length"]))
+        return begun
+
+    def close(self) -> None:
+        """Close both halves."""
+        self._socket.close()
+
     def head(self) -> Response:
         """Read the head of a response, and no byte more."""
         return Response(self.read_until(b"\r\n\r\n"))

@@ -8,6 +8,8 @@ import os
 import queue
 import socket
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +29,35 @@ LARGE: Final = 8 << 20
 """Bytes of the response to `/large`: more than sockets buffer."""
 
 
+class Counted:
+    """What is told of connections.
+
+    Attributes:
+        open: how many there are.
+        ended: how often the server has ended one, by why.
+        stops: how often there were as many as there may be.
+    """
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.ended: Counter[str] = Counter()
+        self.stops = 0
+
+    def connections_open(self, number: int) -> None:
+        self.open = number
+
+    def connection_ended(self, reason: str) -> None:
+        self.ended[reason] += 1
+
+    def accepting_stopped(self) -> None:
+        self.stops += 1
+
+
 class Echo:
     """An application that answers with what it saw, or as the first segment of the path tells it to.
 
     - `/hold/x` answers when `open("/hold/x")` is called, `/begun/x` begins before and ends then;
+    - `/watch/x` answers when `open("/watch/x")` is called, unless its client has gone away until then;
     - `/large` is `LARGE` bytes of no announced length, and then nothing more, so that the end waits for them;
     - `/abort` breaks its response off, `/cut` one of no announced length, `/bug` fails;
     - all others read the body first.
@@ -42,14 +69,26 @@ class Echo:
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.admin: ASGIApp | None = None
+        self.connection_metrics = Counted()
         self.draining = False
         self._gone: queue.Queue[str] = queue.Queue()
         self._gates: dict[str, asyncio.Event] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def use(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run in a loop, without a lifespan."""
+        self._loop = loop
+
     def open(self, path: str) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(lambda: self._gate(path).set())
+
+    def wait_until_seen(self, path: str) -> None:
+        """Wait until a request has arrived."""
+        deadline = time.monotonic() + PATIENCE
+        while path not in self.seen:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
     def wait_until_gone(self, path: str) -> None:
         """Wait until the client of a request that is being read has gone away."""
@@ -71,6 +110,21 @@ class Echo:
     def _gate(self, path: str) -> asyncio.Event:
         return self._gates.setdefault(path, asyncio.Event())
 
+    async def _is_watched_to_the_end(self, path: str, receive: Receive) -> bool:
+        async def watch() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        watching = asyncio.create_task(watch())
+        opened = asyncio.create_task(self._gate(path).wait())
+        await asyncio.wait((watching, opened), return_when=asyncio.FIRST_COMPLETED)
+        gone = watching.done()
+        for task in (watching, opened):
+            task.cancel()
+        if gone:
+            self._gone.put(path)
+        return not gone
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             self._loop = asyncio.get_running_loop()
@@ -82,6 +136,9 @@ class Echo:
             case "hold":
                 await self._gate(path).wait()
                 await _answer(send, scope, b"")
+            case "watch":
+                if await self._is_watched_to_the_end(path, receive):
+                    await _answer(send, scope, b"")
             case "begun":
                 await _begin(send)
                 await self._gate(path).wait()

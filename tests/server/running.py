@@ -53,5 +53,9 @@ class Running:
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
+    def stop(self) -> None:
+        """Begin to stop."""
+        self._server.stop()
+
     def connect(self, step: int = 1 << 20) -> Connection:
         return Connection(self.port, step)

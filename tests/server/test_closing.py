@@ -70,7 +70,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Play], None]:
     async def scene(play: Play) -> None:
         sockets = Sockets.bind(settings)
         port = int(sockets.listen(settings)["url"].rpartition(":")[2])
-        endpoint = Endpoint(uvicorn_config(Echo(), settings), {}, sockets.main)
+        endpoint = Endpoint(uvicorn_config(Echo(), settings), {}, sockets.main, settings)
         await endpoint.open(settings.backlog)
         client = Client(port)
         try:

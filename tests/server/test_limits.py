@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.protocols import http_protocol
 from tests.server.client import Connection, head
+from tests.server.conftest import KINDS
 from tests.server.running import LIMIT, Running
 
 
@@ -169,15 +169,14 @@ def test_a_broken_body_breaks_a_response_that_has_begun(server: Running) -> None
 # --- the time of a head -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def impatient(servers: dict[str, Running], monkeypatch: pytest.MonkeyPatch) -> Iterable[Running]:
-    """A server of each kind, which waits half a second for a head on connections that are made now.
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Iterable[Running]]:
+    """A server of each kind, which waits half a second for a head.
 
     They are tried at the same time, for each test takes that long.
     """
-    for parser in ("httptools", "h11"):
-        monkeypatch.setattr(http_protocol(parser), "head_timeout", 0.5)
-    return servers.values()
+    with ExitStack() as started:
+        yield [started.enter_context(Running(header_timeout=0.5, **KINDS[kind])) for kind in KINDS]
 
 
 @pytest.fixture

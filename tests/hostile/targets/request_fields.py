@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 
 from gateway.admin.token import InvalidToken, NoToken, bearer
 from gateway.bindings.http_syntax import is_authority, is_method, is_path_with_query, is_token
-from gateway.protocols.limits import Refusal
+from gateway.protocols.framing import body_length
+from gateway.protocols.refusal import Refusal
 from gateway.protocols.target import origin_form
 from gateway.routes.forwarded import TrustedProxies, effective
 from gateway.routes.request_id import request_id
@@ -44,6 +45,8 @@ def _attack() -> Iterator[Attack]:
             bearer(headers)
         with suppress(Refusal):
             origin_form(method, target, headers)
+        with suppress(Refusal, ValueError):  # the parsers know what a length is
+            body_length("1.1", headers)
         for _, value in headers:
             text = value.decode("latin-1")
             is_authority(text), is_method(text), is_path_with_query(text), is_token(text)

@@ -1,0 +1,68 @@
+"""What the connections of one endpoint share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from uvicorn.server import ServerState
+
+from gateway.protocols.departure import Departures
+from gateway.protocols.refusal import End
+
+if TYPE_CHECKING:
+    from gateway.protocols import GuardedProtocol
+
+__all__ = ["Connections", "Timeouts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a client may take, in seconds.
+
+    Attributes:
+        header: for the line and headers of a request.
+        body: between two parts of its body.
+        write: to take any part of a response.
+    """
+
+    header: float
+    body: float
+    write: float
+
+
+class Connections(ServerState):
+    """The connections of one endpoint, and what they have in common.
+
+    Args:
+        timeouts: how long their clients may take.
+        count: hears why one was ended.
+
+    Attributes:
+        idle: those that have no request, the one that has been so for the longest time first, and since when.
+        departures: tells which clients have gone away.
+        on_lost: called when one has ended.
+    """
+
+    def __init__(self, timeouts: Timeouts, count: Callable[[End], None] = lambda _: None) -> None:
+        super().__init__()
+        self.timeouts = timeouts
+        self.count = count
+        self.idle: dict[GuardedProtocol, float] = {}
+        self.departures = Departures()
+        self.on_lost: Callable[[], None] = lambda: None
+
+    @property
+    def open(self) -> set[GuardedProtocol]:
+        """The connections that are open."""
+        return cast("set[GuardedProtocol]", self.connections)
+
+    def look(self, now: float) -> None:
+        """End those whose clients are late. To be called every second.
+
+        Args:
+            now: the time by the loop's clock.
+        """
+        for connection in list(self.open):
+            connection.guard.look(now)

@@ -1,0 +1,162 @@
+"""What a connection has received and its parser has not seen yet.
+
+A read may bring 256 KiB: 14,000 pipelined requests, or 40,000 chunks. So the parser is fed in pieces, and only
+
+- while it has no request that waits for the response to the one before it: what a client pipelines stays here, as
+  bytes, and behind it in the socket. One that pipelines and does not read holds what one read brings, and no more;
+- while the application takes the body;
+- until a piece brings the events of one turn of the loop over `EVENTS`. The rest has its turn in the next one.
+
+As long as anything waits here, nothing more is read from the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.flow_control import FlowControl
+
+if TYPE_CHECKING:
+    from gateway.protocols.limits import Guard
+
+__all__ = ["EVENTS", "PIECE", "Intake"]
+
+PIECE: Final = 16 << 10
+"""Bytes that a parser is fed at once where each may be an event. Threat: a body in chunks of one byte, of which
+these hold 2,700; h11 takes 10 ms for them."""
+
+EVENTS: Final = 512
+"""Events after which the parser is fed no further piece in this turn of the loop. Arbitrary: a body that is sent
+in usual chunks, of kilobytes, has some tens of them in a read."""
+
+
+class Intake(FlowControl):
+    """The receiving side of a connection, and uvicorn's flow control of it.
+
+    Args:
+        transport: where it is received.
+        loop: the event loop.
+        parse: parses a piece that starts at an offset of received bytes; returns its size. It counts in `events`
+            what that brought.
+        ready: whether the parser may be fed.
+        guard: hears when reading stops, so that the transport sees no end of the connection, and when all was
+            parsed that will ever come.
+
+    Attributes:
+        ended: whether the client has said that it sends no more.
+        heard: when something was received last, or could not have been because it was not read, by the loop's
+            clock.
+        events: what the parser has brought in this turn of the loop.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        parse: Callable[[bytes, int], int],
+        ready: Callable[[], bool],
+        guard: Guard,
+    ) -> None:
+        super().__init__(transport)
+        self.ended = False
+        self.heard = loop.time()
+        self.events = 0
+        self._loop = loop
+        self._parse = parse
+        self._ready = ready
+        self._guard = guard
+        self._received = b""
+        self._offset = 0
+        self._next: asyncio.Handle | None = None
+        self._dropping = False
+        self._stopped = False
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes were received and not parsed."""
+        return len(self._received) - self._offset
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is read from the socket at present: if anyone is late, it is this side."""
+        return self._stopped
+
+    def take(self, data: bytes) -> None:
+        """Take what was received."""
+        self.heard = self._loop.time()
+        if self._dropping:
+            return
+        self._received = self._received[self._offset :] + data if self.waiting else data
+        self._offset = 0
+        if self._next is None:
+            self._feed()
+        self._regulate()
+
+    def end(self) -> None:
+        """The client has said that it sends no more."""
+        self.ended = True
+
+    def pause_reading(self) -> None:
+        """Feed the parser no more: the application is to take what it has first."""
+        self.read_paused = True
+        self._regulate()
+
+    def resume_reading(self) -> None:
+        """Go on."""
+        self.read_paused = False
+        if self.waiting:
+            self._soon()
+        self._regulate()
+
+    def drop(self) -> None:
+        """Look at nothing any more that was or will be received."""
+        self._dropping = True
+        self.read_paused = False
+        self.free()
+        self._regulate()
+
+    def free(self) -> None:
+        """Let go of what was received."""
+        self._received, self._offset = b"", 0
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _soon(self) -> None:
+        if self._next is None:
+            self._next = self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._next = None
+        self._feed()
+        self._regulate()
+        if self.ended and not self.waiting:
+            self._guard.dry()
+
+    def _feed(self) -> None:
+        self.events = 0
+        while self.waiting and not self.read_paused and self._ready():
+            if self.events >= EVENTS:
+                self._soon()
+                return
+            self.events += 1
+            size = self._parse(self._received, self._offset)
+            if self.waiting:  # unless it was dropped, for what it is
+                self._offset += size
+        if not self.waiting:
+            self._received, self._offset = b"", 0
+
+    def _regulate(self) -> None:
+        """Read from the socket exactly while nothing waits here and nobody has asked to pause."""
+        stop = self.read_paused or self.waiting > 0
+        if stop is self._stopped or self.ended or self._transport.is_closing():
+            return
+        self._stopped = stop
+        if stop:
+            self._transport.pause_reading()
+            self._guard.watch()
+        else:
+            self.heard = self._loop.time()
+            self._transport.resume_reading()

@@ -1,0 +1,158 @@
+"""Accepting connections, as long as there is a place for one more.
+
+At the limit accepting stops, and newcomers wait in the kernel's queue (`backlog`), as with HAProxy's `maxconn`. To
+refuse them, as Envoy does, would refuse what another worker could serve, for all workers accept from one queue.
+Connections that have had no request for a while give up their places first, the oldest before the others, as in
+nginx: a client must expect that of a connection that it keeps (RFC 9112, section 9.5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from gateway.protocols.connections import Connections
+from gateway.protocols.refusal import End
+
+__all__ = ["Acceptor"]
+
+_log = structlog.get_logger("gateway.server")
+
+BATCH: Final = 64
+"""Connections that are accepted in one turn of the loop at most. Arbitrary: some 2 ms of work."""
+
+IDLE: Final = 1.0
+"""Seconds that a connection must have been idle to give up its place. Threat: of those that were just made, each
+would be closed for the next before its request is there."""
+
+PAUSE: Final = 1.0
+"""Seconds until the next attempt where the system has no descriptor or memory for one more. asyncio's."""
+
+SAY_AGAIN: Final = 60.0
+"""Seconds between two lines of the log about it."""
+
+_SHORT: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+class Acceptor:
+    """Makes connections of what arrives at a socket.
+
+    Args:
+        sock: it listens, and does not block.
+        make_protocol: makes the protocol of a connection.
+        connections: those there are.
+        limit: how many there may be.
+        on_full: called when accepting stops because there are so many.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        make_protocol: Callable[[], asyncio.Protocol],
+        connections: Connections,
+        limit: int,
+        on_full: Callable[[], None],
+    ) -> None:
+        self._socket = sock
+        self._make_protocol = make_protocol
+        self._connections = connections
+        self._limit = limit
+        self._on_full = on_full
+        self._loop = asyncio.get_running_loop()
+        self._making: set[asyncio.Task[None]] = set()
+        self._open = True
+        self._accepting = False
+        self._said = -SAY_AGAIN
+        connections.on_lost = self.go_on
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Accept, unless that has ended."""
+        if self._open and not self._accepting:
+            self._accepting = True
+            self._loop.add_reader(self._socket, self._accept)
+
+    def stop(self) -> None:
+        """Accept no more."""
+        self._open = False
+        self._pause()
+
+    def make_room(self) -> None:
+        """Where newcomers wait: end what has become idle for long enough. To be called every second."""
+        if self._open and not self._accepting:
+            self._evict()
+
+    async def take_queue(self) -> None:
+        """Make connections of all that the kernel has accepted, whatever the limit is."""
+        while (connection := self._take()) is not None:
+            self._make(connection)
+        while self._making:
+            await asyncio.wait(self._making)
+
+    def _accept(self) -> None:
+        for number in range(BATCH):
+            if len(self._connections.open) + len(self._making) >= self._limit:
+                if number == 0:  # else it is not known that anyone waits
+                    self._pause()
+                    self._evict()
+                    self._say("too many connections", limit=self._limit)
+                    self._on_full()
+                return
+            connection = self._take()
+            if connection is None:
+                return
+            self._make(connection)
+
+    def _take(self) -> socket.socket | None:
+        while True:
+            try:
+                connection, _address = self._socket.accept()
+            except ConnectionAbortedError:
+                continue  # it was reset while it was queued
+            except OSError as error:
+                if error.errno in _SHORT:
+                    self._pause()
+                    self._loop.call_later(PAUSE, self.go_on)
+                    self._say("cannot accept connections", reason=error.strerror)
+                return None  # or none is left
+            connection.setblocking(False)
+            return connection
+
+    def _make(self, connection: socket.socket) -> None:
+        making = self._loop.create_task(self._connect(connection))
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError:  # the client has gone away again
+            connection.close()
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self._socket)
+
+    def _evict(self) -> None:
+        """End the connection that has been idle for the longest time; accepting goes on when it has ended."""
+        late = self._loop.time() - IDLE
+        for connection, since in self._connections.idle.items():
+            if since > late:
+                return
+            if not connection.guard.more_to_come():  # else a request has arrived just now
+                self._connections.count(End.MAX_CONNECTIONS)
+                connection.transport.close()
+                del self._connections.idle[connection]
+                return
+
+    def _say(self, event: str, **fields: object) -> None:
+        now = self._loop.time()
+        if now - self._said >= SAY_AGAIN:
+            self._said = now
+            _log.warning(event, effect="new ones wait to be accepted", **fields)

@@ -1,0 +1,180 @@
+"""How long clients may take, and how many there may be."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from gateway.protocols.refusal import End
+from gateway.protocols.writing import Writing
+from gateway.server.endpoint import Endpoint
+from tests.harness import PATIENCE
+from tests.server.client import Connection, head
+from tests.server.conftest import KINDS
+from tests.server.echo import LARGE, Echo
+from tests.server.endpoints import play, until
+from tests.server.running import Running
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Iterable[Running]]:
+    """A server of each kind that waits half a second for anything."""
+    with ExitStack() as started:
+        yield [
+            started.enter_context(Running(body_timeout=0.5, write_timeout=0.5, **KINDS[kind]))
+            for kind in KINDS
+        ]
+
+
+def ended(server: Running, end: End) -> int:
+    """How many connections a server has ended so."""
+    return server.app.connection_metrics.ended[end.value]
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def until_ended(server: Running, end: End, number: int) -> None:
+    """Wait until a server has ended so many connections so."""
+    wait(lambda: ended(server, end) >= number)
+
+
+# --- the time of clients --------------------------------------------------------------------------
+
+
+def test_a_body_that_does_not_go_on_is_refused(impatient: Iterable[Running]) -> None:
+    for server in impatient:
+        before = ended(server, End.BODY_TIMEOUT)
+        path = f"/slow/{id(server)}"
+        with server.connect() as connection:
+            connection.send(head(path, "Content-Length: 5", method="POST") + b"h")
+            connection.refusal(408, "request-timeout")
+        server.app.wait_until_gone(path)
+        assert ended(server, End.BODY_TIMEOUT) == before + 1
+
+
+def test_it_breaks_a_response_that_has_begun(impatient: Iterable[Running]) -> None:
+    for server in impatient:
+        path = f"/begun/{id(server)}"
+        with server.connect() as connection:
+            connection.send(head(path, "Content-Length: 5", method="POST") + b"h")
+            connection.read_until(b"begun")
+            assert connection.read_to_end() == b"\r\n"
+        server.app.open(path)
+
+
+def test_a_client_that_takes_nothing_is_left(impatient: Iterable[Running]) -> None:
+    for server in impatient:
+        before = ended(server, End.WRITE_TIMEOUT)
+        with server.connect() as connection:
+            connection.send(head("/large"))
+            until_ended(server, End.WRITE_TIMEOUT, before + 1)
+            assert len(read_rest(connection)) < LARGE
+
+
+def test_so_is_one_that_leaves_its_last_response(impatient: Iterable[Running]) -> None:
+    for server in impatient:
+        before = ended(server, End.WRITE_TIMEOUT)
+        with server.connect() as connection:
+            connection.send(head("/large", "Connection: close"))
+            until_ended(server, End.WRITE_TIMEOUT, before + 1)
+
+
+def read_rest(connection: Connection) -> bytes:
+    try:
+        return connection.read_to_end()
+    except ConnectionResetError:
+        return b""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_byte_that_a_client_takes_counts(kind: str) -> None:
+    async def scene(endpoint: Endpoint, _app: Echo, client: socket.socket) -> None:
+        client.send(head("/large"))
+        await until(lambda: any(each.flow.write_paused for each in endpoint.connections))
+        (connection,) = endpoint.connections
+        writing = Writing(connection.transport)
+        assert writing.stalled(0) == 0
+        # What is on its way may still arrive.
+        now = 1
+        while writing.stalled(now) == 0:
+            await asyncio.sleep(0.01)
+            now += 1
+        assert writing.stalled(1000) >= 900
+        taken = 0
+        while taken < LARGE // 4:
+            try:
+                taken += len(client.recv(1 << 20))
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+        await until(lambda: writing.stalled(2000) == 0)
+
+    play(KINDS[kind], scene)
+
+
+# --- the number of clients ------------------------------------------------------------------------
+
+
+@pytest.fixture(params=KINDS)
+def small(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A server that has no more than three clients."""
+    with Running(max_connections=3, **KINDS[request.param]) as server:
+        yield server
+
+
+def test_more_connections_than_there_may_be_wait(small: Running) -> None:
+    paths = [f"/hold/{number}" for number in range(3)]
+    connections = [small.connect() for _ in paths]
+    for connection, path in zip(connections, paths, strict=True):
+        connection.send(head(path))
+        small.app.wait_until_seen(path)
+    with small.connect() as waiting:
+        waiting.send(head("/waiting"))
+        wait(lambda: small.app.connection_metrics.stops > 0)
+        assert "/waiting" not in small.app.seen
+        small.app.open(paths[1])
+        assert connections[1].response().json["path"] == paths[1]
+        connections[1].close()
+        assert waiting.response().json["path"] == "/waiting"
+    for path in paths:
+        small.app.open(path)
+    for connection in connections:
+        connection.close()
+
+
+def test_the_one_that_has_been_idle_longest_gives_up_its_place(small: Running) -> None:
+    with small.connect() as first, small.connect() as second, small.connect() as third:
+        for connection in (second, first, third):
+            connection.send(head("/idle"))
+            assert connection.response().status == 200
+        with small.connect() as newcomer:
+            newcomer.send(head("/newcomer"))
+            assert newcomer.response().json["path"] == "/newcomer"
+            assert second.read_to_end() == b""
+            for connection in (first, third):
+                connection.send(head("/still"))
+                assert connection.response().status == 200
+    assert ended(small, End.MAX_CONNECTIONS) == 1
+
+
+def test_connections_that_wait_are_served_when_the_server_stops(small: Running) -> None:
+    with ExitStack() as opened:
+        connections = [opened.enter_context(small.connect()) for _ in range(5)]
+        for number, connection in enumerate(connections):
+            connection.send(head(f"/hold/{number}"))
+        wait(lambda: small.app.connection_metrics.stops > 0)
+        for number in range(5):
+            small.app.open(f"/hold/{number}")
+        small.stop()
+        for number, connection in enumerate(connections):
+            assert connection.response().json["path"] == f"/hold/{number}"
