@@ -3,14 +3,21 @@
 A web page cannot connect to a loopback address of the machine that shows it and read what comes back, unless its
 name leads there: its owner changes what the name stands for once the page is loaded (DNS rebinding), and the
 browser takes both for one site. What gives it away is the `Host` field, which has that name. So where the admin
-address is one of loopback, requests for other names are refused. An IP address cannot be rebound, so any is taken.
+address is one of loopback, requests for other names are refused. An IP address cannot be rebound, so any is
+taken; nor can a name without a dot, which comes from this machine or its network: no top-level domain has an
+address.
 """
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
+from typing import Final
 
 __all__ = ["is_local", "is_loopback"]
+
+_LABEL: Final = re.compile(r"[0-9A-Za-z_-]{1,63}")
+"""A name of one label, without the dot at its end that would make it a top-level domain."""
 
 
 def is_loopback(host: str) -> bool:
@@ -34,7 +41,7 @@ def is_local(authority: bytes) -> bool:
         host, _, port = text.rpartition(":")
     if port and not (port.isascii() and port.isdecimal()):
         return False
-    if _is_localhost(host):
+    if _is_localhost(host) or _LABEL.fullmatch(host):
         return True
     try:
         ip_address(host)
