@@ -37,9 +37,7 @@ from gateway.host.introspect import component_type
 from gateway.host.invocation import Invocation
 from gateway.host.linker import link
 from tests.canonical_abi import flat, load, store_arguments
-
-PATIENCE: Final = 60.0
-"""Seconds that a guest may take in all. Arbitrary: only what never happens runs into it."""
+from tests.patience import PATIENCE
 
 MAX_MEMORY: Final = 64 << 20
 

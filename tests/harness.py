@@ -15,19 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Protocol, Self
+from typing import IO, Any, Protocol, Self
 from urllib.parse import urlsplit
 
-import httpx
+from tests import ask
+from tests.patience import PATIENCE as PATIENCE  # noqa: PLC0414 - for all tests
 
 LogRecord = Mapping[str, Any]
 
 GuestPath = Callable[[str], Path]
 """The fixture `guest`: the path of the component with this name."""
-
-PATIENCE: Final = 60.0
-"""Seconds that any wait here takes at most before the test fails. Arbitrary: long enough for a busy
-machine, so that only what never happens runs into it."""
 
 
 class GatewayProcess:
@@ -366,9 +363,7 @@ def probe(url: str, source: str, headers: Iterable[tuple[str, str]] = ()) -> Any
     Raises:
         GuestError: The source let an exception out.
     """
-    response = httpx.post(
-        url, content=textwrap.dedent(source), headers=list(headers), timeout=PATIENCE
-    )
+    response = ask.post(url, content=textwrap.dedent(source), headers=list(headers))
     assert response.status_code == 200, response.text
     return probe_result(response.content)
 

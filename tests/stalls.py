@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.watchdog import BOUND, Stall, Watchdog
-from tests.harness import PATIENCE
+from tests import ask
 
 METRIC = "gateway_event_loop_stall_cpu_seconds"
 
@@ -50,7 +49,7 @@ def stalls_of(url: str, *, guests: bool = False) -> dict[str, float]:
         url: Where its `/metrics` are: its `url`, unless it has an `admin_addr`. Must not be a component's.
         guests: Whether guests' own code is told too.
     """
-    text = httpx.get(f"{url.rstrip('/')}/metrics", timeout=PATIENCE).raise_for_status().text
+    text = ask.get(f"{url.rstrip('/')}/metrics").raise_for_status().text
     return {
         sample.labels["where"]: sample.value
         for family in text_string_to_metric_families(text)

@@ -22,7 +22,8 @@ from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
 from gateway.host.values import Err, Ok, Variant
-from tests.driven_guest import IO, PATIENCE, DrivenGuest, driven_guest, driving
+from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 

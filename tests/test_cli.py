@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 import trustme
 
 import gateway
+from tests import ask
 from tests.harness import PATIENCE, GuestPath, StartGateway, probe
 
 
@@ -565,7 +565,7 @@ def test_a_component_is_served(
     running = gateway(
         guest("wat/hello"), "--workers", workers, "--http", http, "--cache-dir", str(tmp_path / "c")
     )
-    response = httpx.get(running.url, timeout=PATIENCE)
+    response = ask.get(running.url)
     assert response.status_code == 200
     assert running.wait_for_log(event="request")["status"] == 200
     assert running.stop() == 0
@@ -590,8 +590,8 @@ def test_a_configuration_is_served(guest: GuestPath, gateway: StartGateway, tmp_
     )
     running = gateway(path)
     assert running.port > 1, "--port goes before the file's"
-    assert httpx.get(f"{running.url}/hello/x", timeout=PATIENCE).status_code == 200
-    assert httpx.get(f"{running.url}/other", timeout=PATIENCE).status_code == 404
+    assert ask.get(f"{running.url}/hello/x").status_code == 200
+    assert ask.get(f"{running.url}/other").status_code == 404
     assert "request" not in {record["event"] for record in running.logs}
     assert (tmp_path / "cache").is_dir()
 
@@ -603,7 +603,7 @@ def test_each_request_is_logged_unless_told_otherwise(
     told = gateway(guest("wat/hello"), "--access-log", *cache)
     untold = gateway(guest("wat/hello"), "--no-access-log", *cache)
     for running in (told, untold):
-        assert httpx.get(running.url, timeout=PATIENCE).status_code == 200
+        assert ask.get(running.url).status_code == 200
         assert running.stop() == 0
     assert "request" in {record["event"] for record in told.logs}
     assert "request" not in {record["event"] for record in untold.logs}
@@ -625,7 +625,7 @@ def test_proxies_are_believed_about_the_fields_that_they_maintain(
     headers = {"forwarded": "for=192.0.2.1"}
     if flags:
         headers["x-forwarded-for"] = "192.0.2.2"
-    assert httpx.get(running.url, headers=headers, timeout=PATIENCE).status_code == 200
+    assert ask.get(running.url, headers=headers).status_code == 200
     assert running.wait_for_log(event="request")["client"] == client
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import ask
 from tests.admin.issuer import token
 from tests.admin.site import MemoryGateway, Stage, admin_api, served
 
@@ -45,5 +46,5 @@ def url(stage: tuple[Stage, str], site: MemoryGateway, folder: Path) -> str:
 def client(url: str) -> Iterator[httpx.Client]:
     """A client whose token opens everything."""
     headers = {"authorization": f"Bearer {token()}"}
-    with httpx.Client(base_url=url, headers=headers) as client:
+    with ask.Client(base_url=url, headers=headers) as client:
         yield client

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import ask
 from tests.admin.issuer import AUDIENCE, ISSUER, SECRET, token
 from tests.harness import PATIENCE, GatewayProcess, GuestPath, StartGateway
 from tests.host.slow import slow_component
@@ -34,9 +35,7 @@ class Busy:
         headers = {"authorization": f"Bearer {token()}"}
         body = {key: str(value) for key, value in keys.items() if key == "source"}
         content = {**keys, **body} if keys else None
-        return httpx.request(
-            method, self.url + path, json=content, headers=headers, timeout=PATIENCE
-        )
+        return ask.request(method, self.url + path, json=content, headers=headers)
 
     def put_slow(self, name: str) -> Future[httpx.Response]:
         """Begin to load it, and wait until it is being compiled."""
@@ -82,7 +81,7 @@ def test_others_come_and_go_meanwhile(busy: Busy) -> None:
     slow = busy.put_slow("slow")
     more = busy.ask("PUT", "/components/more", source=busy.hello, routes=[{"path": "/more"}])
     assert more.status_code == 201
-    assert httpx.get(busy.process.url + "/more").status_code == 200
+    assert ask.get(busy.process.url + "/more").status_code == 200
     assert busy.ask("POST", "/reload").status_code == 200
     assert busy.ask("DELETE", "/components/more").status_code == 204
     assert not slow.done()
@@ -101,7 +100,7 @@ def test_of_two_changes_of_one_component_the_later_counts(busy: Busy) -> None:
     later = busy.ask("PUT", "/components/hello", source=busy.hello, routes=[{"path": "/later"}])
     assert later.status_code == 200
     assert slow.result(PATIENCE).status_code == 409
-    assert httpx.get(busy.process.url + "/later").status_code == 200
+    assert ask.get(busy.process.url + "/later").status_code == 200
     assert not busy.ask("GET", "/status").json()["reasons"]
 
 

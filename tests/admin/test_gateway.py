@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from tests import ask
 from tests.admin.fuzz import fuzz
 from tests.admin.issuer import AUDIENCE, ISSUER, SECRET, token
 from tests.harness import PATIENCE, GatewayProcess, GuestPath, StartGateway
@@ -26,7 +27,7 @@ class Steered(NamedTuple):
 
     def get(self, path: str) -> int:
         """The status of a request to the gateway itself."""
-        return httpx.get(self.process.url + path).status_code
+        return ask.get(self.process.url + path).status_code
 
     def put(self, name: str, **keys: Any) -> httpx.Response:
         return self.api.put(f"/components/{name}", json={"source": str(self.source), **keys})
@@ -52,10 +53,9 @@ def start(gateway: StartGateway, guest: GuestPath, tmp_path: Path) -> Iterator[S
         )
         process = gateway(file, *options)
         listening = process.wait_for_log(event="listening")
-        api = httpx.Client(
+        api = ask.Client(
             base_url=f"{listening['admin_url']}/admin/v1",
             headers={"authorization": f"Bearer {token()}"},
-            timeout=60,
         )
         clients.append(api)
         return Steered(process, api, source, file)
@@ -105,11 +105,11 @@ def test_what_cannot_be_loaded_changes_nothing(steered: Steered) -> None:
     assert refused.json()["type"].endswith(":component-refused")
     # It is the caller's fault: nothing that the operator has to mend, or is woken for.
     site = httpx.URL(steered.api.base_url)
-    metrics = httpx.get(site.copy_with(path="/metrics")).text.splitlines()
+    metrics = ask.get(site.copy_with(path="/metrics")).text.splitlines()
     assert 'gateway_component_loads_total{result="refused"} 1.0' in metrics
     assert 'gateway_component_loads_total{result="failed"} 0.0' in metrics
     assert "gateway_component_load_failed 0.0" in metrics
-    assert httpx.get(site.copy_with(path="/readyz")).json()["warnings"] == []
+    assert ask.get(site.copy_with(path="/readyz")).json()["warnings"] == []
     assert steered.api.get("/components").json() == before
     assert steered.get("/hello") == 200
 
@@ -146,11 +146,11 @@ def test_reload(steered: Steered) -> None:
 
 def test_drain(steered: Steered) -> None:
     ready = f"{steered.api.base_url.copy_with(path='/readyz')}"
-    assert httpx.get(ready).status_code == 200
+    assert ask.get(ready).status_code == 200
     response = steered.api.post("/drain")
     assert response.status_code == 202
     assert response.json()["reasons"] == ["draining"]
-    assert httpx.get(ready).status_code == 503
+    assert ask.get(ready).status_code == 503
     assert steered.get("/hello") == 200
 
 
@@ -219,7 +219,7 @@ def test_changes_that_workers_are_asked_for_at_once(start: Start) -> None:
     def put(name: str) -> int:
         keys = {"source": str(steered.source), "routes": [{"path": routes[name]}]}
         url = f"{steered.api.base_url}components/{name}"
-        return httpx.put(url, json=keys, headers=headers, timeout=PATIENCE).status_code
+        return ask.put(url, json=keys, headers=headers).status_code
 
     with ThreadPoolExecutor(len(routes)) as pool:
         statuses = dict(zip(routes, pool.map(put, routes), strict=True))
@@ -240,11 +240,11 @@ def test_changes_that_workers_are_asked_for_at_once(start: Start) -> None:
 def test_drain_reaches_every_worker(start: Start) -> None:
     steered = start("--workers", "2")
     ready = f"{steered.api.base_url.copy_with(path='/readyz')}"
-    assert in_every_worker(lambda: httpx.get(ready).status_code == 200)
+    assert in_every_worker(lambda: ask.get(ready).status_code == 200)
     assert steered.api.post("/drain").status_code == 202
-    assert comes_to_every_worker(lambda: httpx.get(ready).status_code == 503)
+    assert comes_to_every_worker(lambda: ask.get(ready).status_code == 503)
     replace_workers(steered)
-    assert in_every_worker(lambda: httpx.get(ready).status_code == 503)
+    assert in_every_worker(lambda: ask.get(ready).status_code == 503)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/admin/v1/status"])
@@ -274,7 +274,7 @@ def test_a_name_that_was_made_to_lead_here_is_refused(steered: Steered, path: st
 
 def test_it_is_nowhere_else(steered: Steered) -> None:
     headers = {"authorization": f"Bearer {token()}"}
-    assert httpx.get(f"{steered.process.url}/admin/v1/status", headers=headers).status_code == 404
+    assert ask.get(f"{steered.process.url}/admin/v1/status", headers=headers).status_code == 404
 
 
 @pytest.mark.parametrize("secret", ["hunter2", ""])

@@ -12,12 +12,13 @@ import pytest
 
 from gateway.host import wit
 from gateway.host.componentize import componentize
+from tests import ask
 from tests.componentize import random_worlds
 from tests.componentize.modules import described, type_of
 from tests.componentize.test_adapter import FILE as ADAPTER
 from tests.guests import modules
 from tests.guests.toolchains import Unavailable
-from tests.harness import PATIENCE, GatewayProcess, GuestPath
+from tests.harness import GatewayProcess, GuestPath
 
 NAMES: Final = [
     "module/hello",
@@ -162,9 +163,7 @@ class Served:
         """The answer of one of them."""
         method = "GET" if body is None else "POST"
         url = f"{self.gateway.url}{path}"
-        return httpx.request(
-            method, url, content=body, headers={"host": f"{name}.test"}, timeout=PATIENCE
-        )
+        return ask.request(method, url, content=body, headers={"host": f"{name}.test"})
 
 
 @pytest.fixture(scope="module")

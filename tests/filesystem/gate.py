@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.driven_guest import PATIENCE
+from tests.patience import PATIENCE
 
 __all__ = ["CloseGate", "Gate"]
 

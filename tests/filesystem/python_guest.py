@@ -22,8 +22,8 @@ from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export, link
-from tests.driven_guest import PATIENCE
 from tests.harness import probe_headers, probe_result
+from tests.patience import PATIENCE
 
 MAX_MEMORY: Final = 256 << 20
 

@@ -22,9 +22,9 @@ from gateway.bindings.filesystem.open_files import MAX_OPEN_FILES
 from gateway.bindings.filesystem.worker import WORKERS
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok
-from tests.driven_guest import PATIENCE
 from tests.filesystem.gate import CloseGate
 from tests.filesystem.guest import FilesystemGuest, filesystem_guest, read_only, writable
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 

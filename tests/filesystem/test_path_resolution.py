@@ -18,7 +18,6 @@ from gateway.bindings.filesystem.error_code import ErrorCode, FilesystemError
 from gateway.bindings.filesystem.mount import Mount
 from gateway.bindings.filesystem.path_resolution import MAX_DEPTH, MAX_LINKS, MAX_PATH
 from gateway.host.values import Err, Ok
-from tests.driven_guest import PATIENCE
 from tests.filesystem.guest import (
     FOLLOW,
     NOW,
@@ -27,6 +26,7 @@ from tests.filesystem.guest import (
     read_only,
     writable,
 )
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 

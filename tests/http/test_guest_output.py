@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.harness import PATIENCE, GatewayProcess, GuestPath, StartGateway, probe
+from tests import ask
+from tests.harness import GatewayProcess, GuestPath, StartGateway, probe
 
 WRITE = """
     stream = stdout.get_stdout()
@@ -47,7 +46,7 @@ def test_a_guest_that_writes_newlines_is_cut_off_and_that_is_told_once(
     told = running.wait_for_log(event="guest output dropped")
     assert told["lines"] == 3 * 65536 - 1000
     assert lines(running) == [""] * 1000
-    metrics = httpx.get(f"{running.url}/metrics", timeout=PATIENCE).text
+    metrics = ask.get(f"{running.url}/metrics").text
     counted = f'gateway_guest_log_lines_dropped_total{{component="{told["component"]}"}} {float(told["lines"])}'
     assert counted in metrics
 

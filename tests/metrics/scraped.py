@@ -20,6 +20,7 @@ from gateway.events import Outcome, Phases
 from gateway.metrics import Metrics
 from gateway.routes.metrics import exposition
 from gateway.worker_metrics import ENVIRONMENT_VARIABLE
+from tests import ask
 from tests.harness import PATIENCE, Log
 from tests.metrics.happened import DIGEST, returned
 
@@ -109,13 +110,11 @@ class Scraped:
 
     def happens(self, **told: Any) -> None:
         """Lets invocations end there; they are counted by the time this returns."""
-        httpx.post(
-            f"http://{self.address}/returned", json=told, timeout=PATIENCE
-        ).raise_for_status()
+        ask.post(f"http://{self.address}/returned", json=told).raise_for_status()
 
     def scrape(self, accept: str = "text/plain") -> httpx.Response:
-        return httpx.get(
-            f"http://{self.address}/metrics", headers={"accept": accept}, timeout=PATIENCE
+        return ask.get(
+            f"http://{self.address}/metrics", headers={"accept": accept}
         ).raise_for_status()
 
     def samples(self) -> dict[str, float]:

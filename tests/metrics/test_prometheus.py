@@ -7,10 +7,10 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
-import httpx
 import pytest
 
 from gateway.worker_metrics import WorkerMetrics
+from tests import ask
 from tests.harness import PATIENCE, Log
 from tests.metrics.happened import TRACE_ID
 from tests.metrics.scraped import Scraped
@@ -57,7 +57,7 @@ class Prometheus:
         except BaseException:
             self._stop()
             raise
-        self._api = httpx.Client(base_url=f"http://{address}/api/v1", timeout=PATIENCE)
+        self._api = ask.Client(base_url=f"http://{address}/api/v1")
         return self
 
     def __exit__(self, *_exception: object) -> None:

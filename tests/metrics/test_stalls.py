@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
-
 from gateway.metrics import Metrics
 from gateway.watchdog import BOUND, Stall
-from tests.harness import PATIENCE, StartGateway
+from tests import ask
+from tests.harness import StartGateway
 from tests.host.guests import FILL
 from tests.stalls import stalls_of
 
@@ -18,7 +17,7 @@ def test_a_gateway_counts_and_warns(gateway: StartGateway, tmp_path: Path) -> No
     component.write_text(FILL)
     server = gateway(component, "--max-memory", "256MiB")
     call = {"jsonrpc": "2.0", "id": 1, "method": "run"}
-    answer = httpx.post(f"{server.url}/rpc/fill", json=call, timeout=PATIENCE)
+    answer = ask.post(f"{server.url}/rpc/fill", json=call)
     assert "error" not in answer.json()
     line = server.wait_for_log(event="event loop held", where="guest")
     assert line["seconds"] >= line["cpu_seconds"] > BOUND

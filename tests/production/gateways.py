@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from tests import ask
 from tests.harness import PATIENCE, GatewayProcess
 
 DEPLOY: Final = Path(__file__).parent.parent.parent / "deploy"
@@ -63,14 +64,14 @@ class Gateway(GatewayProcess):
 
     def in_flight(self, component: str) -> float:
         """How many invocations of a component are under way, as Prometheus is told."""
-        text = httpx.get(f"{self.admin_url}/metrics", timeout=PATIENCE).text
+        text = ask.get(f"{self.admin_url}/metrics").text
         name = f'gateway_invocations_in_flight{{component="{component}"}} '
         (value,) = [line.removeprefix(name) for line in text.splitlines() if line.startswith(name)]
         return float(value)
 
     def ready(self) -> httpx.Response:
         """Ask whether requests may be sent there."""
-        return httpx.get(f"{self.admin_url}/readyz", timeout=PATIENCE)
+        return ask.get(f"{self.admin_url}/readyz")
 
 
 def until(condition: Callable[[], Any]) -> Any:
@@ -100,7 +101,7 @@ class Asking:
 
     def _ask(self) -> None:
         try:
-            self.response = httpx.get(self._url, timeout=PATIENCE)
+            self.response = ask.get(self._url)
         except httpx.HTTPError as error:
             self._failure = error
 

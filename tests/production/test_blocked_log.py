@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import ask
 from tests.harness import PATIENCE, GuestPath
 
 PIPE = 4096
@@ -67,7 +68,7 @@ def test_nobody_waits_for_the_log(guest: GuestPath, workers: int) -> None:
     options = ("--port", "0", "--admin-addr", "127.0.0.1:0", "--log-format", "json")
     with (
         running(str(guest("c/hello")), *options, "--workers", str(workers)) as (process, records),
-        httpx.Client(timeout=PATIENCE) as client,
+        ask.Client() as client,
     ):
         listening = next(record for record in records if record["event"] == "listening")
         fill(client, listening)

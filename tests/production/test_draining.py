@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import ask
 from tests.production.conftest import StartGateway
 from tests.production.gateways import Asking, until
 from tests.server.client import Connection, head
@@ -38,7 +38,7 @@ def test_readiness_fails_at_once_while_serving_goes_on(start: StartGateway, work
         kept.send(head("/"))
         assert _answer(kept)["connection"] == "close"
         assert kept.read_to_end() == b""
-        response = httpx.get(gateway.url)
+        response = ask.get(gateway.url)
         assert (response.status_code, response.headers["connection"]) == (200, "close")
     # Another signal ends the grace period.
     gateway.signal(signal.SIGTERM)

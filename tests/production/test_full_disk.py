@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.harness import PATIENCE
+from tests import ask
 from tests.production.gateways import Gateway, until
 
 MOUNTED = 'mount -t tmpfs -o size=2m,mode=1777 tmpfs /dev/shm && mkdir /dev/shm/tmp && exec "$@"'
@@ -56,7 +55,7 @@ class Cramped(Gateway):
 
     def metrics(self) -> str:
         """What Prometheus is told."""
-        response = httpx.get(f"{self.admin_url}/metrics", timeout=PATIENCE)
+        response = ask.get(f"{self.admin_url}/metrics")
         assert response.status_code == 200
         return response.text
 
@@ -70,7 +69,7 @@ class Cramped(Gateway):
     def assert_serves(self) -> None:
         """Ask so often, on new connections, that each worker has its share."""
         for path in ("/", "/nothing", "/sleep?ms=0") * 8:
-            assert httpx.get(self.url + path, timeout=PATIENCE).status_code in {200, 404}
+            assert ask.get(self.url + path).status_code in {200, 404}
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import shutil
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import ask
 from tests.harness import GuestPath
 from tests.production.conftest import StartGateway
 from tests.production.gateways import Gateway, until
@@ -57,18 +57,18 @@ def test_a_changed_component_is_swapped(
         kept.send(head("/"))
         assert HELLO in kept.read_until(b"\r\n0\r\n\r\n")
         replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
-        assert httpx.get(gateway.url).content == HELLO
+        assert ask.get(gateway.url).content == HELLO
         seen = gateway.signal(signal.SIGHUP)
         gateway.wait_for_log(after=seen, event="reloaded")
         # All workers, and the connections that they have.
-        until(lambda: httpx.post(gateway.url, content=b"new").content == b"new")
+        until(lambda: ask.post(gateway.url, content=b"new").content == b"new")
         until(lambda: all(_echoes(gateway) for _ in range(20)))
         kept.send(head("/", "Content-Length: 3", method="POST") + b"new")
         assert b"\r\nnew\r\n" in kept.read_until(b"0\r\n\r\n")
 
 
 def _echoes(gateway: Gateway) -> bool:
-    return httpx.post(gateway.url, content=b"new").content == b"new"
+    return ask.post(gateway.url, content=b"new").content == b"new"
 
 
 @WORKERS
@@ -80,7 +80,7 @@ def test_what_is_refused_leaves_the_old_one(
     seen = gateway.signal(signal.SIGHUP)
     failed = gateway.wait_for_log(after=seen, event="reload failed", level="error")
     assert "app.wasm" in failed["reason"]
-    assert [httpx.get(gateway.url).content for _ in range(10)] == [HELLO] * 10
+    assert [ask.get(gateway.url).content for _ in range(10)] == [HELLO] * 10
     assert gateway.ready().status_code == 200
     assert "app.wasm" in until(lambda: told(gateway))[0]
 
@@ -88,7 +88,7 @@ def test_what_is_refused_leaves_the_old_one(
     seen = gateway.signal(signal.SIGHUP)
     failed = gateway.wait_for_log(after=seen, event="reload failed", level="error")
     assert "components[0].name" in failed["reason"]
-    assert [httpx.get(gateway.url).content for _ in range(10)] == [HELLO] * 10
+    assert [ask.get(gateway.url).content for _ in range(10)] == [HELLO] * 10
 
     app.write_text(CONFIG)
     replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
@@ -110,7 +110,7 @@ def test_a_request_that_is_under_way_ends_with_the_old_one(
         replace(app.with_name("app.wasm"), guest("c/hello").read_bytes())
         seen = gateway.signal(signal.SIGHUP)
         gateway.wait_for_log(after=seen, event="reloaded")
-        assert httpx.get(gateway.url).content == HELLO
+        assert ask.get(gateway.url).content == HELLO
         connection.send(b"old")
         assert b"\r\nold\r\n" in connection.read_until(b"0\r\n\r\n")
 
@@ -137,7 +137,7 @@ def test_keys_that_need_a_restart_are_named(start: StartGateway, app: Path) -> N
     seen = gateway.signal(signal.SIGHUP)
     warned = gateway.wait_for_log(after=seen, event="restart needed", level="warning")
     assert warned["keys"] == ["backlog", "log_level"]
-    assert httpx.get(gateway.url).content == HELLO
+    assert ask.get(gateway.url).content == HELLO
 
 
 @WORKERS

@@ -8,7 +8,7 @@ import signal
 import httpx
 import pytest
 
-from tests.harness import PATIENCE
+from tests import ask
 from tests.production.conftest import StartGateway
 from tests.production.gateways import Asking, until
 from tests.production.load import Load
@@ -54,10 +54,10 @@ def test_a_worker_that_is_killed_under_load_is_replaced(start: StartGateway) -> 
 def test_counts_of_a_worker_that_was_killed_stay(start: StartGateway) -> None:
     gateway = start("--workers", "2")
     for _ in range(20):
-        assert httpx.get(gateway.url, headers={"connection": "close"}).status_code == 200
+        assert ask.get(gateway.url, headers={"connection": "close"}).status_code == 200
 
     def counted() -> float:
-        text = httpx.get(f"{gateway.admin_url}/metrics", timeout=PATIENCE).text
+        text = ask.get(f"{gateway.admin_url}/metrics").text
         name = 'gateway_invocations_total{component="hello",kind="http",outcome="ok"} '
         return sum(
             float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name)
@@ -92,7 +92,7 @@ def test_an_interrupt_of_the_whole_group_is_one(start: StartGateway) -> None:
     gateway = start("--workers", "2", "--drain-grace", "10m")
     os.killpg(gateway.pid, signal.SIGINT)
     gateway.wait_for_log(event="draining")
-    assert httpx.get(gateway.url).status_code == 200
+    assert ask.get(gateway.url).status_code == 200
     os.killpg(gateway.pid, signal.SIGINT)
     assert gateway.ended() == 0
     assert "Traceback" not in "\n".join(gateway.output)
@@ -106,11 +106,11 @@ def test_a_signal_that_reaches_workers_after_its_supervisor_is_the_same_one(
     workers = gateway.workers()
     gateway.signal(number)
     gateway.wait_for_log(event="draining")
-    until(lambda: "close" in httpx.get(gateway.url).headers.get("connection", ""))
+    until(lambda: "close" in ask.get(gateway.url).headers.get("connection", ""))
     for _ in range(3):
         for pid in workers:
             os.kill(pid, number)
-    assert {httpx.get(gateway.url).status_code for _ in range(40)} == {200}
+    assert {ask.get(gateway.url).status_code for _ in range(40)} == {200}
     assert gateway.workers() == workers
     gateway.signal(number)
     assert gateway.ended() == 0

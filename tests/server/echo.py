@@ -21,9 +21,7 @@ from gateway.host.errors import ComponentError
 from gateway.reload import Spreading, peers
 from gateway.routes.exchange import ResponseAborted
 from gateway.server import serve, supervisor
-
-PATIENCE: Final = 60.0
-"""Seconds, as in `tests.harness`, which takes long to import."""
+from tests.patience import PATIENCE
 
 LARGE: Final = 8 << 20
 """Bytes of the response to `/large`: more than sockets buffer."""

@@ -30,8 +30,7 @@ class Client:
     """A client in the thread of the server, whose sending does not wait, and whose reading lets the loop run."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.settimeout(PATIENCE)
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.driven_guest import PATIENCE
+from tests.patience import PATIENCE
 from tests.sockets.guest import LOOPBACK
 
 _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}

@@ -17,7 +17,7 @@ from gateway.bindings.sockets.addresses import SocketAddress
 from gateway.bindings.sockets.context import MAX_LOOKUPS, MAX_NAMES
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
-from tests.driven_guest import PATIENCE
+from tests.patience import PATIENCE
 from tests.sockets.guest import BLOCK, READY, SocketsGuest, at, networked, policy
 from tests.sockets.peer import listening
 

@@ -17,7 +17,7 @@ from gateway.bindings.sockets.loopback_datagrams import MAX_SIZE, MAX_WAITING
 from gateway.bindings.sockets.loopback_stream import CAPACITY
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok
-from tests.driven_guest import PATIENCE
+from tests.patience import PATIENCE
 from tests.sockets.guest import (
     ALL_LOOPBACK,
     ANYWHERE,

@@ -13,7 +13,7 @@ import pytest
 from gateway.bindings.sockets.tcp_streams import PERMIT
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok
-from tests.driven_guest import PATIENCE
+from tests.patience import PATIENCE
 from tests.sockets.guest import (
     ALL_LOOPBACK,
     BLOCK,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from gateway.bindings.sockets.datagram_streams import MAX_DROPPED
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
-from tests.driven_guest import PATIENCE
+from tests.patience import PATIENCE
 from tests.sockets.guest import (
     ALL_LOOPBACK,
     ANYWHERE,
