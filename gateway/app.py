@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import __version__, log, telemetry
 from gateway.admin.operations import ServerStatus, Superseded
-from gateway.admin.site import AdminSite
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.generation import Generation
 from gateway.host.compiler import Compiler
@@ -92,6 +91,8 @@ class Gateway:
         self._retiring: dict[Generation, asyncio.Task[None]] = {}
         self.admin: ASGIApp | None = None
         if config.server.admin_addr is not None:
+            from gateway.admin.site import AdminSite  # noqa: PLC0415 - slow to import, for its tokens
+
             self.admin = AdminSite(self, config, self._operations)
 
     @property

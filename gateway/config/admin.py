@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
 
-from gateway.admin import keys
-from gateway.admin.keys import Keys
 from gateway.config.values import AnyPath, Table, Text, between
 from gateway.units import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from gateway.admin.keys import Keys
 
 __all__ = ["AdminConfig"]
 
@@ -24,15 +24,23 @@ def _leeway(value: object) -> float:
     return 0.0 if value in (0, "0s") and value is not False else parse_duration(value)
 
 
-def _readable(read: Callable[[Path], Keys]) -> AfterValidator:
+def _read(key: str, path: Path) -> Keys:
+    """What a file has; `key` is that of the configuration."""
+    from gateway.admin import keys  # noqa: PLC0415 - slow to import, and few have an admin API
+
+    readers = {
+        "secret_file": keys.read_secret,
+        "public_key_file": keys.read_public_key,
+        "jwks_file": keys.read_jwks,
+    }
+    return readers[key](path)
+
+
+def _readable(path: Path, info: ValidationInfo) -> Path:
     """Refuse a file without usable keys while a configuration is read; one built in code may come before it."""
-
-    def check(path: Path, info: ValidationInfo) -> Path:
-        if info.context is not None:
-            read(path)
-        return path
-
-    return AfterValidator(check)
+    if info.context is not None and info.field_name is not None:
+        _read(info.field_name, path)
+    return path
 
 
 def _some(value: str) -> str:
@@ -42,6 +50,7 @@ def _some(value: str) -> str:
 
 
 _Name = Annotated[Text, AfterValidator(_some)]
+_KeyFile = Annotated[AnyPath, AfterValidator(_readable)]
 _Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
     "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
@@ -61,9 +70,9 @@ class AdminConfig(Table):
         leeway: seconds by which the clocks of the issuer and of the gateway may differ.
     """
 
-    secret_file: Annotated[AnyPath, _readable(keys.read_secret)] | None = None
-    public_key_file: Annotated[AnyPath, _readable(keys.read_public_key)] | None = None
-    jwks_file: Annotated[AnyPath, _readable(keys.read_jwks)] | None = None
+    secret_file: _KeyFile | None = None
+    public_key_file: _KeyFile | None = None
+    jwks_file: _KeyFile | None = None
     algorithms: tuple[_Algorithm, ...] | None = None
     issuer: _Name
     audience: _Name
@@ -87,9 +96,7 @@ class AdminConfig(Table):
     @property
     def key_file(self) -> Path:
         """The one file that has the keys."""
-        given = self.secret_file or self.public_key_file or self.jwks_file
-        assert given is not None, "validated"  # noqa: S101
-        return given
+        return self._given[1]
 
     def read_keys(self) -> Keys:
         """Read the keys as they are now, for the algorithms that are allowed.
@@ -97,10 +104,13 @@ class AdminConfig(Table):
         Raises:
             gateway.admin.keys.InvalidKeys: there are none.
         """
-        if self.secret_file is not None:
-            found = keys.read_secret(self.secret_file)
-        elif self.public_key_file is not None:
-            found = keys.read_public_key(self.public_key_file)
-        else:
-            found = keys.read_jwks(self.key_file)
+        found = _read(*self._given)
         return found if self.algorithms is None else found.restricted(self.algorithms)
+
+    @property
+    def _given(self) -> tuple[str, Path]:
+        """The one of the three that is given, and the file."""
+        for key in ("secret_file", "public_key_file", "jwks_file"):
+            if (path := getattr(self, key)) is not None:
+                return key, path
+        raise AssertionError("validated")

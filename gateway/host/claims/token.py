@@ -4,7 +4,7 @@ PyJWT writes and verifies it. Its registry is emptied first, and knows one algor
 the format has for it: so no header of a token can choose another, `none` and HMAC with the public key for a
 secret included. What PyJWT lets pass is refused before: padding, second ways to write the same bits, other
 header fields (RFC 7797's `b64` changes what is signed), and JSON objects with one key twice, which parsers
-read differently.
+read differently. It is imported with the first token, for it takes long, and most components have none.
 
 Sources: RFC 7515 and RFC 7519; wasmCloud's wascap crate, `jwt.rs`.
 """
@@ -12,18 +12,19 @@ Sources: RFC 7515 and RFC 7519; wasmCloud's wascap crate, `jwt.rs`.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
-
-import jwt
-from jwt.algorithms import OKPAlgorithm
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gateway.base64url import is_canonical
 from gateway.host.claims.errors import InvalidClaims, InvalidKey, InvalidToken, quoted
 from gateway.host.claims.keys import KeyPair, PublicKey
 from gateway.host.claims.model import Claims
+
+if TYPE_CHECKING:
+    import jwt
 
 __all__ = ["MAX_TOKEN_SIZE", "Token", "read_token", "write_token"]
 
@@ -34,9 +35,6 @@ of who wrote them. Precedent: what servers take of the header of a request. Real
 _ALGORITHM: Final = "Ed25519"
 _HEADER: Final = {"typ": "jwt", "alg": _ALGORITHM}
 _REMEDY: Final = "Sign the component again: gateway sign."
-
-_jws: Final = jwt.PyJWS(algorithms=[])
-_jws.register_algorithm(_ALGORITHM, OKPAlgorithm())
 
 _SIGNATURE_SIZE: Final = 64
 
@@ -101,7 +99,7 @@ def write_token(claims: Claims, issuer: KeyPair) -> str:
         InvalidToken: the claims make a token that is too large.
     """
     signed = claims.model_copy(update={"iss": str(issuer.public)})
-    token = _jws.encode(
+    token = _jws().encode(
         _written(signed.model_dump(exclude_none=True)).encode(),
         issuer.ed25519,
         algorithm=_ALGORITHM,
@@ -139,9 +137,21 @@ def _decoded(segment: bytes) -> bytes:
     return base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
 
 
+@functools.cache
+def _jws() -> jwt.PyJWS:
+    import jwt  # noqa: PLC0415
+    from jwt.algorithms import OKPAlgorithm  # noqa: PLC0415
+
+    jws = jwt.PyJWS(algorithms=[])
+    jws.register_algorithm(_ALGORITHM, OKPAlgorithm())
+    return jws
+
+
 def _signed_by(issuer: PublicKey, text: str) -> bool:
+    import jwt  # noqa: PLC0415
+
     try:
-        _jws.decode_complete(text, issuer.ed25519, algorithms=[_ALGORITHM])
+        _jws().decode_complete(text, issuer.ed25519, algorithms=[_ALGORITHM])
     except jwt.InvalidSignatureError:
         return False
     except jwt.PyJWTError as error:
