@@ -15,7 +15,7 @@ Source: https://www.jsonrpc.org/specification, https://spec.open-rpc.org
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.config import ServerConfig, canonical_path
 from gateway.events import Outcome
@@ -25,7 +25,7 @@ from gateway.routes.problem import Problem
 from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request, server_timing
 from gateway.routes.target import path_of
 from gateway.rpc.json_text import dump
-from gateway.rpc.openrpc import document
+from gateway.rpc.openrpc import document, servers
 from gateway.service import Service
 
 __all__ = ["RpcEndpoint"]
@@ -54,8 +54,8 @@ class RpcEndpoint:
         self._max_body = config.rpc_max_body
         self._max_result = config.rpc_max_result
         self._max_batch = config.rpc_max_batch
-        # By URL: as many as there are components, times the paths that the application is mounted at.
-        self._documents: dict[str, object] = {}
+        # By component, with the URL of the request for which each was made.
+        self._documents: dict[str, dict[str, Any]] = {}
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
@@ -132,10 +132,10 @@ class RpcEndpoint:
 
     def _document(self, service: Service, request: Request) -> object:
         url = self._url(service, request)
-        made = self._documents.get(url)
+        made = self._documents.get(service.name)
         if made is None:
             component = service.linked.component
-            made = self._documents[url] = document(
+            made = self._documents[service.name] = document(
                 service.methods,
                 component.exports,
                 name=service.name,
@@ -143,7 +143,8 @@ class RpcEndpoint:
                 url=url,
                 docs=component.docs,
             )
-        return made
+        # Not one for each URL: where this application is mounted at a pattern, clients choose among any number.
+        return made | servers(service.name, url)
 
     def _url(self, service: Service, request: Request) -> str:
         """Where the methods of a component are: a reference that any proxy in front leaves right."""

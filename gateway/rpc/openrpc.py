@@ -14,7 +14,7 @@ from gateway.rpc import message
 from gateway.rpc.method import RESERVED_PREFIX, Method, Methods
 from gateway.rpc.schema import Direction, Schema, Schemas, labels
 
-__all__ = ["DISCOVER", "OPENRPC_VERSION", "document"]
+__all__ = ["DISCOVER", "OPENRPC_VERSION", "document", "servers"]
 
 OPENRPC_VERSION: Final = "1.3.2"
 """The version of the specification: the latest that its published meta-schema knows."""
@@ -135,7 +135,7 @@ def document(
             "version": digest[:_VERSION_SIZE],
             "description": docs.docs or f"What the WebAssembly component {name} exports.",
         },
-        "servers": [{"name": name, "url": url}],
+        **servers(name, url),
         "methods": [*described, _DISCOVERY],
         "components": {
             "schemas": schemas.components,
@@ -143,6 +143,11 @@ def document(
             "tags": used,
         },
     }
+
+
+def servers(name: str, url: str) -> dict[str, Any]:
+    """The member of a document that says where its component is called, the one that differs from URL to URL."""
+    return {"servers": [{"name": name, "url": url}]}
 
 
 def _method(method: Method, docs: str | None, schemas: Schemas) -> dict[str, Any]:

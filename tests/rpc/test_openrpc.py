@@ -7,11 +7,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from jsonschema import Draft7Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from gateway.app import create_app
+from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host import wit
 from gateway.host.binary import encode
 from gateway.host.binary.package_docs import PackageDocs, package_docs
@@ -23,6 +28,7 @@ from gateway.rpc.method import Methods
 from gateway.rpc.openrpc import document
 from tests.guests import toolchains
 from tests.harness import GuestPath
+from tests.host.guests import guest as guest_text
 
 U8 = wit.Integer(8, signed=False)
 U32 = wit.Integer(32, signed=False)
@@ -315,3 +321,17 @@ def test_discovery_is_the_specifications() -> None:
             },
         },
     }
+
+
+@pytest.mark.anyio
+async def test_every_place_that_the_application_is_mounted_at_is_told(tmp_path: Path) -> None:
+    source = tmp_path / "seven.wat"
+    source.write_text(guest_text("(i32.const 7)", result="u32"))
+    config = GatewayConfig(components=(ComponentConfig(name="seven", source=source),))
+    app = Starlette(routes=[Mount("/{tenant}", create_app(config))])
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        told = [(await client.get(f"/{tenant}/rpc/seven")).json() for tenant in "abab"]
+    servers = [document.pop("servers") for document in told]
+    assert [server["url"] for (server,) in servers] == [f"/{it}/rpc/seven" for it in "abab"]
+    assert told == [told[0]] * 4
