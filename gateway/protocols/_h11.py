@@ -166,7 +166,9 @@ class GuardedH11Protocol(H11Protocol):
     # -----------------------------------------------------------------------------------------------------------
 
     def _parse(self, data: bytes, offset: int) -> int:
-        piece = data[offset : offset + PIECE]
+        # The rest of a body of known length is one event, however long.
+        known = 0 if self.is_whole() else self._connection.unread or 0
+        piece = data[offset : offset + max(PIECE, known)]
         before = self._connection.events
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
             # Empty lines before a request are nothing (RFC 9112, section 2.2), but to h11.

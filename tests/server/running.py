@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any, Final, Self
 
 from gateway.config import GatewayConfig, ServerConfig
@@ -49,7 +50,8 @@ class Running:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._server.stop()
+        with suppress(RuntimeError):  # it has stopped already
+            self._server.stop()
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
