@@ -142,6 +142,9 @@ def held(gateway: GatewayProcess) -> str:
 
 
 def report(title: str, taken: list[float], alone: list[float]) -> None:
+    if len(taken) < 2:
+        print(f"  {title}: {len(taken)} answers")
+        return
     quantiles = statistics.quantiles(taken, n=100), statistics.quantiles(alone, n=100)
     for name, index in (("p50", 49), ("p99", 98)):
         value, usual = (each[index] for each in quantiles)
