@@ -1,5 +1,6 @@
 """Fixtures that the tests share."""
 
+import signal
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run all tests of the host, and of every other file the first: for other versions of Python",
     )
+
+
+def pytest_configure() -> None:
+    # A shell without job control has what it starts in the background ignore this, and all that it starts in turn.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

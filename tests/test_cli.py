@@ -246,23 +246,12 @@ def refused(guest: GuestPath) -> dict[str, Refused]:
             "a component of WASI 0.3 (wasi:clocks/monotonic-clock@0.3.0)",
             "Build it for WASI 0.2",
         ),
-        "code.wasm": (
-            with_broken_code(component),
-            "the engine refuses this component",
-            "build it again",
-        ),
     }
-
-
-def with_broken_code(component: bytes) -> bytes:
-    """A component that is whole, but for the last `end` of a function."""
-    end = component.rindex(b"\x0b")
-    return component[:end] + b"\xff" + component[end + 1 :]
 
 
 def complaints(process: subprocess.CompletedProcess[str], folder: Path) -> dict[str, str]:
     """What is said of each file of a folder."""
-    assert (process.returncode, process.stdout) == (2, "")
+    assert (process.returncode, process.stdout) == (2, ""), process.stderr
     first, *told = process.stderr.split(f"\n  {folder}/")
     assert first == "gateway: this component is refused:"
     return dict(each.split(": ", 1) for each in told)
@@ -308,6 +297,22 @@ def test_what_is_no_component_is_not_served(
         )
     )
     check_complaints(complaints(run(command, path), tmp_path), refused_files)
+
+
+BROKEN_CODE = """(component
+    (core module $m (func (export "f") (result i32)))
+    (core instance $m (instantiate $m))
+    (func (export "f") (result u32) (canon lift (core func $m "f"))))"""
+
+
+@pytest.mark.parametrize("command", ["inspect", "check", "serve"])
+def test_what_only_compiling_shows_is_told(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "code.wat"
+    path.write_text(BROKEN_CODE)
+    process = run(command, path)
+    told = complaints(process, tmp_path)
+    assert told[path.name].startswith("the engine refuses this component: ")
+    assert "build it again" in told[path.name]
 
 
 @pytest.mark.parametrize("name", ["none.wasm", "."])
@@ -519,27 +524,35 @@ def test_flags_grant_a_component_folders_and_servers(
         guest("python/probe"),
         *("--mount", f"{folder}:/readable", "--mount", f"{folder}:/also:ro"),
         *("--mount", f"{folder}:/writable:rw", "--ca-file", str(authority)),
-        *("--allow-outbound-host", "tcp://localhost:1-9", "--cache-dir", str(tmp_path / "c")),
+        *("--allow-outbound-host", "tcp://127.0.0.1:1-9"),
     )
     found = probe(
         running.url,
         """
+        import socket
+
         def attempt(call, *args):
             try:
                 call(*args)
-            except (OSError, Err) as error:
+            except OSError as error:
                 return type(error).__name__
             return "done"
 
-        ipv4 = network.IpAddressFamily.IPV4
+        tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
+        def connect(kind, *peer):
+            with socket.socket(type=kind) as opened:
+                opened.connect(peer)
+
         result = {
             "mounts": [path for _, path in preopens.get_directories()],
             "read": [open(f"/{name}/greeting").read() for name in ("readable", "also")],
             "readable": attempt(open, "/readable/made", "w"),
             "also": attempt(open, "/also/made", "w"),
             "writable": attempt(open, "/writable/made", "w"),
-            "tcp": attempt(tcp_create_socket.create_tcp_socket, ipv4),
-            "udp": attempt(udp_create_socket.create_udp_socket, ipv4),
+            "granted": attempt(connect, tcp, "127.0.0.1", 9),
+            "tcp": attempt(connect, tcp, "192.0.2.1", 9),
+            "udp": attempt(connect, udp, "192.0.2.1", 9),
         }
         """,
     )
@@ -549,12 +562,13 @@ def test_flags_grant_a_component_folders_and_servers(
         "readable": "PermissionError",
         "also": "PermissionError",
         "writable": "done",
-        "tcp": "done",
-        "udp": "Err",
+        "granted": "ConnectionRefusedError",
+        "tcp": "PermissionError",
+        "udp": "PermissionError",
     }
     assert (folder / "made").exists()
-    refusal = running.wait_for_log(event="socket refused")
-    assert refusal["target"] == "udp socket"
+    running.wait_for_log(event="socket refused", target="tcp://192.0.2.1:9")
+    running.wait_for_log(event="socket refused", target="udp://192.0.2.1:9")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -194,11 +194,11 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_from_a_new_key_to_a_component_that_only_it_may_have_signed(
-    tmp_path: Path, hello: bytes
+    tmp_path: Path, guest: GuestPath
 ) -> None:
-    """Generate, sign, verify, inspect and check, as a user does it."""
+    """Generate, sign, verify and inspect, as a user does it."""
     app, signed_app, seed = tmp_path / "app.wasm", tmp_path / "signed.wasm", tmp_path / "me.nk"
-    app.write_bytes(hello)
+    app.write_bytes(guest("c/hello").read_bytes())
     generated = run("keys", "generate", "-o", seed)
     assert generated.returncode == 0
     assert seed.stat().st_mode & 0o777 == 0o600
