@@ -88,6 +88,7 @@ class Metrics:
         """
         self.registry = CollectorRegistry()
         self._workers = _shared(multiprocess_dir)
+        self._process = ProcessCollector(registry=None)
         self._components: dict[str, _Component] = {}
         self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
         self._metrics: list[Counter | Gauge | Histogram] = []
@@ -380,7 +381,7 @@ class Metrics:
         if self._workers is None:
             for metric in self._metrics:
                 yield from map(self._current, metric.collect())
-            yield from ProcessCollector(registry=None).collect()
+            yield from self._process.collect()
         else:
             ours = {family.name for metric in self._metrics for family in metric.describe()}
             for family in self._workers.collect():

@@ -7,7 +7,7 @@ notes nothing on its way, and pays for neither.
 
 A turn is measured twice. Its **time** is what others had to wait, whatever the cause: the disk, a full pipe, or a
 machine that gave its processors to somebody else. Its **CPU time** is what the loop's thread computed meanwhile,
-which no other process can make longer.
+or work in pieces that it waited for (`gateway.host.pieces`): no other process can make that longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from time import monotonic, thread_time
+from time import monotonic
 from types import FrameType
 from typing import Final, NamedTuple
 
@@ -25,6 +25,7 @@ import structlog
 
 from gateway.host.invocation import is_guest
 from gateway.host.linker import host_function
+from gateway.host.pieces import loop_time
 
 __all__ = ["BOUND", "Stall", "StallLog", "Watchdog"]
 
@@ -149,14 +150,14 @@ class Watchdog:
             self._measure(monotonic())
 
     def _expect(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
-        self._cpu = thread_time()
+        self._cpu = loop_time()
         self._due = now + self._interval
         self._timer = loop.call_later(self._interval, self._beat, loop)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         now = monotonic()
         self._measure(now)
-        self._idle_beats = self._idle_beats + 1 if thread_time() - self._cpu < _IDLE else 0
+        self._idle_beats = self._idle_beats + 1 if loop_time() - self._cpu < _IDLE else 0
         self._interval = _IDLE_INTERVAL if self._idle_beats > _IDLE_BEATS else _INTERVAL
         self._expect(loop, now)
 
@@ -166,7 +167,7 @@ class Watchdog:
             self._looks.clear()
             return
         # All but this may have gone into turns that ended before the beat was due.
-        computed = max(0.0, thread_time() - self._cpu - self._interval)
+        computed = max(0.0, loop_time() - self._cpu - self._interval)
         places = [place for due, place in list(self._looks) if due == self._due]
         self._looks.clear()
         where: str = "other"

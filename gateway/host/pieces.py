@@ -5,7 +5,7 @@ must neither hold the event loop nor go on beside it: a thread that computes tak
 loop at every call into the engine, for 5 ms each. So such work has a thread of its own that only ever runs while
 the loop waits for it. It runs until it has had its time, hands back at the next `pause`, and goes on when its turn
 has come. A thread is used as a stack that can be set aside, not for doing two things at once: whoever writes such
-work need not think of any other thread.
+work need not think of any other thread. What it computes is the loop's time, and `loop_time` counts it.
 
 Most values are small. `at_once` does the same work where it is called, and gives up (`Postponed`) if it gets long.
 """
@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import ResultTooLarge
 from gateway.host.scheduler import Scheduler
 
-__all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "pause"]
+__all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "loop_time", "pause"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ class _Pace(Protocol):
 
 class _Local(threading.local):
     pace: _Pace | None = None
+    lent = 0.0
 
 
 _local: Final = _Local()
@@ -86,6 +87,11 @@ def at_once(work: Callable[[], T], *, max_size: int | None = None) -> T:
         _local.pace = before
 
 
+def loop_time() -> float:
+    """Seconds of CPU time that this thread has computed, or work in pieces while this thread waited for it."""
+    return thread_time() + _local.lent
+
+
 async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
     """Do work that calls `pause` now and then, however long it is.
 
@@ -98,15 +104,27 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
         asyncio.CancelledError: the task was cancelled; the work has ended.
     """
     scheduler = Scheduler.current()
-    worker = _Worker(work, max_size)
-    try:
-        while not worker.go_on():
-            await scheduler.next_tick()
-    except BaseException:
-        worker.abandon()
-        raise
+    async with scheduler.stacks:
+        if not scheduler.has_time:
+            await scheduler.turn()
+        worker = _Worker(work, max_size)
+        try:
+            while not _piece(worker, scheduler):
+                await scheduler.next_tick()
+        except BaseException:
+            worker.abandon()
+            raise
     result: T = worker.result()
     return result
+
+
+def _piece(worker: _Worker, scheduler: Scheduler) -> bool:
+    """Have a piece of work done; returns whether it was the last."""
+    began = monotonic()
+    try:
+        return worker.go_on()
+    finally:
+        scheduler.spend(monotonic() - began)
 
 
 class _Budget:
@@ -154,6 +172,7 @@ class _Worker:
         self._error: BaseException | None = None
         self._steps = 0
         self._until = 0.0
+        self._cpu = self._computed = 0.0
 
     # For the loop.
 
@@ -167,6 +186,7 @@ class _Worker:
             self._its_turn.release()
         self._our_turn.acquire()
         self._running = False
+        _local.lent += self._computed
         return self._done
 
     def result(self) -> Any:
@@ -198,16 +218,24 @@ class _Worker:
             if monotonic() >= self._until:
                 self._hand_back()
 
-    def _hand_back(self) -> None:
+    def _begin(self) -> None:
+        self._until = monotonic() + EPOCH_TICK
+        self._cpu = thread_time()
+
+    def _end(self) -> None:
+        self._computed = thread_time() - self._cpu
         self._our_turn.release()
+
+    def _hand_back(self) -> None:
+        self._end()
         self._its_turn.acquire()
         if self._abandoned:
             raise _Abandoned
-        self._until = monotonic() + EPOCH_TICK
+        self._begin()
 
     def _run(self) -> None:
         _local.pace = self
-        self._until = monotonic() + EPOCH_TICK
+        self._begin()
         try:
             self._result = self._work()
         except BaseException as error:
@@ -215,4 +243,4 @@ class _Worker:
         finally:
             del self._work
             self._done = True
-            self._our_turn.release()
+            self._end()

@@ -35,6 +35,11 @@ _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
 
 
+_STACKS: Final = 64
+"""Long works that are done in pieces at once, each with a thread. Threat: clients that send a long text each.
+Arbitrary: short ones among them still have their turns, and a service may have many more threads (`TasksMax=`)."""
+
+
 class _Waiting:
     """A guest that waits until there is time for it; its place stays the same while others use that up."""
 
@@ -49,6 +54,7 @@ class Scheduler:
 
     Attributes:
         has_time: whether a guest that begins or has waited may run now. Otherwise, `turn` comes first.
+        stacks: places for work that is done in pieces (`gateway.host.pieces`).
     """
 
     _schedulers: ClassVar[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Scheduler]] = (
@@ -65,6 +71,7 @@ class Scheduler:
         self._ran = 0
         self._releasing = False
         self.has_time = True
+        self.stacks = asyncio.Semaphore(_STACKS)
         # Invocations of one time limit expire in the order in which they began.
         self._watched: dict[float, OrderedDict[Invocation, None]] = {}
         self._sweeping = False

@@ -7,10 +7,12 @@ answers 200 while requests may be sent here, and 503 with the reasons while they
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import monotonic
 from typing import Final, Protocol
 
 import structlog
 
+from gateway.host.scheduler import Scheduler
 from gateway.metrics import Metrics
 from gateway.routes import problem
 from gateway.routes.metrics import exposition
@@ -45,10 +47,13 @@ class Operation:
 
     Args:
         content: what it tells a request.
+        long: whether that takes milliseconds to make. Threat: many that ask at once. They wait for their turns, as
+            guests do.
     """
 
-    def __init__(self, content: Callable[[Request], Content]) -> None:
+    def __init__(self, content: Callable[[Request], Content], *, long: bool = False) -> None:
         self._content = content
+        self._long = long
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
@@ -57,7 +62,13 @@ class Operation:
         if request.scope["method"] not in {"GET", "HEAD"}:
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
             return
+        scheduler = Scheduler.current() if self._long else None
+        if scheduler is not None and not scheduler.has_time:
+            await scheduler.turn()
+        began = monotonic()
         status, content_type, content = self._content(request)
+        if scheduler is not None:
+            scheduler.spend(monotonic() - began)
         await request.respond(status, content_type, content, (b"cache-control", b"no-store"))
 
 
@@ -93,5 +104,5 @@ def operations(health: Health, metrics: Metrics | None) -> Mapping[str, Operatio
             content_type, content = exposition(counted, accepted)
             return 200, content_type, content
 
-        routes["/metrics"] = Operation(exposed)
+        routes["/metrics"] = Operation(exposed, long=True)
     return routes

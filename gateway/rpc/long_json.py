@@ -8,6 +8,7 @@ at a comma and closed with a bracket is a text only if the comma stood between t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ _LEAST: Final = 256
 _MOST_NODES: Final = 2048
 """Values that are written in one call."""
 
-_WHITESPACE: Final = " \t\n\r"
+_NO_WHITESPACE: Final = re.compile(r"[^ \t\n\r]")
 _CONTAINERS: Final = frozenset((list, tuple, dict))
 
 Scan = Callable[[str, int], tuple[Any, int]]
@@ -62,12 +63,13 @@ class _Reader:
 
     def skip(self, at: int) -> int:
         """Where whitespace ends."""
-        text = self._text
-        begin = at
-        while text[at : at + 1] in _WHITESPACE and at < len(text):
-            at += 1
-        pause((at - begin) >> 3)
-        return at
+        while at < len(self._text):
+            found = _NO_WHITESPACE.search(self._text, at, at + _CHARACTERS)
+            if found is not None:
+                return found.start()
+            pause(STRETCH)
+            at += _CHARACTERS
+        return len(self._text)
 
     def value(self, at: int, stretch: int) -> tuple[Any, int]:
         """The value that begins there, and where it ends."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from gateway.app import create_app
+from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
+from gateway.host.scheduler import Scheduler
 from gateway.metrics import Metrics
 from gateway.watchdog import BOUND, Stall
 from tests import ask
-from tests.harness import StartGateway
+from tests.harness import GuestPath, StartGateway
 from tests.host.guests import FILL
+from tests.http.test_asgi import Server
 from tests.stalls import stalls_of
 
 
@@ -37,3 +44,18 @@ def test_metrics_count_both_times() -> None:
     }
     assert told["gateway_event_loop_stall_seconds_count"] == 2
     assert told["gateway_event_loop_stall_cpu_seconds_count"] == 1
+
+
+@pytest.mark.anyio
+async def test_who_asks_waits_for_a_turn(guest: GuestPath) -> None:
+    """Many that ask at once do not make a turn of the loop longer."""
+    server = ServerConfig(operational_routes="first")
+    component = ComponentConfig(name="guest", source=guest("wat/hello"))
+    app = create_app(GatewayConfig(server=server, components=(component,)))
+    asker = Server("/metrics")
+    asking = asyncio.create_task(asker.run(app))
+    Scheduler.current().spend(1.0)  # by others, before it runs
+    await asyncio.sleep(0)
+    assert not asker.sent
+    await asking
+    assert b"gateway_event_loop_stall_seconds" in asker.body

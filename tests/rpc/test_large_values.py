@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import thread_time
 from typing import Any, Final
 
 import pytest
@@ -14,11 +16,12 @@ from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
 from gateway.events import ReturnEvent
 from gateway.host.errors import ResultTooLarge
-from gateway.host.pieces import STRETCH, Postponed, at_once, in_pieces, pause
+from gateway.host.pieces import STRETCH, Postponed, at_once, in_pieces, loop_time, pause
 from gateway.host.store import STORES
 from gateway.rpc.json_text import LONG, InvalidJson, dump, dump_long, parse
 from tests.harness import GuestPath
 from tests.http.test_asgi import Server
+from tests.stalls import nothing_holds_the_loop
 
 pytestmark = pytest.mark.anyio
 
@@ -154,6 +157,16 @@ async def test_others_have_their_turns_while_a_large_value_is_refused(mirror: Pa
     await caller.run(application(mirror))
     assert caller.json["error"]["data"]["pointer"] == f"/params/0/{MANY * 8}"
     assert caller.turns > FEWEST_TURNS
+
+
+@pytest.mark.parametrize("fill", [b" ", b"\n"])
+async def test_nobody_waits_for_what_is_all_white_space(guest: GuestPath, fill: bytes) -> None:
+    white = fill * 500_000
+    caller = Caller(white + b'{"jsonrpc":"2.0","method":"add",%b"params":[1,2],"id":1}' % white)
+    app = application(guest("c/rpc"))
+    with nothing_holds_the_loop():
+        await caller.run(app)
+    assert caller.json == {"jsonrpc": "2.0", "result": 3, "id": 1}
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -298,6 +311,42 @@ async def test_work_in_pieces_has_a_value_of_bounded_size() -> None:
         await in_pieces(grow, max_size=1099)
     with pytest.raises(ResultTooLarge):
         at_once(grow, max_size=1099)
+
+
+async def test_many_that_begin_work_in_pieces_wait_for_their_turns() -> None:
+    """However many there are, a turn of the loop is not longer for them, and some have no thread yet."""
+    begun = 0
+
+    def endless() -> None:
+        nonlocal begun
+        begun += 1
+        while True:
+            pause(STRETCH)
+
+    tasks = [asyncio.create_task(in_pieces(endless)) for _ in range(200)]
+    turns = 0
+    while begun < 64:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 20  # a piece is a tick, and guests have two in a turn
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert begun == 64
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not [thread for thread in threading.enumerate() if thread.name == "pieces"]
+
+
+async def test_what_work_in_pieces_computes_is_time_of_the_loop() -> None:
+    def compute() -> float:
+        for number in range(200_000):
+            pause(1 if number % 8 else 8)
+        return thread_time()
+
+    before = loop_time()
+    computed = await in_pieces(compute)
+    assert loop_time() - before >= computed
 
 
 # --- batches -------------------------------------------------------------------------------------
