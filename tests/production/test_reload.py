@@ -55,7 +55,7 @@ def test_a_changed_component_is_swapped(
     gateway = start("--workers", workers, target=app)
     with Connection(gateway.port) as kept:
         kept.send(head("/"))
-        assert HELLO in kept.read_until(b"\r\n0\r\n\r\n")
+        assert kept.framed_response().body == HELLO
         replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
         assert ask.get(gateway.url).content == HELLO
         seen = gateway.signal(signal.SIGHUP)
@@ -64,7 +64,7 @@ def test_a_changed_component_is_swapped(
         until(lambda: ask.post(gateway.url, content=b"new").content == b"new")
         until(lambda: all(_echoes(gateway) for _ in range(20)))
         kept.send(head("/", "Content-Length: 3", method="POST") + b"new")
-        assert b"\r\nnew\r\n" in kept.read_until(b"0\r\n\r\n")
+        assert kept.framed_response().body == b"new"
 
 
 def _echoes(gateway: Gateway) -> bool:
@@ -112,7 +112,7 @@ def test_a_request_that_is_under_way_ends_with_the_old_one(
         gateway.wait_for_log(after=seen, event="reloaded")
         assert ask.get(gateway.url).content == HELLO
         connection.send(b"old")
-        assert b"\r\nold\r\n" in connection.read_until(b"0\r\n\r\n")
+        assert connection.framed_response().body == b"old"
 
 
 def test_a_worker_that_is_started_later_has_the_new_configuration(

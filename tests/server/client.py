@@ -40,6 +40,18 @@ class Connection(RawConnection):
         begun.body = self.read_exactly(int(begun.headers["content-length"]))
         return begun
 
+    def framed_response(self) -> Response:
+        """Read a response of known length or in chunks, and no byte more."""
+        begun = self.head()
+        if "content-length" in begun.headers:
+            begun.body = self.read_exactly(int(begun.headers["content-length"]))
+            return begun
+        while size := int(self.read_until(b"\r\n"), 16):
+            begun.body += self.read_exactly(size)
+            self.read_exactly(2)
+        self.read_exactly(2)
+        return begun
+
     def final_response(self) -> Response:
         """Read a response of known length, after any that are interim."""
         while (begun := self.head()).status < 200:
