@@ -26,7 +26,7 @@ PYTHONS ?= 3.12 3.13 3.14
 
 serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
 	@echo
-	@echo "  Try it:  curl 'http://$(HOST):$(PORT)/?name=you'"
+	@echo "  Once it says \"listening\":  curl 'http://$(HOST):$(PORT)/?name=you'"
 	@echo
 	@exec $(BIN)/gateway serve $(HELLO)/hello.wasm --host $(HOST) --port $(PORT)
 

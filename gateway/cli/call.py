@@ -176,7 +176,8 @@ def _refuse(reason: str) -> int:
 def _unknown(service: Service, name: str) -> str:
     names = list(service.procedures)
     if not names:
-        return f"{service.config.source} exports no functions that can be called with JSON"
+        source = service.config.source
+        return f"{source} exports no functions that can be called with JSON; `gateway inspect` tells why"
     close = difflib.get_close_matches(name, names, n=1)
     hint = f'did you mean "{close[0]}"?' if close else f"it has {', '.join(_first_names(service))}."
     return f"{service.config.source} has no method {name}: {hint}"

@@ -171,9 +171,10 @@ class Calls:
         del outcome
         try:
             text = await self._written(response, large=large)
-        except ResultTooLarge as error:
+        except ResultTooLarge:
             self._outcome = Outcome.ERR
-            reason = f"{entry.method}: {error}, the most that rpc_max_result has the response be"
+            larger = f"the response would be larger than {self._max_result} bytes"
+            reason = f"{entry.method}: {larger}. Raise rpc_max_result, or ask for less in one batch"
             self._service.log.warning(
                 "result too large",
                 reason=reason,

@@ -42,7 +42,10 @@ def test_the_times_of_a_restart_fit(unit: configparser.SectionProxy, tmp_path: P
     ]
 
     # Load balancers notice, and give up idle connections, within the grace period.
-    assert in_comments("haproxy.cfg", r"check inter (\S+)") < server.drain_grace
+    check = in_comments("haproxy.cfg", r"check inter (\S+)")
+    patience = in_comments("haproxy.cfg", r"timeout check (\S+)")
+    assert check < patience
+    assert check + patience < server.drain_grace
     assert in_comments("haproxy.cfg", r"pool-purge-delay (\S+)") < server.drain_grace
     assert in_comments("nginx.conf", r"^    keepalive_timeout (\S+);") < server.drain_grace
     # What kills the gateway waits longer than it needs, which is what the files say.
