@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -156,9 +156,9 @@ class Call:
             context["trace_id"] = self._trace.trace_id
         return context
 
-    async def begin(self) -> bool:
+    def begin(self) -> Awaitable[bool]:
         """Go as far as that goes without waiting for anything but a turn: `Invocation.begin`."""
-        return await self._invocation.begin()
+        return self._invocation.begin()
 
     async def run(self) -> None:
         """Go on until the function returns: `Invocation.run`."""

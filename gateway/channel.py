@@ -228,7 +228,7 @@ class _Guarded:
         began = self._clock()
         try:
             returned: object = self.sink(event)
-            if inspect.isawaitable(returned):
+            if returned is not None and inspect.isawaitable(returned):
                 if inspect.iscoroutine(returned):
                     returned.close()
                 raise TypeError("the sink returned something to await, and sinks are not awaited")

@@ -26,6 +26,8 @@ and the reasons why components are refused."""
 MAX_ITEMS: Final = 100
 """Items of one list or table. Arbitrary."""
 
+_COLLECTIONS: Final = (list, tuple, dict)
+
 _LONG: Final = frozenset(("exception", "line", "reason"))
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -74,7 +76,7 @@ def bounded(_logger: object, _method: str, event: EventDict) -> EventDict:
         if isinstance(value, str):
             if len(value) > MAX_TEXT:
                 event[key] = _cut(value, MAX_LONG_TEXT if key in _LONG else MAX_TEXT)
-        elif isinstance(value, list | tuple | dict):
+        elif isinstance(value, _COLLECTIONS):
             event[key] = _bounded(value)
     return event
 
@@ -106,7 +108,7 @@ def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
 def _bounded(value: Any) -> Any:
     if isinstance(value, str):
         return _cut(value, MAX_TEXT)
-    if not isinstance(value, list | tuple | dict):
+    if not isinstance(value, _COLLECTIONS):
         return value
     more = len(value) - MAX_ITEMS
     if isinstance(value, dict):

@@ -364,7 +364,10 @@ class Invocation:
         )
 
     def _lower_args(self) -> None:
-        self._delete_args()  # those of an attempt that got long
+        if self._lowered:  # in an attempt that got long
+            self._delete_args()
+            # They must not be deleted again, should this attempt not come to its end.
+            ctypes.memset(self._address + _ARGS, 0, len(self._args) * VALUE_SIZE)
         at = self._address + _ARGS
         for lower, value in zip(self._export.lowers, self._args, strict=True):
             self._lowered += 1
@@ -375,8 +378,6 @@ class Invocation:
         args = self._address + _ARGS
         for index in range(self._lowered):
             _capi.value_delete(args + index * VALUE_SIZE)
-        # What was deleted must not be deleted again, should the next attempt not come to its end.
-        ctypes.memset(args, 0, self._lowered * VALUE_SIZE)
         self._lowered = 0
 
     def _lift_result(self) -> None:

@@ -146,13 +146,12 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        asgi = cast("ASGIApp", app)
         if cycle.scope["http_version"] < "1.1":
             cycle.waiting_for_100_continue = False
-            asgi = _Unchunked(asgi, self, cycle)
+            app = cast("ASGI3Application", _Unchunked(cast("ASGIApp", app), self, cycle))
         if self._unread != 0:
-            asgi = self._announcing(asgi)
-        super()._start_asgi_task(cycle, cast("ASGI3Application", asgi))
+            app = cast("ASGI3Application", self._announcing(cast("ASGIApp", app)))
+        super()._start_asgi_task(cycle, app)
 
     def _announcing(self, app: ASGIApp) -> ASGIApp:
         async def announcing(scope: Scope, receive: Receive, send: Send) -> None:

@@ -49,6 +49,7 @@ class Intake(FlowControl):
         heard: when something was received last, or could not have been because it was not read, by the loop's
             clock.
         events: what the parser has brought in this turn of the loop.
+        waiting: how many bytes were received and not parsed.
     """
 
     def __init__(
@@ -63,20 +64,15 @@ class Intake(FlowControl):
         self.ended = False
         self.heard = loop.time()
         self.events = 0
+        self.waiting = 0
         self._loop = loop
         self._parse = parse
         self._ready = ready
         self._guard = guard
         self._received = b""
-        self._offset = 0
         self._next: asyncio.Handle | None = None
         self._dropping = False
         self._stopped = False
-
-    @property
-    def waiting(self) -> int:
-        """How many bytes were received and not parsed."""
-        return len(self._received) - self._offset
 
     @property
     def stopped(self) -> bool:
@@ -88,8 +84,8 @@ class Intake(FlowControl):
         self.heard = self._loop.time()
         if self._dropping:
             return
-        self._received = self._received[self._offset :] + data if self.waiting else data
-        self._offset = 0
+        self._received = self._received[-self.waiting :] + data if self.waiting else data
+        self.waiting = len(self._received)
         if self._next is None:
             self._feed()
         self._regulate()
@@ -105,10 +101,11 @@ class Intake(FlowControl):
 
     def resume_reading(self) -> None:
         """Go on."""
-        self.read_paused = False
-        if self.waiting:
-            self._soon()
-        self._regulate()
+        if self.read_paused or self.waiting:
+            self.read_paused = False
+            if self.waiting:
+                self._soon()
+            self._regulate()
 
     def drop(self) -> None:
         """Look at nothing any more that was or will be received."""
@@ -119,7 +116,7 @@ class Intake(FlowControl):
 
     def free(self) -> None:
         """Let go of what was received."""
-        self._received, self._offset = b"", 0
+        self._received, self.waiting = b"", 0
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -142,11 +139,11 @@ class Intake(FlowControl):
                 self._soon()
                 return
             self.events += 1
-            size = self._parse(self._received, self._offset)
+            size = self._parse(self._received, len(self._received) - self.waiting)
             if self.waiting:  # unless it was dropped, for what it is
-                self._offset += size
+                self.waiting -= size
         if not self.waiting:
-            self._received, self._offset = b"", 0
+            self._received = b""
 
     def _regulate(self) -> None:
         """Read from the socket exactly while nothing waits here and nobody has asked to pause."""

@@ -133,6 +133,7 @@ class Guard:
     def begin(self) -> None:
         """A request has been received."""
         self._unused = False
+        self._protocol.transport.expect_head()
         self._end_after_next()
 
     def respond(self) -> None:

@@ -3,6 +3,10 @@
 Where a socket is closed while bytes from the client are still unread, or arrive after that, the kernel answers
 them with a reset, and the client may never see the response that was sent before. So where that may be, the end of
 the stream is sent alone, and what arrives is dropped for a while (RFC 9112, section 9.6).
+
+uvicorn writes the head of a response and what follows it one after the other, and each write to a socket is a
+system call and a segment of its own. So a head waits for what is written behind it in the same turn of the loop,
+and no longer.
 """
 
 from __future__ import annotations
@@ -45,16 +49,34 @@ class Outlet(asyncio.Transport):
         self._loop = loop
         self._guard = guard
         self._lingering = False
+        self._head_is_next = False
+        self._head: bytes | bytearray | memoryview = b""
+        self._sending: asyncio.Handle | None = None
+
+    def expect_head(self) -> None:
+        """What is written next is the head of a response."""
+        self._head_is_next = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send, unless this was closed."""
-        if not self._lingering:
+        if self._lingering:
+            return
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+            self._transport.writelines((self._head, data))
+        elif self._head_is_next:
+            self._head_is_next = False
+            self._head = data
+            self._sending = self._loop.call_soon(self._send_head)
+        else:
             self._transport.write(data)
 
     def close(self) -> None:
         """End the connection when all was sent; at once where that is in vain."""
         if self.is_closing():
             return
+        self._send_head()
         if self._guard.broken():
             # A client that does not read would keep what is unsent, and the connection, for good.
             self._transport.abort()
@@ -65,6 +87,7 @@ class Outlet(asyncio.Transport):
 
     def linger(self) -> None:
         """Send no more, and drop for a while what is received."""
+        self._send_head()
         self._lingering = True
         self._intake.drop()
         self._transport.write_eof()
@@ -72,6 +95,7 @@ class Outlet(asyncio.Transport):
 
     def abort(self) -> None:
         """End the connection at once."""
+        self._send_head()
         self._transport.abort()
 
     def is_closing(self) -> bool:
@@ -88,11 +112,20 @@ class Outlet(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """How many bytes wait for the client."""
-        return self._transport.get_write_buffer_size()
+        waiting = 0 if self._sending is None else len(self._head)
+        return waiting + self._transport.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the transport tells."""
         return self._transport.get_extra_info(name, default)
+
+    def _send_head(self) -> None:
+        """Send a head that waits, alone."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+            if not self._transport.is_closing():
+                self._transport.write(self._head)
 
     def _end(self) -> None:
         if self._transport.get_write_buffer_size():
