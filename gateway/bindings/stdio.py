@@ -178,7 +178,7 @@ class LineOutput(Source):
         """Emit the last line of each stream, if the guest has not ended it, after all that it has written."""
         if not self._closed:
             self._closed = True
-            if not self._pending:
+            if not self._pending and (self._streams or self._dropped_bytes):
                 self._end()
 
     def ready(self) -> bool:

@@ -212,7 +212,7 @@ class Invocation:
 
     def stop(self, error: InvocationError) -> None:
         """Stop the guest, wherever it is: `run` raises this error, unless the guest has finished first."""
-        if self._stopped is None:
+        if self._stopped is None and not self._ended:
             self._stopped = error
             # Where there is no task yet, or it is running this very call, `run` cancels it before it waits again.
             if self._task is not None and self._task is not asyncio.current_task():
@@ -249,7 +249,9 @@ class Invocation:
             RuntimeError: all is freed, but the host function that the guest waited in wants to wait while it
                 cleans up, which only `run` lets it do.
         """
-        self._ended = self._ended or perf_counter()
+        if self._ended:
+            return
+        self._ended = perf_counter()
         if self._future:
             future, self._future = self._future, 0
             _capi.future_delete(future)

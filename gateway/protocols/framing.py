@@ -24,8 +24,13 @@ def body_length(version: str, headers: list[tuple[bytes, bytes]]) -> int | None:
     """
     if version not in {"1.0", "1.1"}:
         raise Refusal(MALFORMED)
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
-    lengths = {value for name, value in headers if name == b"content-length"}
+    codings: list[bytes] = []
+    lengths: set[bytes] = set()
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            codings.append(value)
+        elif name == b"content-length":
+            lengths.add(value)
     if not codings:
         return int(lengths.pop()) if lengths else 0
     # "A server MAY reject a request that contains both Content-Length and Transfer-Encoding", for it may be meant

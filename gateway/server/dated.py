@@ -7,6 +7,7 @@ is as old as its origin says, and caches count from there.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from email.utils import formatdate
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,14 +29,13 @@ class Dated:
         self._second = 0
         self._field = (FIELD, b"")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one scope."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         scope.setdefault("extensions", {})[EXTENSION] = {}
 
-        async def send_dated(message: Message) -> None:
+        def send_dated(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 for name, _ in headers:
@@ -43,9 +43,9 @@ class Dated:
                         break
                 else:
                     message["headers"] = [self._now(), *headers]
-            await send(message)
+            return send(message)
 
-        await self._app(scope, receive, send_dated)
+        return self._app(scope, receive, send_dated)
 
     def _now(self) -> tuple[bytes, bytes]:
         second = int(time.time())
