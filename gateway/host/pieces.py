@@ -106,7 +106,7 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
     scheduler = Scheduler.current()
     async with scheduler.stacks:
         if not scheduler.has_time:
-            await scheduler.turn()
+            await scheduler.next_tick()
         worker = _Worker(work, max_size)
         try:
             while not _piece(worker, scheduler):

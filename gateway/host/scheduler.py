@@ -4,9 +4,10 @@ All guests of a loop run on its thread. In each turn of the loop they get two ti
 
 - One tick is for guests that begin, or that go on after they have waited. While it lasts they run at once, without
   having touched the loop; then they queue, and go first in the next turn.
-- One tick is for a guest that was pre-empted. Those queue by themselves, and one is let go in each turn. Before
-  it comes to that, each goes on at the head of the others a few times: most need little more than a tick, and
-  some would be served much later than their equals only for having been there when a tick came.
+- One tick is for a guest that was pre-empted, or for a piece of long work (`gateway.host.pieces`). Those queue by
+  themselves, and one is let go in each turn. Before it comes to that, each guest goes on at the head of the others
+  a few times: most need little more than a tick, and some would be served much later than their equals only for
+  having been there when a tick came.
 
 So however many guests spin, those that do not are hardly later for it; and however many begin, those that spin get
 their share.
@@ -125,7 +126,7 @@ class Scheduler:
             self.has_time = not self._waiting and self._spent <= EPOCH_TICK
 
     async def next_tick(self) -> None:
-        """Wait for the tick of a guest that was pre-empted."""
+        """Wait for the tick of a guest that was pre-empted, or of other work that takes milliseconds."""
         turn = asyncio.get_running_loop().create_future()
         self._spinning.append(turn)
         if not self._releasing:

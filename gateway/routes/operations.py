@@ -48,7 +48,7 @@ class Operation:
     Args:
         content: what it tells a request.
         long: whether that takes milliseconds to make. Threat: many that ask at once. They wait for their turns, as
-            guests do.
+            guests do that compute.
     """
 
     def __init__(self, content: Callable[[Request], Content], *, long: bool = False) -> None:
@@ -64,7 +64,7 @@ class Operation:
             return
         scheduler = Scheduler.current() if self._long else None
         if scheduler is not None and not scheduler.has_time:
-            await scheduler.turn()
+            await scheduler.next_tick()
         began = monotonic()
         status, content_type, content = self._content(request)
         if scheduler is not None:
