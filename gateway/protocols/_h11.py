@@ -73,6 +73,11 @@ class _H11Connection(h11.Connection):
         return super().send_with_data_passthrough(event)
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        if self.their_state is h11.IDLE:
+            # Empty lines before a request are nothing (RFC 9112, section 2.2), but to h11.
+            received = self.trailing_data[0]
+            empty = len(received) - len(received.lstrip(b"\r\n"))
+            self._receive_buffer.maybe_extract_at_most(empty)
         try:
             event = super().next_event()
         except h11.RemoteProtocolError as error:
@@ -170,13 +175,7 @@ class GuardedH11Protocol(H11Protocol):
         known = 0 if self.is_whole() else self._connection.unread or 0
         piece = data[offset : offset + max(PIECE, known)]
         before = self._connection.events
-        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
-            # Empty lines before a request are nothing (RFC 9112, section 2.2), but to h11.
-            begun = piece.lstrip(b"\r\n")
-        else:
-            begun = piece
-        if begun:
-            super().data_received(begun)
+        super().data_received(piece)
         self.flow.events += self._connection.events - before
         self.guard.parsed(len(piece))
         return len(piece)

@@ -126,6 +126,18 @@ def test_a_body_of_unknown_length_is_received_to_a_bound(server: Running) -> Non
     assert ended["unread_body"] == before + 1
 
 
+@pytest.mark.parametrize("empty", [b"\r\n", b"\n", b"\r\n" * 30])
+def test_empty_lines_between_requests_are_nothing(server: Running, empty: bytes) -> None:
+    """Some clients send one after a body: RFC 9112, section 2.2."""
+    with server.connect() as connection:
+        first = head("/first", "Content-Length: 2", method="POST") + b"{}"
+        connection.send(first + empty + head("/second") + empty)
+        assert connection.response().json["path"] == "/first"
+        assert connection.response().json["path"] == "/second"
+        connection.send(head("/third"))
+        assert connection.response().json["path"] == "/third"
+
+
 def test_what_follows_the_last_request_does_not_cost_its_response(server: Running) -> None:
     with server.connect() as connection:
         connection.send(head("/last", "Connection: close") + head("/more") * 100)
