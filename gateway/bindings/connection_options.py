@@ -3,7 +3,7 @@
 What a connection's peer wrote for this connection alone must not travel on (RFC 9110 section 7.6.1). What it must
 not name there, for it is meant for whoever reads the message in the end, stays all the same: a client could
 otherwise take away what a proxy between it and the gateway has added, such as `X-Forwarded-For`, or the
-`Content-Type` that a guest is about to rely on (Envoy answers 400 there, Traefik keeps the fields too).
+`Content-Type` that a guest is about to rely on.
 """
 
 from __future__ import annotations

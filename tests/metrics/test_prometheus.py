@@ -27,7 +27,7 @@ class Prometheus:
         self._config.write_text(
             json.dumps(
                 {
-                    "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
                     "scrape_configs": [
                         {"job_name": "gateway", "static_configs": [{"targets": targets}]}
                     ],
