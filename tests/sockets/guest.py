@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -334,3 +335,13 @@ async def networked(
     async with driving(driven_guest(IMPORTS), interfaces, WasiCtx(sockets=granted)) as guest:
         network = await guest.call("instance-network#instance-network")
         yield SocketsGuest(guest, network)
+
+
+async def fill(guest: SocketsGuest, output: int) -> bytes:
+    """Write until no more is permitted; returns what was written."""
+    written = bytearray()
+    while (permit := (await guest.call(CHECK_WRITE, output)).value) > 0:
+        piece = os.urandom(permit)
+        assert await guest.call(WRITE, output, piece) == Ok()
+        written += piece
+    return bytes(written)

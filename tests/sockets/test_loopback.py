@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import Any
 
@@ -34,6 +33,7 @@ from tests.sockets.guest import (
     Connection,
     SocketsGuest,
     at,
+    fill,
     networked,
     port_of,
 )
@@ -91,16 +91,6 @@ async def close(guest: SocketsGuest, connection: Connection) -> None:
     await guest.call("streams#drop input-stream", connection.input)
     await guest.call("streams#drop output-stream", connection.output)
     await guest.call("tcp#drop tcp-socket", connection.socket)
-
-
-async def fill(guest: SocketsGuest, output: int) -> bytes:
-    """Write until no more is permitted; returns what was written."""
-    written = bytearray()
-    while (permit := (await guest.call(CHECK_WRITE, output)).value) > 0:
-        piece = os.urandom(permit)
-        assert await guest.call(WRITE, output, piece) == Ok()
-        written += piece
-    return bytes(written)
 
 
 async def bound_udp(guest: SocketsGuest, host: str = "127.0.0.1", port: int = 0) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from tests.sockets.guest import (
     WRITE,
     Connection,
     SocketsGuest,
+    fill,
     networked,
 )
 from tests.sockets.peer import Peer, listening
@@ -52,16 +53,6 @@ async def connected(
                 yield guest, connection, peer
             finally:
                 peer.close()
-
-
-async def fill(guest: SocketsGuest, output: int) -> bytes:
-    """Write until no more is permitted; returns what was written."""
-    written = bytearray()
-    while (permit := (await guest.call(CHECK_WRITE, output)).value) > 0:
-        piece = os.urandom(permit)
-        assert await guest.call(WRITE, output, piece) == Ok()
-        written += piece
-    return bytes(written)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
