@@ -87,10 +87,13 @@ class Acceptor:
         if self._open and not self._accepting:
             self._evict()
 
-    async def take_queue(self) -> None:
-        """Make connections of all that the kernel has accepted, whatever the limit is."""
-        while (connection := self._take()) is not None:
-            self._make(connection)
+    async def close(self) -> None:
+        """Make connections of all that the kernel has accepted, whatever the limit is, and close the socket."""
+        self.stop()
+        # Nothing may come between the last look and the end of the socket: whoever connects in that time is reset.
+        with self._socket:
+            while (connection := self._take()) is not None:
+                self._make(connection)
         while self._making:
             await asyncio.wait(self._making)
 

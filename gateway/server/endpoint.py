@@ -109,9 +109,7 @@ class Endpoint:
 
     async def close(self) -> None:
         """Accept no more, but for what the kernel has accepted already, and end connections that are idle."""
-        self._acceptor.stop()
-        with self._socket:
-            await self._acceptor.take_queue()
+        await self._acceptor.close()
         for connection in list(self.connections):
             connection.shutdown()
 
