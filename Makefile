@@ -21,6 +21,9 @@ SUITABLE := import ensurepip, sys, venv; v = sys.version_info; \
 # The versions that the smoke runs on, whatever this machine has: scripts/interpreters.py gets them.
 PYTHONS ?= 3.12 3.13 3.14
 
+# The tests start hundreds of gateways, each of which would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test check smoke fuzz clean
 .DELETE_ON_ERROR:
 

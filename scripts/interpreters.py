@@ -51,7 +51,9 @@ def main() -> None:
         _run(
             "uv", "venv", "--quiet", "--python", str(interpreter / "bin/python3"), str(environment)
         )
-    _run("uv", "pip", "install", "--quiet", "--python", str(python), "--editable", f"{ROOT}[dev]")
+    # Compiled now, rather than by each of the processes that the tests start.
+    install = ("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python))
+    _run(*install, "--editable", f"{ROOT}[dev]")
     print(f"{python.relative_to(ROOT)}: {MODULE} v0.0.0-{release}")
 
 

@@ -43,7 +43,7 @@ def fuzz(url: str, token: str, source: Path, *, examples: int) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=4 * PATIENCE,
+            timeout=2 * PATIENCE,
             check=False,
         )
     assert run.returncode == 0, run.stdout

@@ -54,11 +54,18 @@ class Prometheus:
         self._log.follow(self._process.stdout)
         try:
             address = self._log.wait(PATIENCE, 0, {"msg": "Listening on"})["address"]
+            self._wait_until_ready(f"http://{address}/-/ready")
         except BaseException:
             self._stop()
             raise
         self._api = ask.Client(base_url=f"http://{address}/api/v1")
         return self
+
+    def _wait_until_ready(self, url: str) -> None:
+        """It listens before its storage is open, and answers nothing but 503 until then."""
+        deadline = monotonic() + PATIENCE
+        while ask.get(url).status_code == 503:
+            assert monotonic() < deadline, self._log.others()
 
     def __exit__(self, *_exception: object) -> None:
         self._api.close()

@@ -137,7 +137,7 @@ def test_the_script_restarts_gateways_and_loses_no_request(
             capture_output=True,
             text=True,
             check=False,
-            timeout=5 * PATIENCE,
+            timeout=2 * PATIENCE,
         )
         enough = load.count + 100
         until(lambda: load.count >= enough)
