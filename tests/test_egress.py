@@ -292,3 +292,31 @@ def test_a_refusal_says_what_is_missing() -> None:
     assert verdict.rule == (
         "10.0.0.1 is a private address, which no entry of allowed_outbound_hosts names for http and port 8080"
     )
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.0.0.2", "::1", "10.1.2.3", "::ffff:127.0.0.1"]
+)
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (),
+        ("*://*:*",),
+        ("tcp://localhost:8000-8100",),
+        ("tcp://127.0.0.1:8000", "udp://[::1]:8001-8003"),
+        ("tcp://127.0.0.0/8:8000-8002", "*://127.0.0.2:8004", "tcp://db.internal:8003"),
+        ("tcp://0.0.0.0/0:8000", "tcp://10.0.0.0/8:8000"),
+    ],
+)
+def test_the_ports_of_a_special_address_are_those_that_pass_both_checks(
+    entries: tuple[str, ...], address: str, scheme: str
+) -> None:
+    allowing, ip = policy(*entries), ip_address(address)
+    ports = allowing.ports_of(scheme, ip)
+    for port in range(7999, 8105):
+        allowed = (
+            allowing.check_target(scheme, address, port).allowed
+            and allowing.check_address(scheme, ip, port).allowed
+        )
+        assert any(port in found for found in ports) == allowed

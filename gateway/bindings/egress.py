@@ -330,3 +330,17 @@ class EgressPolicy:
             f"{address} is a {kind} address, which no entry of allowed_outbound_hosts names for"
             f" {scheme} and port {port}",
         )
+
+    def ports_of(self, scheme: str, address: IPAddress) -> tuple[range, ...]:
+        """The ports of a special address, such as one of the loopback, that may be connected to.
+
+        Only an entry that names such an address allows it (`check_address`), and allows to ask for it too
+        (`check_target`): this tells of all ports at once what these two tell of one.
+        """
+        plain = _plain(address)
+        special, _ = _range_of(plain)
+        return tuple(
+            rule.ports
+            for rule in self.rules
+            if rule.scheme in {None, scheme} and rule.names(plain, special)
+        )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bindings.sockets.addresses import FAMILIES, Family
+from gateway.bindings.egress import IPAddress
+from gateway.bindings.sockets.addresses import FAMILIES, Family, SocketAddress
 from gateway.bindings.sockets.context import MAX_SOCKETS
 from gateway.bindings.sockets.descriptor import Descriptor
+from gateway.bindings.sockets.loopback import ADDRESSES, Loopback, Transport
 from gateway.bindings.sockets.loopback_datagrams import MAX_SIZE, MAX_WAITING
 from gateway.bindings.sockets.loopback_stream import CAPACITY
 from gateway.host.errors import Trap
@@ -600,3 +603,35 @@ async def test_an_outsider_cannot_send_to_what_is_bound_in_the_loopback(family: 
             outsider.sendto(b"psst", (LOOPBACK[family], port))
             assert await guest.call(RECEIVE, incoming, 16) == Ok([])
         assert not Descriptor.open
+
+
+async def test_a_port_that_was_left_open_is_none_that_is_granted_outside(family: Family) -> None:
+    """Half of the ports are granted: by chance alone, one in two would be one of them."""
+    host = LOOPBACK[family]
+    granted = f"*://[{host}]" if family == "ipv6" else f"*://{host}"
+    async with networked(f"{granted}:49152-57343") as guest:
+        for _ in range(16):
+            udp, port = await bound_udp(guest, host)
+            assert port > 57343
+            tcp = await guest.create("tcp", family)
+            assert await guest.bind("tcp", tcp, at(host)) == Ok()
+            assert port_of(await guest.tcp("local-address", tcp)) > 57343
+            await guest.call("udp#drop udp-socket", udp)
+            await guest.call("tcp#drop tcp-socket", tcp)
+
+
+@pytest.mark.parametrize(
+    "granted", [(), (range(1, 65536),), (range(1, 50000), range(60000, 65536))]
+)
+def test_the_policy_is_asked_once_for_a_port_that_was_left_open(granted: tuple[range, ...]) -> None:
+    """Not for each port that comes into question: an entry may be for all of them."""
+    asked = []
+
+    def granted_ports(transport: Transport, address: IPAddress) -> tuple[range, ...]:
+        asked.append((transport, str(address)))
+        return granted
+
+    loopback = Loopback(granted_ports)
+    for ip in (ADDRESSES["ipv4"], IPv4Address(0)):
+        assert loopback.bind("tcp", SocketAddress(ip, 0)).address.port >= 49152
+    assert asked == [("tcp", "127.0.0.1")] * 2

@@ -104,7 +104,7 @@ class WasiSocketsCtx:
         self._lookups = 0
         self._names: dict[tuple[IPAddress, str], None] = {}
         self._refused: set[str] = set()
-        self.loopback = Loopback(lambda *where: self._verdict(*where).allowed)
+        self.loopback = Loopback(policy.ports_of)
 
     def refuse(self, target: str, rule: str) -> None:
         """Log what the guest has tried and may not, once.

@@ -25,7 +25,7 @@ a server that comes and goes never stands in the way of one that the operator ha
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -104,14 +104,14 @@ class Loopback:
     """The addresses of one invocation, and who is at them.
 
     Args:
-        is_granted: whether the policy allows an address outside.
+        granted_ports: the ports of an address of the host's loopback that the policy allows.
     """
 
-    __slots__ = ("_bindings", "_is_granted")
+    __slots__ = ("_bindings", "_granted_ports")
 
-    def __init__(self, is_granted: Callable[[Transport, SocketAddress], bool]) -> None:
+    def __init__(self, granted_ports: Callable[[Transport, IPAddress], Collection[range]]) -> None:
         self._bindings: dict[_Key, dict[IPAddress, Binding]] = {}
-        self._is_granted = is_granted
+        self._granted_ports = granted_ports
 
     def bind(self, transport: Transport, address: SocketAddress, *, chosen: bool = True) -> Binding:
         """Take an address; with port 0, one of the dynamic ports.
@@ -166,10 +166,9 @@ class Loopback:
         free = [port for port in ports if self._is_free(transport, SocketAddress(address.ip, port))]
         if not free:
             raise SocketError(ErrorCode.ADDRESS_IN_USE)
-        for port in free:
-            if not self._is_granted(transport, SocketAddress(visible, port)):
-                return SocketAddress(address.ip, port)
-        return SocketAddress(address.ip, free[0])
+        granted = self._granted_ports(transport, visible)
+        rest = (port for port in free if not any(port in ports for ports in granted))
+        return SocketAddress(address.ip, next(rest, free[0]))
 
 
 _UNSPECIFIED: Final[dict[Family, IPAddress]] = {
