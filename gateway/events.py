@@ -116,7 +116,8 @@ class InvocationContext:
     Attributes:
         component: the component's name.
         digest: the SHA-256 of its file, in hexadecimal.
-        export: the full name of the function, `interface#function` or `function`.
+        export: the full name of the function, `interface#function` or `function`; empty where the request was
+            refused or stopped before it was read.
         request_id: the id of the request that it was made for.
         trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None where there is none.
         route: the route that led to it, as the configuration has it; for calls the prefix of JSON-RPC.

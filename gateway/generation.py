@@ -75,10 +75,10 @@ class Generation:
 
     def stop_calls(self) -> int:
         """Stop every invocation that is under way; returns how many there were."""
-        calls = [call for service in self.services for call in service.calls]
-        for call in calls:
-            call.stop(Interrupted("the gateway is stopping"))
-        return len(calls)
+        under_way = [work for service in self.services for work in service.under_way]
+        for work in under_way:
+            work.stop(Interrupted("the gateway is stopping"))
+        return len(under_way)
 
     async def retire(self) -> None:
         """Wait until the last request of it has been answered, and close it."""

@@ -40,11 +40,15 @@ class Procedure:
         else:
             self._ok, self._err = _optional(result), _nothing
 
-    def answer(self, result: Any) -> Ok | Err:
-        """What the function returned, in JSON: `Err` if it was the err of a `result<T, E>`."""
+    def returned(self, result: Any) -> Ok | Err:
+        """What the function returned: `Err` if it was the err of a `result<T, E>`."""
         if not self._fallible:
-            return Ok(self._ok(result))
-        return Err(self._err(result.value)) if type(result) is Err else Ok(self._ok(result.value))
+            return Ok(result)
+        return Err(result.value) if type(result) is Err else Ok(result.value)
+
+    def encode(self, answer: Ok | Err) -> Any:
+        """The value of what it returned, in JSON's types."""
+        return self._err(answer.value) if type(answer) is Err else self._ok(answer.value)
 
     def exited(self, exit_: Exit) -> Ok | Err | None:
         """What it comes to that the function exited (`wasi:cli/exit`) instead of returning.

@@ -6,7 +6,7 @@ import functools
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import structlog
 
@@ -34,6 +34,7 @@ from gateway.units import format_size
 
 if TYPE_CHECKING:
     from gateway.call import Call
+    from gateway.long_work import LongWork
 
 __all__ = [
     "INCOMING_HANDLER",
@@ -65,7 +66,7 @@ class Service:
         gate: where invocations wait for their places.
         channel: where their return events go.
         tracer: what is told of them as they go on.
-        calls: those that are under way.
+        under_way: its invocations, and what is done for them before and after they run.
         log: for lines about them, at the component's own level.
         guest_log: for what its guests write, which is bounded.
         access_log: as `log`, for a line for each request.
@@ -124,7 +125,7 @@ class Service:
         )
         self.channel = runtime.channel
         self._metrics = metrics
-        self.calls: set[Call] = set()
+        self.under_way: set[Call | LongWork[Any]] = set()
         self.log = log.logger("gateway.call", config.log_level)
         self.guest_log = GuestLog(
             self.log,
@@ -165,23 +166,24 @@ class Service:
         finally:
             metrics.queued_changed(self.name, -1)
 
-    def began(self, call: Call) -> None:
-        """Note that an invocation is under way."""
-        self.calls.add(call)
+    def began(self, work: Call | LongWork[Any]) -> None:
+        """Note that an invocation is under way, or what is done for one before or after it runs."""
+        self.under_way.add(work)
         if self._metrics is not None:
             self._metrics.in_flight_changed(self.name, 1)
 
-    def ended(self, call: Call) -> None:
+    def ended(self, work: Call | LongWork[Any]) -> None:
         """Note that it is not any more."""
-        self.calls.remove(call)
+        self.under_way.remove(work)
         if self._metrics is not None:
             self._metrics.in_flight_changed(self.name, -1)
 
     def refused(
-        self, event: type[ReturnEvent], outcome: Outcome, export: Export, request_id: str
+        self, event: type[ReturnEvent], outcome: Outcome, export: Export | None, request_id: str
     ) -> None:
-        """Send the event of an invocation that was not made."""
-        context = InvocationContext(self.name, self.digest, export.name, request_id)
+        """Send the event of an invocation that was not made; of no export, where it was not known yet of which."""
+        name = "" if export is None else export.name
+        context = InvocationContext(self.name, self.digest, name, request_id)
         self.channel.send(event(context, outcome))
 
 

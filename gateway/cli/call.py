@@ -136,7 +136,7 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
         try:
             if not await call.begin():
                 await call.run()
-            answer = procedure.answer(call.result)
+            answer = procedure.returned(call.result)
         except Exception as failure:
             exited = procedure.exited(failure) if isinstance(failure, Exit) else None
             if exited is None:
@@ -144,7 +144,7 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
                 return _failed(failure)
             answer = exited
         call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
-    typer.echo(dump(answer.value), err=isinstance(answer, Err))
+    typer.echo(dump(procedure.encode(answer)), err=isinstance(answer, Err))
     return RETURNED_ERR if isinstance(answer, Err) else 0
 
 

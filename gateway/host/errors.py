@@ -94,4 +94,4 @@ class ResultTooLarge(InvocationError):
     """What the function returned is larger than it may be."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"the result is larger than {most} bytes")
+        super().__init__(f"the result is larger than {most} bytes: raise rpc_max_result")

@@ -4,17 +4,19 @@ The calls of a batch run concurrently, a few at a time, and are answered in thei
 while they run stops them all, as with any request. So does the time that one call would have: a batch is one
 request, with one deadline and one response whose size is bounded.
 
-What is large is read, made and written in pieces, so that nobody waits for it (`gateway.host.pieces`).
+What is large is read, made and written in pieces, so that nobody waits for it (`gateway.host.pieces`). That is
+work like a guest's: it has a place among the invocations in flight, counts against the time of the request, and
+ends when the client leaves. A long body has a place before it is read, which its first call takes over.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from gateway.admission import NoRoom
+from gateway.admission import NoRoom, Place
 from gateway.call import Call
 from gateway.events import (
     Cancelled,
@@ -24,9 +26,18 @@ from gateway.events import (
     Phases,
     outcome_of,
 )
-from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, ResultTooLarge, Trap
-from gateway.host.pieces import in_pieces
+from gateway.host.errors import (
+    DeadlineExceeded,
+    Exhausted,
+    Exit,
+    InvocationError,
+    ResultTooLarge,
+    Trap,
+)
+from gateway.host.linker import Export
+from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
+from gateway.long_work import LongWork
 from gateway.procedure import Procedure
 from gateway.routes.request import Request
 from gateway.rpc import message
@@ -51,12 +62,11 @@ class Calls:
     Args:
         service: the component whose methods are called.
         request: the HTTP request.
-        discover: makes the result of `rpc.discover`.
+        discover: gives the result of `rpc.discover`, as JSON.
         route: the route of JSON-RPC.
         max_result: bytes that the response may have.
 
     Attributes:
-        client_left: whether nobody waits for the answer any more.
         phases: where the time of the calls went that have ended.
     """
 
@@ -64,26 +74,33 @@ class Calls:
         self,
         service: Service,
         request: Request,
-        discover: Callable[[], object],
+        discover: Callable[[], bytes],
         *,
         route: str,
         max_result: int,
     ) -> None:
-        self.client_left = False
         self.phases: list[Phases] = []
         self._route = route
         self._service = service
         self._request = request
         self._discover = discover
-        self._running: set[Call] = set()
+        self._running: set[Call | LongWork[Any]] = set()
+        self._stopped: Callable[[], InvocationError] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._began: float | None = None
+        self._place: Place | None = None
         self._made = 0
         self._refused = 0
         self._outcome: Outcome | None = None
         self._max_result = max_result
         self._room = max_result
         self._long = False
-        self._late = False
+
+    @property
+    def client_left(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._stopped is not None and isinstance(self._stopped(), Cancelled)
 
     @property
     def refused_all(self) -> bool:
@@ -100,50 +117,48 @@ class Calls:
         Returns:
             What to answer, in JSON; None if there is nothing to answer, or the client left.
         """
-        self._long = len(content) > LONG
-        body = await self._read(lambda: message.read(content, max_batch=max_batch))
         try:
+            body = await self._body(content, max_batch)
             if isinstance(body, Batch):
                 return await self._batch(body.entries)
             response = await self._one(body)
             self._request.outcome = self._outcome
             return response
         finally:
+            if self._place is not None:
+                self._place.release()
+            if self._timer is not None:
+                self._timer.cancel()
             if self._watcher is not None:
                 self._watcher.cancel()
                 await asyncio.gather(self._watcher, return_exceptions=True)
 
-    async def _read(self, read: Callable[[], T]) -> T:
-        """Make something of the body, or of a part of it."""
-        return await in_pieces(read) if self._long else read()
+    async def _body(self, content: bytes, max_batch: int) -> message.Request | Invalid | Batch:
+        read = partial(message.read, content, max_batch=max_batch)
+        self._long = len(content) > LONG
+        if not self._long:
+            return read()
+        self._watch()
+        try:
+            self._place = await self._enter()
+            return await self._in_pieces(read)
+        except NoRoom:
+            return Invalid(self._refuse(None))
+        except InvocationError as failure:
+            return Invalid(self._not_made(failure, None))
 
     async def _batch(self, entries: Sequence[message.Request | Invalid]) -> bytes | None:
         responses: list[bytes | None] = [None] * len(entries)
         remaining = iter(enumerate(entries))
         # One that has the component to itself is not refused for being a batch.
         workers = min(_AT_ONCE, len(entries), self._service.config.max_concurrency)
-        with self._deadline():
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work(remaining, responses))
+        self._limit_time()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(remaining, responses))
         answers = [response for response in responses if response is not None]
         # Never an empty array (section 6).
         return b"[%b]" % b",".join(answers) if answers else None
-
-    @contextlib.contextmanager
-    def _deadline(self) -> Iterator[None]:
-        """Stop what still runs when the time of one call is over."""
-        seconds = self._service.config.max_execution_time
-        timer = asyncio.get_running_loop().call_later(seconds, self._stop_late, seconds)
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def _stop_late(self, seconds: float) -> None:
-        self._late = True
-        for call in self._running:
-            call.stop(DeadlineExceeded(f"its batch still runs after {seconds:g} s"))
 
     async def _work(
         self,
@@ -157,111 +172,87 @@ class Calls:
             # A call that never waited has not given the loop to anyone.
             await asyncio.sleep(0)
 
+    # --- one entry -----------------------------------------------------------------------------------------
+
     async def _one(self, entry: message.Request | Invalid) -> bytes | None:
         """Give the response object of one entry; None for a notification."""
         if isinstance(entry, Invalid):
             return dump(self._failed(entry.id, entry.error))
-        outcome, large = await self._call(entry)
-        if entry.is_notification:
-            return None
-        if isinstance(outcome, Error):
-            response = self._failed(entry.id, outcome)
-        else:
-            response = message.result_response(entry.id, outcome)
-        del outcome
-        try:
-            text = await self._written(response, large=large)
-        except ResultTooLarge:
-            self._outcome = Outcome.ERR
-            larger = f"the response would be larger than {self._max_result} bytes"
-            reason = f"{entry.method}: {larger}. Raise rpc_max_result, or ask for less in one batch"
-            self._service.log.warning(
-                "result too large",
-                reason=reason,
-                component=self._service.name,
-                request_id=self._request.id,
-            )
-            return dump(self._failed(entry.id, Error.of(message.RESULT_TOO_LARGE)))
-        self._room -= len(text)
-        return text
-
-    async def _written(self, response: object, *, large: bool) -> bytes:
-        """A response as it is sent.
-
-        Raises:
-            ResultTooLarge: there is no room for it.
-        """
-        room = max(self._room, 0)
-        if large:
-            text = await in_pieces(lambda: dump_long(response, max_size=room))
-            room = max(self._room, 0)  # others of the batch may have taken it meanwhile
-        else:
-            text = dump(response)
-        if len(text) > room:
-            raise ResultTooLarge(self._max_result)
-        return text
-
-    async def _call(self, entry: message.Request) -> tuple[Any, bool]:
-        """Call a method.
-
-        Returns:
-            Its result in JSON's types, or an `Error`; and whether that is large.
-        """
         procedure = self._service.procedures.get(entry.method)
-        if procedure is None:
-            if entry.method == DISCOVER:
-                return self._discover(), True
-            return Error.of(message.METHOD_NOT_FOUND), False
-        if self._late:
-            return Error.of(message.DEADLINE), False
+        response: bytes | None
+        if procedure is not None:
+            response = await self._respond(entry, procedure)
+        elif entry.method == DISCOVER:
+            response = self._fitting(entry, message.result_text(entry.id, self._discover()))
+        else:
+            response = self._failure(entry, Error.of(message.METHOD_NOT_FOUND))
+        return None if entry.is_notification else response
+
+    async def _respond(self, entry: message.Request, procedure: Procedure) -> bytes | None:
+        """Call a method, and give the response; None for a notification that has been made."""
+        if self._stopped is not None:
+            return self._failure(entry, _error_of(self._stopped()))
         try:
-            arguments = await self._read(lambda: procedure.arguments(entry.params))
-        except InvalidValue as invalid:
-            error = Error.of(
-                message.INVALID_PARAMS,
-                pointer=f"/params{invalid.pointer}",
-                expected=invalid.expected,
-            )
-            return error, False
-        service, request = self._service, self._request
-        try:
-            place = service.gate.try_enter() or await service.wait()
+            place = await self._enter()
         except NoRoom:
-            self._refused += 1
-            self._outcome = Outcome.EXHAUSTED
-            service.refused(DynamicExportReturned, Outcome.EXHAUSTED, procedure.export, request.id)
-            return Error.of(message.BUSY), False
-        with (
-            place,
-            Call(
-                service,
+            return self._failure(entry, self._refuse(procedure.export))
+        with place:
+            try:
+                arguments = await self._arguments(procedure, entry)
+            except InvalidValue as invalid:
+                pointer = f"/params{invalid.pointer}"
+                error = Error.of(message.INVALID_PARAMS, pointer=pointer, expected=invalid.expected)
+                return self._failure(entry, error)
+            except InvocationError as failure:
+                return self._failure(entry, self._not_made(failure, procedure.export))
+            with Call(
+                self._service,
                 procedure.export,
                 arguments,
                 place=place,
                 event=DynamicExportReturned,
-                request_id=request.id,
-                trace=request.trace,
+                request_id=self._request.id,
+                trace=self._request.trace,
                 route=self._route,
                 in_pieces=True,
                 max_result=self._max_result,
-            ) as call,
-        ):
-            result = await self._run(call, procedure)
-        self._outcome = call.outcome
-        self.phases.append(call.phases)
-        return result, call.large
+            ) as call:
+                answer = await self._run(call, procedure)
+            self._outcome = call.outcome
+            self.phases.append(call.phases)
+            if entry.is_notification:
+                return None
+            if isinstance(answer, Error):
+                return self._failure(entry, answer)
+            return await self._written(entry, procedure, answer, large=call.large)
 
-    async def _run(self, call: Call, procedure: Procedure) -> Any:
+    async def _arguments(self, procedure: Procedure, entry: message.Request) -> list[Any]:
+        """What a method is called with.
+
+        Raises:
+            InvalidValue: the request has something else.
+            InvocationError: they have not been read in time, or for nobody.
+        """
+        read = partial(procedure.arguments, entry.params)
+        if not self._long:
+            return read()
+        try:
+            return at_once(read)
+        except Postponed:
+            return await self._in_pieces(read)
+
+    async def _run(self, call: Call, procedure: Procedure) -> Ok | Err | Error:
+        """Run a call; gives what the function returned, or why it has not."""
         failure: Exception | None = None
         answer: Ok | Err | None = None
         try:
             if not await call.begin():
                 self._running.add(call)
                 self._watch()
-                if self.client_left:
-                    call.stop(Cancelled("the client went away"))
+                if self._stopped is not None:
+                    call.stop(self._stopped())
                 await call.run()
-            answer = await self._answer(call, procedure)
+            answer = procedure.returned(call.result)
         except Exit as exit_:
             answer, failure = procedure.exited(exit_), exit_
         except Exception as error:
@@ -278,21 +269,131 @@ class Calls:
                 self._made += 1
             return _error_of(failure)
         self._made += 1
-        if isinstance(answer, Err):
-            call.outcome = Outcome.ERR
-            return Error.returned(answer.value)
-        call.outcome = Outcome.OK
-        return None if answer is None else answer.value
+        call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
+        return Ok() if answer is None else answer
 
-    async def _answer(self, call: Call, procedure: Procedure) -> Ok | Err:
-        if call.large:
-            return await in_pieces(lambda: procedure.answer(call.result))
-        return procedure.answer(call.result)
+    # --- responses -----------------------------------------------------------------------------------------
+
+    async def _written(
+        self, entry: message.Request, procedure: Procedure, answer: Ok | Err, *, large: bool
+    ) -> bytes:
+        """The response to a call whose function has returned, as it is sent."""
+
+        def response() -> Any:
+            value = procedure.encode(answer)
+            if isinstance(answer, Err):
+                return self._failed(entry.id, Error.returned(value))
+            return message.result_response(entry.id, value)
+
+        try:
+            if large:
+                room = self._room
+                text = await self._in_pieces(lambda: dump_long(response(), max_size=room))
+            else:
+                text = dump(response())
+        except ResultTooLarge:
+            return self._too_large(entry)
+        except InvocationError as failure:
+            self._outcome = outcome_of(failure, answered=False)
+            self._log_stopped(failure)
+            return self._failure(entry, _error_of(failure))
+        return self._fitting(entry, text)
+
+    def _failure(self, entry: message.Request, error: Error) -> bytes:
+        return self._fitting(entry, dump(self._failed(entry.id, error)))
+
+    def _fitting(self, entry: message.Request, text: bytes) -> bytes:
+        """A response, if there is room for it."""
+        if len(text) > self._room:
+            return self._too_large(entry)
+        self._room -= len(text)
+        return text
+
+    def _too_large(self, entry: message.Request) -> bytes:
+        self._outcome = Outcome.ERR
+        larger = f"the response would be larger than {self._max_result} bytes"
+        self._service.log.warning(
+            "result too large",
+            reason=f"{entry.method}: {larger}. Raise rpc_max_result, or ask for less in one batch",
+            component=self._service.name,
+            request_id=self._request.id,
+        )
+        return dump(self._failed(entry.id, Error.of(message.RESULT_TOO_LARGE)))
 
     def _failed(self, request_id: message.Id, error: Error) -> Any:
         return message.error_response(request_id, error.with_details(request_id=self._request.id))
 
-    # --- the client ----------------------------------------------------------------------------------------
+    # --- calls that are not made ---------------------------------------------------------------------------
+
+    def _refuse(self, export: Export | None) -> Error:
+        """Note that there is no room, for a call of a function or for reading of which."""
+        self._refused += 1
+        self._tell_not_made(Outcome.EXHAUSTED, export)
+        return Error.of(message.BUSY)
+
+    def _not_made(self, failure: InvocationError, export: Export | None) -> Error:
+        """Note that a call was stopped while it was still being read."""
+        self._tell_not_made(outcome_of(failure, answered=False), export)
+        self._log_stopped(failure)
+        return _error_of(failure)
+
+    def _tell_not_made(self, outcome: Outcome, export: Export | None) -> None:
+        self._outcome = outcome
+        self._service.refused(DynamicExportReturned, outcome, export, self._request.id)
+
+    def _log_stopped(self, failure: InvocationError) -> None:
+        log, name = self._service.log, self._service.name
+        context = {"reason": str(failure), "component": name, "request_id": self._request.id}
+        if isinstance(failure, Cancelled | Interrupted):
+            log.info("invocation ended early", **context)
+        else:
+            outcome = outcome_of(failure, answered=False)
+            log.warning("invocation stopped", outcome=outcome.value, **context)
+
+    # --- places, time and the client -----------------------------------------------------------------------
+
+    async def _enter(self) -> Place:
+        """Take a place: the one under which the body was read, if no other call has.
+
+        Raises:
+            NoRoom: there is none.
+        """
+        place, self._place = self._place, None
+        if place is None:
+            place = self._service.gate.try_enter() or await self._service.wait()
+        if self._began is None:
+            self._began = asyncio.get_running_loop().time()
+        return place
+
+    async def _in_pieces(self, work: Callable[[], T]) -> T:
+        """Do something long under a place that was taken.
+
+        Raises:
+            InvocationError: the time of the request is over, its client has left, or the gateway stops.
+        """
+        if self._stopped is not None:
+            raise self._stopped()
+        self._watch()
+        self._limit_time()
+        long_work = LongWork(work)
+        self._running.add(long_work)
+        self._service.began(long_work)
+        try:
+            return await long_work.run()
+        finally:
+            self._service.ended(long_work)
+            self._running.discard(long_work)
+
+    def _limit_time(self) -> None:
+        """Stop what still runs when the time of one call is over, since the first place was taken."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            seconds = self._service.config.max_execution_time
+            began = loop.time() if self._began is None else self._began
+            reason = f"its request is not answered after {seconds:g} s"
+            self._timer = loop.call_at(
+                began + seconds, self._stop, partial(DeadlineExceeded, reason)
+            )
 
     def _watch(self) -> None:
         if self._watcher is None:
@@ -301,9 +402,13 @@ class Calls:
     async def _stop_when_client_leaves(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        self.client_left = True
-        for call in self._running:
-            call.stop(Cancelled("the client went away"))
+        self._stop(partial(Cancelled, "the client went away"))
+
+    def _stop(self, error: Callable[[], InvocationError]) -> None:
+        # An error for each: they get tracebacks of their own.
+        self._stopped = error
+        for each in self._running:
+            each.stop(error())
 
 
 def _error_of(failure: Exception) -> Error:

@@ -15,7 +15,7 @@ Source: https://www.jsonrpc.org/specification, https://spec.open-rpc.org
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from gateway.config import ServerConfig, canonical_path
 from gateway.events import Outcome
@@ -54,8 +54,8 @@ class RpcEndpoint:
         self._max_body = config.rpc_max_body
         self._max_result = config.rpc_max_result
         self._max_batch = config.rpc_max_batch
-        # By component, with the URL of the request for which each was made.
-        self._documents: dict[str, dict[str, Any]] = {}
+        # Made once, for anyone may ask, and a large component's takes long.
+        self._documents = {service.name: _Document(service) for service in self._services.values()}
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
@@ -77,7 +77,7 @@ class RpcEndpoint:
         if method == "POST":
             await self._post(service, request)
         elif method in {"GET", "HEAD"}:
-            await request.respond(200, JSON, dump(self._document(service, request)))
+            await request.respond(200, JSON, self._document(service, request))
         else:
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD, POST"))
 
@@ -130,25 +130,34 @@ class RpcEndpoint:
             ]
         }
 
-    def _document(self, service: Service, request: Request) -> object:
-        url = self._url(service, request)
-        made = self._documents.get(service.name)
-        if made is None:
-            component = service.linked.component
-            made = self._documents[service.name] = document(
-                service.methods,
-                component.exports,
-                name=service.name,
-                digest=component.digest,
-                url=url,
-                docs=component.docs,
-            )
-        # Not one for each URL: where this application is mounted at a pattern, clients choose among any number.
-        return made | servers(service.name, url)
+    def _document(self, service: Service, request: Request) -> bytes:
+        return self._documents[service.name].text(self._url(service, request))
 
     def _url(self, service: Service, request: Request) -> str:
         """Where the methods of a component are: a reference that any proxy in front leaves right."""
         return f"{request.scope.get('root_path', '')}{self._prefix}/{service.name}"
+
+
+class _Document:
+    """The OpenRPC document of a component, as JSON."""
+
+    def __init__(self, service: Service) -> None:
+        component = service.linked.component
+        members = document(
+            service.methods,
+            component.exports,
+            name=service.name,
+            digest=component.digest,
+            url="",
+            docs=component.docs,
+        )
+        self._name = service.name
+        self._text = dump({key: members[key] for key in members if key != "servers"})
+
+    def text(self, url: str) -> bytes:
+        """It for those who asked at a URL."""
+        # Not one for each URL: where this application is mounted at a pattern, clients choose among any number.
+        return self._text[:-1] + b"," + dump(servers(self._name, url))[1:]
 
 
 def _refusal(request: Request) -> Problem | None:

@@ -2,7 +2,8 @@
 
 `json` does all of a text in one call, which holds the interpreter for as long as it takes: some 50 ms for a
 megabyte of small values. Here it is given a stretch at a time. What is read is the same: a stretch that is cut
-at a comma and closed with a bracket is a text only if the comma stood between two elements of that array.
+at a comma and closed with a bracket is a text only if the comma stood between two elements of that array, or two
+members of that object. An array or object that ends within the stretch is read as it is.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from gateway.host.pieces import STRETCH, pause
 __all__ = ["read", "write"]
 
 _CHARACTERS: Final = 32 << 10
-"""The first stretch that is tried. Each array within it tries half as much, so that a text which is all nesting is
-not tried over and over: what fails is read again element by element."""
+"""The longest stretch that is tried. Where that fails, shorter ones are, half as long each time: so a text that is
+all nesting is not tried over and over, for a place is within one of each length at most."""
 
 _LEAST: Final = 256
+"""The shortest. That much may be tried at any place: it takes no longer than a few steps of Python."""
+
+_HALVES: Final = (_CHARACTERS // _LEAST).bit_length()
 
 _MOST_NODES: Final = 2048
 """Values that are written in one call."""
@@ -45,7 +49,7 @@ def read(text: str, decoder: json.JSONDecoder, make_object: Callable[[list[Any]]
         ValueError: the decoder refuses a part of it.
     """
     reader = _Reader(text, decoder, make_object)
-    value, at = reader.value(reader.skip(0), _CHARACTERS)
+    value, at = reader.value(reader.skip(0))
     at = reader.skip(at)
     if at != len(text):
         raise json.JSONDecodeError("Extra data", text, at)
@@ -60,6 +64,8 @@ class _Reader:
         self._decode = decoder.decode
         self._scan: Scan = decoder.scan_once  # type: ignore[attr-defined]
         self._make_object = make_object
+        # Up to where stretches of each length have failed, the longest first.
+        self._failed = {_CHARACTERS >> halved: 0 for halved in range(_HALVES)}
 
     def skip(self, at: int) -> int:
         """Where whitespace ends."""
@@ -71,73 +77,109 @@ class _Reader:
             at += _CHARACTERS
         return len(self._text)
 
-    def value(self, at: int, stretch: int) -> tuple[Any, int]:
+    def value(self, at: int) -> tuple[Any, int]:
         """The value that begins there, and where it ends."""
         pause(1)
-        match self._text[at : at + 1]:
-            case "[":
-                return self._array(self.skip(at + 1), stretch)
-            case "{":
-                return self._object(self.skip(at + 1), stretch)
+        first = self._text[at : at + 1]
+        if first in {"[", "{"}:
+            whole = self._whole(at)
+            if whole is not None:
+                return whole
+            return (self._array if first == "[" else self._object)(self.skip(at + 1))
         try:
             return self._scan(self._text, at)
         except StopIteration as stop:
             raise json.JSONDecodeError("Expecting value", self._text, stop.value) from None
 
-    def _array(self, at: int, stretch: int) -> tuple[list[Any], int]:
+    def _stretch(self, at: int) -> int:
+        """How much to try at a place."""
+        return next((size for size, until in self._failed.items() if until <= at), _LEAST)
+
+    def _whole(self, at: int) -> tuple[Any, int] | None:
+        """The array or object that begins there, None if it does not end within the stretch, or is refused."""
+        stretch = self._stretch(at)
+        try:
+            value, size = self._scan(self._text[at : at + stretch], 0)
+        except (StopIteration, ValueError):
+            # What is refused may be half of a number, and the whole of it right.
+            pause(stretch >> 7)
+            self._failed[stretch] = at + stretch
+            return None
+        pause(size >> 7)
+        return value, at + size
+
+    def _array(self, at: int) -> tuple[list[Any], int]:
         items: list[Any] = []
         if self._text[at : at + 1] == "]":
             return items, at + 1
-        tried = 0
         while True:
-            cut = self._cut(at, stretch) if at >= tried and stretch >= _LEAST else 0
-            some = self._elements(at, cut) if cut else None
+            some, at = self._part("[", at, "]")
             if some is None:
-                tried = max(tried, at + stretch)
-                item, at = self.value(at, stretch // 2)
+                item, at = self.value(at)
                 items.append(item)
             else:
                 items += some
-                at = cut
             at, ended = self._delimiter(at, "]")
             if ended:
                 return items, at
 
+    def _object(self, at: int) -> tuple[dict[str, Any], int]:
+        members: dict[str, Any] = {}
+        if self._text[at : at + 1] == "}":
+            return members, at + 1
+        while True:
+            some, at = self._part("{", at, "}")
+            if some is None:
+                name, at = self._name(at)
+                value, at = self.value(at)
+                some = {name: value}
+            if not members.keys().isdisjoint(some):
+                self._make_object([*members.items(), *some.items()])  # which refuses it
+            members.update(some)
+            at, ended = self._delimiter(at, "}")
+            if ended:
+                return members, at
+
+    def _name(self, at: int) -> tuple[str, int]:
+        """The name of a member, and where its value begins."""
+        text = self._text
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError(
+                "Expecting property name enclosed in double quotes", text, at
+            )
+        name, at = self._scan(text, at)
+        at = self.skip(at)
+        if text[at : at + 1] != ":":
+            raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
+        return name, self.skip(at + 1)
+
+    def _part(self, opening: str, at: int, closing: str) -> tuple[Any, int]:
+        """The next elements or members, and where they end; None and the same place if they are not found."""
+        stretch = self._stretch(at)
+        cut = self._cut(at, stretch)
+        if not cut:
+            return None, at
+        pause(stretch >> 7)
+        try:
+            some = self._decode(f"{opening}{self._text[at:cut]}{closing}")
+        except json.JSONDecodeError:
+            some = None
+        if some:
+            return some, cut
+        self._failed[stretch] = at + stretch
+        return None, at
+
     def _cut(self, at: int, stretch: int) -> int:
-        """A comma that is likely to stand between two elements, as far away as possible; 0 if none is near."""
+        """A comma that is likely to stand between two of them, as far away as possible; 0 if none is near."""
         text, end = self._text, at + stretch
         if text.find("[", at, end) < 0 and text.find("{", at, end) < 0:
             return max(text.rfind(",", at, end), 0)
-        return max(text.rfind("},", at, end), text.rfind("],", at, end), -1) + 1
-
-    def _elements(self, at: int, cut: int) -> list[Any] | None:
-        """The elements between two places, None if these are not the ends of some."""
-        pause(STRETCH)
-        try:
-            elements: list[Any] = self._decode(f"[{self._text[at:cut]}]")
-        except json.JSONDecodeError:
-            return None
-        return elements or None
-
-    def _object(self, at: int, stretch: int) -> tuple[Any, int]:
-        text = self._text
-        members: list[tuple[str, Any]] = []
-        if text[at : at + 1] == "}":
-            return self._make_object(members), at + 1
-        while True:
-            if text[at : at + 1] != '"':
-                raise json.JSONDecodeError(
-                    "Expecting property name enclosed in double quotes", text, at
-                )
-            name, at = self._scan(text, at)
-            at = self.skip(at)
-            if text[at : at + 1] != ":":
-                raise json.JSONDecodeError("Expecting ':' delimiter", text, at)
-            value, at = self.value(self.skip(at + 1), stretch)
-            members.append((name, value))
-            at, ended = self._delimiter(at, "}")
-            if ended:
-                return self._make_object(members), at
+        match text[at : at + 1]:
+            case "{":
+                return text.rfind("},", at, end) + 1
+            case "[":
+                return text.rfind("],", at, end) + 1
+        return max(text.rfind("},", at, end), text.rfind("],", at, end)) + 1
 
     def _delimiter(self, at: int, closing: str) -> tuple[int, bool]:
         """Where the next element begins, or what is after all of them; and whether that is so."""

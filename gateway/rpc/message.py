@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from gateway.rpc.json_text import InvalidJson, parse
+from gateway.rpc.json_text import InvalidJson, dump, parse
 
 __all__ = [
     "BUSY",
@@ -39,6 +39,7 @@ __all__ = [
     "error_response",
     "read",
     "result_response",
+    "result_text",
 ]
 
 PARSE_ERROR: Final = -32700
@@ -183,6 +184,11 @@ def result_response(request_id: Id, result: Any) -> dict[str, Any]:
         result: what the method returned, in JSON's types.
     """
     return {"jsonrpc": "2.0", "result": result, "id": request_id}
+
+
+def result_text(request_id: Id, result: bytes) -> bytes:
+    """`result_response` of a result that is there as JSON."""
+    return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (result, dump(request_id))
 
 
 def error_response(request_id: Id, error: Error) -> dict[str, Any]:

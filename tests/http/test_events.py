@@ -134,7 +134,7 @@ async def test_what_found_no_place(app: Gateway, events: list[ReturnEvent]) -> N
 async def test_what_was_stopped_from_outside(app: Gateway, events: list[ReturnEvent]) -> None:
     server = Server("/sleep?ms=60000")
     task = asyncio.create_task(server.run(app))
-    while not app.services[0].calls:
+    while not app.services[0].under_way:
         await checkpoint()
     assert app.stop_calls() == 1
     await task

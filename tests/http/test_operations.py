@@ -94,7 +94,7 @@ async def test_it_is_not_ready_while_it_is_saturated(guest: GuestPath) -> None:
     app = make(guest, "/sleep", max_concurrency=1)
     request = Server("/sleep?ms=60000")
     task = asyncio.create_task(request.run(app))
-    while not app.services[0].calls:
+    while not app.services[0].under_way:
         await checkpoint()
     told = await get(app, "/readyz")
     assert told.sent[0]["status"] == 503

@@ -95,17 +95,17 @@ async def test_what_has_begun_ends_where_it_began(hello: ComponentConfig, guest:
     upload._request = [{"type": "http.request", "body": b"sent late", "more_body": False}]
     task = asyncio.create_task(upload.run(app))
     old = app.services[0]
-    while not old.calls:
+    while not old.under_way:
         await checkpoint()
     await app.reload(configured(hello))
-    assert old.calls
+    assert old.under_way
     new = Server("/")
     await new.run(app)
     assert new.sent[0]["status"] == 200
     upload.told.set()
     await task
     assert (upload.sent[0]["status"], upload.body) == (200, b"sent late")
-    assert not old.calls
+    assert not old.under_way
     assert not STORES
     await app.aclose()
 

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from time import thread_time
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from gateway.host.pieces import STRETCH, Postponed, at_once, in_pieces, loop_tim
 from gateway.host.store import STORES
 from gateway.rpc.json_text import LONG, InvalidJson, dump, dump_long, parse
 from tests.harness import GuestPath
-from tests.http.test_asgi import Server
+from tests.rpc.mirror import Caller, body, request
 from tests.stalls import nothing_holds_the_loop
 
 pytestmark = pytest.mark.anyio
@@ -30,57 +31,6 @@ FEWEST_TURNS: Final = 10
 """Turns of the loop that others have at least while such a value goes through: that takes a tenth of a second or
 more, in pieces of 5 ms. At once, there are as many as the engine and the server give."""
 
-MIRROR: Final = """
-(component
-  (core module $module
-    (memory (export "memory") 1)
-    (global $end (mut i32) (i32.const 16))
-    (func (export "realloc") (param i32 i32 i32) (param $size i32) (result i32)
-      (local $at i32)
-      (local $needed i32)
-      (local.set $at (i32.and (i32.add (global.get $end) (i32.const 7)) (i32.const -8)))
-      (global.set $end (i32.add (local.get $at) (local.get $size)))
-      (local.set $needed (i32.sub
-        (i32.shr_u (i32.add (global.get $end) (i32.const 65535)) (i32.const 16)) (memory.size)))
-      (if (i32.gt_s (local.get $needed) (i32.const 0))
-        (then (drop (memory.grow (local.get $needed)))))
-      (local.get $at))
-    (func (export "give-back") (param i32 i32) (result i32)
-      (i32.store (i32.const 0) (local.get 0))
-      (i32.store (i32.const 4) (local.get 1))
-      (i32.const 0)))
-  (core instance $instance (instantiate $module))
-  (alias core export $instance "memory" (core memory $memory))
-  (alias core export $instance "realloc" (core func $realloc))
-  (alias core export $instance "give-back" (core func $give-back))
-  (type $point' (record (field "x" s32) (field "y" s32)))
-  (export $point "point" (type $point'))
-  {functions})
-"""
-"""It gives back what it was given."""
-
-TAKES: Final = {
-    "integers": "(list u64)",
-    "points": "(list $point)",
-    "strings": "(list string)",
-    "lists": "(list (list u64))",
-    "bytes": "(list u8)",
-    "text": "string",
-}
-
-
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A component with a function for each of `TAKES`."""
-    path = tmp_path_factory.mktemp("mirror") / "mirror.wat"
-    functions = "\n".join(
-        f"""(func (export "{name}") (param "value" {ty}) (result {ty})
-              (canon lift (core func $give-back) (memory $memory) (realloc $realloc)))"""
-        for name, ty in TAKES.items()
-    )
-    path.write_text(MIRROR.replace("{functions}", functions))
-    return path
-
 
 def application(source: Path, *, max_time: float = 300.0, **server: Any) -> Gateway:
     return create_app(
@@ -89,45 +39,6 @@ def application(source: Path, *, max_time: float = 300.0, **server: Any) -> Gate
             components=(ComponentConfig(name="guest", source=source, max_execution_time=max_time),),
         )
     )
-
-
-class Caller(Server):
-    """A client that sends one body of JSON, and counts the turns that the loop has meanwhile."""
-
-    def __init__(self, body: bytes) -> None:
-        headers = [(b"host", b"gateway.test"), (b"content-type", b"application/json")]
-        super().__init__("/rpc/guest", method="POST", headers=headers)
-        self._request = [{"type": "http.request", "body": body, "more_body": False}]
-        self.turns = 0
-
-    async def run(self, app: Gateway) -> None:
-        counting = asyncio.create_task(self._count())
-        try:
-            await super().run(app)
-        finally:
-            counting.cancel()
-
-    async def _count(self) -> None:
-        while True:
-            await asyncio.sleep(0)
-            self.turns += 1
-
-    @property
-    def status(self) -> int:
-        status: int = self.sent[0]["status"]
-        return status
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def request(method: str, *params: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
-
-
-def body(*args: Any) -> bytes:
-    return json.dumps(request(*args)).encode()
 
 
 @pytest.mark.parametrize(
@@ -210,6 +121,33 @@ def texts() -> Iterator[str]:
     yield "[" + ",".join("[[1],[[2],[[3],[]]]]" for _ in range(LONG)) + "]"
     yield json.dumps('\u20ac\U0001f600\\"\n' * LONG)
     yield json.dumps({f"name {index}": index / 3 for index in range(LONG)})
+
+
+def arbitrary(random: Random, depth: int) -> Any:
+    match random.randrange(9 if depth else 5):
+        case 0:
+            return random.randrange(-(10**9), 10**9)
+        case 1:
+            return random.random()
+        case 2:
+            return random.choice([None, True, False])
+        case 3 | 4:
+            return "".join(random.choices('ab "\\},]{[:1\u20ac', k=random.randrange(12)))
+        case 5 | 6:
+            return [arbitrary(random, depth - 1) for _ in range(random.randrange(40))]
+    return {f"{index}]}},": arbitrary(random, depth - 1) for index in range(random.randrange(40))}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_long_text_of_any_shape_is_read_as_a_short_one_is(seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - not for security
+    value = [arbitrary(random, 6) for _ in range(40)]
+    text = json.dumps(value, ensure_ascii=False)
+    assert len(text) > LONG
+    assert parse(text.encode()) == value
+    cut = text[: random.randrange(len(text))]
+    with pytest.raises(InvalidJson):
+        parse(cut.encode())
 
 
 @pytest.mark.parametrize("number", range(len(list(texts()))))
