@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, Self
 from urllib.parse import urlsplit
 
-from tests import ask
+from tests import ask, forked
 from tests.patience import PATIENCE as PATIENCE  # noqa: PLC0414 - for all tests
 
 LogRecord = Mapping[str, Any]
@@ -66,17 +66,12 @@ class GatewayProcess:
         self._log = Log()
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        reading, writing = os.pipe()
+        self._log.follow(open(reading, "rb"))
+        with open(os.devnull, "rb") as nothing, open(writing, "wb") as output:
+            files = nothing.fileno(), output.fileno(), output.fileno()
+            self._process = forked.start(self._command, self._env, *files, new_session=True)
         self.pid = self._process.pid
-        assert self._process.stdout is not None
-        self._log.follow(self._process.stdout)
         try:
             self.url = self.wait_for_log(event="listening")["url"]
         except BaseException:

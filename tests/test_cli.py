@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import signal
 import socket
 import subprocess
@@ -18,26 +17,16 @@ import trustme
 
 import gateway
 from tests import ask
-from tests.harness import PATIENCE, GuestPath, StartGateway, probe
+from tests.forked import run
+from tests.harness import GuestPath, StartGateway, probe
 
 
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `gateway` to its end; whatever happens, a user must never see a traceback."""
-    process = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, arguments)],
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert "Traceback" not in process.stdout + process.stderr
-    return process
-
-
-def test_the_version_is_printed() -> None:
-    process = run("--version")
-    assert (process.returncode, process.stdout) == (0, f"component-gateway {gateway.__version__}\n")
+@pytest.mark.parametrize(
+    "program", [[sys.executable, "-m", "gateway"], [str(Path(sys.executable).with_name("gateway"))]]
+)
+def test_the_version_is_printed(program: list[str]) -> None:
+    process = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
+    assert process.stdout == f"component-gateway {gateway.__version__}\n"
 
 
 def test_help_names_every_flag() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,10 @@ from gateway.host.errors import ComponentError
 from tests.claims.elsewhere import ACCOUNT as ISSUER
 from tests.claims.elsewhere import OTHER_ACCOUNT as OTHER
 from tests.claims.elsewhere import signed
+from tests.forked import run
 from tests.guests import modules
 from tests.guests.toolchains import Unavailable
-from tests.harness import PATIENCE, GuestPath
+from tests.harness import GuestPath
 from tests.http.test_asgi import Server
 
 LATE = 4_000_000_000  # in the year 2096
@@ -181,24 +180,12 @@ def test_keys_that_are_none_are_told_by_the_configuration(tmp_path: Path, hello:
     assert "components[0].claims: must be 'enforce' or 'report'" in told
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done
-
-
 def test_from_a_new_key_to_a_component_that_only_it_may_have_signed(
-    tmp_path: Path, guest: GuestPath
+    tmp_path: Path, hello: bytes
 ) -> None:
     """Generate, sign, verify and inspect, as a user does it."""
     app, signed_app, seed = tmp_path / "app.wasm", tmp_path / "signed.wasm", tmp_path / "me.nk"
-    app.write_bytes(guest("c/hello").read_bytes())
+    app.write_bytes(hello)
     generated = run("keys", "generate", "-o", seed)
     assert generated.returncode == 0
     assert seed.stat().st_mode & 0o777 == 0o600

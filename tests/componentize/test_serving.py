@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.claims.elsewhere import ACCOUNT, signed
+from tests.forked import run
 from tests.guests import modules
 from tests.guests.toolchains import Unavailable
-from tests.harness import PATIENCE, GatewayProcess, StartGateway
+from tests.harness import GatewayProcess, StartGateway
 from tests.http.wire import Client
 
 
@@ -27,18 +26,6 @@ def get(gateway: GatewayProcess, target: str = "/") -> bytes:
         response = client.get(target)
     assert response.status == 200
     return response.body
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.mark.parametrize("name", ["module/hello", "preview1/libc", "preview1/golang"])

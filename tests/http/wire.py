@@ -1,12 +1,17 @@
 """A client that shows HTTP/1.1 as it is on the wire, and that sends what no library would."""
 
+import fcntl
 import json
 import socket
+import sys
+import termios
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
 from typing import Any, Final, Self
 
-from tests.harness import RawConnection
+from tests.harness import PATIENCE, RawConnection
 
 HOST: Final = "gateway.test"
 """The host that requests are sent to unless a test says otherwise."""
@@ -103,6 +108,24 @@ class Client(RawConnection):
     def send_chunk(self, data: bytes) -> None:
         """Sends one chunk of a chunked body; the last is empty."""
         self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def until_taken(self) -> None:
+        """Waits until the server has read all that was sent (Linux)."""
+        deadline = monotonic() + PATIENCE
+        while self._unsent() + self._unread_there():
+            assert monotonic() < deadline
+
+    def _unsent(self) -> int:
+        return int.from_bytes(fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    def _unread_there(self) -> int:
+        """How many bytes the kernel has received for the server."""
+        here, there = self._socket.getsockname()[1], self._socket.getpeername()[1]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, _, queues, *_ = line.split()
+            if (local[-4:], remote[-4:]) == (f"{there:04X}", f"{here:04X}"):
+                return int(queues.partition(":")[2], 16)
+        return 0
 
     def read_head(self) -> Head:
         """Reads the head of a response."""

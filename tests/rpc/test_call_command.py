@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, GuestPath
+from tests.forked import run
+from tests.harness import GuestPath
 
 
 def call(component: Path, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
     """Run `gateway call`; gives exit status, standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "call", str(component), *arguments],
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-        input=stdin,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    told = done.stderr.decode()
-    assert "Traceback" not in told
-    return done.returncode, done.stdout, told
+    done = run("call", component, *arguments, stdin=stdin)
+    return done.returncode, done.stdout.encode(), done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.harness import PATIENCE, GuestPath
+from tests.forked import run
+from tests.harness import GuestPath
 
 
 def client(*arguments: str | Path) -> tuple[int, bytes, str]:
     """Run `gateway client`; gives exit status, standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "client", *map(str, arguments)],
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert b"Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr.decode()
+    done = run("client", *arguments)
+    return done.returncode, done.stdout.encode(), done.stderr
 
 
 @pytest.mark.parametrize("options", [[], ["--async"]])
