@@ -35,14 +35,14 @@ serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 smoke: $(PYTHONS:%=smoke-%)
 
 smoke-%: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
 	$(BIN)/python scripts/interpreters.py $*
-	.pythons/$*/bin/python -m pytest --smoke --numprocesses 2 --dist loadfile $(ARGS)
+	.pythons/$*/bin/python -m pytest --smoke --numprocesses 2 --dist worksteal $(ARGS)
 
 # Attacks with generated input: tests/hostile.
 MINUTES ?= 10

@@ -15,8 +15,7 @@ import gateway.bindings
 from gateway.bindings import provided
 from gateway.host import wit
 from gateway.host.binding import HostInterface, split_version
-from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
+from tests.compiled import compiled
 from tests.harness import GuestPath
 
 TABLE = Path(__file__).parent.parent / "docs" / "wasi.md"
@@ -74,7 +73,7 @@ def test_what_is_declared_is_provided() -> None:
 def test_the_table_names_all_that_a_guest_of_the_whole_world_imports(
     guest: GuestPath, documented: dict[str, list[str]]
 ) -> None:
-    component = Component(Engine(), Source(guest("python/probe")), name="probe")
+    component = compiled(guest("python/probe"))
     imported = {
         split_version(name)[0]: set(map(plain, item.functions))
         for name, item in component.imports.items()

@@ -18,10 +18,9 @@ from gateway.bindings.http import (
     method_variant,
     scheme_variant,
 )
-from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export, link
+from tests.compiled import compiled
 from tests.harness import probe_headers, probe_result
 from tests.patience import PATIENCE
 
@@ -30,8 +29,7 @@ MAX_MEMORY: Final = 256 << 20
 
 @cache
 def _handler(path: Path) -> Export:
-    source = Source(path, bridge=provided().carries_bytes)
-    component = Component(Engine(), source, name="probe")
+    component = compiled(path)
     interface = component.find_export("wasi:http/incoming-handler")
     return link(component, provided()).export("handle", interface=interface)
 

@@ -23,11 +23,10 @@ from gateway.bindings.http import (
     scheme_variant,
 )
 from gateway.bindings.outbound import OutboundClient
-from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export, link
 from gateway.host.values import Variant
+from tests.compiled import compiled
 from tests.conformance.probe import PRELUDE
 from tests.harness import PATIENCE, probe_headers, probe_result
 
@@ -130,7 +129,7 @@ finish(body, stream)
 
 def load_probe(path: Path) -> Export:
     """The handler of the guest."""
-    component = Component(Engine(), Source(path), name="probe")
+    component = compiled(path)
     interface = component.find_export("wasi:http/incoming-handler")
     assert interface is not None
     return link(component, provided()).export("handle", interface=interface)

@@ -146,6 +146,6 @@ def test_a_component_without_functions_says_so(guest: GuestPath) -> None:
     assert "exports no functions that can be called with JSON" in told
 
 
-def test_a_component_is_given_what_the_flags_say(guest: GuestPath) -> None:
-    status, printed, _ = call(guest("python/rpc"), "add", "[1, 2]", "--env", "A=1", "--no-cache")
+def test_a_component_is_given_what_the_flags_say(component: Path) -> None:
+    status, printed, _ = call(component, "add", "[1, 2]", "--env", "A=1", "--no-cache")
     assert (status, printed) == (0, b"3\n")
