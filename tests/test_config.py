@@ -857,7 +857,7 @@ def test_hosts_have_one_spelling(host: str) -> None:
 def test_json_rpc_is_served_below_rpc_unless_told_otherwise(directory: Path) -> None:
     config = read(directory, ONE)
     assert (config.server.rpc, config.server.rpc_prefix) == (True, "/rpc")
-    assert (config.server.rpc_max_body, config.server.rpc_max_batch) == (1 << 20, 100)
+    assert (config.server.rpc_max_body, config.server.rpc_max_batch) == (512 << 10, 100)
     assert config.server.rpc_max_result == 4 << 20
     assert config.components[0].rpc
 

@@ -76,7 +76,7 @@ def serve(
     ] = None,
     rpc_max_body: Annotated[
         str | None,
-        option("--rpc-max-body", "SIZE", "Of one of its requests. Default 1MiB.", SERVER),
+        option("--rpc-max-body", "SIZE", "Of one of its requests. Default 512KiB.", SERVER),
     ] = None,
     rpc_max_result: Annotated[
         str | None,

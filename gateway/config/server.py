@@ -228,7 +228,7 @@ class ServerConfig(Table):
 
     rpc: StrictBool = True
     rpc_prefix: Annotated[str, AfterValidator(_prefix)] = "/rpc"
-    rpc_max_body: Annotated[ByteSize, between(1, MAX_RPC_BODY, format_size)] = 1 * MIB
+    rpc_max_body: Annotated[ByteSize, between(1, MAX_RPC_BODY, format_size)] = 512 * KIB
     rpc_max_result: Annotated[ByteSize, between(MIN_RPC_RESULT, MAX_RPC_RESULT, format_size)] = (
         4 * MIB
     )

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import ResultTooLarge
+from gateway.host.garbage import full_collections_put_off
 from gateway.host.scheduler import Scheduler
 
 __all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "loop_time", "pause"]
@@ -105,15 +106,16 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
     """
     scheduler = Scheduler.current()
     async with scheduler.stacks:
-        if not scheduler.has_time:
-            await scheduler.next_tick()
-        worker = _Worker(work, max_size)
-        try:
-            while not _piece(worker, scheduler):
+        with full_collections_put_off():
+            if not scheduler.has_time:
                 await scheduler.next_tick()
-        except BaseException:
-            worker.abandon()
-            raise
+            worker = _Worker(work, max_size)
+            try:
+                while not _piece(worker, scheduler):
+                    await scheduler.next_tick()
+            except BaseException:
+                worker.abandon()
+                raise
     result: T = worker.result()
     return result
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -34,6 +35,7 @@ from gateway.host.errors import (
     ResultTooLarge,
     Trap,
 )
+from gateway.host.garbage import full_collections_put_off
 from gateway.host.linker import Export
 from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
@@ -117,13 +119,10 @@ class Calls:
         Returns:
             What to answer, in JSON; None if there is nothing to answer, or the client left.
         """
+        self._long = len(content) > LONG
         try:
-            body = await self._body(content, max_batch)
-            if isinstance(body, Batch):
-                return await self._batch(body.entries)
-            response = await self._one(body)
-            self._request.outcome = self._outcome
-            return response
+            with full_collections_put_off() if self._long else nullcontext():
+                return await self._answer(content, max_batch)
         finally:
             if self._place is not None:
                 self._place.release()
@@ -133,9 +132,16 @@ class Calls:
                 self._watcher.cancel()
                 await asyncio.gather(self._watcher, return_exceptions=True)
 
+    async def _answer(self, content: bytes, max_batch: int) -> bytes | None:
+        body = await self._body(content, max_batch)
+        if isinstance(body, Batch):
+            return await self._batch(body.entries)
+        response = await self._one(body)
+        self._request.outcome = self._outcome
+        return response
+
     async def _body(self, content: bytes, max_batch: int) -> message.Request | Invalid | Batch:
         read = partial(message.read, content, max_batch=max_batch)
-        self._long = len(content) > LONG
         if not self._long:
             return read()
         self._watch()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from time import thread_time
@@ -62,17 +64,65 @@ async def test_others_have_their_turns_while_a_large_value_goes_through(
     assert not STORES
 
 
+def largest(method: str, item: str) -> bytes:
+    """A call with as many of these items as are read by default."""
+    most = ServerConfig().rpc_max_body
+    call = json.dumps(request(method)).removesuffix('[], "id": 1}')
+    items = ",".join([item] * ((most - len(call) - 20) // (len(item) + 1)))
+    content = f'{call}[[{items}]],"id":1}}'.encode()
+    assert most - 100 < len(content) <= most
+    return content
+
+
+@pytest.mark.parametrize(
+    ("method", "item"),
+    [
+        ("integers", "7"),
+        ("points", '{"x":1,"y":2}'),
+        ("strings", '""'),
+        ("lists", "[]"),
+        ("lists", "[1]"),
+        ("bytes", "7"),
+    ],
+)
+async def test_nobody_waits_for_what_is_as_large_as_it_may_be(
+    mirror: Path, method: str, item: str
+) -> None:
+    caller = Caller(largest(method, item))
+    with nothing_holds_the_loop(), full_collections() as collections:
+        await caller.run(application(mirror))
+    assert caller.json["id"] == 1
+    assert "result" in caller.json
+    assert not collections
+
+
+@contextmanager
+def full_collections() -> Iterator[list[int]]:
+    """Counts the full collections of garbage; there are none where they come in small steps."""
+    found: list[int] = []
+
+    def tell(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            found.append(info["collected"])
+
+    gc.callbacks.append(tell)
+    try:
+        yield found
+    finally:
+        gc.callbacks.remove(tell)
+
+
 async def test_others_have_their_turns_while_a_large_value_is_refused(mirror: Path) -> None:
     value = [1] * (MANY * 8) + ["x"]
     caller = Caller(body("integers", value))
-    await caller.run(application(mirror))
+    await caller.run(application(mirror, rpc_max_body="1MiB"))
     assert caller.json["error"]["data"]["pointer"] == f"/params/0/{MANY * 8}"
     assert caller.turns > FEWEST_TURNS
 
 
 @pytest.mark.parametrize("fill", [b" ", b"\n"])
 async def test_nobody_waits_for_what_is_all_white_space(guest: GuestPath, fill: bytes) -> None:
-    white = fill * 500_000
+    white = fill * 250_000
     caller = Caller(white + b'{"jsonrpc":"2.0","method":"add",%b"params":[1,2],"id":1}' % white)
     app = application(guest("c/rpc"))
     with nothing_holds_the_loop():
