@@ -52,7 +52,8 @@ class IncomingContent:
         trailers: the trailers, once the body has ended with some.
         error: the `error-code` that the body failed with, if it did.
         ended: whether nothing more will come.
-        on_abandoned: called when the guest has let go of it for good, whether it has ended or not.
+        abandoned: whether the guest has let go of it for good.
+        on_abandoned: called when that happens, whether it has ended or not.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class IncomingContent:
         "_readers",
         "_room",
         "_size",
+        "abandoned",
         "ended",
         "error",
         "on_abandoned",
@@ -76,6 +78,7 @@ class IncomingContent:
         self.trailers: Fields | None = None
         self.error: Variant | None = None
         self.ended = False
+        self.abandoned = False
         self.on_abandoned: Callable[[], None] | None = None
 
     # The host's side.
@@ -151,6 +154,7 @@ class IncomingContent:
 
     def abandon(self) -> None:
         """Forget all of it: nobody will ask for its end or its trailers either."""
+        self.abandoned = True
         self.discard()
         if self.on_abandoned is not None:
             self.on_abandoned()

@@ -194,7 +194,7 @@ class GuardedH11Protocol(H11Protocol):
             self.guard.begin()
             self.scope.setdefault(
                 "extensions",
-                {TARGET: {"target": self._connection.target}, CLIENT: {"left": self.guard.left}},
+                {TARGET: {"target": self._connection.target}, CLIENT: self.guard.client},
             )
             if self._connection.scheme is not None:
                 self.scope["scheme"] = self._connection.scheme

@@ -284,7 +284,7 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
             self.scope["scheme"] = scheme
         self.scope["extensions"] = {
             TARGET: {"target": self.url},
-            CLIENT: {"left": self.guard.left},
+            CLIENT: self.guard.client,
         }
         self._whole = False
         super().on_headers_complete()

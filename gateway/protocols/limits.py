@@ -28,8 +28,9 @@ _log = structlog.get_logger("gateway.server")
 
 UNREAD_BODY: Final = 256 << 10
 """Bytes of a body that are received after the response to it, for the sake of the next request on the connection.
-Where it is known when the response begins that more is missing, the response says that it is the last; where it is
-not, the connection is closed when so much has come. Precedent: `maxPostHandlerReadBytes` of Go's net/http."""
+Where it is known when the response begins that more is missing, and nobody takes it, the response says that it is
+the last; where it is not, the connection is closed when so much has come. Precedent: `maxPostHandlerReadBytes` of
+Go's net/http."""
 
 ASK_AFTER: Final = 0.5
 """Seconds until a client that sends no more is asked whether it is still there, doubled each time. Arbitrary: most
@@ -80,14 +81,17 @@ class Guard:
             is looked at.
         ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
         left: done when the connection has ended.
+        client: what passes between the server and an application about it (`gateway.routes.client`).
     """
 
     def __init__(self, protocol: GuardedProtocol, parser: Parser) -> None:
         self.refusal: Refusal | None = None
         self.ending = False
         self.left: asyncio.Future[None] = protocol.loop.create_future()
+        self.client: dict[object, object] = {"left": self.left, "reads_on": self._read_on}
         self._answered = False
         self._unused = True
+        self._reads_on = False
         self._dropped = 0
         self._protocol = protocol
         self._parser = parser
@@ -132,16 +136,20 @@ class Guard:
 
     def begin(self) -> None:
         """A request has been received."""
-        self._unused = False
+        self._unused = self._reads_on = False
         self._protocol.transport.expect_head()
         self._end_after_next()
+
+    def _read_on(self) -> None:
+        self._reads_on = True
 
     def respond(self) -> None:
         """A response is about to begin: where the body of its request will not be received, it is the last."""
         if not self._parser.is_whole():
             unread = self._parser.unread()
+            is_large = unread is not None and unread > UNREAD_BODY
             # Nobody knows whether one who waits for a 100 will send the body or the next request.
-            if self._parser.awaits_continue() or (unread is not None and unread > UNREAD_BODY):
+            if self._parser.awaits_continue() or (is_large and not self._reads_on):
                 self._protocol.cycle.keep_alive = False
 
     def parsed(self, size: int) -> None:

@@ -44,7 +44,7 @@ from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.routes import date, problem
-from gateway.routes.client import client_left
+from gateway.routes.client import client_left, reads_on
 from gateway.routes.problem import Problem
 from gateway.routes.request import SERVER_TIMING, Request, server_timing
 from gateway.routes.request_id import HEADER as REQUEST_ID
@@ -90,6 +90,7 @@ class Exchange:
         self._server_timing = service.server_timing
         self._max_body = service.config.max_body
         self._content = IncomingContent()
+        self._incoming = self._incoming_request()
         self._extensions = request.scope.get("extensions") or {}
         self._response: OutgoingResponse | Variant | None = None
         self._responded: asyncio.Future[None] | None = None
@@ -99,7 +100,7 @@ class Exchange:
         self._call = Call(
             service,
             handler,
-            (self._incoming_request(), ResponseOutparam(self._respond)),
+            (self._incoming, ResponseOutparam(self._respond)),
             place=place,
             event=HttpIncomingHandlerHandleReturned,
             request_id=request.id,
@@ -235,6 +236,10 @@ class Exchange:
             self._client_left = True
             self._call.stop(Cancelled("the client went away"))
 
+    def _is_read(self) -> bool:
+        """Whether the guest has the body, and has not let go of it."""
+        return self._incoming.content is None and not self._content.abandoned
+
     def _make_room(self, _left: asyncio.Future[None]) -> None:
         """Have what is pumped go on to where it hears that the client went away."""
         self._content.discard()
@@ -261,6 +266,8 @@ class Exchange:
             await self._fail(head)
             return
         trailing = content is not None and self._carries_trailers(content)
+        if self._is_read():
+            reads_on(self._request.scope)
         await self._send_head(response.status, head, trailing=trailing)
         if content is None:
             await self._send_last(b"")

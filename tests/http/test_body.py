@@ -182,3 +182,22 @@ def test_a_large_body_that_nobody_reads_ends_the_connection(site: Site) -> None:
             response = client.response()
             assert (response.body, response["connection"]) == (b"slept\n", "close")
             assert client.read_to_end() == b""
+
+
+def test_a_connection_goes_on_after_a_large_body_that_is_read_beside_the_response(
+    site: Site,
+) -> None:
+    piece = 64 << 10
+    with site.connect() as client:
+        client.request("/echo", f"Content-Length: {16 * piece}", method="POST")
+        head = client.read_head()  # before any of the body was sent
+        assert "connection" not in head
+        for number in range(16):
+            sent = bytes((number,)) * piece
+            client.send(sent)
+            received = b""
+            while len(received) < piece:
+                received += client.read_chunk()
+            assert received == sent
+        assert client.read_chunk() == b""
+        assert client.get("/hello").body == b"Hello, World!\n"
