@@ -26,6 +26,7 @@ from gateway.host.errors import ComponentError
 from gateway.host.footprint import Footprint
 from gateway.host.instance_limits import MAX_TABLE_ELEMENTS, needed
 from gateway.host.linker import Export, LinkedComponent, link
+from gateway.host.store import FREED_APART, LARGE
 from gateway.procedure import Procedure
 from gateway.provenance import Provenance, check
 from gateway.rpc.method import Methods
@@ -391,7 +392,7 @@ def _read(component: ComponentConfig, compiler: Compiler) -> Source:
 
 
 def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
-    """Room for as many instances of each component as may be invoked at once."""
+    """Room for as many instances of each component as may be invoked at once, or are still being freed."""
     needs: list[tuple[int, Footprint]] = []
     for each in prepared:
         footprint = each.component.footprint
@@ -403,7 +404,8 @@ def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
                 effect="instances are allocated on demand, which is slower",
             )
             return None
-        needs.append((each.config.max_concurrency, footprint))
+        spare = FREED_APART if each.config.max_memory > LARGE else 0
+        needs.append((each.config.max_concurrency + spare, footprint))
     if not needs:
         return None
     footprints = [needed for _, needed in needs]

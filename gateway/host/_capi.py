@@ -74,6 +74,7 @@ __all__ = [
     "set_growing_memories",
     "set_pooling",
     "store_delete",
+    "store_delete_apart",
     "store_new",
     "string_at",
     "take_error",
@@ -237,6 +238,8 @@ _yield_at_epoch = _function(
 
 store_delete: Final = _function(_held, "wasmtime_store_delete", None, c_void_p)
 """`(store)`: free a store and every instance in it. No future of it may be left."""
+store_delete_apart: Final = _function(_released, "wasmtime_store_delete", None, c_void_p)
+"""The same, to be called by another thread: a store runs nothing of ours when it goes."""
 
 
 def store_new(

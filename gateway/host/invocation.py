@@ -105,7 +105,7 @@ class Invocation:
         self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(args) * VALUE_SIZE // 8))()
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
-        self._store = Store(component.engine, component.limits(max_memory), data)
+        self._store = Store(component.engine, component.limits(max_memory), max_memory, data)
 
     async def begin(self) -> bool:
         """`start`, at once if there is time for it in this turn of the loop.

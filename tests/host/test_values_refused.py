@@ -30,7 +30,7 @@ OWN = wit.Own(wit.Resource("thing", imported=True))
 
 @pytest.fixture
 def scratch(engine: Engine) -> Iterator[Scratch]:
-    scratch = Scratch(Store(engine, InstanceLimits(0, 0), None))
+    scratch = Scratch(Store(engine, InstanceLimits(0, 0), 0, None))
     yield scratch
     scratch.free()
 

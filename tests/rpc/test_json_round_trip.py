@@ -120,7 +120,7 @@ def leads_somewhere(document: Any, pointer: str) -> bool:
 
 @contextmanager
 def scratch(engine: Engine) -> Iterator[Scratch]:
-    scratch = Scratch(Store(engine, InstanceLimits(0, 0), None))
+    scratch = Scratch(Store(engine, InstanceLimits(0, 0), 0, None))
     try:
         yield scratch
     finally:
