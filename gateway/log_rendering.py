@@ -101,8 +101,14 @@ def _without_controls(_logger: object, _method: str, event: EventDict) -> EventD
 
 def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Put what every line has before what only this one has."""
-    common = {key: event.pop(key, None) for key in ("timestamp", "level", "logger", "event")}
-    return {**common, **event}
+    take = event.pop
+    return {
+        "timestamp": take("timestamp", None),
+        "level": take("level", None),
+        "logger": take("logger", None),
+        "event": take("event", None),
+        **event,
+    }
 
 
 def _bounded(value: Any) -> Any:

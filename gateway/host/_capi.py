@@ -172,20 +172,25 @@ _host_delete = _function(_held, "wasmtime_component_resource_host_delete", None,
 _RESOURCE_KIND: Final = 21
 
 
-def resource_lift(context: int, resource: int) -> int:
+def resource_lift(context: int, resource: int, out: int) -> int:
     """The host's number of a resource that the guest passed.
 
     Every borrow must come through here in the call that receives it: the engine lends it for that call, and
     traps if it is not handed back.
 
+    Args:
+        context: the address of the store's context.
+        resource: the address of the resource.
+        out: the address of a word that nobody else uses meanwhile.
+
     Raises:
         WasmtimeError: the resource is not one of the host's.
     """
-    out = c_uint64()
-    if error := _any_to_host(context, resource, ctypes.addressof(out)):
+    if error := _any_to_host(context, resource, out):
         raise take_error(error)
-    rep: int = _host_rep(out.value)
-    _host_delete(out.value)
+    host = words[out >> 3]
+    rep: int = _host_rep(host)
+    _host_delete(host)
     return rep
 
 

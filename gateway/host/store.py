@@ -7,6 +7,7 @@ pools, which have some to spare for it; what finds none is freed at once.
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import types
 from collections.abc import Coroutine, Generator
@@ -89,6 +90,7 @@ class Store:
         host_calls: how often host functions were called, by the full name of their interface.
         host_time: seconds spent in them, and in what they waited for.
         lifted: how large the argument that is being lifted is so far; for `gateway.host.values`.
+        scratch: the address of a word for what the engine returns; whoever uses it is done before anyone else.
         stack: an address on the stack of the guest's fiber, above all that host functions use of it; 0 until it
             has called one.
     """
@@ -98,12 +100,14 @@ class Store:
         "_large",
         "_limits",
         "_pointer",
+        "_word",
         "context",
         "data",
         "failure",
         "host_calls",
         "host_time",
         "lifted",
+        "scratch",
         "stack",
         "suspension",
         "table",
@@ -121,6 +125,8 @@ class Store:
         self.host_calls: dict[str, int] = {}
         self.host_time = 0.0
         self.lifted = 0
+        self._word = ctypes.c_uint64()
+        self.scratch = ctypes.addressof(self._word)
         self.stack = 0
 
     def open(self) -> None:

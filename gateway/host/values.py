@@ -257,12 +257,12 @@ def _lift(ty: wit.Type, bound: _Bound) -> Lift:
         case wit.Own():
             _host_id(ty)
             return lambda store, address: store.table.take(
-                resource_lift(store.context, words[(address >> 3) + 1])
+                resource_lift(store.context, words[(address >> 3) + 1], store.scratch)
             )
         case wit.Borrow():
             _host_id(ty)
             return lambda store, address: store.table.get(
-                resource_lift(store.context, words[(address >> 3) + 1])
+                resource_lift(store.context, words[(address >> 3) + 1], store.scratch)
             )
         case wit.Unsupported():
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
