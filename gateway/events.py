@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.host.errors import (
     DeadlineExceeded,
@@ -109,8 +109,7 @@ def outcome_of(failure: BaseException | None, *, answered: bool) -> Outcome:
     return Outcome.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationContext:
+class InvocationContext(NamedTuple):
     """What was invoked, and for whom.
 
     Attributes:
@@ -135,8 +134,7 @@ class InvocationContext:
     subject: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(NamedTuple):
     """Where the time of an invocation went, in seconds.
 
     Attributes:
@@ -157,6 +155,9 @@ class Phases:
         return self.queue + self.instantiate + self.guest + self.host
 
 
+_NO_TIME: Final = Phases()
+
+
 @dataclass(frozen=True, slots=True)
 class _Returned:
     """An invocation has ended.
@@ -175,7 +176,7 @@ class _Returned:
     context: InvocationContext
     outcome: Outcome
     trap: TrapKind | None = None
-    phases: Phases = field(default_factory=Phases)
+    phases: Phases = _NO_TIME
     bytes_in: int = 0
     bytes_out: int = 0
     host_calls: Mapping[str, int] = field(default_factory=dict)
