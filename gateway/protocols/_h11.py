@@ -19,8 +19,7 @@ from gateway.protocols.intake import PIECE, Intake
 from gateway.protocols.limits import LINE_OVERHEAD, Guard, max_head
 from gateway.protocols.outlet import Outlet
 from gateway.protocols.refusal import HEADERS_TOO_LARGE, MALFORMED, NOT_IMPLEMENTED, Refusal
-from gateway.protocols.target import origin_form
-from gateway.routes.client import EXTENSION as CLIENT
+from gateway.protocols.target import absolute_form
 from gateway.routes.target import EXTENSION as TARGET
 
 __all__ = ["GuardedH11Protocol"]
@@ -97,12 +96,16 @@ class _H11Connection(h11.Connection):
         if len(event.target) + size > self._max_head:
             raise Refusal(HEADERS_TOO_LARGE)
         self.unread = body_length(event.http_version.decode("ascii"), headers)
-        target, headers, self.scheme = origin_form(event.method, event.target, headers)
-        self.target = target
-        if target is event.target:
+        self.target, self.scheme = event.target, None
+        absolute = absolute_form(event.method, event.target, headers)
+        if absolute is None:
             return event
+        self.target, self.scheme = absolute.path, absolute.scheme
         return h11.Request(
-            method=event.method, target=target, headers=headers, http_version=event.http_version
+            method=event.method,
+            target=absolute.path,
+            headers=absolute.headers,
+            http_version=event.http_version,
         )
 
 
@@ -131,7 +134,7 @@ class GuardedH11Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app = cast("ASGI3Application", CloseDelimited(cast("ASGIApp", self.app), self))
-        self.flow = Intake(transport, self.loop, self._parse, self._is_ready, self.guard)
+        self.flow = Intake(transport, self.loop, self._parse, self.guard)
         self.transport = Outlet(transport, self.flow, self.loop, self.guard)
         self.guard.connected(transport)
 
@@ -171,6 +174,8 @@ class GuardedH11Protocol(H11Protocol):
     # -----------------------------------------------------------------------------------------------------------
 
     def _parse(self, data: bytes, offset: int) -> int:
+        if self.is_whole() and self.guard.answering():
+            return 0
         # The rest of a body of known length is one event, however long.
         known = 0 if self.is_whole() else self._connection.unread or 0
         piece = data[offset : offset + max(PIECE, known)]
@@ -179,10 +184,6 @@ class GuardedH11Protocol(H11Protocol):
         self.flow.events += self._connection.events - before
         self.guard.parsed(len(piece))
         return len(piece)
-
-    def _is_ready(self) -> bool:
-        """Whether what follows can be parsed: there is no whole request that lacks its response."""
-        return not (self.is_whole() and self.guard.answering())
 
     def handle_events(self) -> None:
         try:
@@ -194,7 +195,7 @@ class GuardedH11Protocol(H11Protocol):
             self.guard.begin()
             self.scope.setdefault(
                 "extensions",
-                {TARGET: {"target": self._connection.target}, CLIENT: self.guard.client},
+                {TARGET: {"target": self._connection.target}, **self.guard.extensions},
             )
             if self._connection.scheme is not None:
                 self.scope["scheme"] = self._connection.scheme

@@ -19,8 +19,7 @@ from gateway.protocols.intake import PIECE, Intake
 from gateway.protocols.limits import LINE_OVERHEAD, Guard, max_head
 from gateway.protocols.outlet import Outlet
 from gateway.protocols.refusal import HEADERS_TOO_LARGE, MALFORMED, Refusal
-from gateway.protocols.target import origin_form
-from gateway.routes.client import EXTENSION as CLIENT
+from gateway.protocols.target import absolute_form
 from gateway.routes.target import EXTENSION as TARGET
 
 __all__ = ["GuardedHttpToolsProtocol"]
@@ -98,7 +97,7 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = Intake(transport, self.loop, self._parse, self._is_ready, self.guard)
+        self.flow = Intake(transport, self.loop, self._parse, self.guard)
         self.transport = Outlet(transport, self.flow, self.loop, self.guard)
         self.guard.connected(transport)
 
@@ -166,15 +165,14 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
 
     # --- received --------------------------------------------------------------------------------------------
 
-    def _is_ready(self) -> bool:
-        """Whether what follows can be parsed: there is no whole request that lacks its response."""
-        return not (self._whole and self.guard.answering())
-
     def _parse(self, data: bytes, offset: int) -> int:
+        if self._whole and self.guard.answering():
+            return 0
         piece = self._piece(data, offset)
+        size = len(piece)
         self._unset_keepalive_if_required()
-        self._untold += len(piece)
-        self._received += len(piece)
+        self._untold += size
+        self._received += size
         try:
             begins = self._whole and not self._in_head
             self._feed(self._known(piece) if begins else piece)
@@ -182,8 +180,8 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
                 raise Refusal(HEADERS_TOO_LARGE)
         except Refusal as refusal:
             self.guard.refuse(refusal)
-        self.guard.parsed(len(piece))
-        return len(piece)
+        self.guard.parsed(size)
+        return size
 
     def _piece(self, data: bytes, offset: int) -> bytes:
         """What may be fed next: no more than one message can end in it."""
@@ -192,10 +190,12 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         piece = data[offset : offset + PIECE]
         searched = self._tail + piece
         end = searched.find(_END)
-        if end >= 0:
-            piece = piece[: end + len(_END) - len(self._tail)]
-        self._tail = searched[: len(self._tail) + len(piece)][1 - len(_END) :]
-        return piece
+        if end < 0:
+            self._tail = searched[1 - len(_END) :]
+            return piece
+        size = end + len(_END) - len(self._tail)
+        self._tail = b""
+        return piece[:size]
 
     def _known(self, piece: bytes) -> bytes:
         """The beginning of a request, with a method that the parser knows."""
@@ -279,13 +279,10 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         self._head_size = self._untold = 0  # from here on, of trailers
         self.guard.head_complete()
         self._unread = body_length(self.parser.get_http_version(), self.headers)
-        self.url, self.headers[:], scheme = origin_form(self._method, self.url, self.headers)
-        if scheme is not None:
-            self.scope["scheme"] = scheme
-        self.scope["extensions"] = {
-            TARGET: {"target": self.url},
-            CLIENT: self.guard.client,
-        }
+        absolute = absolute_form(self._method, self.url, self.headers)
+        if absolute is not None:
+            self.url, self.headers[:], self.scope["scheme"] = absolute
+        self.scope["extensions"] = {TARGET: {"target": self.url}, **self.guard.extensions}
         self._whole = False
         super().on_headers_complete()
         self.scope["method"] = self._method.decode("ascii")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from uvicorn.server import ServerState
@@ -57,6 +58,10 @@ class Connections(ServerState):
     def open(self) -> set[GuardedProtocol]:
         """The connections that are open."""
         return cast("set[GuardedProtocol]", self.connections)
+
+    def set_date(self) -> None:
+        """Have responses that are not dated by the application tell this second. To be called in each."""
+        self.default_headers = [(b"date", formatdate(usegmt=True).encode())]
 
     def look(self, now: float) -> None:
         """End those whose clients are late. To be called every second.

@@ -38,9 +38,8 @@ class Intake(FlowControl):
     Args:
         transport: where it is received.
         loop: the event loop.
-        parse: parses a piece that starts at an offset of received bytes; returns its size. It counts in `events`
-            what that brought.
-        ready: whether the parser may be fed.
+        parse: parses a piece that starts at an offset of received bytes; returns its size, 0 while the parser may
+            not be fed. It counts in `events` what that brought.
         guard: hears when reading stops, so that the transport sees no end of the connection, and when all was
             parsed that will ever come.
 
@@ -57,7 +56,6 @@ class Intake(FlowControl):
         transport: asyncio.Transport,
         loop: asyncio.AbstractEventLoop,
         parse: Callable[[bytes, int], int],
-        ready: Callable[[], bool],
         guard: Guard,
     ) -> None:
         super().__init__(transport)
@@ -67,7 +65,6 @@ class Intake(FlowControl):
         self.waiting = 0
         self._loop = loop
         self._parse = parse
-        self._ready = ready
         self._guard = guard
         self._received = b""
         self._next: asyncio.Handle | None = None
@@ -134,12 +131,14 @@ class Intake(FlowControl):
 
     def _feed(self) -> None:
         self.events = 0
-        while self.waiting and not self.read_paused and self._ready():
+        while self.waiting and not self.read_paused:
             if self.events >= EVENTS:
                 self._soon()
                 return
             self.events += 1
             size = self._parse(self._received, len(self._received) - self.waiting)
+            if not size:
+                break
             if self.waiting:  # unless it was dropped, for what it is
                 self.waiting -= size
         if not self.waiting:

@@ -8,7 +8,7 @@ import struct
 import termios
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 import uvicorn
@@ -16,6 +16,8 @@ import uvicorn
 from gateway.config import ServerConfig
 from gateway.protocols.refusal import BODY_LATE, HEAD_LATE, End, Refusal
 from gateway.protocols.writing import Writing
+from gateway.routes.client import EXTENSION as CLIENT
+from gateway.routes.date import EXTENSION as DATE
 from gateway.routes.problem import Problem
 from gateway.routes.request_id import request_id
 
@@ -81,14 +83,17 @@ class Guard:
             is looked at.
         ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
         left: done when the connection has ended.
-        client: what passes between the server and an application about it (`gateway.routes.client`).
+        extensions: what passes between the server and an application about it, as in an ASGI scope.
     """
 
     def __init__(self, protocol: GuardedProtocol, parser: Parser) -> None:
         self.refusal: Refusal | None = None
         self.ending = False
         self.left: asyncio.Future[None] = protocol.loop.create_future()
-        self.client: dict[object, object] = {"left": self.left, "reads_on": self._read_on}
+        self.extensions: dict[str, dict[Any, Any]] = {
+            CLIENT: {"left": self.left, "reads_on": self._read_on},
+            DATE: {"own": self._date_is_own},
+        }
         self._answered = False
         self._unused = True
         self._reads_on = False
@@ -138,7 +143,12 @@ class Guard:
         """A request has been received."""
         self._unused = self._reads_on = False
         self._protocol.transport.expect_head()
-        self._end_after_next()
+        if self.ending:
+            self._end_after_next()
+
+    def _date_is_own(self) -> None:
+        """The response that is about to begin has a date."""
+        self._protocol.cycle.default_headers = []
 
     def _read_on(self) -> None:
         self._reads_on = True
@@ -194,7 +204,7 @@ class Guard:
     # --- its end -------------------------------------------------------------------------------------------
 
     def _end_after_next(self) -> None:
-        if self.ending and self.answering() and not self._protocol.cycle.response_started:
+        if self.answering() and not self._protocol.cycle.response_started:
             self._protocol.cycle.keep_alive = False
 
     def drain(self) -> None:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from gateway.protocols.refusal import MALFORMED, NOT_IMPLEMENTED, Refusal
 
-__all__ = ["Target", "origin_form"]
+__all__ = ["Target", "absolute_form"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -15,22 +15,25 @@ _ABSOLUTE_FORM: Final = re.compile(rb"(https?)://([^/?#]*)(.*)", re.IGNORECASE |
 
 
 class Target(NamedTuple):
-    """What a request asks for.
+    """What a request asks for, whose target had all of it.
 
     Attributes:
-        path: path and query; it starts with "/", or is "*".
-        headers: the headers; where the target had an authority, it stands in the place of the received `Host`
-            (RFC 9112, section 3.2.2).
-        scheme: the scheme that the target had, in lower case; None where it had none.
+        path: path and query; it starts with "/".
+        headers: the headers; the target's authority stands in the place of the received `Host` (RFC 9112, section
+            3.2.2).
+        scheme: the scheme that the target had, in lower case.
     """
 
     path: bytes
     headers: Headers
-    scheme: str | None = None
+    scheme: str
 
 
-def origin_form(method: bytes, target: bytes, headers: Headers) -> Target:
+def absolute_form(method: bytes, target: bytes, headers: Headers) -> Target | None:
     """Take a request target apart that is not in the usual form: RFC 9112, section 3.2.
+
+    Returns:
+        What it asks for; None of one that begins with "/", or is "*".
 
     Raises:
         Refusal: the target is none that an origin server answers.
@@ -38,7 +41,7 @@ def origin_form(method: bytes, target: bytes, headers: Headers) -> Target:
     if method == b"CONNECT":
         raise Refusal(NOT_IMPLEMENTED)
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
-        return Target(target, headers)
+        return None
     absolute = _ABSOLUTE_FORM.fullmatch(target)
     if absolute is None or not absolute[2] or b"@" in absolute[2]:
         raise Refusal(MALFORMED)

@@ -9,6 +9,7 @@ __all__ = ["EXTENSION", "FIELD"]
 FIELD: Final = b"date"
 
 EXTENSION: Final = "component_gateway.date"
-"""The key under `extensions` of an ASGI scope which tells that the server dates the responses that have no date,
-and no others. The gateway's own server does so; others date every response, and a second date would stand beside
-theirs."""
+"""The key under `extensions` of an ASGI scope whose value has a function under `own`, to be called before a
+response that has a date: the server leaves out its own.
+
+The gateway's own server sets this. Others date every response, and a second date would stand beside theirs."""

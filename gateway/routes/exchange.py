@@ -61,11 +61,10 @@ _BODILESS: Final = frozenset((204, 304))
 _TRAILERS: Final = "http.response.trailers"
 """The extension of ASGI by which some servers send trailers (uvicorn has none), and its message."""
 
-_OURS: Final = frozenset((REQUEST_ID,))
-"""Fields that a guest's response loses: the id of the request is ours to tell."""
 
-_OURS_AND_THE_SERVERS: Final = _OURS | {date.FIELD}
-"""The same under a server that dates every response itself (`gateway.routes.date`)."""
+_NOT_THE_GUESTS: Final = frozenset((REQUEST_ID, date.FIELD))
+"""Fields that a guest's response loses: the id of the request is ours to tell, and the date the server's, unless
+that leaves it to the application (`gateway.routes.date`)."""
 
 
 class ResponseAborted(Exception):
@@ -257,15 +256,16 @@ class Exchange:
             await self._conclude(None)
 
     async def _send_response(self, response: OutgoingResponse) -> None:
-        head = self._head(response)
         content = response.content
-        if content is not None and (isinstance(head, str) or self._is_bodiless(response)):
+        bodiless = self._is_bodiless(response)
+        trailing = not bodiless and content is not None and self._carries_trailers(content)
+        head = self._head(response, bodiless=bodiless, trailing=trailing)
+        if content is not None and (isinstance(head, str) or bodiless):
             content.forsake()
             content = None
         if isinstance(head, str):
             await self._fail(head)
             return
-        trailing = content is not None and self._carries_trailers(content)
         if self._is_read():
             reads_on(self._request.scope)
         await self._send_head(response.status, head, trailing=trailing)
@@ -291,8 +291,11 @@ class Exchange:
                 {"type": "http.response.body", "body": chunk, "more_body": True}
             )
 
-    def _head(self, response: OutgoingResponse) -> list[tuple[bytes, bytes]] | str:
+    def _head(
+        self, response: OutgoingResponse, *, bodiless: bool, trailing: bool
+    ) -> list[tuple[bytes, bytes]] | str:
         """The headers to send, or what is wrong with the response."""
+        content = response.content
         if not 200 <= response.status <= 599:
             return f"status {response.status} cannot be sent as that of a final response"
         try:
@@ -304,18 +307,30 @@ class Exchange:
             # In a 204 it is forbidden, in a 304 optional (RFC 9110 section 8.6), and uvicorn takes it for a
             # promise of content.
             headers = [header for header in headers if header[0] != b"content-length"]
-        elif not self._is_bodiless(response):
-            length = self._length(response)
-            if response.content is None and announced:
+        elif not bodiless:
+            if content is None and announced:
                 return f"its headers announce {announced} bytes of content, and it has none"
-            if length is not None and announced is None:
+            # Where it is known by now, and trailers need no chunks to follow.
+            length = 0 if content is None else content.length
+            if length is not None and announced is None and not trailing:
                 headers.append((b"content-length", b"%d" % length))
-        dropped = _OURS if date.EXTENSION in self._extensions else _OURS_AND_THE_SERVERS
-        headers = [header for header in headers if header[0] not in dropped]
+        for name, _ in headers:
+            if name in _NOT_THE_GUESTS:
+                headers = self._granted(headers)
+                break
         headers.append((REQUEST_ID, self._request.id.encode()))
         if self._server_timing:
             headers.append((SERVER_TIMING, server_timing(self._call.phases)))
         return headers
+
+    def _granted(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The headers of a response without those that the guest may not set."""
+        extension = self._extensions.get(date.EXTENSION)
+        dropped = _NOT_THE_GUESTS
+        if extension is not None and any(name == date.FIELD for name, _ in headers):
+            extension["own"]()
+            dropped -= {date.FIELD}
+        return [header for header in headers if header[0] not in dropped]
 
     async def _send_head(
         self, status: int, headers: list[tuple[bytes, bytes]], *, trailing: bool
@@ -339,13 +354,6 @@ class Exchange:
     async def _send_problem(self, what: Problem) -> None:
         self._complete = True
         await self._request.refuse(what)
-
-    def _length(self, response: OutgoingResponse) -> int | None:
-        """The length of a response's content, where that is known by now and trailers need no chunks to follow."""
-        content = response.content
-        if content is None:
-            return 0
-        return None if self._carries_trailers(content) else content.length
 
     def _carries_trailers(self, content: OutgoingContent) -> bool:
         """Whether the server will be given trailers, as far as it is known by now."""

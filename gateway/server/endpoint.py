@@ -68,6 +68,7 @@ class Endpoint:
         self._metrics = metrics
         timeouts = Timeouts(server.header_timeout, server.body_timeout, server.write_timeout)
         self._state = Connections(timeouts, self._count)
+        self._state.set_date()
         self._draining = False
 
     @property
@@ -88,6 +89,7 @@ class Endpoint:
 
     def tick(self) -> None:
         """Do what is due. To be called every second."""
+        self._state.set_date()
         self._state.look(asyncio.get_running_loop().time())
         self._acceptor.make_room()
         if self._metrics is not None:

@@ -9,7 +9,6 @@ from starlette.types import ASGIApp
 
 from gateway.config import ServerConfig
 from gateway.protocols import http_protocol
-from gateway.server.dated import Dated
 
 __all__ = ["uvicorn_config"]
 
@@ -17,7 +16,7 @@ __all__ = ["uvicorn_config"]
 def uvicorn_config(app: ASGIApp, server: ServerConfig) -> uvicorn.Config:
     """How uvicorn's protocols serve an application, and its lifespan."""
     config = uvicorn.Config(
-        Dated(app),
+        app,
         interface="asgi3",
         lifespan="on",
         http=http_protocol(server.http),

@@ -9,7 +9,7 @@ from gateway.admin.token import InvalidToken, NoToken, bearer
 from gateway.bindings.http_syntax import is_authority, is_method, is_path_with_query, is_token
 from gateway.protocols.framing import body_length
 from gateway.protocols.refusal import Refusal
-from gateway.protocols.target import origin_form
+from gateway.protocols.target import absolute_form
 from gateway.routes.forwarded import TrustedProxies, effective
 from gateway.routes.request_id import request_id
 from gateway.tracing import incoming
@@ -44,7 +44,7 @@ def _attack() -> Iterator[Attack]:
         with suppress(NoToken, InvalidToken):
             bearer(headers)
         with suppress(Refusal):
-            origin_form(method, target, headers)
+            absolute_form(method, target, headers)
         with suppress(Refusal, ValueError):  # the parsers know what a length is
             body_length("1.1", headers)
         for _, value in headers:
