@@ -24,7 +24,7 @@ PYTHONS ?= 3.12 3.13 3.14
 # The tests start hundreds of gateways, each of which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check smoke fuzz clean
+.PHONY: serve test check pythons smoke fuzz clean
 .DELETE_ON_ERROR:
 
 serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm

@@ -1,11 +1,13 @@
 """Fixtures that the tests share."""
 
+import re
 import signal
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.guests import build
 from tests.guests.toolchains import Unavailable
@@ -14,13 +16,25 @@ from tests.harness import GatewayProcess, GuestPath, StartGateway
 HOST = Path(__file__).parent / "host"
 """What Python runs on the stacks of fibers depends on its version more than anything else does."""
 
+STACK = re.compile("asyncio|uvloop|h11|httptools")
+"""The loops and parsers, in the name of a test that runs on some of them."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--smoke",
         action="store_true",
-        help="run all tests of the host, and of every other file the first: for other versions of Python",
+        help="run all tests of the host, and of every other file the first on each loop and parser: "
+        "for other versions of Python",
     )
+
+
+# Nothing may depend on how fast the machine is. In CI hypothesis has a profile of its own that says so.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+if not build.IN_CI:
+    settings.load_profile("any-machine")
 
 
 def pytest_configure() -> None:
@@ -32,10 +46,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("smoke"):
         return
-    first = {item.path: item for item in reversed(items)}
-    kept = [item for item in items if item.path.parent == HOST or first[item.path] is item]
+    short = [item for item in items if item.get_closest_marker("long") is None]
+    first = {(item.path, *STACK.findall(item.name)): item for item in reversed(short)}
+    kept = {item for item in short if item.path.parent == HOST} | set(first.values())
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.hookimpl(wrapper=True)

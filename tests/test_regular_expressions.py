@@ -89,13 +89,22 @@ def compiled() -> Iterator[Use]:
                 yield Use(f"{info.name}.{name}", pattern, methods_of(name))
 
 
+def functions(node: ast.AST) -> Iterator[ast.AST]:
+    """Those that stand in no other function."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+        else:
+            yield from functions(child)
+
+
 def written() -> Iterator[tuple[Path, ast.Call]]:
     """The calls of functions of `re` that stand in functions."""
     for path, tree in TREES:
-        for function in ast.walk(tree):
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                for node in ast.walk(function):
-                    if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re."):
+        for function in functions(tree):
+            for node in ast.walk(function):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
                         yield path, node
 
 

@@ -11,7 +11,7 @@ from tests.http.test_backpressure import BUFFERED, others_are_served, send_while
 from tests.http.test_body import GROWTH, MIB, blocks, digest, sending
 from tests.outbound.peer import Wire
 
-FORWARDED: Final = 256 * MIB
+FORWARDED: Final = 128 * MIB
 """Bytes that are forwarded both ways where memory is looked at: many times what it may grow by."""
 
 ENDLESS: Final = 1 << 40

@@ -142,7 +142,9 @@ async def test_the_loop_turns_while_a_component_is_compiled(
     hello: ComponentConfig, guest: GuestPath
 ) -> None:
     app = create_app(configured(hello))
-    large = ComponentConfig(name="large", source=guest("js/echo"), routes=(Route(path="/large"),))
+    large = ComponentConfig(
+        name="large", source=guest("examples/hello"), routes=(Route(path="/large"),)
+    )
     reload = asyncio.create_task(app.reload(configured(hello, large, cache=False)))
     served = 0
     while not reload.done():

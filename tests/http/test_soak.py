@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.site import ObservedSite
 
-REQUESTS = 20_000
+REQUESTS = 10_000
 """How many are sent when all is warm."""
 
 ROUND = 20
@@ -25,7 +25,7 @@ OUTCOMES = {
 }
 """How the requests of one round end."""
 
-GROWTH = 16 << 20
+GROWTH = 8 << 20
 """Bytes that memory may grow by, for allocators are no accountants: less than a kilobyte for each request."""
 
 
@@ -67,8 +67,9 @@ def play(site: ObservedSite, requests: int) -> None:
         list(pool.map(lambda _: play_round(site), range(requests // ROUND)))
 
 
+@pytest.mark.long
 def test_nothing_grows(fresh: ObservedSite) -> None:
-    play(fresh, REQUESTS // 10)
+    play(fresh, REQUESTS // 5)
     before, memory_before = fresh.idle(), fresh.memory()
     play(fresh, REQUESTS)
     after, memory_after = fresh.idle(), fresh.memory()
