@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -46,13 +47,11 @@ class Forked:
         self._status_fd = status
         self._status: int | None = None
         self._lock = threading.Lock()
+        weakref.finalize(self, os.close, status)
 
     def poll(self) -> int | None:
         """Its exit status, or None as long as it runs."""
-        with self._lock:
-            if self._status is None and select.select([self._status_fd], [], [], 0)[0]:
-                self._take()
-            return self._status
+        return self._ended(0)
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """Wait for its end; gives its exit status, the number of a signal that killed it being negative.
@@ -60,13 +59,10 @@ class Forked:
         Raises:
             subprocess.TimeoutExpired: it runs on.
         """
-        with self._lock:
-            if self._status is None:
-                if not select.select([self._status_fd], [], [], timeout)[0]:
-                    raise subprocess.TimeoutExpired("gateway", timeout)
-                self._take()
-            assert self._status is not None
-            return self._status
+        status = self._ended(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired("gateway", timeout)
+        return status
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
@@ -77,9 +73,14 @@ class Forked:
         """End it at once."""
         self.send_signal(signal.SIGKILL)
 
-    def _take(self) -> None:
-        self._status = int(os.read(self._status_fd, 16))
-        os.close(self._status_fd)
+    def _ended(self, timeout: float) -> int | None:
+        told = select.poll()
+        told.register(self._status_fd, select.POLLIN)
+        if self._status is None and told.poll(timeout * 1000):
+            with self._lock:
+                if self._status is None:
+                    self._status = int(os.read(self._status_fd, 16))
+        return self._status
 
 
 def run(
@@ -245,6 +246,10 @@ def _become(order: Mapping[str, Any], *files: int) -> None:
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
     sys.path[0] = order["cwd"]
+    # A gateway looks whether its code has changed, which the tests are no part of.
+    for name in list(sys.modules):
+        if name == "__mp_main__" or name.partition(".")[0] == "tests":
+            del sys.modules[name]
 
 
 def _main() -> None:
