@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ from gateway.host.errors import (
 )
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export
+from gateway.host.scheduler import Lane
 from gateway.service import Service
 from gateway.telemetry import Span
 from gateway.tracing import TraceContext
@@ -55,6 +57,7 @@ class Call:
         output: where the guest's standard streams go; lines of the log by default.
         in_pieces: as of `Invocation`.
         max_result: as of `Invocation`.
+        lane: as of `Invocation`.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
@@ -76,6 +79,7 @@ class Call:
         output: Output | None = None,
         in_pieces: bool = False,
         max_result: int | None = None,
+        lane: Lane = Lane.NEW,
     ) -> None:
         self.outcome = Outcome.CANCELLED
         self.bytes_in = 0
@@ -109,6 +113,7 @@ class Call:
             max_execution_time=service.config.max_execution_time,
             in_pieces=in_pieces,
             max_result=max_result,
+            lane=lane,
         )
 
     def __enter__(self) -> Self:
@@ -156,8 +161,15 @@ class Call:
             context["trace_id"] = self._trace.trace_id
         return context
 
-    def begin(self) -> Awaitable[bool]:
-        """Go as far as that goes without waiting for anything but a turn: `Invocation.begin`."""
+    async def begin(self, left: asyncio.Future[None] | None = None) -> bool:
+        """Wait for its turn, and go on as far as that goes without waiting: `Invocation.begin`.
+
+        Args:
+            left: done when nobody waits for the answer any more; the guest does not begin then.
+        """
+        await self._invocation.turn()
+        if left is not None and left.done():
+            self.stop(Cancelled("the client went away"))
         return self._invocation.begin()
 
     async def run(self) -> None:

@@ -5,10 +5,12 @@
 Of each kind there are 100 at once, in a process of their own: clients that ask for a large response and do not
 read it, that pipeline and do not read, that send a body a byte at a time, and that leave at every phase of a
 request, each made anew as soon as it is gone. The ordinary client sends one request after another on a connection
-that it keeps.
+that it has had before they came, as a load balancer's is.
 
 Its latencies alone and beside the others are printed, and what the gateway holds before and after: memory,
-descriptors and threads should be where they began, once the times that clients are given have passed.
+descriptors and threads should be where they began, once the times that clients are given have passed. A latency is
+told as time, in which three processes share the processors, and as what the gateway computed meanwhile, which is
+what it can do something about.
 
 Clients that drip or do not read cost next to nothing. Those that pipeline or leave keep a hundred requests in
 flight: they are served as any others, so that what the ordinary client sees is its share of a saturated processor.
@@ -23,13 +25,13 @@ import itertools
 import multiprocessing
 import os
 import socket
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from gateway.server.heap import PERIOD
 from tests.guests import build
 from tests.harness import GatewayProcess, RawConnection
 
@@ -117,21 +119,49 @@ def run_attack(port: int, seconds: float, only: str | None) -> None:
     asyncio.run(attack(port, seconds, only))
 
 
-def latencies(port: int, seconds: float) -> list[float]:
-    """Be the ordinary client for a time; gives how long each request took, in seconds, whatever the answer."""
-    taken = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with RawConnection(port, 1 << 16) as connection, contextlib.suppress(EOFError):
-            while time.monotonic() < end:
-                began = time.perf_counter()
-                try:
-                    connection.send(HELLO)
-                    connection.read_until(b"Hello, World!\n")
-                finally:
-                    taken.append(time.perf_counter() - began)
-                time.sleep(0.002)  # it is not to be the load itself
-    return taken
+class Latency(NamedTuple):
+    """How long a request took.
+
+    Attributes:
+        time: in seconds.
+        computed: processor time of the gateway's main thread meanwhile, in seconds.
+    """
+
+    time: float
+    computed: float
+
+
+class Ordinary:
+    """The ordinary client."""
+
+    def __init__(self, gateway: GatewayProcess) -> None:
+        self._port = gateway.port
+        self._schedstat = Path("/proc", str(gateway.pid), "task", str(gateway.pid), "schedstat")
+        self._connection = RawConnection(self._port, 1 << 16)
+
+    def latencies(self, seconds: float) -> list[Latency]:
+        """Ask for a time; a connection that the gateway ends is made anew, which is part of its request's time."""
+        taken = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            began, computed = time.perf_counter(), self._computed()
+            while not self._ask():
+                self._connection.close()
+                self._connection = RawConnection(self._port, 1 << 16)
+            taken.append(Latency(time.perf_counter() - began, self._computed() - computed))
+            time.sleep(0.002)  # it is not to be the load itself
+        return taken
+
+    def _ask(self) -> bool:
+        try:
+            self._connection.send(HELLO)
+            self._connection.read_until(b"Hello, World!\n")
+        except (EOFError, ConnectionError):
+            return False
+        return True
+
+    def _computed(self) -> float:
+        return int(self._schedstat.read_text().split()[0]) / 1e9
 
 
 def held(gateway: GatewayProcess) -> str:
@@ -141,15 +171,13 @@ def held(gateway: GatewayProcess) -> str:
     return f"{gateway.rss() >> 20} MiB, {descriptors} descriptors, {threads} threads"
 
 
-def report(title: str, taken: list[float], alone: list[float]) -> None:
-    if len(taken) < 2:
-        print(f"  {title}: {len(taken)} answers")
-        return
-    quantiles = statistics.quantiles(taken, n=100), statistics.quantiles(alone, n=100)
-    for name, index in (("p50", 49), ("p99", 98)):
-        value, usual = (each[index] for each in quantiles)
-        print(f"  {title} {name} {value * 1e3:.2f} ms: {value / usual:.1f} times that alone")
-    print(f"  {title} slowest {max(taken) * 1e3:.0f} ms of {len(taken)}")
+def report(title: str, taken: list[Latency], alone: list[Latency]) -> None:
+    for kind in Latency._fields:
+        values, usual = (sorted(getattr(one, kind) for one in each) for each in (taken, alone))
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            value, usually = (each[int(len(each) * share)] for each in (values, usual))
+            print(f"  {title} {name} {kind} {value * 1e3:.2f} ms: {value / usually:.1f} of alone")
+        print(f"  {title} most {kind} {values[-1] * 1e3:.0f} ms of {len(values)}")
 
 
 def main() -> None:
@@ -164,20 +192,21 @@ def main() -> None:
         guests = {name: build.ALL[f"c/{name}"].build() for name in ("fail", "hello")}
         path.write_text(CONFIGURATION.format(timeout=TIMEOUT, **guests))
         with GatewayProcess(path, "--http", options.http) as gateway:
-            latencies(gateway.port, 1)
+            ordinary = Ordinary(gateway)
+            ordinary.latencies(1)
             print("before:", held(gateway))
-            alone = latencies(gateway.port, options.seconds)
+            alone = ordinary.latencies(options.seconds)
             hostile = multiprocessing.Process(
                 target=run_attack, args=(gateway.port, options.seconds + 4, options.only)
             )
             hostile.start()
             time.sleep(2)
             print("during:", held(gateway))
-            beside = latencies(gateway.port, options.seconds)
+            beside = ordinary.latencies(options.seconds)
             hostile.join()
             report("alone", alone, alone)
             report("beside", beside, alone)
-            time.sleep(2 * TIMEOUT + 2)
+            time.sleep(2 * TIMEOUT + PERIOD)
             print("after:", held(gateway))
 
 

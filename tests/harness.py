@@ -260,6 +260,10 @@ class RawConnection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends it."""
         self._socket.close()
 
     def send(self, data: bytes) -> None:

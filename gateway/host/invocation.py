@@ -22,7 +22,7 @@ from gateway.host import _capi
 from gateway.host.engine import EPOCH_TICK, HOST_STACK
 from gateway.host.errors import DeadlineExceeded, InvocationError
 from gateway.host.pieces import Postponed, at_once, in_pieces
-from gateway.host.scheduler import Scheduler
+from gateway.host.scheduler import Lane, Scheduler
 from gateway.host.store import Store
 from gateway.host.trap import from_engine
 from gateway.host.values import VALUE_SIZE
@@ -60,6 +60,7 @@ class Invocation:
         in_pieces: whether arguments and result may be of any size, so that they cross in pieces where they are
             large (`gateway.host.pieces`). There must be no resources among them.
         max_result: the largest result there may be then, in elements of lists and bytes of text; None for any.
+        lane: where it waits for its turns.
 
     Attributes:
         deadline: when it must have finished, on the clock of `time.monotonic`.
@@ -80,6 +81,7 @@ class Invocation:
         max_execution_time: float,
         in_pieces: bool = False,
         max_result: int | None = None,
+        lane: Lane = Lane.NEW,
     ) -> None:
         self.max_execution_time = max_execution_time
         self.deadline = monotonic() + max_execution_time
@@ -88,6 +90,7 @@ class Invocation:
         self.instantiate_time = 0.0
         self._began = 0.0
         self._ended = 0.0
+        self._lane = lane
         self._export = export
         self._args = args
         self._task: asyncio.Task[Any] | None = None
@@ -107,26 +110,33 @@ class Invocation:
         component = export.linked.component
         self._store = Store(component.engine, component.limits(max_memory), max_memory, data)
 
-    async def begin(self) -> bool:
-        """`start`, at once if there is time for it in this turn of the loop.
+    async def turn(self) -> None:
+        """Wait until there is time for it to begin; not at all if there is some in this turn of the loop.
 
         Raises:
-            InvocationError: it has ended without a result.
             asyncio.CancelledError: the task was cancelled before.
         """
         scheduler = Scheduler.current()
-        if not scheduler.has_time:
-            asked = perf_counter()
-            await scheduler.turn()
-            self.delay = perf_counter() - asked
-            # A guest that could only be stopped again would take the time of those that can still be served.
-            if monotonic() >= self.deadline:
-                self.expire()
+        if scheduler.has_time or scheduler.may_run(self._lane):
+            return
+        asked = perf_counter()
+        await scheduler.turn(self._lane)
+        self.delay = perf_counter() - asked
+        # A guest that could only be stopped again would take the time of those that can still be served.
+        if monotonic() >= self.deadline:
+            self.expire()
+
+    def begin(self) -> bool:
+        """`start`, as one that has had its turn.
+
+        Raises:
+            InvocationError: it has ended without a result.
+        """
         began = perf_counter()
         try:
             return self.start()
         finally:
-            scheduler.spend(perf_counter() - began)
+            Scheduler.current().spend(perf_counter() - began, self._lane)
 
     def start(self) -> bool:
         """Instantiate the component and call the function, as far as that goes without waiting.
@@ -188,7 +198,7 @@ class Invocation:
                     if self._poll():
                         return self.result
                 finally:
-                    scheduler.spend(perf_counter() - began)
+                    scheduler.spend(perf_counter() - began, self._lane)
         except (Exception, asyncio.CancelledError) as error:
             if self._stopped is None:
                 raise
@@ -205,8 +215,9 @@ class Invocation:
             self.close()
 
     async def call(self) -> Any:
-        """`begin` it, and `run` it where that is needed."""
-        if not await self.begin():
+        """`begin` it when it is its `turn`, and `run` it where that is needed."""
+        await self.turn()
+        if not self.begin():
             await self.run()
         return self.result
 
@@ -280,7 +291,7 @@ class Invocation:
             if self._preempted > _HEAD_STARTS:
                 await scheduler.next_tick()
             else:
-                await scheduler.turn(first=True)
+                await scheduler.turn(self._lane, first=True)
             return
         began = perf_counter()
         try:
@@ -290,8 +301,8 @@ class Invocation:
         if suspension.lower is not None:
             suspension.lower(store, suspension.results, value)
         store.suspension = None
-        if not scheduler.has_time:
-            await scheduler.turn()
+        if not scheduler.has_time and not scheduler.may_run(self._lane):
+            await scheduler.turn(self._lane)
 
     def _poll(self) -> bool:
         """Run the guest until the function has returned (true), or it waits."""

@@ -1,9 +1,9 @@
 """Time among the guests of one event loop: deadlines, and turns for those that compute.
 
-All guests of a loop run on its thread. In each turn of the loop they get two ticks of the epoch at most:
+All guests of a loop run on its thread. In each turn of the loop they get so much time at most:
 
-- One tick is for guests that begin, or that go on after they have waited. While it lasts they run at once, without
-  having touched the loop; then they queue, and go first in the next turn.
+- A millisecond is for guests that begin, or that go on after they have waited. While it lasts they run at once,
+  without having touched the loop; then they queue, in lanes, and the lane that has had the least time goes first.
 - One tick is for a guest that was pre-empted, or for a piece of long work (`gateway.host.pieces`). Those queue by
   themselves, and one is let go in each turn. Before it comes to that, each guest goes on at the head of the others
   a few times: most need little more than a tick, and some would be served much later than their equals only for
@@ -12,6 +12,9 @@ All guests of a loop run on its thread. In each turn of the loop they get two ti
 So however many guests spin, those that do not are hardly later for it; and however many begin, those that spin get
 their share.
 
+Lanes are served by start-time fair queueing: each has a clock, which its guests' time moves on, and one that was
+idle begins again where the others are. A guest whose lane is behind them does not queue at all.
+
 Deadlines are watched by one timer for all invocations, which stops when there are none: starting and
 finishing an invocation costs no timer of its own.
 """
@@ -19,26 +22,55 @@ finishing an invocation costs no timer of its own.
 from __future__ import annotations
 
 import asyncio
+import enum
 import weakref
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from gateway.host.engine import EPOCH_TICK
-
 if TYPE_CHECKING:
     from gateway.host.invocation import Invocation
 
-__all__ = ["Scheduler"]
+__all__ = ["SHARE", "Lane", "Scheduler"]
 
 _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
 
+SHARE: Final = 0.001
+"""Seconds in each turn of the loop for guests that begin or have waited; the last of them may take longer. Whoever
+comes while a thousand wait is served after so many of these at most, so less is better, as long as a turn of the
+loop by itself takes much less: some 50 us."""
 
 _STACKS: Final = 64
 """Long works that are done in pieces at once, each with a thread. Threat: clients that send a long text each.
 Arbitrary: short ones among them still have their turns, and a service may have many more threads (`TasksMax=`)."""
+
+
+class Lane(enum.IntEnum):
+    """Where an invocation queues, by how its caller came.
+
+    Lanes get the same time where they want it, so a client that keeps its connection and waits for its answers is
+    hardly later for thousands that connect and leave, or that send requests ahead; and no lane is left without.
+    """
+
+    KEPT = 0
+    """On a connection that has had an answer before."""
+    NEW = 1
+    """The first of a connection, or of who has none."""
+    AHEAD = 2
+    """Sent before the answer to the one before it was there."""
+
+
+class _Queue:
+    """Those that wait in a lane, and its clock: the time that its guests have had, in seconds."""
+
+    __slots__ = ("clock", "waiting")
+
+    def __init__(self) -> None:
+        self.clock = 0.0
+        self.waiting: deque[_Waiting] = deque()
 
 
 class _Waiting:
@@ -54,7 +86,8 @@ class Scheduler:
     """Deadlines and turns of one event loop.
 
     Attributes:
-        has_time: whether a guest that begins or has waited may run now. Otherwise, `turn` comes first.
+        has_time: whether any guest that begins or has waited may run now. Otherwise `may_run` tells, or `turn`
+            comes first.
         stacks: places for work that is done in pieces (`gateway.host.pieces`).
     """
 
@@ -67,7 +100,9 @@ class Scheduler:
         # The loop is the key that this object hangs on: a strong reference would keep both for ever.
         self._loop = weakref.ref(loop)
         self._spinning: deque[asyncio.Future[None]] = deque()
-        self._waiting: deque[_Waiting] = deque()
+        self._lanes = tuple(_Queue() for _ in Lane)
+        self._number_waiting = 0
+        self._clock = 0.0
         self._spent = 0.0
         self._ran = 0
         self._releasing = False
@@ -91,39 +126,59 @@ class Scheduler:
         cls._latest = scheduler
         return scheduler
 
-    def spend(self, seconds: float) -> None:
-        """Count that guests have run for so long. To be called each time one has."""
+    def spend(self, seconds: float, lane: Lane | None = None) -> None:
+        """Count that guests have run for so long. To be called each time one has.
+
+        Args:
+            seconds: how long.
+            lane: whose time that was; None for work that has none.
+        """
         self._spent += seconds
         self._ran += 1
-        if self._spent > EPOCH_TICK:
+        if lane is not None:
+            queue = self._lanes[lane]
+            if not queue.waiting:  # a lane that was idle has not saved up time
+                queue.clock = max(queue.clock, self._clock)
+            self._clock = max(self._clock, queue.clock)
+            queue.clock += seconds
+        if self._spent > SHARE:
             self.has_time = False
         if not self._releasing:
             self._begin_to_release()
 
-    async def turn(self, *, first: bool = False) -> None:
+    def may_run(self, lane: Lane) -> bool:
+        """Whether a guest may run though there is no time for all: nobody waits in its lane, which is behind."""
+        queue = self._lanes[lane]
+        return not queue.waiting and queue.clock <= self._clock
+
+    async def turn(self, lane: Lane = Lane.NEW, *, first: bool = False) -> None:
         """Wait until there is time for a guest that begins or has waited.
 
         Args:
-            first: whether it goes before all that wait, in the next turn.
+            lane: where it queues.
+            first: whether it goes before all that wait there.
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(loop.create_future())
+        queue = self._lanes[lane].waiting
         if first:
-            self._waiting.appendleft(waiting)
+            queue.appendleft(waiting)
         else:
-            self._waiting.append(waiting)
+            queue.append(waiting)
+        self._number_waiting += 1
         self.has_time = False
         if not self._releasing:
             self._begin_to_release()
         try:
             await waiting.turn
-            while self._spent > EPOCH_TICK:  # those before have used it up
+            while self._spent > SHARE:  # those before have used it up
                 waiting.turn = loop.create_future()
                 await waiting.turn
         finally:
             # It is the first, or next to it, but for those that were cancelled.
-            self._waiting.remove(waiting)
-            self.has_time = not self._waiting and self._spent <= EPOCH_TICK
+            queue.remove(waiting)
+            self._number_waiting -= 1
+            self.has_time = not self._number_waiting and self._spent <= SHARE
 
     async def next_tick(self) -> None:
         """Wait for the tick of a guest that was pre-empted, or of other work that takes milliseconds."""
@@ -142,7 +197,7 @@ class Scheduler:
     def _release(self) -> None:
         """Begin a turn of the loop."""
         # Twice as many as ran in the last turn: where guests take long, waking all that wait would be for nothing.
-        for waiting in islice(self._waiting, 2 * self._ran + 1):
+        for waiting in islice(self._in_turns(), 2 * self._ran + 1):
             _complete(waiting.turn)
         while self._spinning:
             if _complete(self._spinning.popleft()):
@@ -150,9 +205,14 @@ class Scheduler:
         self._spent = 0.0
         self._ran = 0
         self._releasing = False
-        self.has_time = not self._waiting
-        if self._waiting or self._spinning:
+        self.has_time = not self._number_waiting
+        if self._number_waiting or self._spinning:
             self._begin_to_release()
+
+    def _in_turns(self) -> Iterator[_Waiting]:
+        """Those that wait, the lane first that has had the least time."""
+        for queue in sorted(self._lanes, key=lambda queue: queue.clock):
+            yield from queue.waiting
 
     def watch(self, invocation: Invocation) -> None:
         """Have an invocation's `expire` called once its deadline has passed."""

@@ -125,6 +125,7 @@ class GuardedH11Protocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.shared = server_state
         self.guard = Guard(self, self)
+        self._completing = self._due = False
         self.conn = self._connection = _H11Connection(
             max_head(config), self.guard.head_complete, self._is_last
         )
@@ -134,11 +135,12 @@ class GuardedH11Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app = cast("ASGI3Application", CloseDelimited(cast("ASGIApp", self.app), self))
-        self.flow = Intake(transport, self.loop, self._parse, self.guard)
+        self.flow = Intake(transport, self.loop, self._parse, self.guard, self.shared.ahead)
         self.transport = Outlet(transport, self.flow, self.loop, self.guard)
         self.guard.connected(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.shared.ahead.leave(self._handle_due)
         self.guard.lost()
         super().connection_lost(exc)
 
@@ -167,6 +169,10 @@ class GuardedH11Protocol(H11Protocol):
         """Whether it keeps bytes that arrived behind the request."""
         return self.conn.trailing_data[0] != b""
 
+    def is_due(self) -> bool:
+        """Whether a request that it has waits for its turn."""
+        return self._due
+
     def awaits_continue(self) -> bool:
         """Whether the client waits to be told to send the body."""
         return self.conn.they_are_waiting_for_100_continue
@@ -186,6 +192,10 @@ class GuardedH11Protocol(H11Protocol):
         return len(piece)
 
     def handle_events(self) -> None:
+        if self._completing and self.has_more():
+            self._due = True
+            self.shared.ahead.wait(self._handle_due)
+            return
         try:
             super().handle_events()
         except Refusal as refusal:
@@ -201,8 +211,19 @@ class GuardedH11Protocol(H11Protocol):
                 self.scope["scheme"] = self._connection.scheme
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self._completing = True
+        try:
+            super().on_response_complete()
+        finally:
+            self._completing = False
         self.guard.response_complete()
+
+    def _handle_due(self) -> None:
+        self._due = False
+        if not self.transport.is_closing():
+            self.handle_events()
+            if self.flow.ended and not self.flow.waiting:
+                self.guard.dry()
 
     def shutdown(self) -> None:
         if self.guard.may_end():

@@ -97,7 +97,7 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = Intake(transport, self.loop, self._parse, self.guard)
+        self.flow = Intake(transport, self.loop, self._parse, self.guard, self.shared.ahead)
         self.transport = Outlet(transport, self.flow, self.loop, self.guard)
         self.guard.connected(transport)
 
@@ -128,6 +128,10 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
 
     def has_more(self) -> bool:
         """Whether it keeps bytes that arrived behind the request."""
+        return False
+
+    def is_due(self) -> bool:
+        """Whether a request that it has waits for its turn."""
         return False
 
     def awaits_continue(self) -> bool:

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from gateway.protocols.departure import Departures
 from gateway.protocols.refusal import End
+from gateway.protocols.turns import Turns
 
 if TYPE_CHECKING:
     from gateway.protocols import GuardedProtocol
@@ -43,6 +44,7 @@ class Connections(ServerState):
     Attributes:
         idle: those that have no request, the one that has been so for the longest time first, and since when.
         departures: tells which clients have gone away.
+        ahead: where requests wait that were sent before the response to the one before them.
         on_lost: called when one has ended.
     """
 
@@ -52,6 +54,7 @@ class Connections(ServerState):
         self.count = count
         self.idle: dict[GuardedProtocol, float] = {}
         self.departures = Departures()
+        self.ahead = Turns()
         self.on_lost: Callable[[], None] = lambda: None
 
     @property

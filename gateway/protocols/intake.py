@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
+from gateway.protocols.turns import Turns
+
 if TYPE_CHECKING:
     from gateway.protocols.limits import Guard
 
@@ -42,6 +44,7 @@ class Intake(FlowControl):
             not be fed. It counts in `events` what that brought.
         guard: hears when reading stops, so that the transport sees no end of the connection, and when all was
             parsed that will ever come.
+        ahead: where the next request waits for its turn, if it was here before the response to the last one was.
 
     Attributes:
         ended: whether the client has said that it sends no more.
@@ -57,6 +60,7 @@ class Intake(FlowControl):
         loop: asyncio.AbstractEventLoop,
         parse: Callable[[bytes, int], int],
         guard: Guard,
+        ahead: Turns,
     ) -> None:
         super().__init__(transport)
         self.ended = False
@@ -66,6 +70,7 @@ class Intake(FlowControl):
         self._loop = loop
         self._parse = parse
         self._guard = guard
+        self._ahead = ahead
         self._received = b""
         self._next: asyncio.Handle | None = None
         self._dropping = False
@@ -117,13 +122,22 @@ class Intake(FlowControl):
         if self._next is not None:
             self._next.cancel()
             self._next = None
+        self._ahead.leave(self._go_on)
 
     def _soon(self) -> None:
-        if self._next is None:
-            self._next = self._loop.call_soon(self._go_on)
+        if self._guard.is_between():
+            self._ahead.wait(self._go_on)
+        elif self._next is None:
+            self._next = self._loop.call_soon(self._go_on_with_request)
+
+    def _go_on_with_request(self) -> None:
+        self._next = None
+        if self._guard.is_between():  # its response is complete by now
+            self._ahead.wait(self._go_on)
+        else:
+            self._go_on()
 
     def _go_on(self) -> None:
-        self._next = None
         self._feed()
         self._regulate()
         if self.ended and not self.waiting:

@@ -14,9 +14,11 @@ import structlog
 import uvicorn
 
 from gateway.config import ServerConfig
+from gateway.host.scheduler import Lane
 from gateway.protocols.refusal import BODY_LATE, HEAD_LATE, End, Refusal
 from gateway.protocols.writing import Writing
 from gateway.routes.client import EXTENSION as CLIENT
+from gateway.routes.client import Client
 from gateway.routes.date import EXTENSION as DATE
 from gateway.routes.problem import Problem
 from gateway.routes.request_id import request_id
@@ -67,6 +69,9 @@ class Parser(Protocol):
     def has_more(self) -> bool:
         """Whether it keeps bytes that arrived behind the request."""
 
+    def is_due(self) -> bool:
+        """Whether a request that it has waits for its turn."""
+
     def awaits_continue(self) -> bool:
         """Whether the client waits to be told to send the body."""
 
@@ -82,16 +87,17 @@ class Guard:
         refusal: why the connection is being ended; None while it is not. Nothing that arrives after it
             is looked at.
         ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
-        left: done when the connection has ended.
+        client: the connection as the application sees it.
         extensions: what passes between the server and an application about it, as in an ASGI scope.
     """
 
     def __init__(self, protocol: GuardedProtocol, parser: Parser) -> None:
         self.refusal: Refusal | None = None
         self.ending = False
-        self.left: asyncio.Future[None] = protocol.loop.create_future()
+        self._left: asyncio.Future[None] = protocol.loop.create_future()
+        self.client = Client(self._left, self._read_on)
         self.extensions: dict[str, dict[Any, Any]] = {
-            CLIENT: {"left": self.left, "reads_on": self._read_on},
+            CLIENT: {"client": self.client},
             DATE: {"own": self._date_is_own},
         }
         self._answered = False
@@ -135,6 +141,10 @@ class Guard:
         cycle = self._protocol.cycle
         return cycle is not None and not cycle.response_complete
 
+    def is_between(self) -> bool:
+        """Whether the next that is parsed is the beginning of a request."""
+        return self._parser.is_whole() and not self.answering()
+
     def broken(self) -> bool:
         """Whether a response has begun that is not whole."""
         return self.answering() and self._protocol.cycle.response_started
@@ -175,15 +185,17 @@ class Guard:
 
     def response_complete(self) -> None:
         """A response is complete: give the answer that waited for those before it."""
-        flow = self._protocol.flow
-        if flow.ended and not flow.waiting:
+        ahead = self._protocol.flow.waiting > 0 or self._parser.is_due()
+        if self._protocol.flow.ended and not ahead:
             self.dry()
         if self.answering():
             return
+        # One that sends requests ahead has the gateway busy all by itself: they do not go before those of others.
+        self.client.lane = Lane.AHEAD if ahead else Lane.KEPT
         self._dropped = 0
         if self.refusal is not None:
             self._answer()
-        elif not self._protocol.transport.is_closing() and not self._protocol.flow.waiting:
+        elif not self._protocol.transport.is_closing() and not ahead:
             self._rest()
 
     def lost(self) -> None:
@@ -195,7 +207,7 @@ class Guard:
         self._shared.departures.forget(self._watched)
         self._protocol._unset_keepalive_if_required()
         self._protocol.flow.free()
-        self.left.set_result(None)
+        self._left.set_result(None)
         self._shared.on_lost()
 
     def _rest(self) -> None:
@@ -255,7 +267,7 @@ class Guard:
 
     def _unread(self) -> bool:
         """Whether something has arrived that has not been parsed."""
-        if self._protocol.flow.waiting:
+        if self._protocol.flow.waiting or self._parser.is_due():
             return True
         connection = self._protocol.transport.get_extra_info("socket")
         if connection is None or connection.fileno() < 0:
@@ -330,7 +342,7 @@ class Guard:
         protocol = self._protocol
         if self.refusal is not None or protocol.transport.is_closing():
             return False
-        if protocol.flow.waiting:
+        if protocol.flow.waiting or self._parser.is_due():
             return True
         if not self.answering() or not self._parser.is_whole():
             return False

@@ -41,6 +41,7 @@ from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
 from gateway.long_work import LongWork
 from gateway.procedure import Procedure
+from gateway.routes.client import client_of
 from gateway.routes.request import Request
 from gateway.rpc import message
 from gateway.rpc.json_text import LONG, dump, dump_long
@@ -85,6 +86,7 @@ class Calls:
         self._route = route
         self._service = service
         self._request = request
+        self._client = client_of(request.scope)
         self._discover = discover
         self._running: set[Call | LongWork[Any]] = set()
         self._stopped: Callable[[], InvocationError] | None = None
@@ -222,6 +224,7 @@ class Calls:
                 route=self._route,
                 in_pieces=True,
                 max_result=self._max_result,
+                lane=self._client.lane,
             ) as call:
                 answer = await self._run(call, procedure)
             self._outcome = call.outcome
@@ -252,7 +255,7 @@ class Calls:
         failure: Exception | None = None
         answer: Ok | Err | None = None
         try:
-            if not await call.begin():
+            if not await call.begin(self._client.left):
                 self._running.add(call)
                 self._watch()
                 if self._stopped is not None:

@@ -44,7 +44,7 @@ from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.routes import date, problem
-from gateway.routes.client import client_left, reads_on
+from gateway.routes.client import client_of
 from gateway.routes.problem import Problem
 from gateway.routes.request import SERVER_TIMING, Request, server_timing
 from gateway.routes.request_id import HEADER as REQUEST_ID
@@ -96,6 +96,7 @@ class Exchange:
         self._unusable = False
         self._complete = False
         self._client_left = False
+        self._client = client_of(request.scope)
         self._call = Call(
             service,
             handler,
@@ -105,6 +106,7 @@ class Exchange:
             request_id=request.id,
             trace=request.trace,
             route=route,
+            lane=self._client.lane,
         )
 
     async def run(self) -> None:
@@ -120,7 +122,7 @@ class Exchange:
             failure: BaseException | None = None
             try:
                 try:
-                    finished = await call.begin()
+                    finished = await call.begin(self._client.left)
                 except Exception as error:
                     failure, finished = error, True
                 if not finished:
@@ -172,7 +174,7 @@ class Exchange:
 
     async def _run(self) -> BaseException | None:
         """Drive a guest that waits, with the bytes of both bodies moving; returns what ended it, if not itself."""
-        left = client_left(self._request.scope)
+        left = self._client.left
         if left is not None:
             left.add_done_callback(self._make_room)
         pump = asyncio.create_task(self._move(self._pump_request()))
@@ -267,7 +269,7 @@ class Exchange:
             await self._fail(head)
             return
         if self._is_read():
-            reads_on(self._request.scope)
+            self._client.reads_on()
         await self._send_head(response.status, head, trailing=trailing)
         if content is None:
             await self._send_last(b"")

@@ -23,9 +23,6 @@ __all__ = ["Acceptor"]
 
 _log = structlog.get_logger("gateway.server")
 
-BATCH: Final = 64
-"""Connections that are accepted in one turn of the loop at most. Arbitrary: some 2 ms of work."""
-
 IDLE: Final = 1.0
 """Seconds that a connection must have been idle to give up its place. Threat: of those that were just made, each
 would be closed for the next before its request is there."""
@@ -98,17 +95,16 @@ class Acceptor:
             await asyncio.wait(self._making)
 
     def _accept(self) -> None:
-        for number in range(BATCH):
-            if len(self._connections.open) + len(self._making) >= self._limit:
-                if number == 0:  # else it is not known that anyone waits
-                    self._pause()
-                    self._evict()
-                    self._say("too many connections", limit=self._limit)
-                    self._on_full()
-                return
-            connection = self._take()
-            if connection is None:
-                return
+        """Make one connection. Those behind it have the next turns of the loop, beside all that is served."""
+        if len(self._connections.open) + len(self._making) >= self._limit:
+            if not self._making:  # which may be open already, and counted twice
+                self._pause()
+                self._evict()
+                self._say("too many connections", limit=self._limit)
+                self._on_full()
+            return
+        connection = self._take()
+        if connection is not None:
             self._make(connection)
 
     def _take(self) -> socket.socket | None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import DeadlineExceeded
-from gateway.host.scheduler import Scheduler
+from gateway.host.scheduler import SHARE, Lane, Scheduler
 from gateway.host.store import STORES
 from tests.host.conftest import BOTH_LOOPS, Load
 from tests.host.guests import SPIN, call, guest, host
@@ -94,7 +93,7 @@ async def test_a_turn_that_is_cancelled_is_nobody_elses_loss() -> None:
     assert order == ["b", "d"]
 
 
-async def test_guests_that_begin_share_a_tick_of_each_turn() -> None:
+async def test_guests_that_begin_share_a_part_of_each_turn() -> None:
     scheduler = Scheduler.current()
     marks = Marks(10)
     order: list[int] = []
@@ -104,11 +103,11 @@ async def test_guests_that_begin_share_a_tick_of_each_turn() -> None:
             await scheduler.turn()
         marks.mark()
         order.append(number)
-        scheduler.spend(EPOCH_TICK * 0.6)
+        scheduler.spend(SHARE * 0.6)
 
     await asyncio.gather(*map(begin, range(10)))
     assert order == list(range(10))
-    # Two a turn take a little more than a tick, and no third one begins.
+    # Two a turn take a little more than there is, and no third one begins.
     assert sorted(marks.in_turns.values()) == [2] * 5
 
 
@@ -117,14 +116,14 @@ async def test_many_that_take_no_time_begin_in_one_turn() -> None:
     marks = Marks(100)
     for _ in range(100):
         assert scheduler.has_time
-        scheduler.spend(EPOCH_TICK / 1000)
+        scheduler.spend(SHARE / 1000)
         marks.mark()
     assert list(marks.in_turns.values()) == [100]
 
 
 async def test_who_comes_later_waits_behind_those_that_wait() -> None:
     scheduler = Scheduler.current()
-    scheduler.spend(2 * EPOCH_TICK)
+    scheduler.spend(2 * SHARE, Lane.NEW)
     assert not scheduler.has_time
     waiting = asyncio.create_task(scheduler.turn())
     await turns(1)
@@ -135,7 +134,7 @@ async def test_who_comes_later_waits_behind_those_that_wait() -> None:
 
 async def test_who_gives_up_waiting_to_begin_leaves_its_place() -> None:
     scheduler = Scheduler.current()
-    scheduler.spend(2 * EPOCH_TICK)
+    scheduler.spend(2 * SHARE, Lane.NEW)
     tasks = [asyncio.create_task(scheduler.turn()) for _ in range(5)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
@@ -143,6 +142,58 @@ async def test_who_gives_up_waiting_to_begin_leaves_its_place() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     assert [task.cancelled() for task in tasks] == [True, False, True, False, True]
     assert scheduler.has_time
+
+
+async def test_who_waits_for_its_answers_is_not_later_for_those_who_do_not() -> None:
+    scheduler = Scheduler.current()
+    begun: list[Lane] = []
+
+    async def begin(lane: Lane) -> None:
+        if not scheduler.has_time and not scheduler.may_run(lane):
+            await scheduler.turn(lane)
+        begun.append(lane)
+        scheduler.spend(2 * SHARE, lane)
+
+    crowd = [asyncio.create_task(begin(Lane.NEW)) for _ in range(50)]
+    while len(begun) < 10:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    for _ in range(5):
+        before = len(begun)
+        await asyncio.create_task(begin(Lane.KEPT))
+        assert begun[before:].count(Lane.NEW) <= 2  # and not the 30 that wait
+    await cancel(crowd)
+
+
+async def test_lanes_that_want_it_get_the_same_time() -> None:
+    scheduler = Scheduler.current()
+    had: Counter[Lane] = Counter()
+    times = {Lane.KEPT: SHARE, Lane.NEW: 3 * SHARE, Lane.AHEAD: SHARE / 2}
+
+    async def client(lane: Lane) -> None:
+        while True:
+            if not scheduler.has_time and not scheduler.may_run(lane):
+                await scheduler.turn(lane)
+            had[lane] += 1
+            scheduler.spend(times[lane], lane)
+            await asyncio.sleep(0)
+
+    clients = [asyncio.create_task(client(lane)) for lane in Lane for _ in range(10)]
+    while had[Lane.NEW] < 100:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await cancel(clients)
+    taken = [number * times[lane] for lane, number in had.items()]
+    assert max(taken) <= 1.5 * min(taken)
+
+
+async def test_a_lane_that_was_idle_has_saved_no_time() -> None:
+    scheduler = Scheduler.current()
+    for _ in range(100):
+        scheduler.spend(SHARE, Lane.KEPT)
+    for _ in range(2):
+        assert scheduler.may_run(Lane.NEW)
+        scheduler.spend(SHARE, Lane.NEW)
+        assert not scheduler.may_run(Lane.NEW)
+        scheduler.spend(SHARE, Lane.KEPT)
 
 
 GUESTS = 40
@@ -183,7 +234,7 @@ async def test_many_that_have_waited_do_not_go_on_in_one_turn(load: Load) -> Non
 async def test_who_was_late_before_its_first_turn_does_not_begin(load: Load) -> None:
     marks = Marks(1)
     linked = load(guest("(call $mark)", "mark"), host(mark=marks.mark))
-    Scheduler.current().spend(2 * EPOCH_TICK)
+    Scheduler.current().spend(2 * SHARE, Lane.NEW)
     with pytest.raises(DeadlineExceeded):
         await call(linked, max_execution_time=0)
     assert not marks.in_turns

@@ -59,10 +59,6 @@ class Connection(RawConnection):
         begun.body = self.read_exactly(int(begun.headers["content-length"]))
         return begun
 
-    def close(self) -> None:
-        """Close both halves."""
-        self._socket.close()
-
     def head(self) -> Response:
         """Read the head of a response, and no byte more."""
         return Response(self.read_until(b"\r\n\r\n"))

@@ -100,6 +100,21 @@ def test_a_connection_that_the_kernel_has_accepted_is_served(run: Callable[[Play
     run(play)
 
 
+def test_none_is_accepted_while_the_last_ones_are_made(run: Callable[[Play], None]) -> None:
+    async def play(endpoint: Endpoint, client: Client) -> None:
+        client.send(head("/queued"))
+        port = client.socket.getpeername()[1]
+        endpoint.drain()
+        closing = asyncio.create_task(endpoint.close())
+        while not closing.done():
+            await asyncio.sleep(0)
+            with pytest.raises(ConnectionRefusedError):  # else it would be reset
+                Client(port)
+        await last_answer(client, "/queued")
+
+    run(play)
+
+
 def test_a_connection_that_is_new_is_given_time(run: Callable[[Play], None]) -> None:
     async def play(endpoint: Endpoint, client: Client) -> None:
         await endpoint.close()

@@ -1,0 +1,68 @@
+"""How much of what many clients do at once falls into one turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from gateway.server.endpoint import Endpoint
+from tests.server.client import head
+from tests.server.conftest import KINDS
+from tests.server.echo import Echo
+from tests.server.endpoints import play, until
+
+CLIENTS = 20
+
+
+class Most:
+    """The most by which something has grown in one turn of the loop."""
+
+    def __init__(self) -> None:
+        self.growth = 0
+
+    async def watch(self, echo: Echo, wanted: int) -> None:
+        """Look at the requests that have begun, until there are as many as wanted."""
+        seen = len(echo.seen)
+        while seen < wanted:
+            await asyncio.sleep(0)
+            self.growth = max(self.growth, len(echo.seen) - seen)
+            seen = len(echo.seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_requests_that_are_sent_ahead_begin_one_after_the_other(kind: str) -> None:
+    async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
+        with ExitStack() as opened:
+            clients = [client]
+            for _ in range(CLIENTS - 1):
+                sock = opened.enter_context(socket.create_connection(client.getpeername()))
+                clients.append(sock)
+            for number, each in enumerate(clients):
+                each.sendall(head(f"/hold/{number}") + head("/ahead") * 10)
+            await until(lambda: len(app.seen) == CLIENTS)
+            most = Most()
+            watching = asyncio.create_task(most.watch(app, 11 * CLIENTS))
+            for number in range(CLIENTS):
+                app.open(f"/hold/{number}")
+            await watching
+            # Watching takes a turn to see it, in which the next one may begin.
+            assert most.growth <= 2
+
+    play(KINDS[kind], scene)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_connections_are_made_one_after_the_other(kind: str) -> None:
+    async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
+        with ExitStack() as opened:
+            for _ in range(CLIENTS):
+                sock = opened.enter_context(socket.create_connection(client.getpeername()))
+                sock.sendall(head("/one"))
+            most = Most()
+            await most.watch(app, CLIENTS)
+            assert most.growth <= 2
+
+    play(KINDS[kind], scene)
