@@ -23,6 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 from gateway.config import GatewayConfig
 from gateway.server.application import Application
 from gateway.server.endpoint import Endpoint
+from gateway.server.heap import Heap
 from gateway.server.listening import Sockets
 from gateway.server.settings import uvicorn_config
 
@@ -192,11 +193,13 @@ class Server:
         return cut_off
 
     async def _tick(self, *endpoints: Endpoint | None) -> None:
+        heap = Heap()
         while True:
             await asyncio.sleep(1)
             for endpoint in endpoints:
                 if endpoint is not None:
                     endpoint.tick()
+            heap.tick()
             self._every_second()
 
 

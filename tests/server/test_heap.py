@@ -1,0 +1,40 @@
+"""Memory that was freed goes back to the system."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, time
+from gateway.server.heap import PERIOD, Heap
+
+def resident():
+    with open("/proc/self/statm") as told:
+        return int(told.read().split()[1]) * resource.getpagesize() >> 20
+
+before = resident()
+# Small enough to come from the heap and not from maps of their own.
+blocks = [b"x" * 60_000 for _ in range(2000)]
+pins = [b"x" * 60_000 for _ in range(2)]
+full = resident()
+del blocks
+kept = resident()
+heap = Heap()
+for _ in range(PERIOD):
+    heap.tick()
+while resident() - before > (full - before) / 4:
+    time.sleep(0.001)
+print(kept - before > (full - before) * 3 / 4)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not with glibc")
+def test_what_is_free_goes_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.strip() == "True"  # without it, it would have been kept
