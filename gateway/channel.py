@@ -89,23 +89,27 @@ class Channel:
         """Events that no sink was told of yet."""
         return len(self._waiting)
 
-    def add_sink(self, sink: Sink, *, name: str | None = None) -> None:
+    def add_sink(self, sink: Sink, *, name: str | None = None, timed: bool = True) -> None:
         """Tell a sink of every event from now on, after the sinks that are there already.
 
         Args:
             sink: what is told. What one sink raises is logged, and neither the sender nor another sink sees it.
             name: what the log calls it; the name of its class or function by default.
+            timed: whether the log tells of it when it takes long. One that is known not to block only takes long
+                where the machine is busy with something else.
 
         Raises:
-            TypeError: the sink is a coroutine function, which nobody would await.
+            TypeError: the sink cannot be called, or is a coroutine function, which nobody would await.
         """
+        if not callable(sink):
+            raise TypeError(f"a sink is called with each event, and {sink!r} cannot be called")
         called = name or str(getattr(sink, "__qualname__", type(sink).__qualname__))
         if _is_coroutine_function(sink):
             raise TypeError(
                 f"the sink {called} is a coroutine function, and sinks are not awaited. "
                 "Have it put events into an asyncio.Queue (put_nowait), and a task of yours take them from there."
             )
-        self._sinks.append(_Guarded(sink, called, self._clock))
+        self._sinks.append(_Guarded(sink, called, self._clock, timed=timed))
 
     def remove_sink(self, sink: Sink) -> None:
         """Tell a sink nothing any more, not even of what waits; one that is not there is no error."""
@@ -215,9 +219,12 @@ class _Trouble:
 class _Guarded:
     """A sink that harms nobody."""
 
-    __slots__ = ("_clock", "_delays", "_failures", "name", "sink")
+    __slots__ = ("_clock", "_delays", "_failures", "_timed", "name", "sink")
 
-    def __init__(self, sink: Sink, name: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, sink: Sink, name: str, clock: Callable[[], float], *, timed: bool = True
+    ) -> None:
+        self._timed = timed
         self.sink = sink
         self.name = name
         self._clock = clock
@@ -236,7 +243,7 @@ class _Guarded:
         except (Exception, asyncio.CancelledError) as error:
             self._failures.happened()
             self.report(error)
-        if self._clock() - began > _SLOW:
+        if self._timed and self._clock() - began > _SLOW:
             self._delays.happened()
             self._report_delays()
 

@@ -44,10 +44,10 @@ class Runtime:
         self.metrics: Metrics | None = None
         if config.metrics:
             self.metrics = Metrics(metrics_dir)
-            self.channel.add_sink(self.metrics, name="metrics")
+            self.channel.add_sink(self.metrics, name="metrics", timed=False)
             self.channel.on_dropped = self.metrics.dropped
         if config.log_events:
-            self.channel.add_sink(LogSink(), name="log")
+            self.channel.add_sink(LogSink(), name="log", timed=False)
         self.descriptors = Descriptors.of_process(self._descriptor_refused)
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import ssl
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -48,6 +51,9 @@ __all__ = [
 ]
 
 _log = structlog.get_logger("gateway.service")
+
+_LONG: Final = 1.0
+"""Seconds of compiling, or waiting for it, that are told of: a start says nothing meanwhile."""
 
 INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
 
@@ -248,9 +254,10 @@ def prepare(
     for config, source, provenance in read:
         began = perf_counter()
         try:
-            component = compiled.get(source.digest) or Component(
-                engine, source, name=config.name, cache=cache, compiler=compiler
-            )
+            with _told_if_long(config.name):
+                component = compiled.get(source.digest) or Component(
+                    engine, source, name=config.name, cache=cache, compiler=compiler
+                )
             compiled[source.digest] = component
         except ComponentError as error:
             refused.append(str(error))
@@ -260,6 +267,24 @@ def prepare(
     if refused:
         raise ComponentError("\n".join(refused))
     return prepared
+
+
+@contextmanager
+def _told_if_long(name: str) -> Iterator[None]:
+    """Log that a component is being compiled, once that takes long, and how long it took."""
+    # A thread has no context of its own, and the lines of a reload belong together.
+    told = copy_context().run
+    timer = threading.Timer(_LONG, told, (_log.info, "compiling"), {"component": name})
+    timer.daemon = True
+    began = perf_counter()
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    seconds = perf_counter() - began
+    if seconds > _LONG:
+        _log.info("compiled", component=name, seconds=round(seconds, 1))
 
 
 def make_services(
@@ -401,7 +426,7 @@ def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
                 "pooling impossible",
                 component=each.config.name,
                 reason="what an instance of it needs cannot be told from the file",
-                effect="instances are allocated on demand, which is slower",
+                effect="instances of all components are allocated on demand, which is slower",
             )
             return None
         spare = FREED_APART if each.config.max_memory > LARGE else 0

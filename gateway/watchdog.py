@@ -66,6 +66,10 @@ _LINE_INTERVAL: Final = 10.0
 """Seconds between two lines about stalls at least. Threat: a guest that stalls the loop again and again."""
 
 
+_COMPUTED: Final = "it computed"
+_WAITED: Final = "the machine was busy with something else, or it waited for a disk"
+
+
 class Stall(NamedTuple):
     """A turn of the event loop that took too long.
 
@@ -105,6 +109,7 @@ class StallLog:
             seconds=round(stall.seconds, 3),
             cpu_seconds=round(stall.cpu_seconds, 3),
             stack=list(stall.stack),
+            likely=_COMPUTED if stall.cpu_seconds > stall.seconds / 2 else _WAITED,
             effect="nothing else was served meanwhile",
             since_last_line=self._unsaid,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import signal
 import socket
 import subprocess
@@ -54,6 +55,20 @@ def test_help_names_every_flag() -> None:
         *("--max-execution-time", "--max-memory", "--max-body", "--max-concurrency"),
     ):
         assert f"{flag} " in process.stdout
+
+
+def test_help_cuts_no_flag_in_a_narrow_terminal() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "gateway", "serve", "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"--forwarded-header", "--compile-max-memory", "--max-connections"} <= set(
+        process.stdout.split()
+    )
+    assert "…" not in process.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Hello: a web endpoint in Python, to be compiled to a WebAssembly component.
 
 The gateway calls `IncomingHandler.handle` once for each request, in a fresh instance of the
-component: nothing that one request stores in a variable can be seen by the next.
+component: nothing that one request stores in a variable can be seen by the next. `WitWorld` has the
+functions that are called with JSON.
 
 `wit_world` and `componentize_py_types` are made from `wit/` while the component is built. To have
 them on disk too, for an editor or a type checker:
@@ -11,6 +12,7 @@ them on disk too, for an editor or a type checker:
 
 from urllib.parse import parse_qs
 
+import wit_world
 from componentize_py_types import Err, Ok
 from wit_world import exports
 from wit_world.imports.streams import StreamError_Closed
@@ -47,6 +49,14 @@ class IncomingHandler(exports.IncomingHandler):
                 echo(request, response_out)
             case _:
                 text(response_out, 404, f"There is nothing at {path}. Try GET / or POST /echo.\n")
+
+
+class WitWorld(wit_world.WitWorld):
+    """The exports that stand in the world itself."""
+
+    def add(self, a: int, b: int) -> int:
+        """The sum of two numbers."""
+        return a + b
 
 
 def text(response_out: ResponseOutparam, status: int, message: str) -> None:

@@ -102,7 +102,8 @@ MISDIRECTED: Final = Problem(
     kind="misdirected",
     status=421,
     title="This is not the host that was asked for",
-    detail="Only this machine can connect here, so ask for an IP address or localhost in the Host header field.",
+    detail="Only this machine can connect here, so ask for an IP address, localhost or a name without a dot in "
+    "the Host header field.",
 )
 
 INSUFFICIENT_SCOPE: Final = Problem(

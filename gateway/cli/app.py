@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Annotated, Final, NoReturn
 
@@ -23,7 +24,11 @@ from gateway.telemetry import TelemetryError
 
 __all__ = ["app", "main"]
 
+_TABLE_WIDTH: Final = 110
+"""Columns of a terminal that a table of options needs: in fewer, it would cut the names of flags."""
+
 app = typer.Typer(
+    rich_markup_mode="rich" if shutil.get_terminal_size().columns >= _TABLE_WIDTH else None,
     help="Serve WebAssembly components over HTTP.",
     no_args_is_help=True,
     add_completion=False,

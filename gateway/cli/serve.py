@@ -117,6 +117,15 @@ def serve(
         int | None,
         option("--max-in-flight", None, "Requests at once in a worker, of all components.", SERVER),
     ] = None,
+    max_connections: Annotated[
+        int | None,
+        option(
+            "--max-connections",
+            None,
+            "Of clients, at once in a worker. Default half of the file descriptors, at most 10000.",
+            SERVER,
+        ),
+    ] = None,
     log_events: Annotated[
         bool | None,
         option(
@@ -249,6 +258,7 @@ def serve(
         operational_routes=operational_routes,
         drain_grace=drain_grace,
         max_in_flight=max_in_flight,
+        max_connections=max_connections,
         log_events=log_events,
         server_timing=server_timing,
         tracing=tracing,

@@ -387,9 +387,16 @@ def _read_component(data: bytes, start: int, end: int, depth: int) -> _Component
                 definitions.extend(items(cursor, read_import))
             case ComponentSection.EXPORT:
                 definitions.extend(items(cursor, read_export))
-            case _:
+            case (
+                ComponentSection.CUSTOM
+                | ComponentSection.CORE_TYPE
+                | ComponentSection.TYPE
+                | ComponentSection.START
+            ):
                 # Types, names and the start function take nothing and define nothing that does.
                 pass
+            case _:  # newer than this package, or damage
+                raise _UntoldError
     return _Component(definitions)
 
 

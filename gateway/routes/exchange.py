@@ -55,8 +55,8 @@ __all__ = ["Exchange", "ResponseAborted"]
 
 _log = structlog.get_logger("gateway.http")
 
-_BODILESS: Final = frozenset((204, 304))
-"""Statuses whose responses have no content (RFC 9110 sections 15.3.5 and 15.4.5)."""
+_BODILESS: Final = frozenset((204, 205, 304))
+"""Statuses whose responses have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
 
 _TRAILERS: Final = "http.response.trailers"
 """The extension of ASGI by which some servers send trailers (uvicorn has none), and its message."""
@@ -307,8 +307,10 @@ class Exchange:
             return "its headers contradict each other about content-length"
         if response.status in _BODILESS:
             # In a 204 it is forbidden, in a 304 optional (RFC 9110 section 8.6), and uvicorn takes it for a
-            # promise of content.
+            # promise of content. A 205 has none, but no reader of HTTP knows that by its status.
             headers = [header for header in headers if header[0] != b"content-length"]
+            if response.status == 205:
+                headers.append((b"content-length", b"0"))
         elif not bodiless:
             if content is None and announced:
                 return f"its headers announce {announced} bytes of content, and it has none"
@@ -364,7 +366,7 @@ class Exchange:
         return not content.ended or content.trailers is not None
 
     def _is_bodiless(self, response: OutgoingResponse) -> bool:
-        """Whether the response ends with its head (RFC 9112 section 6.3)."""
+        """Whether the response has no content, whatever the guest wrote."""
         return self._request.scope["method"] == "HEAD" or response.status in _BODILESS
 
     def _is_whole(self) -> bool:

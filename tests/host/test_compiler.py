@@ -15,6 +15,8 @@ import wasmtime
 from structlog.testing import capture_logs
 from wasmtime import component as wasm
 
+from gateway.app import verify
+from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
 from gateway.host.compiler import CompileFailed, CompileLimits, Compiler, Invalid
 from gateway.host.engine import Engine
 from tests.harness import PATIENCE
@@ -134,3 +136,15 @@ def test_where_no_process_can_be_had_it_is_done_here(monkeypatch: pytest.MonkeyP
     with capture_logs() as logs:
         assert Compiler(LIMITS).to_binary(ONE) == bytes(wasmtime.wat2wasm(ONE))
     assert [entry["event"] for entry in logs] == ["compiling without limits"]
+
+
+def test_what_takes_long_to_compile_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "guest.wat"
+    source.write_bytes(ONE)
+    component = ComponentConfig(name="guest", source=source)
+    monkeypatch.setattr("gateway.service._LONG", 0.0)
+    with capture_logs() as logs:
+        verify(GatewayConfig(server=ServerConfig(cache=False), components=(component,)))
+    assert [line["component"] for line in logs if line["event"] == "compiled"] == ["guest"]

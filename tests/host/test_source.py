@@ -43,6 +43,16 @@ def test_instances_without_measure(tmp_path: Path) -> None:
         Source(written(tmp_path, text))
 
 
+def test_a_section_that_nobody_knows(tmp_path: Path) -> None:
+    path = written(tmp_path, guest(""))
+    path.write_bytes(path.read_bytes() + b"\x1f\x01\x00")
+    source = Source(path)
+    assert source.functions
+    assert source.footprint is None
+    with pytest.raises(ComponentError, match="It may be damaged, or use a feature"):
+        Component(Engine(), source, name="guest")
+
+
 def test_a_memory_that_threads_share(tmp_path: Path) -> None:
     with pytest.raises(ComponentError, match="has a memory that threads share"):
         Source(written(tmp_path, guest("", module="(memory 1 2 shared)")))

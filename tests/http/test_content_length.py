@@ -195,6 +195,15 @@ def test_a_status_without_content_promises_none(
         still_answers(client)
 
 
+@pytest.mark.parametrize("content", [None, b"hello"])
+def test_a_reset_of_the_content_has_none(probe_site: Site, content: bytes | None) -> None:
+    with probe_site.connect() as client:
+        head = respond(client, ANNOUNCED, content, status=205)
+        assert (head.status, head["content-length"]) == (205, "0")
+        assert "transfer-encoding" not in head
+        still_answers(client)
+
+
 # --- nobody wants it -----------------------------------------------------------------------------
 
 

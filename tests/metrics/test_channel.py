@@ -355,6 +355,26 @@ async def test_sink_that_is_cancelled_harms_nobody() -> None:
     assert told.request_ids == ["1"]
 
 
+async def test_sink_that_is_known_not_to_block_is_not_blamed_for_a_busy_machine() -> None:
+    clock = Clock()
+
+    def slow(_event: ReturnEvent) -> None:
+        clock.now += 0.06
+
+    channel = Channel(clock=clock)
+    channel.add_sink(slow, timed=False)
+    with capture_logs() as logs:
+        send(channel, 1)
+        await one_iteration()
+        channel.flush()
+    assert not logs
+
+
+def test_sink_that_cannot_be_called_is_refused() -> None:
+    with pytest.raises(TypeError, match="None cannot be called"):
+        Channel().add_sink(None)  # type: ignore[arg-type]
+
+
 async def test_sink_that_blocks_is_told_of_once_in_a_while() -> None:
     clock = Clock()
 
