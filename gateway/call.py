@@ -92,6 +92,7 @@ class Call:
         self._trace = trace
         self._route = route
         self._trap: TrapKind | None = None
+        self._freed = False
         self._lines: LineOutput | None = None
         if output is None:
             output = self._lines = LineOutput(
@@ -161,8 +162,13 @@ class Call:
             context["trace_id"] = self._trace.trace_id
         return context
 
-    async def begin(self, left: asyncio.Future[None] | None = None) -> bool:
-        """Wait for its turn, and go on as far as that goes without waiting: `Invocation.begin`.
+    @property
+    def has_turn(self) -> bool:
+        """Whether it may begin now; otherwise `turn` comes first."""
+        return self._invocation.has_turn
+
+    async def turn(self, left: asyncio.Future[None] | None = None) -> None:
+        """Wait until it may begin.
 
         Args:
             left: done when nobody waits for the answer any more; the guest does not begin then.
@@ -170,6 +176,9 @@ class Call:
         await self._invocation.turn()
         if left is not None and left.done():
             self.stop(Cancelled("the client went away"))
+
+    def begin(self) -> bool:
+        """Go on as far as that goes without waiting: `Invocation.begin`."""
         return self._invocation.begin()
 
     async def run(self) -> None:
@@ -182,6 +191,9 @@ class Call:
 
     def free(self) -> None:
         """Free the guest and what it holds, whether it has ended or not. May be called again."""
+        if self._freed:
+            return
+        self._freed = True
         self._invocation.close()
         self._wasi.close()
         if self._lines is not None:

@@ -134,7 +134,9 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
         ) as call,
     ):
         try:
-            if not await call.begin():
+            if not call.has_turn:
+                await call.turn()
+            if not call.begin():
                 await call.run()
             answer = procedure.returned(call.result)
         except Exception as failure:

@@ -110,17 +110,20 @@ class Invocation:
         component = export.linked.component
         self._store = Store(component.engine, component.limits(max_memory), max_memory, data)
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether there is time for it to begin in this turn of the loop; otherwise `turn` comes first."""
+        scheduler = Scheduler.current()
+        return scheduler.has_time or scheduler.may_run(self._lane)
+
     async def turn(self) -> None:
-        """Wait until there is time for it to begin; not at all if there is some in this turn of the loop.
+        """Wait until there is time for it to begin.
 
         Raises:
             asyncio.CancelledError: the task was cancelled before.
         """
-        scheduler = Scheduler.current()
-        if scheduler.has_time or scheduler.may_run(self._lane):
-            return
         asked = perf_counter()
-        await scheduler.turn(self._lane)
+        await Scheduler.current().turn(self._lane)
         self.delay = perf_counter() - asked
         # A guest that could only be stopped again would take the time of those that can still be served.
         if monotonic() >= self.deadline:
@@ -215,8 +218,9 @@ class Invocation:
             self.close()
 
     async def call(self) -> Any:
-        """`begin` it when it is its `turn`, and `run` it where that is needed."""
-        await self.turn()
+        """`begin` it when it is its turn, and `run` it where that is needed."""
+        if not self.has_turn:
+            await self.turn()
         if not self.begin():
             await self.run()
         return self.result

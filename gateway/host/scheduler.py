@@ -2,8 +2,9 @@
 
 All guests of a loop run on its thread. In each turn of the loop they get so much time at most:
 
-- A millisecond is for guests that begin, or that go on after they have waited. While it lasts they run at once,
-  without having touched the loop; then they queue, in lanes, and the lane that has had the least time goes first.
+- A millisecond is for guests that begin, or that go on after they have waited, and a tick if their clients keep
+  their connections. While it lasts they run at once, without having touched the loop; then they queue, in lanes,
+  and the lane that has had the least time goes first.
 - One tick is for a guest that was pre-empted, or for a piece of long work (`gateway.host.pieces`). Those queue by
   themselves, and one is let go in each turn. Before it comes to that, each guest goes on at the head of the others
   a few times: most need little more than a tick, and some would be served much later than their equals only for
@@ -30,6 +31,8 @@ from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from gateway.host.engine import EPOCH_TICK
+
 if TYPE_CHECKING:
     from gateway.host.invocation import Invocation
 
@@ -39,9 +42,9 @@ _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
 
 SHARE: Final = 0.001
-"""Seconds in each turn of the loop for guests that begin or have waited; the last of them may take longer. Whoever
-comes while a thousand wait is served after so many of these at most, so less is better, as long as a turn of the
-loop by itself takes much less: some 50 us."""
+"""Seconds in each turn of the loop for guests that begin or have waited, if their clients are new or send ahead;
+the last of them may take longer. Those of other clients wait for the end of it, so less is better, as long as a
+turn of the loop by itself takes much less: some 50 us. Those others have a tick."""
 
 _STACKS: Final = 64
 """Long works that are done in pieces at once, each with a thread. Threat: clients that send a long text each.
@@ -64,11 +67,16 @@ class Lane(enum.IntEnum):
 
 
 class _Queue:
-    """Those that wait in a lane, and its clock: the time that its guests have had, in seconds."""
+    """A lane: those that wait in it, and its clock, the time that its guests have had.
 
-    __slots__ = ("clock", "waiting")
+    Args:
+        share: how much time guests may have had in a turn of the loop for one more of the lane, in seconds.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("clock", "share", "waiting")
+
+    def __init__(self, share: float) -> None:
+        self.share = share
         self.clock = 0.0
         self.waiting: deque[_Waiting] = deque()
 
@@ -100,7 +108,7 @@ class Scheduler:
         # The loop is the key that this object hangs on: a strong reference would keep both for ever.
         self._loop = weakref.ref(loop)
         self._spinning: deque[asyncio.Future[None]] = deque()
-        self._lanes = tuple(_Queue() for _ in Lane)
+        self._lanes = tuple(_Queue(EPOCH_TICK if lane is Lane.KEPT else SHARE) for lane in Lane)
         self._number_waiting = 0
         self._clock = 0.0
         self._spent = 0.0
@@ -147,9 +155,13 @@ class Scheduler:
             self._begin_to_release()
 
     def may_run(self, lane: Lane) -> bool:
-        """Whether a guest may run though there is no time for all: nobody waits in its lane, which is behind."""
+        """Whether a guest may run though there is no time for all: its lane is behind, or may have more."""
         queue = self._lanes[lane]
-        return not queue.waiting and queue.clock <= self._clock
+        if queue.waiting:
+            return False
+        return queue.clock <= self._clock or (
+            not self._number_waiting and self._spent <= queue.share
+        )
 
     async def turn(self, lane: Lane = Lane.NEW, *, first: bool = False) -> None:
         """Wait until there is time for a guest that begins or has waited.
@@ -160,23 +172,23 @@ class Scheduler:
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(loop.create_future())
-        queue = self._lanes[lane].waiting
+        queue = self._lanes[lane]
         if first:
-            queue.appendleft(waiting)
+            queue.waiting.appendleft(waiting)
         else:
-            queue.append(waiting)
+            queue.waiting.append(waiting)
         self._number_waiting += 1
         self.has_time = False
         if not self._releasing:
             self._begin_to_release()
         try:
             await waiting.turn
-            while self._spent > SHARE:  # those before have used it up
+            while self._spent > queue.share:  # those before have used it up
                 waiting.turn = loop.create_future()
                 await waiting.turn
         finally:
             # It is the first, or next to it, but for those that were cancelled.
-            queue.remove(waiting)
+            queue.waiting.remove(waiting)
             self._number_waiting -= 1
             self.has_time = not self._number_waiting and self._spent <= SHARE
 

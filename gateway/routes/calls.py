@@ -255,7 +255,9 @@ class Calls:
         failure: Exception | None = None
         answer: Ok | Err | None = None
         try:
-            if not await call.begin(self._client.left):
+            if not call.has_turn:
+                await call.turn(self._client.left)
+            if not call.begin():
                 self._running.add(call)
                 self._watch()
                 if self._stopped is not None:

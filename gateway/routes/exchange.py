@@ -122,7 +122,9 @@ class Exchange:
             failure: BaseException | None = None
             try:
                 try:
-                    finished = await call.begin(self._client.left)
+                    if not call.has_turn:
+                        await call.turn(self._client.left)
+                    finished = call.begin()
                 except Exception as error:
                     failure, finished = error, True
                 if not finished:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import DeadlineExceeded
 from gateway.host.scheduler import SHARE, Lane, Scheduler
 from gateway.host.store import STORES
@@ -183,6 +184,17 @@ async def test_lanes_that_want_it_get_the_same_time() -> None:
     await cancel(clients)
     taken = [number * times[lane] for lane, number in had.items()]
     assert max(taken) <= 1.5 * min(taken)
+
+
+async def test_clients_that_keep_their_connections_have_more_of_a_turn() -> None:
+    scheduler = Scheduler.current()
+    scheduler.spend(SHARE, Lane.NEW)
+    scheduler.spend(SHARE, Lane.KEPT)
+    assert not scheduler.has_time
+    assert not scheduler.may_run(Lane.NEW)
+    assert scheduler.may_run(Lane.KEPT)
+    scheduler.spend(EPOCH_TICK, Lane.KEPT)
+    assert not scheduler.may_run(Lane.KEPT)
 
 
 async def test_a_lane_that_was_idle_has_saved_no_time() -> None:
