@@ -165,6 +165,7 @@ class _Forking:
             )
         self._lock = threading.Lock()
         atexit.register(self.close)
+        assert self._socket.recv(1), "the command line cannot be imported; standard error says why"
 
     def fork(self, order: Mapping[str, object], *files: int) -> Forked:
         ours, theirs = os.pipe()
@@ -256,6 +257,7 @@ def _main() -> None:
     orders = socket.socket(fileno=int(sys.argv[1]))
     import gateway.cli.app  # noqa: F401 - what takes so long
 
+    orders.send(b"!")
     order = _serve(orders)
     if order is not None:
         module, *sys.argv[1:] = order["arguments"]
