@@ -62,7 +62,8 @@ def serve_here(
             app.reload_failed(str(error))
             log_refused(str(error))
         except ComponentError as error:
-            log_refused(str(error))
+            if not server.stopping:  # which stops what compiles
+                log_refused(str(error))
         else:
             configuration.current = server.config = config
 

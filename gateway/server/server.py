@@ -96,6 +96,11 @@ class Server:
         """Stop, as SIGTERM does. May be called from any thread, once it listens."""
         self._loop.call_soon_threadsafe(self._stop.set)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop.is_set()
+
     def begin_stop(self) -> None:
         """Stop, if that has not begun; once more changes nothing. For the loop's thread."""
         self._stop.set()
@@ -214,5 +219,5 @@ def _handling(handlers: Handlers) -> Iterator[None]:
     finally:
         for number in handlers:
             loop.remove_signal_handler(number)
-            if number == signal.SIGHUP:  # would end the process, with what it still has to close
-                signal.signal(number, signal.SIG_IGN)
+            # It would end the process with what it still has to close, and with a status that is not a stop's.
+            signal.signal(number, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def test_a_request_that_is_under_way_is_answered(start: StartGateway, workers: s
         assert connection.read_to_end() == b""
     assert gateway.ended() == 0
     gateway.wait_for_log(event="stopped", cut_off=0)
+
+
+def test_a_signal_that_comes_too_late_changes_nothing(start: StartGateway) -> None:
+    gateway = start()
+    gateway.signal(signal.SIGTERM)
+    gateway.wait_for_log(event="stopped")
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(20):
+            gateway.signal(signal.SIGINT)
+    assert gateway.ended() == 0
 
 
 def _answer(connection: Connection) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 from tests import ask
 from tests.harness import GuestPath
+from tests.host.slow import slow_component
 from tests.production.conftest import StartGateway
 from tests.production.gateways import Gateway, until
 from tests.server.client import Connection, head
@@ -69,6 +70,16 @@ def test_a_changed_component_is_swapped(
 
 def _echoes(gateway: Gateway) -> bool:
     return ask.post(gateway.url, content=b"new").content == b"new"
+
+
+def test_a_stop_during_a_reload_is_no_failure_of_it(start: StartGateway, app: Path) -> None:
+    gateway = start(target=app)
+    replace(app.with_name("app.wasm"), slow_component())
+    seen = gateway.signal(signal.SIGHUP)
+    gateway.wait_for_log(after=seen, event="compiling")
+    gateway.signal(signal.SIGTERM)
+    assert gateway.ended() == 0
+    assert not [line for line in gateway.logs if line["event"] == "reload failed"]
 
 
 @WORKERS
