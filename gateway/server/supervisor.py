@@ -312,6 +312,8 @@ class Supervisor:
             elif failure is not None and accepted:
                 if worker in self._workers.values():
                     _log.error("workers differ", pid=worker.pid, reason=failure)
+            elif failure is not None and self._stopping.is_set():  # which stops what compiles
+                return failure
             elif failure is not None:
                 log_refused(failure)
                 for other in self._workers.values():

@@ -58,6 +58,11 @@ class Gateway(GatewayProcess):
         os.kill(self.pid, number)
         return seen
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def ended(self) -> int:
         """Wait for the end without asking for it; gives the exit status."""
         return self._process.wait(PATIENCE)

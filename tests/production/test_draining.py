@@ -67,7 +67,7 @@ def test_a_signal_that_comes_too_late_changes_nothing(start: StartGateway) -> No
     gateway.signal(signal.SIGTERM)
     gateway.wait_for_log(event="stopped")
     with contextlib.suppress(ProcessLookupError):
-        for _ in range(20):
+        while gateway.running:
             gateway.signal(signal.SIGINT)
     assert gateway.ended() == 0
 

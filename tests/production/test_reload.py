@@ -72,8 +72,11 @@ def _echoes(gateway: Gateway) -> bool:
     return ask.post(gateway.url, content=b"new").content == b"new"
 
 
-def test_a_stop_during_a_reload_is_no_failure_of_it(start: StartGateway, app: Path) -> None:
-    gateway = start(target=app)
+@WORKERS
+def test_a_stop_during_a_reload_is_no_failure_of_it(
+    start: StartGateway, app: Path, workers: str
+) -> None:
+    gateway = start("--workers", workers, target=app)
     replace(app.with_name("app.wasm"), slow_component())
     seen = gateway.signal(signal.SIGHUP)
     gateway.wait_for_log(after=seen, event="compiling")
