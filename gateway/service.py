@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import ssl
 import threading
@@ -39,6 +40,7 @@ from gateway.units import format_size
 if TYPE_CHECKING:
     from gateway.call import Call
     from gateway.long_work import LongWork
+    from gateway.metrics import Metrics
 
 __all__ = [
     "INCOMING_HANDLER",
@@ -132,6 +134,8 @@ class Service:
         )
         self.channel = runtime.channel
         self._metrics = metrics
+        self._in_flight_told = 0
+        self._telling = False
         self.under_way: set[Call | LongWork[Any]] = set()
         self.log = log.logger("gateway.call", config.log_level)
         self.guest_log = GuestLog(
@@ -176,14 +180,25 @@ class Service:
     def began(self, work: Call | LongWork[Any]) -> None:
         """Note that an invocation is under way, or what is done for one before or after it runs."""
         self.under_way.add(work)
-        if self._metrics is not None:
-            self._metrics.in_flight_changed(self.name, 1)
+        self._changed()
 
     def ended(self, work: Call | LongWork[Any]) -> None:
         """Note that it is not any more."""
         self.under_way.remove(work)
-        if self._metrics is not None:
-            self._metrics.in_flight_changed(self.name, -1)
+        self._changed()
+
+    def _changed(self) -> None:
+        # Most invocations begin and end in one turn of the loop, and change nothing that anyone could see.
+        if not self._telling and self._metrics is not None:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell_in_flight, self._metrics)
+
+    def _tell_in_flight(self, metrics: Metrics) -> None:
+        self._telling = False
+        change = len(self.under_way) - self._in_flight_told
+        if change:
+            self._in_flight_told += change
+            metrics.in_flight_changed(self.name, change)
 
     def refused(
         self, event: type[ReturnEvent], outcome: Outcome, export: Export | None, request_id: str
