@@ -6,9 +6,9 @@ All guests of a loop run on its thread. In each turn of the loop they get so muc
   their connections. While it lasts they run at once, without having touched the loop; then they queue, in lanes,
   and the lane that has had the least time goes first.
 - One tick is for a guest that was pre-empted, or for a piece of long work (`gateway.host.pieces`). Those queue by
-  themselves, and one is let go in each turn. Before it comes to that, each guest goes on at the head of the others
-  a few times: most need little more than a tick, and some would be served much later than their equals only for
-  having been there when a tick came.
+  themselves, and one is let go in each turn, or in every other one while guests wait in lanes. Before it comes to
+  that, each guest goes on at the head of the others a few times: most need little more than a tick, and some would
+  be served much later than their equals only for having been there when a tick came.
 
 So however many guests spin, those that do not are hardly later for it; and however many begin, those that spin get
 their share.
@@ -114,6 +114,7 @@ class Scheduler:
         self._spent = 0.0
         self._ran = 0
         self._releasing = False
+        self._spin = False
         self.has_time = True
         self.stacks = asyncio.Semaphore(_STACKS)
         # Invocations of one time limit expire in the order in which they began.
@@ -208,12 +209,14 @@ class Scheduler:
 
     def _release(self) -> None:
         """Begin a turn of the loop."""
-        # Twice as many as ran in the last turn: where guests take long, waking all that wait would be for nothing.
-        for waiting in islice(self._in_turns(), 2 * self._ran + 1):
-            _complete(waiting.turn)
-        while self._spinning:
-            if _complete(self._spinning.popleft()):
-                break
+        self._spin = bool(self._spinning) and not (self._spin and self._number_waiting)
+        if self._spin:
+            while self._spinning and not _complete(self._spinning.popleft()):
+                pass
+        else:
+            # Twice as many as ran in the last turn: where guests take long, waking all would be for nothing.
+            for waiting in islice(self._in_turns(), 2 * self._ran + 1):
+                _complete(waiting.turn)
         self._spent = 0.0
         self._ran = 0
         self._releasing = False

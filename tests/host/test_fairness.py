@@ -78,6 +78,25 @@ async def test_turns_go_round_one_in_each_iteration_of_the_loop() -> None:
     assert "".join(order[:5]) == "a.b.c"
 
 
+async def test_those_that_spin_and_those_that_wait_have_every_other_turn() -> None:
+    scheduler = Scheduler.current()
+    order: list[str] = []
+
+    async def spin() -> None:
+        for _ in range(5):
+            await scheduler.next_tick()
+            order.append("spin")
+
+    async def wait() -> None:
+        for _ in range(5):
+            await scheduler.turn()
+            order.append("wait")
+            scheduler.spend(2 * SHARE, Lane.NEW)
+
+    await asyncio.gather(spin(), wait(), wait())
+    assert order[:8] == ["spin", "wait"] * 4
+
+
 async def test_a_turn_that_is_cancelled_is_nobody_elses_loss() -> None:
     scheduler = Scheduler.current()
     order: list[str] = []
