@@ -88,9 +88,9 @@ def largest(method: str, item: str) -> bytes:
 async def test_nobody_waits_for_what_is_as_large_as_it_may_be(
     mirror: Path, method: str, item: str
 ) -> None:
-    caller = Caller(largest(method, item))
+    caller, app = Caller(largest(method, item)), application(mirror)
     with nothing_holds_the_loop(), full_collections() as collections:
-        await caller.run(application(mirror))
+        await caller.run(app)
     assert caller.json["id"] == 1
     assert "result" in caller.json
     assert not collections
