@@ -36,6 +36,9 @@ from tests.guests import build
 from tests.harness import GatewayProcess, RawConnection
 
 EACH: Final = 100
+ALONE: Final = 30.0
+"""Seconds at most in which the ordinary client is measured alone."""
+
 TIMEOUT: Final = 5
 """Seconds that the gateway gives clients here, so that what they left behind is gone soon after them."""
 
@@ -195,7 +198,7 @@ def main() -> None:
             ordinary = Ordinary(gateway)
             ordinary.latencies(1)
             print("before:", held(gateway))
-            alone = ordinary.latencies(options.seconds)
+            alone = ordinary.latencies(min(options.seconds, ALONE))
             hostile = multiprocessing.Process(
                 target=run_attack, args=(gateway.port, options.seconds + 4, options.only)
             )
