@@ -135,6 +135,11 @@ class Scheduler:
         cls._latest = scheduler
         return scheduler
 
+    @property
+    def crowded(self) -> bool:
+        """Whether guests wait in lanes."""
+        return self._number_waiting > 0
+
     def spend(self, seconds: float, lane: Lane | None = None) -> None:
         """Count that guests have run for so long. To be called each time one has.
 
@@ -146,8 +151,7 @@ class Scheduler:
         self._ran += 1
         if lane is not None:
             queue = self._lanes[lane]
-            if not queue.waiting:  # a lane that was idle has not saved up time
-                queue.clock = max(queue.clock, self._clock)
+            self._catch_up(queue)
             self._clock = max(self._clock, queue.clock)
             queue.clock += seconds
         if self._spent > SHARE:
@@ -174,6 +178,7 @@ class Scheduler:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(loop.create_future())
         queue = self._lanes[lane]
+        self._catch_up(queue)
         if first:
             queue.waiting.appendleft(waiting)
         else:
@@ -200,6 +205,11 @@ class Scheduler:
         if not self._releasing:
             self._begin_to_release()
         await turn
+
+    def _catch_up(self, queue: _Queue) -> None:
+        """Have a lane that was idle go on where the others are: it has saved up no time."""
+        if not queue.waiting:
+            queue.clock = max(queue.clock, self._clock)
 
     def _begin_to_release(self) -> None:
         loop = self._loop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from gateway.host.scheduler import Lane, Scheduler
+
 __all__ = ["Turns"]
 
 
@@ -32,7 +34,11 @@ class Turns:
 
     def _call(self) -> None:
         self._calling = False
-        if self._waiting:
+        scheduler = Scheduler.current()
+        if not (scheduler.has_time or scheduler.may_run(Lane.AHEAD)):
+            self._calling = True
+            asyncio.get_running_loop().call_soon(self._call)
+        elif self._waiting:
             go_on = next(iter(self._waiting))
             del self._waiting[go_on]
             try:

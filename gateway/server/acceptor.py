@@ -16,12 +16,17 @@ from typing import Final
 
 import structlog
 
+from gateway.host.scheduler import Scheduler
 from gateway.protocols.connections import Connections
 from gateway.protocols.refusal import End
 
 __all__ = ["Acceptor"]
 
 _log = structlog.get_logger("gateway.server")
+
+PASSED: Final = 3
+"""Turns of the loop in which no connection is accepted, after one in which one was, while guests wait for theirs:
+more connections would only be more to wait. Arbitrary."""
 
 IDLE: Final = 1.0
 """Seconds that a connection must have been idle to give up its place. Threat: of those that were just made, each
@@ -65,6 +70,7 @@ class Acceptor:
         self._open = True
         self._accepting = False
         self._said = -SAY_AGAIN
+        self._passed = 0
         connections.on_lost = self.go_on
         self.go_on()
 
@@ -96,6 +102,10 @@ class Acceptor:
 
     def _accept(self) -> None:
         """Make one connection. Those behind it have the next turns of the loop, beside all that is served."""
+        if self._passed < PASSED and Scheduler.current().crowded:
+            self._passed += 1
+            return
+        self._passed = 0
         if len(self._connections.open) + len(self._making) >= self._limit:
             if not self._making:  # which may be open already, and counted twice
                 self._pause()

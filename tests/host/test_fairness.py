@@ -216,6 +216,25 @@ async def test_clients_that_keep_their_connections_have_more_of_a_turn() -> None
     assert not scheduler.may_run(Lane.KEPT)
 
 
+async def test_a_crowd_has_saved_no_time_before_it_came() -> None:
+    scheduler = Scheduler.current()
+    for _ in range(1000):
+        scheduler.spend(SHARE, Lane.KEPT)
+    begun: list[Lane] = []
+
+    async def begin(lane: Lane) -> None:
+        await scheduler.turn(lane)
+        begun.append(lane)
+        scheduler.spend(2 * SHARE, lane)
+
+    crowd = [asyncio.create_task(begin(Lane.NEW)) for _ in range(50)]
+    await asyncio.sleep(0)
+    for _ in range(5):
+        await begin(Lane.KEPT)
+    assert begun.count(Lane.NEW) <= 10
+    await cancel(crowd)
+
+
 async def test_a_lane_that_was_idle_has_saved_no_time() -> None:
     scheduler = Scheduler.current()
     for _ in range(100):
