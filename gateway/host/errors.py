@@ -87,7 +87,10 @@ class DeadlineExceeded(InvocationError):
 
 
 class Exhausted(InvocationError):
-    """The engine had no room for another instance: its pools are sized by `max_concurrency`."""
+    """There was no room for one more instance in the engine's pools, or no thread for a large value.
+
+    `max_concurrency` sizes the pools.
+    """
 
 
 class ResultTooLarge(InvocationError):

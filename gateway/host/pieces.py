@@ -18,7 +18,7 @@ from time import monotonic, thread_time
 from typing import Any, Final, Protocol, TypeVar
 
 from gateway.host.engine import EPOCH_TICK
-from gateway.host.errors import ResultTooLarge
+from gateway.host.errors import Exhausted, ResultTooLarge
 from gateway.host.garbage import full_collections_put_off
 from gateway.host.scheduler import Scheduler
 
@@ -102,6 +102,7 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
 
     Raises:
         ResultTooLarge: the value is larger.
+        Exhausted: the system has no thread for it.
         asyncio.CancelledError: the task was cancelled; the work has ended.
     """
     scheduler = Scheduler.current()
@@ -180,16 +181,25 @@ class _Worker:
 
     def go_on(self) -> bool:
         """Let it do a piece; returns whether it was the last."""
-        self._running = True
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="pieces", daemon=True)
-            self._thread.start()
+            self._begin_thread()
         else:
+            self._running = True
             self._its_turn.release()
         self._our_turn.acquire()
         self._running = False
         _local.lent += self._computed
         return self._done
+
+    def _begin_thread(self) -> None:
+        thread = threading.Thread(target=self._run, name="pieces", daemon=True)
+        try:
+            self._running = True
+            thread.start()
+        except (RuntimeError, MemoryError) as error:  # it will never run: wait for it no more
+            self._running = False
+            raise Exhausted("the system has no thread for one more large value") from error
+        self._thread = thread
 
     def result(self) -> Any:
         """What it has made, or raises what it has raised."""

@@ -2,7 +2,7 @@
 
 The system takes some 0.06 ms to take back a MiB that a guest has touched. So stores of guests that may have much
 memory are freed by a thread, and the event loop goes on. Until that is done they have a place in the engine's
-pools, which have some to spare for it; what finds none is freed at once.
+pools, which have some to spare for it; what finds none, or no thread, is freed at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 import threading
 import types
 from collections.abc import Coroutine, Generator
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.host import _capi
@@ -166,28 +166,45 @@ class Store:
                 self.table.close()
             finally:
                 del STORES[self.context]
-                if not (self._large and _free_apart(pointer)):
+                if not (self._large and _freeing.take(pointer)):
                     _capi.store_delete(pointer)
                 self.failure = None
 
 
-def _free_apart(pointer: int) -> bool:
-    """Have the thread free a store; returns whether it has room for it."""
-    if not _room.acquire(blocking=False):
-        return False
-    _thread.submit(_free, pointer)
-    return True
+class _Freeing:
+    """A thread that frees stores, begun with the first of them."""
+
+    def __init__(self) -> None:
+        self._room = threading.Semaphore(FREED_APART)
+        self._pointers: SimpleQueue[int] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def take(self, pointer: int) -> bool:
+        """Have a store freed; returns whether there is room for it, and a thread."""
+        if not self._room.acquire(blocking=False):
+            return False
+        if self._thread is None and not self._begin():
+            self._room.release()
+            return False
+        self._pointers.put(pointer)
+        return True
+
+    def _begin(self) -> bool:
+        thread = threading.Thread(target=self._run, name="free-store", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has none at present
+            return False
+        self._thread = thread
+        return True
+
+    def _run(self) -> None:
+        while True:
+            _capi.store_delete_apart(self._pointers.get())
+            self._room.release()
 
 
-def _free(pointer: int) -> None:
-    try:
-        _capi.store_delete_apart(pointer)
-    finally:
-        _room.release()
-
-
-_room: Final = threading.Semaphore(FREED_APART)
-_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="free-store")
+_freeing: Final = _Freeing()
 
 STORES: Final[dict[int, Store]] = {}
 """The live stores of the process, by the address of their context: how a callback finds its store."""

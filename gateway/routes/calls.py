@@ -344,6 +344,8 @@ class Calls:
 
     def _not_made(self, failure: InvocationError, export: Export | None) -> Error:
         """Note that a call was stopped while it was still being read."""
+        if isinstance(failure, Exhausted):
+            self._refused += 1
         self._tell_not_made(outcome_of(failure, answered=False), export)
         self._log_stopped(failure)
         return _error_of(failure)

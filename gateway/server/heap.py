@@ -7,6 +7,7 @@ back when it is asked to.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import threading
 from collections.abc import Callable
@@ -30,7 +31,9 @@ class Heap:
         """Give back what is free, when it is time, without waiting for that. To be called every second."""
         self._ticks += 1
         if self._trim is not None and self._ticks % PERIOD == 0:
-            threading.Thread(target=self._trim, args=(0,), name="heap-trim", daemon=True).start()
+            trimming = threading.Thread(target=self._trim, args=(0,), name="heap-trim", daemon=True)
+            with contextlib.suppress(RuntimeError):  # the system has none at present
+                trimming.start()
 
 
 def _malloc_trim() -> Callable[[int], int] | None:

@@ -10,9 +10,11 @@ import pytest
 
 from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.host.store import LARGE
+from gateway.host import store
+from gateway.host.store import FREED_APART, LARGE
 from tests.rpc.mirror import Caller, body
 from tests.stalls import nothing_holds_the_loop
+from tests.threadless import no_more_threads
 
 pytestmark = pytest.mark.anyio
 
@@ -74,3 +76,15 @@ async def test_those_that_are_freed_take_no_place_of_others(tmp_path: Path) -> N
         caller = Caller(body("touch", 16))
         await caller.run(app)
         assert caller.json["result"] == 256
+
+
+async def test_without_a_thread_they_are_freed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_freeing", store._Freeing())  # whose thread has not begun
+    app = application(tmp_path, 1 << 30)
+    with no_more_threads():
+        for _ in range(2 * FREED_APART):
+            caller = Caller(body("touch", 16))
+            await caller.run(app)
+            assert caller.json["result"] == 256

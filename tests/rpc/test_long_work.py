@@ -18,6 +18,7 @@ from gateway.events import Outcome, ReturnEvent
 from gateway.host.store import STORES
 from gateway.service import Service
 from tests.rpc.mirror import Caller, body
+from tests.threadless import no_more_threads
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +77,31 @@ async def test_a_long_request_without_a_place_is_not_read(mirror: Path) -> None:
         await caller.run(app)
     await ended(app)
     assert (caller.status, caller.json["error"]["code"], caller.json["id"]) == (503, -32002, None)
+    assert [event.outcome for event in events] == [Outcome.EXHAUSTED]
+
+
+async def test_a_long_request_without_a_thread_is_refused(mirror: Path) -> None:
+    app = application(mirror)
+    events = events_of(app)
+    caller = Caller(body("points", LONG))
+    with no_more_threads():
+        await caller.run(app)
+    await ended(app)
+    assert (caller.status, caller.json["error"]["code"], caller.json["id"]) == (503, -32002, None)
+    assert [event.outcome for event in events] == [Outcome.EXHAUSTED]
+
+
+async def test_a_long_result_without_a_thread_is_refused(mirror: Path) -> None:
+    app = application(mirror)
+    events = events_of(app)
+    (service,) = app.services
+    caller = Caller(body("points", LONG))
+    running = asyncio.create_task(caller.run(app))
+    await until(lambda: any(isinstance(it, Call) for it in service.under_way))
+    with no_more_threads():
+        await running
+    await ended(app)
+    assert (caller.status, caller.json["error"]["code"], caller.json["id"]) == (503, -32002, 1)
     assert [event.outcome for event in events] == [Outcome.EXHAUSTED]
 
 

@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from gateway.server.heap import PERIOD, Heap
+from tests.threadless import no_more_threads
+
 PROGRAM = """
 import resource, time
 from gateway.server.heap import PERIOD, Heap
@@ -38,3 +41,10 @@ def test_what_is_free_goes_back() -> None:
         [sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.strip() == "True"  # without it, it would have been kept
+
+
+def test_without_a_thread_it_is_tried_again_later() -> None:
+    heap = Heap()
+    with no_more_threads():
+        for _ in range(2 * PERIOD):
+            heap.tick()
