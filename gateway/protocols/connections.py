@@ -64,7 +64,8 @@ class Connections(ServerState):
 
     def set_date(self) -> None:
         """Have responses that are not dated by the application tell this second. To be called in each."""
-        self.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        # In the list that requests under way were given, for it is the response that is dated.
+        self.default_headers[:] = [(b"date", formatdate(usegmt=True).encode())]
 
     def look(self, now: float) -> None:
         """End those whose clients are late. To be called every second.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
 import pytest
 
 from tests.server.client import head
@@ -21,6 +24,23 @@ def test_a_request_is_answered(server: Running) -> None:
     assert (response.json["path"], response.json["query"]) == ("/a%20b", "c=%20d")
     # Nobody's word is taken for where a request comes from; that is the application's to decide.
     assert (response.json["client"], response.json["scheme"]) == ("127.0.0.1", "http")
+
+
+def test_a_response_is_dated_when_it_begins(server: Running) -> None:
+    path = f"/hold/{id(server)}"
+    with server.connect() as held, server.connect() as other:
+
+        def date() -> datetime:
+            other.send(head("/"))
+            return parsedate_to_datetime(other.response().headers["date"])
+
+        held.send(head(path))
+        server.app.wait_until_seen(path)
+        before = date()
+        while (later := date()) == before:
+            pass
+        server.app.open(path)
+        assert parsedate_to_datetime(held.response().headers["date"]) >= later
 
 
 @pytest.mark.parametrize("step", [1, 10, 1 << 20])
