@@ -48,8 +48,8 @@ class Intake(FlowControl):
 
     Attributes:
         ended: whether the client has said that it sends no more.
-        heard: when something was received last, or could not have been because it was not read, by the loop's
-            clock.
+        heard: when something was received last, or could not have been because it was not read or not asked for,
+            by the loop's clock.
         events: what the parser has brought in this turn of the loop.
         waiting: how many bytes were received and not parsed.
     """

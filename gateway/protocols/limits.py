@@ -286,13 +286,11 @@ class Guard:
         protocol, timeouts = self._protocol, self._shared.timeouts
         if self._writing.stalled(now) > timeouts.write:
             self._end(End.WRITE_TIMEOUT)
-        elif (
-            not protocol.transport.is_closing()
-            and not self._parser.is_whole()
-            and not protocol.flow.stopped
-            and not self._parser.awaits_continue()
-            and now - protocol.flow.heard > timeouts.body
-        ):
+        elif protocol.transport.is_closing() or self._parser.is_whole() or protocol.flow.stopped:
+            return
+        elif self._parser.awaits_continue():
+            protocol.flow.heard = now  # its time begins when it is told to go on
+        elif now - protocol.flow.heard > timeouts.body:
             if self.answering():
                 self.refuse(Refusal(BODY_LATE))
             else:

@@ -58,7 +58,7 @@ class Echo:
     - `/watch/x` answers when `open("/watch/x")` is called, unless its client has gone away until then;
     - `/large` is `LARGE` bytes of no announced length, and then nothing more, so that the end waits for them;
     - `/abort` breaks its response off, `/cut` one of no announced length, `/bug` fails;
-    - all others read the body first.
+    - `/queue/x` reads the body when `open("/queue/x")` is called, and all others at once, before they answer.
 
     Attributes:
         seen: the paths of all requests.
@@ -154,7 +154,9 @@ class Echo:
                 raise ResponseAborted
             case "bug":
                 raise ValueError("a bug of the application")
-            case _:
+            case first:
+                if first == "queue":
+                    await self._gate(path).wait()
                 body = b""
                 message: Message = {"more_body": True}
                 while message.get("more_body"):

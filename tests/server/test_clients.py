@@ -73,6 +73,24 @@ def test_it_breaks_a_response_that_has_begun(impatient: Iterable[Running]) -> No
         server.app.open(path)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_time_begins_when_it_is_asked_for(kind: str) -> None:
+    async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
+        client.send(head("/queue/x", "Content-Length: 5", "Expect: 100-continue", method="POST"))
+        await until(lambda: app.seen == ["/queue/x"])
+        (connection,) = endpoint.connections
+        now = asyncio.get_running_loop().time() + 1000
+        connection.guard.look(now)
+        app.open("/queue/x")
+        await until(lambda: not connection.awaits_continue())
+        connection.guard.look(now + 10)
+        assert connection.guard.refusal is None
+        connection.guard.look(now + 21)
+        assert connection.guard.refusal is not None
+
+    play(KINDS[kind], scene, body_timeout="20s")
+
+
 def test_a_client_that_takes_nothing_is_left(impatient: Iterable[Running]) -> None:
     for server in impatient:
         before = ended(server, End.WRITE_TIMEOUT)
