@@ -30,6 +30,8 @@ _COLLECTIONS: Final = (list, tuple, dict)
 
 _LONG: Final = frozenset(("exception", "line", "reason"))
 
+_JSON: Final = structlog.processors.JSONRenderer()
+
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What a terminal, or a reader of lines, does not take for a character: C0, DEL, C1, and the marks and separators
 of Unicode that end a line or turn its direction."""
@@ -39,9 +41,8 @@ def for_machines() -> list[Processor]:
     """The last steps of a line in JSON, which escapes whatever is not ASCII itself."""
     return [
         structlog.processors.format_exc_info,
-        bounded,
         _in_order,
-        structlog.processors.JSONRenderer(),
+        _as_json,
     ]
 
 
@@ -109,6 +110,12 @@ def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
         "event": take("event", None),
         **event,
     }
+
+
+def _as_json(logger: object, method: str, event: EventDict) -> str | bytes:
+    line = _JSON(logger, method, event)
+    # Nearly every line is shorter than one of its values may be, and none of them has to be looked at.
+    return line if len(line) <= MAX_TEXT else _JSON(logger, method, bounded(logger, method, event))
 
 
 def _bounded(value: Any) -> Any:
