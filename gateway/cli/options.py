@@ -85,7 +85,7 @@ MaxExecutionTime = Annotated[
     option("--max-execution-time", "DURATION", "Of one request. Default 30s.", COMPONENT),
 ]
 MaxMemory = Annotated[
-    str | None, option("--max-memory", "SIZE", "Of one linear memory. Default 256MiB.", COMPONENT)
+    str | None, option("--max-memory", "SIZE", "Of an instance. Default 256MiB.", COMPONENT)
 ]
 Environment = Annotated[
     list[str] | None,
