@@ -75,9 +75,18 @@ def main() -> NoReturn:
         _end(REFUSED, "this component is refused:", str(error))
     except TelemetryError as error:
         _end(REFUSED, str(error))
-    except (server.ListenError, OSError) as error:
+    except server.ListenError as error:
         _end(FAILED, str(error))
+    except OSError as error:
+        _end(FAILED, _told(error))
     sys.exit()
+
+
+def _told(error: OSError) -> str:
+    """What the system refused, without the number that Python puts before it."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}"
 
 
 def _end(status: int, *lines: str) -> NoReturn:

@@ -114,8 +114,10 @@ def test_nothing_is_left_of_a_write_that_failed(
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        write_seed(tmp_path / "none" / "account.nk", KEY)
+    path = tmp_path / "none" / "account.nk"
+    with pytest.raises(FileNotFoundError) as caught:
+        write_seed(path, KEY)
+    assert caught.value.filename == str(path)
 
 
 def test_the_mode_of_another_file_is_the_process_own(tmp_path: Path, umask: int) -> None:

@@ -35,6 +35,7 @@ def test_a_component_without_functions_has_no_client(guest: GuestPath, tmp_path:
 
 
 def test_what_cannot_be_written_is_told(guest: GuestPath, tmp_path: Path) -> None:
-    status, printed, told = client(guest("c/rpc"), "-o", tmp_path / "missing" / "client.py")
+    path = tmp_path / "missing" / "client.py"
+    status, printed, told = client(guest("c/rpc"), "-o", path)
     assert (status, printed) == (1, b"")
-    assert "No such file or directory" in told
+    assert told == f"gateway: {path}: No such file or directory\n"

@@ -87,6 +87,11 @@ def write_file(path: Path, data: bytes, *, mode: int, replace: bool) -> None:
         else:
             # Unlike a rename, a link fails if the name was taken in the meantime.
             os.link(temporary, path)
+    except OSError as error:
+        # What failed is the file that was asked for. The other's name tells its reader nothing.
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
