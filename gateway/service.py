@@ -487,12 +487,9 @@ def _report(service: Service) -> None:
         routes=[str(route) for route in service.routes],
         methods=len(service.methods.served) if service.procedures else 0,
     )
-    if service.procedures and service.methods.left_out:
-        _log.warning(
-            "exports not served",
-            component=service.name,
-            exports={export.name: export.reason for export in service.methods.left_out},
-        )
+    missed = {export.name: export.reason for export in service.methods.left_out if export.missed}
+    if service.procedures and missed:
+        _log.warning("exports not served", component=service.name, exports=missed)
     if service.linked.unknown:
         _log.warning(
             "unknown imports",

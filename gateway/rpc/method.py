@@ -58,10 +58,12 @@ class LeftOut:
     Attributes:
         name: its full name.
         reason: what keeps it from being served, to follow the name and a colon.
+        missed: whether anyone could want to call it: not what a toolchain has left behind.
     """
 
     name: str
     reason: str
+    missed: bool = True
 
 
 class Methods:
@@ -127,14 +129,14 @@ def _sort(
     found: list[tuple[str | None, str, wit.Function]],
     left_out: list[LeftOut],
 ) -> None:
-    reason = _hindrance(ty)
+    name = function if interface is None else f"{interface}#{function}"
     if (interface, function, tuple(param for param, _ in ty.params)) == _BUILD_ENTRY:
         reason = "what componentize-py called to build the component, of no use to anyone else"
-    if reason is None:
-        found.append((interface, function, ty))
+        left_out.append(LeftOut(name, reason, missed=False))
+    elif (hindrance := _hindrance(ty)) is not None:
+        left_out.append(LeftOut(name, hindrance))
     else:
-        name = function if interface is None else f"{interface}#{function}"
-        left_out.append(LeftOut(name, reason))
+        found.append((interface, function, ty))
 
 
 def _not_functions(name: str, interface: wit.Interface) -> Iterator[LeftOut]:

@@ -28,6 +28,18 @@ ADDER = """(component
     (canon lift (core func $i "add"))))
 """
 
+BUILT_BY_COMPONENTIZE_PY = """(component
+  (core module $m
+    (func (export "init") (param i32 i32 i32))
+    (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))
+  (core instance $i (instantiate $m))
+  (func $init (param "app-name" u32) (param "symbols" u32) (param "stub-wasi" bool)
+    (canon lift (core func $i "init")))
+  (instance (export "exports") (export "init" (func $init)))
+  (func (export "add") (param "a" u32) (param "b" u32) (result u32)
+    (canon lift (core func $i "add"))))
+"""
+
 
 RESOURCE = "which has no form in JSON"
 
@@ -247,6 +259,16 @@ def test_what_is_not_served_is_told(gateway: StartGateway, guest: GuestPath) -> 
         assert result(method)["result"] == 42
     for method in ("make", "pass", "thing", "module", "shop.thing", "inner.answer"):
         assert result(method)["error"]["code"] == -32601
+
+
+def test_what_a_toolchain_left_behind_is_no_warning(gateway: StartGateway, tmp_path: Path) -> None:
+    path = tmp_path / "left.wasm"
+    path.write_bytes(wasmtime.wat2wasm(BUILT_BY_COMPONENTIZE_PY))
+    running = gateway(path)
+    assert running.wait_for_log(event="component loaded")["methods"] == 1
+    running.wait_for_log(event="listening")
+    assert not [line for line in running.logs if line["level"] == "warning"]
+    assert "exports#init: what componentize-py called" in run("inspect", path).stdout
 
 
 def test_what_is_not_served_is_told_by_inspect_too(guest: GuestPath) -> None:
