@@ -197,14 +197,14 @@ class Server:
             await admin.abort()
         return cut_off
 
-    async def _tick(self, *endpoints: Endpoint | None) -> None:
+    async def _tick(self, main: Endpoint, admin: Endpoint | None) -> None:
         heap = Heap()
         while True:
             await asyncio.sleep(1)
-            for endpoint in endpoints:
-                if endpoint is not None:
-                    endpoint.tick()
-            heap.tick()
+            main.tick()
+            if admin is not None:
+                admin.tick()
+            heap.tick(len(main.connections))
             self._every_second()
 
 
