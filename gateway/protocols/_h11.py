@@ -222,6 +222,7 @@ class GuardedH11Protocol(H11Protocol):
         self._due = False
         if not self.transport.is_closing():
             self.handle_events()
+            self.guard.parsed(0)
             if self.flow.ended and not self.flow.waiting:
                 self.guard.dry()
 

@@ -192,6 +192,8 @@ class Guard:
             return
         # One that sends requests ahead has the gateway busy all by itself: they do not go before those of others.
         self.client.lane = Lane.AHEAD if ahead else Lane.KEPT
+        if ahead:  # it is not idle: this side lets it wait
+            self._protocol._unset_keepalive_if_required()
         self._dropped = 0
         if self.refusal is not None:
             self._answer()
@@ -304,7 +306,7 @@ class Guard:
 
     def _head_is_late(self) -> None:
         self._timer = None
-        if self._protocol.flow.stopped:
+        if self._protocol.flow.stopped or self._parser.is_due():
             self.expect_head()  # it is this side that is late
         elif self._parser.head_begun():
             self.refuse(Refusal(HEAD_LATE))

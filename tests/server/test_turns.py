@@ -55,6 +55,34 @@ def test_requests_that_are_sent_ahead_begin_one_after_the_other(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_connection_whose_next_request_waits_is_not_idle(kind: str) -> None:
+    async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
+        with ExitStack() as opened:
+            clients = [client]
+            for _ in range(CLIENTS - 1):
+                sock = opened.enter_context(socket.create_connection(client.getpeername()))
+                clients.append(sock)
+            for number, each in enumerate(clients):
+                each.sendall(head(f"/hold/{number}") + head("/ahead") * 10)
+            await until(lambda: len(app.seen) == CLIENTS)
+            for number in range(CLIENTS):
+                app.open(f"/hold/{number}")
+            await until(lambda: len(app.seen) == 11 * CLIENTS)
+
+    play(KINDS[kind], scene, keep_alive_timeout="0.001s")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_of_a_request_that_was_sent_ahead_is_timed(kind: str) -> None:
+    async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
+        client.sendall(head("/one") + b"GET /two")
+        await until(lambda: endpoint.connections == set())
+        assert app.seen == ["/one"]
+
+    play(KINDS[kind], scene, header_timeout="0.1s")
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_connections_are_made_one_after_the_other(kind: str) -> None:
     async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
         with ExitStack() as opened:
