@@ -27,7 +27,7 @@ def test_a_request_is_answered(server: Running) -> None:
 
 
 def test_a_response_is_dated_when_it_begins(server: Running) -> None:
-    path = f"/hold/{id(server)}"
+    path = f"/hold/dated/{id(server)}"
     with server.connect() as held, server.connect() as other:
 
         def date() -> datetime:
