@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
@@ -32,17 +33,24 @@ class Most:
             seen = len(echo.seen)
 
 
+@asynccontextmanager
+async def sent_ahead(app: Echo, client: socket.socket) -> AsyncIterator[None]:
+    """Clients that have sent ten requests each behind `/hold/{number}`, which has begun."""
+    with ExitStack() as opened:
+        clients = [client]
+        for _ in range(CLIENTS - 1):
+            sock = opened.enter_context(socket.create_connection(client.getpeername()))
+            clients.append(sock)
+        for number, each in enumerate(clients):
+            each.sendall(head(f"/hold/{number}") + head("/ahead") * 10)
+        await until(lambda: len(app.seen) == CLIENTS)
+        yield
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_requests_that_are_sent_ahead_begin_one_after_the_other(kind: str) -> None:
     async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
-        with ExitStack() as opened:
-            clients = [client]
-            for _ in range(CLIENTS - 1):
-                sock = opened.enter_context(socket.create_connection(client.getpeername()))
-                clients.append(sock)
-            for number, each in enumerate(clients):
-                each.sendall(head(f"/hold/{number}") + head("/ahead") * 10)
-            await until(lambda: len(app.seen) == CLIENTS)
+        async with sent_ahead(app, client):
             most = Most()
             watching = asyncio.create_task(most.watch(app, 11 * CLIENTS))
             for number in range(CLIENTS):
@@ -57,14 +65,7 @@ def test_requests_that_are_sent_ahead_begin_one_after_the_other(kind: str) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_connection_whose_next_request_waits_is_not_idle(kind: str) -> None:
     async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
-        with ExitStack() as opened:
-            clients = [client]
-            for _ in range(CLIENTS - 1):
-                sock = opened.enter_context(socket.create_connection(client.getpeername()))
-                clients.append(sock)
-            for number, each in enumerate(clients):
-                each.sendall(head(f"/hold/{number}") + head("/ahead") * 10)
-            await until(lambda: len(app.seen) == CLIENTS)
+        async with sent_ahead(app, client):
             for number in range(CLIENTS):
                 app.open(f"/hold/{number}")
             await until(lambda: len(app.seen) == 11 * CLIENTS)
