@@ -113,8 +113,7 @@ class Invocation:
     @property
     def has_turn(self) -> bool:
         """Whether there is time for it to begin in this turn of the loop; otherwise `turn` comes first."""
-        scheduler = Scheduler.current()
-        return scheduler.has_time or scheduler.may_run(self._lane)
+        return Scheduler.current().may_run(self._lane)
 
     async def turn(self) -> None:
         """Wait until there is time for it to begin.
@@ -305,7 +304,7 @@ class Invocation:
         if suspension.lower is not None:
             suspension.lower(store, suspension.results, value)
         store.suspension = None
-        if not scheduler.has_time and not scheduler.may_run(self._lane):
+        if not scheduler.may_run(self._lane):
             await scheduler.turn(self._lane)
 
     def _poll(self) -> bool:

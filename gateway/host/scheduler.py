@@ -94,8 +94,8 @@ class Scheduler:
     """Deadlines and turns of one event loop.
 
     Attributes:
-        has_time: whether any guest that begins or has waited may run now. Otherwise `may_run` tells, or `turn`
-            comes first.
+        has_time: whether any guest that begins or has waited may run now. Where there is none for all, `may_run`
+            tells of one, and otherwise `turn` comes first.
         stacks: places for work that is done in pieces (`gateway.host.pieces`).
     """
 
@@ -160,7 +160,9 @@ class Scheduler:
             self._begin_to_release()
 
     def may_run(self, lane: Lane) -> bool:
-        """Whether a guest may run though there is no time for all: its lane is behind, or may have more."""
+        """Whether a guest may run now: there is time for any, or its lane is behind others, or may have more."""
+        if self.has_time:
+            return True
         queue = self._lanes[lane]
         if queue.waiting:
             return False

@@ -24,26 +24,23 @@ class Turns:
     def wait(self, go_on: Callable[[], None]) -> None:
         """Have something called when it is its turn; it is called once, however often it asks meanwhile."""
         self._waiting[go_on] = None
-        if not self._calling:
-            self._calling = True
-            asyncio.get_running_loop().call_soon(self._call)
+        self._ask()
 
     def leave(self, go_on: Callable[[], None]) -> None:
         """Call it no more."""
         self._waiting.pop(go_on, None)
 
-    def _call(self) -> None:
-        self._calling = False
-        scheduler = Scheduler.current()
-        if not (scheduler.has_time or scheduler.may_run(Lane.AHEAD)):
+    def _ask(self) -> None:
+        if self._waiting and not self._calling:
             self._calling = True
             asyncio.get_running_loop().call_soon(self._call)
-        elif self._waiting:
-            go_on = next(iter(self._waiting))
-            del self._waiting[go_on]
-            try:
+
+    def _call(self) -> None:
+        self._calling = False
+        try:
+            if self._waiting and Scheduler.current().may_run(Lane.AHEAD):
+                go_on = next(iter(self._waiting))
+                del self._waiting[go_on]
                 go_on()
-            finally:
-                if self._waiting and not self._calling:
-                    self._calling = True
-                    asyncio.get_running_loop().call_soon(self._call)
+        finally:
+            self._ask()

@@ -169,7 +169,7 @@ async def test_who_waits_for_its_answers_is_not_later_for_those_who_do_not() -> 
     begun: list[Lane] = []
 
     async def begin(lane: Lane) -> None:
-        if not scheduler.has_time and not scheduler.may_run(lane):
+        if not scheduler.may_run(lane):
             await scheduler.turn(lane)
         begun.append(lane)
         scheduler.spend(2 * SHARE, lane)
@@ -191,7 +191,7 @@ async def test_lanes_that_want_it_get_the_same_time() -> None:
 
     async def client(lane: Lane) -> None:
         while True:
-            if not scheduler.has_time and not scheduler.may_run(lane):
+            if not scheduler.may_run(lane):
                 await scheduler.turn(lane)
             had[lane] += 1
             scheduler.spend(times[lane], lane)
