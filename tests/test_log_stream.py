@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -22,11 +23,17 @@ PIPE: int = 4096
 
 
 class Pipe:
-    """A pipe that is read when the test says so."""
+    """A pipe that is read when the test says so, and the streams that write to it."""
 
     def __init__(self) -> None:
         self.reading, self.writing = os.pipe()
         fcntl.fcntl(self.writing, fcntl.F_SETPIPE_SZ, PIPE)
+        self._streams: list[QueuedStream] = []
+
+    def stream(self, **options: Any) -> QueuedStream:
+        stream = QueuedStream(self.writing, **options)
+        self._streams.append(stream)
+        return stream
 
     def read_until(self, mark: bytes) -> bytes:
         data = b""
@@ -44,14 +51,17 @@ class Pipe:
             assert monotonic() < deadline
             fcntl.ioctl(self.reading, termios.FIONREAD, unread)
 
-    def close(self) -> None:
-        for descriptor in (self.reading, self.writing):
-            if descriptor >= 0:
-                os.close(descriptor)
-
     def break_(self) -> None:
-        os.close(self.reading)
+        if self.reading >= 0:
+            os.close(self.reading)
         self.reading = -1
+
+    def close(self) -> None:
+        self.break_()
+        # What they still write fails now; later it would go to whoever has the descriptor's number by then.
+        for stream in self._streams:
+            assert stream.drain(PATIENCE)
+        os.close(self.writing)
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ def pipe() -> Iterator[Pipe]:
 
 
 def test_lines_arrive_whole_and_in_order(pipe: Pipe) -> None:
-    stream = QueuedStream(pipe.writing)
+    stream = pipe.stream()
     for number in range(2000):
         print(number, "ä", "\ud800", file=stream)
     lines = pipe.read_until(b"1999 ").decode().splitlines()
@@ -72,7 +82,7 @@ def test_lines_arrive_whole_and_in_order(pipe: Pipe) -> None:
 
 
 def test_threads_do_not_write_into_each_others_lines(pipe: Pipe) -> None:
-    stream = QueuedStream(pipe.writing)
+    stream = pipe.stream()
 
     def write(name: str) -> None:
         for _ in range(300):
@@ -91,7 +101,7 @@ def test_threads_do_not_write_into_each_others_lines(pipe: Pipe) -> None:
 
 def test_who_writes_goes_on_while_nobody_reads_and_the_loss_is_told(pipe: Pipe) -> None:
     told: list[tuple[int, str | None]] = []
-    stream = QueuedStream(pipe.writing, max_lines=100)
+    stream = pipe.stream(max_lines=100)
 
     def tell(lines: int, failure: str | None) -> None:
         told.append((lines, failure))
@@ -116,7 +126,7 @@ def test_who_writes_goes_on_while_nobody_reads_and_the_loss_is_told(pipe: Pipe) 
 
 
 def test_bytes_are_bounded_too(pipe: Pipe) -> None:
-    stream = QueuedStream(pipe.writing, max_bytes=10_000)
+    stream = pipe.stream(max_bytes=10_000)
     for _ in range(10):
         stream.write("x" * 4999 + "\n")
     assert stream.dropped >= 10 - 2 - 1
@@ -124,7 +134,7 @@ def test_bytes_are_bounded_too(pipe: Pipe) -> None:
 
 def test_a_reader_that_is_gone_costs_lines_and_nothing_else(pipe: Pipe) -> None:
     told: list[tuple[int, str | None]] = []
-    stream = QueuedStream(pipe.writing, on_dropped=lambda *what: told.append(what))
+    stream = pipe.stream(on_dropped=lambda *what: told.append(what))
     pipe.break_()
     for _ in range(3):
         stream.write("nobody\nhears\n")
@@ -174,7 +184,7 @@ assert stream.drain({PATIENCE}) and stream.dropped == 1
 
 def test_a_descriptor_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
     os.set_blocking(pipe.writing, False)
-    stream = QueuedStream(pipe.writing)
+    stream = pipe.stream()
     stream.write("x" * 3 * PIPE + "\n")
     assert len(pipe.read_until(b"\n")) == 3 * PIPE + 1
     assert stream.drain(PATIENCE)
@@ -182,7 +192,7 @@ def test_a_descriptor_that_does_not_block_is_waited_for(pipe: Pipe) -> None:
 
 
 def test_what_has_no_end_is_held_back_for_a_while(pipe: Pipe) -> None:
-    stream = QueuedStream(pipe.writing)
+    stream = pipe.stream()
     stream.write("one ")
     stream.write("line\nand")
     assert pipe.read_until(b"\n") == b"one line\n"
@@ -206,12 +216,12 @@ log.serve("json", "info")
 def run(rest: str, *, read: bool = True) -> tuple[int, str]:
     """Runs a script whose log is read, or is not; gives its exit status and what it wrote."""
     command = [sys.executable, "-c", SCRIPT.format(rest=rest)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, PIPE)
+    pipe = Pipe()
+    with subprocess.Popen(command, stderr=pipe.writing) as process, open(pipe.reading, "rb") as log:
+        os.close(pipe.writing)
         if not read:
             process.wait(PATIENCE)
-        text = process.stderr.read().decode()
+        text = log.read().decode()
         return process.wait(PATIENCE), text
 
 
