@@ -532,7 +532,10 @@ def outgoing_body_finish(
 @types.static("response-outparam", "set")
 def response_outparam_set(_ctx: WasiCtx, param: ResponseOutparam, response: Ok | Err) -> None:
     """Respond. The response goes out while the guest goes on."""
-    param.respond(response.value)
+    value = response.value
+    if isinstance(value, OutgoingResponse) and value.content is not None:
+        value.content.begin()
+    param.respond(value)
 
 
 # outgoing-request

@@ -103,6 +103,8 @@ def handle(
         outbound = _outbound_request(request, options)
         if ctx.outbound is None:
             raise EgressDenied(Verdict(False, "outbound requests are not granted"))
+        if request.content is not None:
+            request.content.begin()
         return FutureIncomingResponse(ctx.outbound.send(outbound))
     except OutboundFailure as failure:
         if request.content is not None:
