@@ -89,7 +89,14 @@ class Channel:
         """Events that no sink was told of yet."""
         return len(self._waiting)
 
-    def add_sink(self, sink: Sink, *, name: str | None = None, timed: bool = True) -> None:
+    def add_sink(
+        self,
+        sink: Sink,
+        *,
+        name: str | None = None,
+        timed: bool = True,
+        flush: Callable[[], None] | None = None,
+    ) -> None:
         """Tell a sink of every event from now on, after the sinks that are there already.
 
         Args:
@@ -97,6 +104,7 @@ class Channel:
             name: what the log calls it; the name of its class or function by default.
             timed: whether the log tells of it when it takes long. One that is known not to block only takes long
                 where the machine is busy with something else.
+            flush: called after the last of events that are handed over together, for a sink that adds them up.
 
         Raises:
             TypeError: the sink cannot be called, or is a coroutine function, which nobody would await.
@@ -109,7 +117,7 @@ class Channel:
                 f"the sink {called} is a coroutine function, and sinks are not awaited. "
                 "Have it put events into an asyncio.Queue (put_nowait), and a task of yours take them from there."
             )
-        self._sinks.append(_Guarded(sink, called, self._clock, timed=timed))
+        self._sinks.append(_Guarded(sink, called, self._clock, timed=timed, flush=flush))
 
     def remove_sink(self, sink: Sink) -> None:
         """Tell a sink nothing any more, not even of what waits; one that is not there is no error."""
@@ -164,6 +172,8 @@ class Channel:
                 event = self._waiting.popleft()
                 for sink in self._sinks:
                     sink(event)
+            for sink in self._sinks:
+                sink.flush()
         finally:
             self._handing_over = False
 
@@ -219,12 +229,19 @@ class _Trouble:
 class _Guarded:
     """A sink that harms nobody."""
 
-    __slots__ = ("_clock", "_delays", "_failures", "_timed", "name", "sink")
+    __slots__ = ("_clock", "_delays", "_failures", "_flush", "_timed", "name", "sink")
 
     def __init__(
-        self, sink: Sink, name: str, clock: Callable[[], float], *, timed: bool = True
+        self,
+        sink: Sink,
+        name: str,
+        clock: Callable[[], float],
+        *,
+        timed: bool,
+        flush: Callable[[], None] | None,
     ) -> None:
         self._timed = timed
+        self._flush = flush
         self.sink = sink
         self.name = name
         self._clock = clock
@@ -241,11 +258,21 @@ class _Guarded:
                 raise TypeError("the sink returned something to await, and sinks are not awaited")
         # A cancellation is not meant for the loop's callback, which runs in no task.
         except (Exception, asyncio.CancelledError) as error:
-            self._failures.happened()
-            self.report(error)
+            self._failed(error)
         if self._timed and self._clock() - began > _SLOW:
             self._delays.happened()
             self._report_delays()
+
+    def flush(self) -> None:
+        if self._flush is not None:
+            try:
+                self._flush()
+            except (Exception, asyncio.CancelledError) as error:
+                self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        self._failures.happened()
+        self.report(error)
 
     def report(self, error: BaseException | None = None, *, final: bool = False) -> None:
         if failures := self._failures.due(final=final):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -91,6 +92,9 @@ class Metrics:
         self._process = ProcessCollector(registry=None)
         self._components: dict[str, _Component] = {}
         self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
+        # Those that events were added up in since somebody looked, which may be in any thread.
+        self._untold: list[_Series] = []
+        self._lock = threading.Lock()
         self._metrics: list[Counter | Gauge | Histogram] = []
         self._define()
         self._cpu_told = 0.0
@@ -226,7 +230,11 @@ class Metrics:
     # --- What happens ---
 
     def returned(self, event: ReturnEvent) -> None:
-        """Count an invocation that has ended, or was refused. A sink of return events."""
+        """Count an invocation that has ended, or was refused. A sink of return events.
+
+        Incrementing a counter of the library takes six calls, and there would be six counters for each event. So
+        events are added up here, until somebody looks.
+        """
         context, phases, outcome = event.context, event.phases, event.outcome
         name = context.component
         series = self._series.get((name, event.kind, outcome))
@@ -235,25 +243,35 @@ class Metrics:
         exemplar: dict[str, str] | None = None
         if context.trace_id is not None and self._workers is None:
             exemplar = {"trace_id": context.trace_id}
-        series.invocations.inc(1, exemplar)
         if series.duration is not None:
             series.duration.observe(phases.total, exemplar)
-        if event.instantiated:
-            series.instances.inc()
-        if phases.queue:
-            series.queue.inc(phases.queue)
-        if phases.instantiate:
-            series.instantiate.inc(phases.instantiate)
-        if phases.guest:
-            series.guest.inc(phases.guest)
-        if phases.host:
-            series.host.inc(phases.host)
+        with self._lock:
+            if not series.waits:
+                series.waits = True
+                self._untold.append(series)
+            series.ended += 1
+            series.exemplar = exemplar or series.exemplar
+            series.instantiated += event.instantiated
+            series.queue_time += phases.queue
+            series.instantiate_time += phases.instantiate
+            series.guest_time += phases.guest
+            series.host_time += phases.host
         if event.trap is not None:
             self._traps.labels(name, event.trap.value).inc()
-        if self._workers is not None and time.monotonic() >= self._own_due:
-            self._tell_own()
 
     __call__ = returned
+
+    def flush(self) -> None:
+        """Have other workers see what events added up to. To be called after those that come together."""
+        if self._workers is not None:
+            self._tell_sums()
+            if time.monotonic() >= self._own_due:
+                self._tell_own()
+
+    def _tell_sums(self) -> None:
+        with self._lock:
+            while self._untold:
+                self._untold.pop().tell()
 
     def dropped(self) -> None:
         """Count an event that did not fit into the channel."""
@@ -364,12 +382,16 @@ class Metrics:
 
     def _new_series(self, name: str, kind: Kind, outcome: Outcome) -> _Series:
         """Where events of this kind are counted: looked up once, for that is most of the cost."""
+        phase = partial(self._phases.labels, name)
         series = _Series(
             self._invocations.labels(name, kind.value, outcome.value),
             # One that got no place took next to no time: it would make the others look faster.
             None if outcome is Outcome.EXHAUSTED else self._durations.labels(name, kind.value),
             self._instances.labels(name),
-            *map(partial(self._phases.labels, name), ("queue", "instantiate", "guest", "host")),
+            phase("queue"),
+            phase("instantiate"),
+            phase("guest"),
+            phase("host"),
         )
         self._series[name, kind, outcome] = series
         return series
@@ -377,6 +399,7 @@ class Metrics:
     # --- What is told ---
 
     def _collect(self) -> Iterable[Metric]:
+        self._tell_sums()
         self._tell_own()
         if self._workers is None:
             for metric in self._metrics:
@@ -450,9 +473,9 @@ class _Component:
     memory_limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Series:
-    """The time series of the events of one component, kind and outcome."""
+    """The time series of the events of one component, kind and outcome, and what was not told to them yet."""
 
     invocations: Counter
     duration: Histogram | None
@@ -461,6 +484,33 @@ class _Series:
     instantiate: Counter
     guest: Counter
     host: Counter
+    waits: bool = False
+    ended: int = 0
+    exemplar: dict[str, str] | None = None
+    instantiated: int = 0
+    queue_time: float = 0.0
+    instantiate_time: float = 0.0
+    guest_time: float = 0.0
+    host_time: float = 0.0
+
+    def tell(self) -> None:
+        if self.exemplar is not None:  # it is of one of them
+            self.invocations.inc(1, self.exemplar)
+            self.ended -= 1
+        for counter, amount in (
+            (self.invocations, self.ended),
+            (self.instances, self.instantiated),
+            (self.queue, self.queue_time),
+            (self.instantiate, self.instantiate_time),
+            (self.guest, self.guest_time),
+            (self.host, self.host_time),
+        ):
+            if amount:
+                counter.inc(amount)
+        self.waits = False
+        self.exemplar = None
+        self.ended = self.instantiated = 0
+        self.queue_time = self.instantiate_time = self.guest_time = self.host_time = 0.0
 
 
 class _Told(Collector):

@@ -44,7 +44,9 @@ class Runtime:
         self.metrics: Metrics | None = None
         if config.metrics:
             self.metrics = Metrics(metrics_dir)
-            self.channel.add_sink(self.metrics, name="metrics", timed=False)
+            self.channel.add_sink(
+                self.metrics, name="metrics", timed=False, flush=self.metrics.flush
+            )
             self.channel.on_dropped = self.metrics.dropped
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log", timed=False)

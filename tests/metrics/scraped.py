@@ -34,7 +34,7 @@ class Application:
         self.metrics.load_ended(failed=False)
         self.in_flight = 0
         self.channel = Channel()
-        self.channel.add_sink(self.metrics)
+        self.channel.add_sink(self.metrics, flush=self.metrics.flush)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         content_type, content = b"text/plain", b""

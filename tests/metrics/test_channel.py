@@ -84,6 +84,17 @@ async def test_many_events_are_handed_over_in_several_iterations() -> None:
     assert len(steps) > 4
 
 
+async def test_a_sink_that_adds_up_hears_when_a_batch_ends() -> None:
+    channel, told, batches = Channel(), Told(), []
+    channel.add_sink(fail, flush=fail)
+    channel.add_sink(told, flush=lambda: batches.append(list(told.request_ids)))
+    send(channel, 1, 2)
+    await one_iteration()
+    send(channel, 3)
+    await one_iteration()
+    assert batches == [["1", "2"], ["1", "2", "3"]]
+
+
 async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     channel, told, hooked = Channel(capacity=2), Told(), []
     channel.add_sink(told)

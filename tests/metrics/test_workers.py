@@ -113,7 +113,9 @@ from gateway.metrics import Metrics
 from tests.metrics.happened import returned
 for _ in range(40):
     if (child := os.fork()) == 0:
-        Metrics()(returned())
+        metrics = Metrics()
+        metrics(returned())
+        metrics.flush()
         os._exit(0)
     os.waitpid(child, 0)
     print(child)
