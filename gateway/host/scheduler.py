@@ -2,9 +2,10 @@
 
 All guests of a loop run on its thread. In each turn of the loop they get so much time at most:
 
-- A millisecond is for guests that begin, or that go on after they have waited, and a tick if their clients keep
-  their connections. While it lasts they run at once, without having touched the loop; then they queue, in lanes,
-  and the lane that has had the least time goes first.
+- A quarter of a millisecond is for guests that begin, or that go on after they have waited. While it lasts they
+  run at once, without having touched the loop; then they queue, in lanes, and the lane that has had the least time
+  goes first. It is a tick for those whose clients keep their connections, for whose sake it is short; and for all
+  while a crowd of those waits.
 - One tick is for a guest that was pre-empted, or for a piece of long work (`gateway.host.pieces`). Those queue by
   themselves, and one is let go in each turn, or in every other one while guests wait in lanes. Before it comes to
   that, each guest goes on at the head of the others a few times: most need little more than a tick, and some would
@@ -41,10 +42,18 @@ __all__ = ["SHARE", "Lane", "Scheduler"]
 _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
 
-SHARE: Final = 0.001
+_AT_ONCE: Final = 16
+"""Invocations whose deadlines are noticed in one turn of the loop: freeing each takes some 0.1 ms, and those of
+clients that came together expire together."""
+
+SHARE: Final = 0.00025
 """Seconds in each turn of the loop for guests that begin or have waited, if their clients are new or send ahead;
 the last of them may take longer. Those of other clients wait for the end of it, so less is better, as long as a
-turn of the loop by itself takes much less: some 50 us. Those others have a tick."""
+turn of the loop by itself takes less: some 50 us. Those others have a tick."""
+
+_CROWD: Final = 16
+"""Guests of clients that keep their connections, of which so many wait that all lanes have a tick: they wait for
+each other then, and fewer turns serve more. Arbitrary."""
 
 _STACKS: Final = 64
 """Long works that are done in pieces at once, each with a thread. Threat: clients that send a long text each.
@@ -67,16 +76,11 @@ class Lane(enum.IntEnum):
 
 
 class _Queue:
-    """A lane: those that wait in it, and its clock, the time that its guests have had.
+    """A lane: those that wait in it, and its clock, the time that its guests have had."""
 
-    Args:
-        share: how much time guests may have had in a turn of the loop for one more of the lane, in seconds.
-    """
+    __slots__ = ("clock", "waiting")
 
-    __slots__ = ("clock", "share", "waiting")
-
-    def __init__(self, share: float) -> None:
-        self.share = share
+    def __init__(self) -> None:
         self.clock = 0.0
         self.waiting: deque[_Waiting] = deque()
 
@@ -108,7 +112,7 @@ class Scheduler:
         # The loop is the key that this object hangs on: a strong reference would keep both for ever.
         self._loop = weakref.ref(loop)
         self._spinning: deque[asyncio.Future[None]] = deque()
-        self._lanes = tuple(_Queue(EPOCH_TICK if lane is Lane.KEPT else SHARE) for lane in Lane)
+        self._lanes = tuple(_Queue() for _ in Lane)
         self._number_waiting = 0
         self._clock = 0.0
         self._spent = 0.0
@@ -167,7 +171,7 @@ class Scheduler:
         if queue.waiting:
             return False
         return queue.clock <= self._clock or (
-            not self._number_waiting and self._spent <= queue.share
+            lane is Lane.KEPT and not self._number_waiting and self._spent <= EPOCH_TICK
         )
 
     async def turn(self, lane: Lane = Lane.NEW, *, first: bool = False) -> None:
@@ -191,7 +195,7 @@ class Scheduler:
             self._begin_to_release()
         try:
             await waiting.turn
-            while self._spent > queue.share:  # those before have used it up
+            while self._spent > self._share(lane):  # those before have used it up
                 waiting.turn = loop.create_future()
                 await waiting.turn
         finally:
@@ -207,6 +211,11 @@ class Scheduler:
         if not self._releasing:
             self._begin_to_release()
         await turn
+
+    def _share(self, lane: Lane) -> float:
+        """How much time guests may have had in this turn for one more of a lane, in seconds."""
+        crowded = len(self._lanes[Lane.KEPT].waiting) > _CROWD
+        return EPOCH_TICK if crowded or lane is Lane.KEPT else SHARE
 
     def _catch_up(self, queue: _Queue) -> None:
         """Have a lane that was idle go on where the others are: it has saved up no time."""
@@ -255,21 +264,31 @@ class Scheduler:
             watched.pop(invocation, None)
 
     def _sweep(self) -> None:
-        now = monotonic()
+        left = _AT_ONCE
         for limit, watched in list(self._watched.items()):
-            while watched:
-                invocation = next(iter(watched))
-                if invocation.deadline > now:
-                    break
-                del watched[invocation]
-                invocation.expire()
+            left = self._expire(watched, left)
             if not watched:
                 del self._watched[limit]
         loop = self._loop()
-        if self._watched and loop is not None:
+        if not self._watched or loop is None:
+            self._sweeping = False
+        elif left:
             loop.call_later(_SWEEP, self._sweep)
         else:
-            self._sweeping = False
+            loop.call_soon(self._sweep)
+
+    @staticmethod
+    def _expire(watched: OrderedDict[Invocation, None], most: int) -> int:
+        """Expire those whose deadlines have passed, the first ones; returns how many more it could have been."""
+        now = monotonic()
+        while watched and most:
+            invocation = next(iter(watched))
+            if invocation.deadline > now:
+                break
+            del watched[invocation]
+            invocation.expire()
+            most -= 1
+        return most
 
 
 def _complete(turn: asyncio.Future[None]) -> bool:

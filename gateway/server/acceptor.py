@@ -16,17 +16,26 @@ from typing import Final
 
 import structlog
 
-from gateway.host.scheduler import Scheduler
+from gateway.host.scheduler import Lane, Scheduler
 from gateway.protocols.connections import Connections
 from gateway.protocols.refusal import End
 
-__all__ = ["Acceptor"]
+__all__ = ["AT_ONCE", "Acceptor"]
 
 _log = structlog.get_logger("gateway.server")
 
-PASSED: Final = 3
-"""Turns of the loop in which no connection is accepted, after one in which one was, while guests wait for theirs:
-more connections would only be more to wait. Arbitrary."""
+COST: Final = 0.0002
+"""Seconds of the loop that a connection takes from its beginning to its end, but for its requests. They count as
+time of the guests of new connections, so that who connects and leaves a thousand times a second takes no more than
+those who stay. Measured, roughly: it need not be exact."""
+
+PACE: Final = 0.001
+"""Seconds since connections were accepted last, for each that is accepted now; there is always one. A turn of the
+loop takes 5 ms where many requests are served, and one connection in each would be 200 in a second. Arbitrary: a
+thousand in a second are a fifth of its time."""
+
+AT_ONCE: Final = 8
+"""Connections that are accepted in one turn of the loop, at most."""
 
 IDLE: Final = 1.0
 """Seconds that a connection must have been idle to give up its place. Threat: of those that were just made, each
@@ -70,7 +79,7 @@ class Acceptor:
         self._open = True
         self._accepting = False
         self._said = -SAY_AGAIN
-        self._passed = 0
+        self._accepted = 0.0
         connections.on_lost = self.go_on
         self.go_on()
 
@@ -101,20 +110,23 @@ class Acceptor:
             await asyncio.wait(self._making)
 
     def _accept(self) -> None:
-        """Make one connection. Those behind it have the next turns of the loop, beside all that is served."""
-        if self._passed < PASSED and Scheduler.current().crowded:
-            self._passed += 1
-            return
-        self._passed = 0
-        if len(self._connections.open) + len(self._making) >= self._limit:
-            if not self._making:  # which may be open already, and counted twice
-                self._pause()
-                self._evict()
-                self._say("too many connections", limit=self._limit)
-                self._on_full()
-            return
-        connection = self._take()
-        if connection is not None:
+        """Make a few connections. Those behind them have the next turns of the loop, beside all that is served."""
+        scheduler, now = Scheduler.current(), self._loop.time()
+        if not scheduler.may_run(Lane.NEW):
+            return  # more connections would only be more to wait
+        for _ in range(max(1, min(AT_ONCE, int((now - self._accepted) / PACE)))):
+            if len(self._connections.open) + len(self._making) >= self._limit:
+                if not self._making:  # which may be open already, and counted twice
+                    self._pause()
+                    self._evict()
+                    self._say("too many connections", limit=self._limit)
+                    self._on_full()
+                return
+            connection = self._take()
+            if connection is None:
+                return
+            self._accepted = now
+            scheduler.spend(COST, Lane.NEW)
             self._make(connection)
 
     def _take(self) -> socket.socket | None:

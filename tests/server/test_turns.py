@@ -9,6 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
+from gateway.server.acceptor import AT_ONCE
 from gateway.server.endpoint import Endpoint
 from tests.server.client import head
 from tests.server.conftest import KINDS
@@ -84,7 +85,7 @@ def test_a_part_of_a_request_that_was_sent_ahead_is_timed(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_connections_are_made_one_after_the_other(kind: str) -> None:
+def test_a_few_connections_are_made_in_a_turn(kind: str) -> None:
     async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
         with ExitStack() as opened:
             for _ in range(CLIENTS):
@@ -92,6 +93,6 @@ def test_connections_are_made_one_after_the_other(kind: str) -> None:
                 sock.sendall(head("/one"))
             most = Most()
             await most.watch(app, CLIENTS)
-            assert most.growth <= 2
+            assert most.growth <= AT_ONCE
 
     play(KINDS[kind], scene)
