@@ -243,9 +243,26 @@ def matches(record: LogRecord, fields: Mapping[str, object]) -> bool:
 class RawConnection:
     """A connection for tests that need the exact bytes of the wire, a few at a time."""
 
-    def __init__(self, port: int, step: int = 10) -> None:
-        """Connects to `port` of the loopback interface; `step` bytes are sent and read at once."""
-        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    def __init__(self, port: int, step: int = 10, window: int | None = None) -> None:
+        """Connects to `port` of the loopback interface.
+
+        Args:
+            port: The port.
+            step: Bytes that are sent and read at once.
+            window: Bytes that the kernel takes unread; None is its own choice, and up to 10 MiB.
+        """
+        self._socket = socket.socket()
+        self._socket.settimeout(PATIENCE)
+        if window is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+            # As over Ethernet: for the large segments of the loopback interface the other side's kernel takes
+            # megabytes, whatever the window is.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
+        try:
+            self._socket.connect(("127.0.0.1", port))
+        except OSError:
+            self._socket.close()
+            raise
         # Without this the kernel would join the small pieces again.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._step = step

@@ -139,10 +139,7 @@ class ObservedSite(Site):
         return self.wait_for(lambda state: not any(state["in_flight"].values()))
 
     def until_only_its_client_is_late(self, client: Client, component: str) -> None:
-        """Reads of a response until its guest has ended, while a part of it is still to be sent."""
+        """Waits until the guest of `/burst` has ended, while most of its response is still to be sent."""
         assert client.read_head().status == 200
-        state = self.state()
-        while state["stores"]:
-            client.read_exactly(128 << 10)
-            state = self.state()
+        state = self.wait_for(lambda state: not state["stores"])
         assert state["in_flight"][component] == 1

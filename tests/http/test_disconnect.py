@@ -119,7 +119,7 @@ def test_when_the_guest_has_ended_and_the_response_has_not(
     observed: ObservedSite, request_id: str
 ) -> None:
     with observed.connect(window=WINDOW) as client:
-        begin(client, "/flood?mib=16", request_id)
+        begin(client, "/burst", request_id)
         observed.until_only_its_client_is_late(client, "fail")
         client.reset()
     # The guest has done what it could.
@@ -129,7 +129,7 @@ def test_when_the_guest_has_ended_and_the_response_has_not(
 
 def test_a_client_that_is_late_has_its_response(observed: ObservedSite) -> None:
     with observed.connect(window=WINDOW) as client:
-        client.request("/flood?mib=16")
+        client.request("/burst")
         observed.until_only_its_client_is_late(client, "fail")
         assert client.read_until(b"\r\n0\r\n\r\n").endswith(b"\0\r\n0\r\n\r\n")
         assert client.get("/hello").status == 200

@@ -113,9 +113,7 @@ def test_a_response_that_is_whole_is_sent_whatever_the_client_sends(
     observed: ObservedSite,
 ) -> None:
     with observed.connect(window=WINDOW) as client:
-        client.request(
-            "/flood?mib=16", "Transfer-Encoding: chunked", method="POST", host="brief.test"
-        )
+        client.request("/burst", "Transfer-Encoding: chunked", method="POST", host="brief.test")
         observed.until_only_its_client_is_late(client, "brief")
         client.send_chunk(bytes(64 << 20))
         client.send_chunk(b"")

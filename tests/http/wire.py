@@ -71,23 +71,15 @@ class Response(Head):
         return json.loads(self.body)
 
 
-WINDOW: Final = 64 << 10
+WINDOW: Final = 4 << 10
 """Bytes of a small receive buffer, so that a server soon waits for its client."""
 
 
 class Client(RawConnection):
-    """One connection to a gateway.
-
-    Args:
-        port: Of the loopback interface.
-        step: How many bytes are sent and read at once.
-        window: Bytes that the kernel takes unread; None is its own choice, and up to 10 MiB.
-    """
+    """One connection to a gateway; see `RawConnection`."""
 
     def __init__(self, port: int, step: int = 1 << 16, window: int | None = None) -> None:
-        super().__init__(port, step)
-        if window is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        super().__init__(port, step, window)
 
     def request(
         self,

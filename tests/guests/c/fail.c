@@ -121,6 +121,23 @@ static void flood(handle stream, uint64_t bytes) {
   }
 }
 
+// Ends while a client that does not read has most of the response to come: what was permitted before the response was
+// set may be written after it, and is more than the host and its kernel hold otherwise.
+static void burst(handle response_out) {
+  static const char zeroes[1024 * 1024];
+  handle response = outgoing_response_new(plain_text());
+  result_handle body;
+  outgoing_response_body(response, &body);
+  outgoing out = writing(body);
+  require(write_permit(out.stream) == sizeof zeroes);
+  response_outparam_set(response_out, false, response, 0, 0, 0, 0, 0, 0);
+  result_stream written;
+  output_stream_write(out.stream, zeroes, sizeof zeroes, &written);
+  require(!written.err);
+  write_all(out.stream, (text){zeroes, 1});
+  finish(out);
+}
+
 // Waits for the end of the body of the request: so a client says when, having seen what it wanted.
 static void wait_for_client(handle request) {
   incoming in = consume(request);
@@ -215,6 +232,8 @@ static void route(handle request, text path, text query, handle response_out) {
     flood(out.stream, query_number(query, TEXT("mib"), 64) << 20);
     return finish(out);
   }
+
+  if (equals(path, TEXT("/burst"))) return burst(response_out);
 
   // After the whole response.
   if (equals(path, TEXT("/sleep-after"))) {  // ?ms=
