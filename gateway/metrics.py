@@ -246,16 +246,17 @@ class Metrics:
         if series.duration is not None:
             series.duration.observe(phases.total, exemplar)
         with self._lock:
-            if not series.waits:
-                series.waits = True
+            sums = series.untold
+            if sums is None:
+                sums = series.untold = _Sums()
                 self._untold.append(series)
-            series.ended += 1
-            series.exemplar = exemplar or series.exemplar
-            series.instantiated += event.instantiated
-            series.queue_time += phases.queue
-            series.instantiate_time += phases.instantiate
-            series.guest_time += phases.guest
-            series.host_time += phases.host
+            sums.invocations += 1
+            sums.exemplar = exemplar or sums.exemplar
+            sums.instances += event.instantiated
+            sums.queue += phases.queue
+            sums.instantiate += phases.instantiate
+            sums.guest += phases.guest
+            sums.host += phases.host
         if event.trap is not None:
             self._traps.labels(name, event.trap.value).inc()
 
@@ -475,7 +476,7 @@ class _Component:
 
 @dataclass(slots=True)
 class _Series:
-    """The time series of the events of one component, kind and outcome, and what was not told to them yet."""
+    """The time series of the events of one component, kind and outcome, and what they were not told of yet."""
 
     invocations: Counter
     duration: Histogram | None
@@ -484,33 +485,39 @@ class _Series:
     instantiate: Counter
     guest: Counter
     host: Counter
-    waits: bool = False
-    ended: int = 0
-    exemplar: dict[str, str] | None = None
-    instantiated: int = 0
-    queue_time: float = 0.0
-    instantiate_time: float = 0.0
-    guest_time: float = 0.0
-    host_time: float = 0.0
+    untold: _Sums | None = None
 
     def tell(self) -> None:
-        if self.exemplar is not None:  # it is of one of them
-            self.invocations.inc(1, self.exemplar)
-            self.ended -= 1
+        # Let go of first: what cannot be written is lost, and what comes later is not.
+        sums, self.untold = self.untold, None
+        if sums is None:
+            return
+        if sums.exemplar is not None:  # it is of one of them
+            self.invocations.inc(1, sums.exemplar)
+            sums.invocations -= 1
         for counter, amount in (
-            (self.invocations, self.ended),
-            (self.instances, self.instantiated),
-            (self.queue, self.queue_time),
-            (self.instantiate, self.instantiate_time),
-            (self.guest, self.guest_time),
-            (self.host, self.host_time),
+            (self.invocations, sums.invocations),
+            (self.instances, sums.instances),
+            (self.queue, sums.queue),
+            (self.instantiate, sums.instantiate),
+            (self.guest, sums.guest),
+            (self.host, sums.host),
         ):
             if amount:
                 counter.inc(amount)
-        self.waits = False
-        self.exemplar = None
-        self.ended = self.instantiated = 0
-        self.queue_time = self.instantiate_time = self.guest_time = self.host_time = 0.0
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What events add up to: numbers of them, times in seconds, and the exemplar of the last that had one."""
+
+    invocations: int = 0
+    instances: int = 0
+    queue: float = 0.0
+    instantiate: float = 0.0
+    guest: float = 0.0
+    host: float = 0.0
+    exemplar: dict[str, str] | None = None
 
 
 class _Told(Collector):

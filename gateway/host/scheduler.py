@@ -139,11 +139,6 @@ class Scheduler:
         cls._latest = scheduler
         return scheduler
 
-    @property
-    def crowded(self) -> bool:
-        """Whether guests wait in lanes."""
-        return self._number_waiting > 0
-
     def spend(self, seconds: float, lane: Lane | None = None) -> None:
         """Count that guests have run for so long. To be called each time one has.
 
@@ -264,6 +259,7 @@ class Scheduler:
             watched.pop(invocation, None)
 
     def _sweep(self) -> None:
+        """Notice the deadlines that have passed, and look again when it is time to."""
         left = _AT_ONCE
         for limit, watched in list(self._watched.items()):
             left = self._expire(watched, left)
