@@ -37,12 +37,12 @@ from gateway.host.engine import EPOCH_TICK
 if TYPE_CHECKING:
     from gateway.host.invocation import Invocation
 
-__all__ = ["SHARE", "Lane", "Scheduler"]
+__all__ = ["AT_ONCE", "SHARE", "Lane", "Scheduler"]
 
 _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
 
-_AT_ONCE: Final = 16
+AT_ONCE: Final = 16
 """Invocations whose deadlines are noticed in one turn of the loop: freeing each takes some 0.1 ms, and those of
 clients that came together expire together."""
 
@@ -260,7 +260,7 @@ class Scheduler:
 
     def _sweep(self) -> None:
         """Notice the deadlines that have passed, and look again when it is time to."""
-        left = _AT_ONCE
+        left = AT_ONCE
         for limit, watched in list(self._watched.items()):
             left = self._expire(watched, left)
             if not watched:

@@ -66,6 +66,15 @@ def test_a_full_body_has_room_again_when_it_is_sent(probe: Probe) -> None:
     assert response.body == parts + b"\xff" * 2_000_000
 
 
+def test_less_of_a_body_waits_once_it_is_sent(probe: Probe) -> None:
+    """wasi:http/types, outgoing-body: 64 KiB, so that who writes without pause leaves others their turn."""
+    response = probe.response("""
+        body, stream = respond()
+        finish(body, stream, str(stream.check_write()).encode())
+    """)
+    assert response.body == b"65536"
+
+
 def test_bodies_that_nobody_sends_are_bounded_together(probe: Probe) -> None:
     """wasi:http/types, outgoing-body: all bodies of an invocation share 16 MiB of waiting bytes.
 

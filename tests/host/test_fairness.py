@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from time import sleep
 from typing import Any
 
 import pytest
 
 from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import DeadlineExceeded
-from gateway.host.scheduler import SHARE, Lane, Scheduler
+from gateway.host.scheduler import AT_ONCE, SHARE, Lane, Scheduler
 from gateway.host.store import STORES
 from tests.host.conftest import BOTH_LOOPS, Load
 from tests.host.guests import SPIN, call, guest, host
@@ -216,6 +217,26 @@ async def test_clients_that_keep_their_connections_have_more_of_a_turn() -> None
     assert not scheduler.may_run(Lane.KEPT)
 
 
+@pytest.mark.parametrize(("kept", "least", "most"), [(0, 1, 2), (200, 10, 21)])
+async def test_all_lanes_have_a_tick_while_a_crowd_waits_that_keeps_its_connections(
+    kept: int, least: int, most: int
+) -> None:
+    scheduler = Scheduler.current()
+    marks = Marks(100)
+
+    async def begin(lane: Lane) -> None:
+        await scheduler.turn(lane)
+        if lane is Lane.NEW:
+            marks.mark()
+        scheduler.spend(SHARE, lane)
+
+    lanes = [Lane.KEPT] * kept + [Lane.NEW] * 100
+    clients = [asyncio.create_task(begin(lane)) for lane in lanes]
+    await marks.enough.wait()
+    assert least <= max(marks.in_turns.values()) <= most
+    await cancel(clients)
+
+
 async def test_a_crowd_has_saved_no_time_before_it_came() -> None:
     scheduler = Scheduler.current()
     for _ in range(1000):
@@ -279,6 +300,28 @@ async def test_many_that_have_waited_do_not_go_on_in_one_turn(load: Load) -> Non
     await marks.enough.wait()
     assert max(marks.in_turns.values()) <= 4
     await cancel(tasks)
+
+
+async def test_many_whose_time_is_up_do_not_end_in_one_turn(load: Load) -> None:
+    marks = Marks(GUESTS)
+    waiting = 0
+
+    async def wait(_data: Any) -> None:
+        nonlocal waiting
+        waiting += 1
+        await asyncio.Event().wait()
+
+    linked = load(guest("(call $wait)", "wait"), host(wait=wait))
+    tasks = [asyncio.create_task(call(linked, max_execution_time=1)) for _ in range(GUESTS)]
+    for task in tasks:
+        task.add_done_callback(marks.mark)
+    while waiting < GUESTS:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    sleep(1)  # noqa: ASYNC251 - the loop is held until the next look finds all of them late
+    await marks.enough.wait()
+    assert max(marks.in_turns.values()) <= AT_ONCE
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, DeadlineExceeded) for result in results)
 
 
 async def test_who_was_late_before_its_first_turn_does_not_begin(load: Load) -> None:
