@@ -97,4 +97,4 @@ def collect_rarely() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(2_000, 4, 1_000)
+    gc.set_threshold(2_000, 4, 700)
