@@ -55,6 +55,10 @@ class _H11Connection(h11.Connection):
         self.unread: int | None = 0
         self.events = 0
 
+    def close(self) -> None:
+        """The connection has ended: call nobody any more."""
+        del self._on_head, self._on_response
+
     def is_whole(self) -> bool:
         """Whether all of the last request has arrived."""
         return self.their_state not in {h11.SEND_BODY, h11.ERROR}
@@ -81,6 +85,8 @@ class _H11Connection(h11.Connection):
             event = super().next_event()
         except h11.RemoteProtocolError as error:
             problems = {431: HEADERS_TOO_LARGE, 501: NOT_IMPLEMENTED}
+            # h11 raises its errors in a frame that refers to them, and that to the whole connection.
+            error.__traceback__ = None
             raise Refusal(problems.get(error.error_status_hint, MALFORMED)) from error
         if isinstance(event, h11.Data):
             self.events += 1
@@ -134,15 +140,17 @@ class GuardedH11Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app = cast("ASGI3Application", CloseDelimited(cast("ASGIApp", self.app), self))
         self.flow = Intake(transport, self.loop, self._parse, self.guard, self.shared.ahead)
         self.transport = Outlet(transport, self.flow, self.loop, self.guard)
+        app = CloseDelimited(cast("ASGIApp", self.app), self.transport, self.flow)
+        self.app = cast("ASGI3Application", app)
         self.guard.connected(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.shared.ahead.leave(self._handle_due)
         self.guard.lost()
         super().connection_lost(exc)
+        self._connection.close()
 
     def data_received(self, data: bytes) -> None:
         self.guard.received()

@@ -44,7 +44,7 @@ class _Unchunked(CloseDelimited):
     def __init__(
         self, app: ASGIApp, protocol: GuardedHttpToolsProtocol, cycle: RequestResponseCycle
     ) -> None:
-        super().__init__(app, protocol)
+        super().__init__(app, protocol.transport, protocol.flow)
         self._cycle = cycle
 
     def begin(self) -> None:

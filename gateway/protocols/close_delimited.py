@@ -6,14 +6,14 @@ instead, the client sees the difference.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from gateway.protocols import GuardedProtocol
+from gateway.protocols.intake import Intake
 
 __all__ = ["CloseDelimited"]
 
@@ -30,12 +30,14 @@ class CloseDelimited:
 
     Args:
         app: the application. Requests of later versions pass through.
-        protocol: the connection.
+        transport: the connection.
+        flow: its flow control.
     """
 
-    def __init__(self, app: ASGIApp, protocol: GuardedProtocol) -> None:
+    def __init__(self, app: ASGIApp, transport: asyncio.Transport, flow: Intake) -> None:
         self._app = app
-        self._protocol = protocol
+        self._transport = transport
+        self._flow = flow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have the application answer a request."""
@@ -70,11 +72,10 @@ class CloseDelimited:
     async def end(self) -> None:
         """Its last bytes are about to be sent."""
         # What `send` would wait for is waited for here: the client may go away until then.
-        await self._protocol.flow.drain()
+        await self._flow.drain()
         self._on_close(_CLOSE)
 
     def _on_close(self, linger: bytes) -> None:
-        transport = self._protocol.transport
-        if not transport.is_closing():
-            connection: socket.socket = transport.get_extra_info("socket")
+        if not self._transport.is_closing():
+            connection: socket.socket = self._transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

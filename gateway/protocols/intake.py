@@ -124,6 +124,11 @@ class Intake(FlowControl):
             self._next = None
         self._ahead.leave(self._go_on)
 
+    def close(self) -> None:
+        """Nothing will be received any more: let go of what was, and of whoever parses it."""
+        self.free()
+        del self._parse
+
     def _soon(self) -> None:
         if self._guard.is_between():
             self._ahead.wait(self._go_on)

@@ -158,14 +158,15 @@ class Guard:
 
     def _date_is_own(self) -> None:
         """The response that is about to begin has a date."""
-        self._protocol.cycle.default_headers = []
+        if not self._left.done():
+            self._protocol.cycle.default_headers = []
 
     def _read_on(self) -> None:
         self._reads_on = True
 
     def respond(self) -> None:
         """A response is about to begin: where the body of its request will not be received, it is the last."""
-        if not self._parser.is_whole():
+        if not self._left.done() and not self._parser.is_whole():
             unread = self._parser.unread()
             is_large = unread is not None and unread > UNREAD_BODY
             # Nobody knows whether one who waits for a 100 will send the body or the next request.
@@ -201,16 +202,23 @@ class Guard:
             self._rest()
 
     def lost(self) -> None:
-        """The connection has ended: free all."""
+        """The connection has ended: free all.
+
+        An application that is not done yet has its `client` and its `extensions`, and hears of the end there.
+        """
         self.head_complete()
         if self._asking is not None:
             self._asking.cancel()
         self._shared.idle.pop(self._protocol, None)
         self._shared.departures.forget(self._watched)
         self._protocol._unset_keepalive_if_required()
-        self._protocol.flow.free()
+        self._protocol.flow.close()
         self._left.set_result(None)
         self._shared.on_lost()
+        # What refers to itself stays until the collector comes upon it: tens of objects for each connection, which
+        # a crowd of clients makes faster than its rare full collections find them.
+        self.refusal = None
+        del self._protocol, self._parser, self.client, self.extensions
 
     def _rest(self) -> None:
         self._shared.idle[self._protocol] = self._protocol.loop.time()
@@ -231,6 +239,8 @@ class Guard:
 
         Where it cannot, it ends by itself: after a response, or when its time is up.
         """
+        if self._left.done():
+            return False
         self.drain()
         if self.refusal is not None or self._protocol.transport.is_closing():
             return False

@@ -1,9 +1,10 @@
 """Memory that nobody uses, but the process keeps.
 
-Connections and what is cancelled with them end as cycles, which the garbage collector finds when so many more
-objects were made: where a crowd has left, and nobody comes after it, not for hours. And glibc gives back only what
-is free at the end of its heap, where one small block keeps all below it. So both are asked to, now and then: after
-some hundred large bodies at once a worker had twice the memory that it needed, for good.
+Some of what is cancelled ends as a cycle of an exception and the frames that it came through. The garbage
+collector finds it when so many more objects were made: where a crowd has left, and nobody comes after it, not for
+hours. And glibc gives back only what is free at the end of its heap, where one small block keeps all below it. So
+both are asked to, now and then: after some hundred large bodies at once a worker had twice the memory that it
+needed, for good.
 """
 
 from __future__ import annotations
