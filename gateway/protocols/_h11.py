@@ -188,7 +188,7 @@ class GuardedH11Protocol(H11Protocol):
     # -----------------------------------------------------------------------------------------------------------
 
     def _parse(self, data: bytes, offset: int) -> int:
-        if self.is_whole() and self.guard.answering():
+        if self._due or (self.is_whole() and self.guard.answering()):
             return 0
         # The rest of a body of known length is one event, however long.
         known = 0 if self.is_whole() else self._connection.unread or 0
@@ -231,8 +231,7 @@ class GuardedH11Protocol(H11Protocol):
         if not self.transport.is_closing():
             self.handle_events()
             self.guard.parsed(0)
-            if self.flow.ended and not self.flow.waiting:
-                self.guard.dry()
+            self.flow.go_on()
 
     def shutdown(self) -> None:
         if self.guard.may_end():

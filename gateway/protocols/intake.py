@@ -122,7 +122,7 @@ class Intake(FlowControl):
         if self._next is not None:
             self._next.cancel()
             self._next = None
-        self._ahead.leave(self._go_on)
+        self._ahead.leave(self.go_on)
 
     def close(self) -> None:
         """Nothing will be received any more: let go of what was, and of whoever parses it."""
@@ -131,18 +131,19 @@ class Intake(FlowControl):
 
     def _soon(self) -> None:
         if self._guard.is_between():
-            self._ahead.wait(self._go_on)
+            self._ahead.wait(self.go_on)
         elif self._next is None:
             self._next = self._loop.call_soon(self._go_on_with_request)
 
     def _go_on_with_request(self) -> None:
         self._next = None
         if self._guard.is_between():  # its response is complete by now
-            self._ahead.wait(self._go_on)
+            self._ahead.wait(self.go_on)
         else:
-            self._go_on()
+            self.go_on()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
+        """Feed the parser what waits, if it may be fed again."""
         self._feed()
         self._regulate()
         if self.ended and not self.waiting:

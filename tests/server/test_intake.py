@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 
+from gateway.protocols import GuardedProtocol
 from gateway.protocols.intake import EVENTS, PIECE
 from gateway.server.endpoint import Endpoint
 from tests.server.client import head
@@ -32,8 +33,14 @@ def test_what_is_pipelined_is_not_parsed_before_it_is_due(kind: str) -> None:
         app.open("/hold/1")
         await until(lambda: len(app.seen) > 1000 or connection.flow.write_paused)
         assert connection.flow.waiting <= READ
+        assert kept(connection) <= 2 * PIECE
 
     play(KINDS[kind], scene)
+
+
+def kept(connection: GuardedProtocol) -> int:
+    """Bytes that its parser has taken and not told of."""
+    return len(connection.conn.trailing_data[0]) if hasattr(connection, "conn") else 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
