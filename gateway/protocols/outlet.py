@@ -93,8 +93,12 @@ class Outlet(asyncio.Transport):
         self._send_head()
         self._lingering = True
         self._intake.drop()
-        self._transport.write_eof()
-        self._loop.call_later(LINGER, self._end)
+        try:
+            self._transport.write_eof()
+        except OSError:  # the client has reset the connection, and the loop has not heard of it
+            self._transport.abort()
+        else:
+            self._loop.call_later(LINGER, self._end)
 
     def abort(self) -> None:
         """End the connection at once."""

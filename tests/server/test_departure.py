@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from gateway.server.endpoint import Endpoint
 from tests.server.client import head
+from tests.server.conftest import KINDS
+from tests.server.echo import Echo
+from tests.server.endpoints import play, until
 from tests.server.running import Running
 
 UNREAD = 1 << 20
@@ -110,3 +116,17 @@ def test_a_client_that_is_gone_is_noticed(
     else:
         connection.reset()
     server.app.wait_until_gone(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_server_may_end_a_connection_that_was_reset_in_the_same_turn(kind: str) -> None:
+    async def scene(endpoint: Endpoint, _app: Echo, client: socket.socket) -> None:
+        client.sendall(head("/body", "Content-Length: 10", method="POST"))
+        (connection,) = endpoint.connections
+        await until(connection.guard.answering)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        connection.transport.close()
+        await until(lambda: not endpoint.connections)
+
+    play(KINDS[kind], scene)
