@@ -9,11 +9,12 @@ import pytest
 import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wasmtime import component as wasm
 from wasmtime.component import _types as types
 
 from gateway.host.binary import component_externs
+from gateway.host.engine import Engine
 from tests.bridged import MEMORY, NAME, Host, behind_bridge, binary, rewritten
+from tests.compiled import taken
 
 ALL_BYTES = bytes(range(256))
 
@@ -243,16 +244,18 @@ class TestGuests:
         data = guest(name).read_bytes()
         result = rewritten(data, lambda name: name.startswith(WANTED))
         assert any(interface.startswith("wasi:io/streams@") for interface, _ in result.functions)
-        engine = wasmtime.Engine()
-        component = wasm.Component(engine, result.component)
-        imports = component.type.imports(engine)
+        engine = Engine()
+        component = taken(engine, result.component)
+        imports = component.type.imports(engine.wasmtime)
         for (interface, function), strings in result.functions.items():
             imported = imports[interface].ty
             assert isinstance(imported, types.ComponentInstanceType)
-            assert count_strings(imported.exports(engine)[function].ty) == len(strings)
+            assert count_strings(imported.exports(engine.wasmtime)[function].ty) == len(strings)
         externs = component_externs(data)
         assert set(imports) == {name.name for name in externs.imports}
-        assert set(component.type.exports(engine)) == {name.name for name in externs.exports}
+        assert set(component.type.exports(engine.wasmtime)) == {
+            name.name for name in externs.exports
+        }
 
 
 def count_strings(of: Any) -> int:

@@ -13,7 +13,10 @@ from wasmtime import component as wasm
 from gateway.host import _capi
 from gateway.host.binary.sections import COMPONENT_PREAMBLE, MAX_NESTING
 from gateway.host.byte_strings import rewrite
+from gateway.host.engine import Engine
 from gateway.host.footprint import Footprint, Measureless, footprint, needs
+from gateway.host.settings import compile_settings, is_roomy
+from tests.compiled import taken
 
 COMPONENTS = {
     "nothing": ("(component)", Footprint()),
@@ -159,7 +162,9 @@ def run_within(data: bytes, pools: Footprint) -> None:
     Raises:
         WasmtimeError: the pools are too small.
     """
-    config = wasmtime.Config()
+    # Compiled code does not depend on the pools.
+    code = taken(Engine(), data).serialize()
+    config = compile_settings(roomy=is_roomy())
     _capi.set_pooling(
         config,
         total_component_instances=1,
@@ -177,10 +182,12 @@ def run_within(data: bytes, pools: Footprint) -> None:
         max_core_instance_size=4 << 20,
     )
     engine = wasmtime.Engine(config)
-    component = wasm.Component(engine, data)
+    component = wasm.Component.deserialize(engine, code)
     linker = wasm.Linker(engine)
     linker.define_unknown_imports_as_traps(component)
-    linker.instantiate(wasmtime.Store(engine), component)
+    store = wasmtime.Store(engine)
+    store.set_epoch_deadline(1)
+    linker.instantiate(store, component)
 
 
 class TestAgainstTheEngine:

@@ -1,14 +1,17 @@
-"""Components that take an engine minutes to compile."""
+"""Components that take an engine long to compile."""
 
 from gateway.host.binary import encode
 from gateway.host.binary.sections import COMPONENT_PREAMBLE, MODULE_PREAMBLE
 
-_FUNCTIONS = 400
 _BRANCHES = 4000
 
 
-def slow_component() -> bytes:
-    """A component of a few megabytes, valid and useless."""
+def slow_component(functions: int = 400) -> bytes:
+    """A valid and useless component.
+
+    Args:
+        functions: how many it has, of 64 KB each; so many take minutes, and one of them some tenths of a second.
+    """
     body = b"".join(
         # x[i] += x[7 i]; if (x[3 i]) x[5 i] = i, for locals x
         b"\x20%c\x20%c\x6a\x21%c\x20%c\x04\x40\x41%c\x21%c\x0b"
@@ -20,9 +23,9 @@ def slow_component() -> bytes:
         encode.section(number, encode.vector(items))
         for number, items in (
             (1, [b"\x60\x00\x00"]),
-            (3, [b"\x00"] * _FUNCTIONS),
+            (3, [b"\x00"] * functions),
             (7, [encode.name("run") + b"\x00\x00"]),
-            (10, [encode.u32(len(code)) + code] * _FUNCTIONS),
+            (10, [encode.u32(len(code)) + code] * functions),
         )
     )
     return COMPONENT_PREAMBLE + b"".join(

@@ -16,6 +16,7 @@ from gateway.config import ComponentConfig, GatewayConfig, Route, ServerConfig
 from gateway.host.errors import ComponentError
 from gateway.host.store import STORES
 from tests.harness import GuestPath
+from tests.host.slow import slow_component
 from tests.http.test_asgi import Server
 
 pytestmark = pytest.mark.anyio
@@ -139,12 +140,12 @@ async def test_what_is_refused_changes_nothing(hello: ComponentConfig, tmp_path:
 
 
 async def test_the_loop_turns_while_a_component_is_compiled(
-    hello: ComponentConfig, guest: GuestPath
+    hello: ComponentConfig, tmp_path: Path
 ) -> None:
     app = create_app(configured(hello))
-    large = ComponentConfig(
-        name="large", source=guest("examples/hello"), routes=(Route(path="/large"),)
-    )
+    source = tmp_path / "large.wasm"
+    source.write_bytes(slow_component(functions=5))
+    large = ComponentConfig(name="large", source=source, routes=())
     reload = asyncio.create_task(app.reload(configured(hello, large, cache=False)))
     served = 0
     while not reload.done():
