@@ -88,6 +88,7 @@ def until(condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + PATIENCE
     while not (answer := condition()):
         assert time.monotonic() < deadline, answer
+        time.sleep(0.01)  # for what it waits for
     return answer
 
 

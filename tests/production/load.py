@@ -1,4 +1,4 @@
-"""Clients that ask without a pause, and count what they are answered."""
+"""Clients that ask again and again, and count what they are answered."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ class Load:
         troubles: what was wrong, each kind once.
     """
 
-    def __init__(self, port: int, clients: int = 2) -> None:
+    def __init__(self, port: int, clients: int = 2, pause: float = 0.0) -> None:
         """Start them.
 
         Args:
             port: where to ask.
             clients: how many there are of each of the four kinds.
+            pause: seconds that each waits in the middle of a body, and before its next request. Without, they take
+                all of the processors that they can get.
         """
         self.answers: Counter[tuple[str, int]] = Counter()
         self.troubles: set[str] = set()
         self._port = port
         self._clients = clients
+        self._pause = pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -80,7 +83,12 @@ class Load:
                 if streams is None:
                     streams = await asyncio.open_connection("127.0.0.1", self._port)
                 reader, writer = streams
-                writer.write(sent)
+                # Most of a request with a body is under way in the middle of it.
+                begun = len(sent) // 2 if self._pause and request is POST else len(sent)
+                writer.write(sent[:begun])
+                if begun < len(sent):
+                    await asyncio.sleep(self._pause)
+                    writer.write(sent[begun:])
                 await writer.drain()
                 async with asyncio.timeout(PATIENCE):
                     status, content, ends = await _response(reader)
@@ -96,6 +104,7 @@ class Load:
             if streams is not None and (ends or not keep):
                 streams[1].close()
                 streams = None
+            await asyncio.sleep(self._pause)
         if streams is not None:
             streams[1].close()
 

@@ -125,7 +125,9 @@ def test_the_script_restarts_gateways_and_loses_no_request(
     with ExitStack() as running:
         services = running.enter_context(Services(tmp_path, gateway))
         running.enter_context(PROXIES[proxy](tmp_path, addresses))
-        load = running.enter_context(Load(int(addresses[PUBLIC].partition(":")[2])))
+        # Paced, for the gateways and the script need the processors too; the next test spares nobody.
+        load = Load(int(addresses[PUBLIC].partition(":")[2]), clients=4, pause=0.05)
+        running.enter_context(load)
         for serving in services.served:
             serving.wait_for_log(event="request")
         arguments = [
