@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
@@ -31,6 +31,13 @@ def impatient() -> Iterator[Iterable[Running]]:
         ]
 
 
+@pytest.fixture
+def clients(impatient: Iterable[Running]) -> Iterator[Mapping[Running, Connection]]:
+    """A client of each of these servers: so they wait at the same time."""
+    with ExitStack() as opened:
+        yield {server: opened.enter_context(server.connect()) for server in impatient}
+
+
 def ended(server: Running, end: End) -> int:
     """How many connections a server has ended so."""
     return server.app.connection_metrics.ended[end.value]
@@ -52,25 +59,24 @@ def until_ended(server: Running, end: End, number: int) -> None:
 # --- the time of clients --------------------------------------------------------------------------
 
 
-def test_a_body_that_does_not_go_on_is_refused(impatient: Iterable[Running]) -> None:
-    for server in impatient:
-        before = ended(server, End.BODY_TIMEOUT)
-        path = f"/slow/{id(server)}"
-        with server.connect() as connection:
-            connection.send(head(path, "Content-Length: 5", method="POST") + b"h")
-            connection.refusal(408, "request-timeout")
-        server.app.wait_until_gone(path)
-        assert ended(server, End.BODY_TIMEOUT) == before + 1
+def test_a_body_that_does_not_go_on_is_refused(clients: Mapping[Running, Connection]) -> None:
+    before = {server: ended(server, End.BODY_TIMEOUT) for server in clients}
+    for connection in clients.values():
+        connection.send(head("/slow", "Content-Length: 5", method="POST") + b"h")
+    for server, connection in clients.items():
+        connection.refusal(408, "request-timeout")
+        connection.close()
+        server.app.wait_until_gone("/slow")
+        assert ended(server, End.BODY_TIMEOUT) == before[server] + 1
 
 
-def test_it_breaks_a_response_that_has_begun(impatient: Iterable[Running]) -> None:
-    for server in impatient:
-        path = f"/begun/{id(server)}"
-        with server.connect() as connection:
-            connection.send(head(path, "Content-Length: 5", method="POST") + b"h")
-            connection.read_until(b"begun")
-            assert connection.read_to_end() == b"\r\n"
-        server.app.open(path)
+def test_it_breaks_a_response_that_has_begun(clients: Mapping[Running, Connection]) -> None:
+    for connection in clients.values():
+        connection.send(head("/begun", "Content-Length: 5", method="POST") + b"h")
+    for server, connection in clients.items():
+        connection.read_until(b"begun")
+        assert connection.read_to_end() == b"\r\n"
+        server.app.open("/begun")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,21 +97,21 @@ def test_its_time_begins_when_it_is_asked_for(kind: str) -> None:
     play(KINDS[kind], scene, body_timeout="20s")
 
 
-def test_a_client_that_takes_nothing_is_left(impatient: Iterable[Running]) -> None:
-    for server in impatient:
-        before = ended(server, End.WRITE_TIMEOUT)
-        with server.connect() as connection:
-            connection.send(head("/large"))
-            until_ended(server, End.WRITE_TIMEOUT, before + 1)
-            assert not read_rest(connection).endswith(b"\r\n0\r\n\r\n")
+def test_a_client_that_takes_nothing_is_left(clients: Mapping[Running, Connection]) -> None:
+    before = {server: ended(server, End.WRITE_TIMEOUT) for server in clients}
+    for connection in clients.values():
+        connection.send(head("/large"))
+    for server, connection in clients.items():
+        until_ended(server, End.WRITE_TIMEOUT, before[server] + 1)
+        assert not read_rest(connection).endswith(b"\r\n0\r\n\r\n")
 
 
-def test_so_is_one_that_leaves_its_last_response(impatient: Iterable[Running]) -> None:
-    for server in impatient:
-        before = ended(server, End.WRITE_TIMEOUT)
-        with server.connect() as connection:
-            connection.send(head("/large", "Connection: close"))
-            until_ended(server, End.WRITE_TIMEOUT, before + 1)
+def test_so_is_one_that_leaves_its_last_response(clients: Mapping[Running, Connection]) -> None:
+    before = {server: ended(server, End.WRITE_TIMEOUT) for server in clients}
+    for connection in clients.values():
+        connection.send(head("/large", "Connection: close"))
+    for server in clients:
+        until_ended(server, End.WRITE_TIMEOUT, before[server] + 1)
 
 
 def read_rest(connection: Connection) -> bytes:
