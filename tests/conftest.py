@@ -45,6 +45,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # First, so that nothing waits for one at the end.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if not config.getoption("smoke"):
         return
     short = [item for item in items if item.get_closest_marker("long") is None]

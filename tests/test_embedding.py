@@ -57,9 +57,13 @@ async def test_the_program_in_the_readme_serves(
     assert (await get(app, "/elsewhere")).status_code == 404
 
 
-def test_the_program_in_the_readme_has_the_right_types(snippet: Path) -> None:
+def test_the_program_in_the_readme_has_the_right_types(
+    snippet: Path, pytestconfig: pytest.Config
+) -> None:
+    cache = pytestconfig.rootpath / ".mypy_cache" / "readme"
+    options = ["--strict", "--config-file=", f"--cache-dir={cache}"]
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", str(snippet)],
+        [sys.executable, "-m", "mypy", *options, str(snippet)],
         cwd=snippet.parent,
         capture_output=True,
         text=True,

@@ -106,6 +106,7 @@ class Services:
                 asked.sendall(str(status).encode())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_the_script_restarts_gateways_and_loses_no_request(
     guest: GuestPath, tmp_path: Path, addresses: dict[str, str], proxy: str
@@ -166,6 +167,7 @@ def test_the_script_restarts_nothing_while_a_gateway_is_not_ready(start: StartGa
     assert restarted.stdout == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_a_rolling_restart_loses_no_request(
     config: Path, tmp_path: Path, addresses: dict[str, str], proxy: str
