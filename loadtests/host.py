@@ -25,10 +25,10 @@ from time import perf_counter
 from typing import Any
 
 from gateway.bindings import provided
-from gateway.bindings.body import IncomingContent
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.fields import Fields
-from gateway.bindings.http import (
+from gateway.bindings.http.body import IncomingContent
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,

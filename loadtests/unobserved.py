@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway import call
+from gateway.app import create_app, verify
 from gateway.config import single
+from gateway.http.trace_context import incoming
 from gateway.routes import dispatcher
 from gateway.server import serve
-from gateway.tracing import incoming
+from gateway.serving import call
 
 _ID = "0123456789abcdef0123456789abcdef"
 _TRACE = incoming([], _ID)
@@ -36,7 +37,7 @@ def main() -> int:
     for module in (sys.modules["gateway.routes.exchange"], sys.modules["gateway.routes.calls"]):
         module.Call = _Silent  # type: ignore[attr-defined]
     config = single(Path(sys.argv[1]), port=0, access_log=False, metrics=False, log_format="json")
-    return serve(config)
+    return serve(config, create_app=create_app, verify=verify)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import wasmtime
 from wasmtime import component as wasm
 from wasmtime.component import _types as types
 
-from gateway.host.byte_strings import Rewritten, rewrite
+from gateway.wasm.byte_strings import Rewritten, rewrite
 
 NAME = "test:bytes/api@1.0.0"
 

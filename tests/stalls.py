@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.watchdog import BOUND, Stall, Watchdog
+from gateway.observe.watchdog import BOUND, Stall, Watchdog
 from tests import ask
 
 METRIC = "gateway_event_loop_stall_cpu_seconds"

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from gateway.admission import Admission, Closed, Gate, NoRoom, Place
+from gateway.serving.admission import Admission, Closed, Gate, NoRoom, Place
 
 Entering = asyncio.Task[Place]
 Ts = TypeVarTuple("Ts")

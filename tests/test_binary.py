@@ -14,7 +14,7 @@ import wasmtime.component
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.binary import (
+from gateway.wasm.binary import (
     MAX_NESTING,
     Cursor,
     ExternName,
@@ -28,8 +28,8 @@ from gateway.host.binary import (
     walk,
     wasi_0_3_externs,
 )
-from gateway.host.binary.measure import MAX_DEFINITIONS_SIZE, MAX_SECTIONS, check_measure
-from gateway.host.binary.sections import (
+from gateway.wasm.binary.measure import MAX_DEFINITIONS_SIZE, MAX_SECTIONS, check_measure
+from gateway.wasm.binary.sections import (
     COMPONENT_PREAMBLE,
     MODULE_PREAMBLE,
     PREAMBLE_SIZE,

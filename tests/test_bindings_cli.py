@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.bindings import cli, io
+from gateway.bindings.cli import CliCtx
 from gateway.bindings.context import WasiCtx
 from gateway.host.errors import Exit, Trap
 from gateway.host.values import Err, Ok, Variant
@@ -74,19 +75,19 @@ class Recorder:
 
 async def test_environment_is_a_list_in_order() -> None:
     environment = {"ZEBRA": "1", "APE": "", "häuser": "a=b\n⚡"}
-    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(environment)) as guest:
+    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(CliCtx(environment))) as guest:
         pairs = await guest.call("environment#get-environment")
         assert pairs == [("ZEBRA", "1"), ("APE", ""), ("häuser", "a=b\n⚡")]
 
 
 async def test_environment_may_be_large() -> None:
     environment = {f"NAME_{number}": "x" * 1000 for number in range(1000)}
-    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(environment)) as guest:
+    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(CliCtx(environment))) as guest:
         assert await guest.call("environment#get-environment") == list(environment.items())
 
 
 async def test_arguments_are_a_list_in_order() -> None:
-    ctx = WasiCtx(arguments=["program", "", "-x", "ä b"])
+    ctx = WasiCtx(CliCtx(arguments=["program", "", "-x", "ä b"]))
     async with driving(driven_guest(IMPORTS), INTERFACES, ctx) as guest:
         assert await guest.call("environment#get-arguments") == ["program", "", "-x", "ä b"]
 
@@ -150,7 +151,7 @@ async def test_the_standard_streams_are_always_ready(get: str, kind: str) -> Non
 @pytest.mark.parametrize(("get", "name"), OUTPUTS)
 async def test_every_handle_is_a_new_one_on_the_same_stream(get: str, name: str) -> None:
     output = Recorder()
-    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(output=output)) as guest:
+    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(CliCtx(output=output))) as guest:
         first, second = await guest.call(get), await guest.call(get)
         assert first != second
         for handle, data in ((first, b"1"), (second, b"2"), (first, b"3")):
@@ -166,7 +167,7 @@ async def test_output_is_permitted_a_mebibyte_at_a_time_and_without_end(
 ) -> None:
     output = Recorder()
     data = bytes(range(256)) * 4096
-    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(output=output)) as guest:
+    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(CliCtx(output=output))) as guest:
         handle = await guest.call(get)
         for _ in range(3):
             assert await guest.call("streams#output-stream.check-write", handle) == Ok(1 << 20)
@@ -183,7 +184,7 @@ async def test_output_is_permitted_a_mebibyte_at_a_time_and_without_end(
 @pytest.mark.parametrize(("get", "name"), OUTPUTS)
 async def test_output_gets_zeroes_and_nothing_of_an_empty_write(get: str, name: str) -> None:
     output = Recorder()
-    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(output=output)) as guest:
+    async with driving(driven_guest(IMPORTS), INTERFACES, WasiCtx(CliCtx(output=output))) as guest:
         handle = await guest.call(get)
         function = "streams#output-stream.blocking-write-zeroes-and-flush"
         assert await guest.call(function, handle, 3) == Ok()

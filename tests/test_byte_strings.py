@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wasmtime.component import _types as types
 
-from gateway.host.binary import component_externs
 from gateway.host.engine import Engine
+from gateway.wasm.binary import component_externs
 from tests.bridged import MEMORY, NAME, Host, behind_bridge, binary, rewritten
 from tests.compiled import taken
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from wasmtime import component as wasm
 from wasmtime.component import _types as types
 
-from gateway.host.binary import encode
-from gateway.host.binary.cursor import Cursor
-from gateway.host.binary.sections import COMPONENT_PREAMBLE, ComponentSection, sections
-from gateway.host.binary.type_format import encode_type, read_type
-from gateway.host.byte_strings import rewrite
+from gateway.wasm.binary import encode
+from gateway.wasm.binary.cursor import Cursor
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, sections
+from gateway.wasm.binary.type_format import encode_type, read_type
+from gateway.wasm.byte_strings import rewrite
 from tests.bridged import MEMORY, NAME, Host, binary, rewritten
 
 # An interface as WASI has them: resources, names for types, functions with and without bytes.

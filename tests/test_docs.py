@@ -14,7 +14,8 @@ import pytest
 import gateway.bindings
 from gateway.bindings import provided
 from gateway.host import wit
-from gateway.host.binding import HostInterface, split_version
+from gateway.host.binding import HostInterface
+from gateway.wasm.version import split_version
 from tests.compiled import compiled
 from tests.harness import GuestPath
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from gateway.bindings.egress import EgressPolicy, EgressRule, Verdict, canonical_host
+from gateway.policy.egress import EgressPolicy, EgressRule, Verdict, canonical_host
 
 PUBLIC = "93.184.216.34"
 PUBLIC_IPV6 = "2606:2800:220:1:248:1893:25c8:1946"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.bindings import http_syntax
-from gateway.bindings.error_code import CASES
+from gateway.bindings.http.error_code import CASES
+from gateway.http import syntax as http_syntax
 
 # The recommended statuses of RFC 9209 section 2.3, by type. The one of http_request_error is "the
 # applicable 4xx status code".

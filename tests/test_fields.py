@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.bindings.fields import (
+from gateway.bindings.http.fields import (
     FORBIDDEN_NAMES,
     MAX_SIZE,
     NAME_SIZE,

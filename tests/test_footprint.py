@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from wasmtime import component as wasm
 
 from gateway.host import _capi
-from gateway.host.binary.sections import COMPONENT_PREAMBLE, MAX_NESTING
-from gateway.host.byte_strings import rewrite
 from gateway.host.engine import Engine
-from gateway.host.footprint import Footprint, Measureless, footprint, needs
 from gateway.host.settings import compile_settings, is_roomy
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, MAX_NESTING
+from gateway.wasm.byte_strings import rewrite
+from gateway.wasm.footprint import Footprint, Measureless, footprint, needs
 from tests.compiled import taken
 
 COMPONENTS = {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.routes.forwarded import Origin, TrustedProxies, effective
+from gateway.http.forwarded import Origin, TrustedProxies, effective
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8:1::/48"])
 PEER = "10.0.0.1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ComponentConfig, ServerConfig
-from gateway.metrics import Metrics
+from gateway.observe.metrics import Metrics
 
 GUIDE = Path(__file__).parent.parent / "docs" / "production.md"
 

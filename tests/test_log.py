@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway import log
 from gateway.config import ServerConfig
-from gateway.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT, visible
+from gateway.observe import log
+from gateway.observe.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT, visible
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.log_stream import MAX_UNENDED, QueuedStream
+from gateway.observe.log_stream import MAX_UNENDED, QueuedStream
 from tests.harness import PATIENCE
 
 PIPE: int = 4096
@@ -168,7 +168,7 @@ def test_a_line_that_was_torn_is_not_continued_by_the_next(pipe: Pipe, tmp_path:
     file = tmp_path / "log"
     script = f"""
 import os, resource, signal
-from gateway.log_stream import QueuedStream
+from gateway.observe.log_stream import QueuedStream
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.RLIM_INFINITY))
 stream = QueuedStream(os.open({str(file)!r}, os.O_WRONLY | os.O_CREAT))
@@ -207,7 +207,7 @@ def test_what_has_no_end_is_held_back_for_a_while(pipe: Pipe) -> None:
 
 SCRIPT = """
 import os, sys
-from gateway import log
+from gateway.observe import log
 log.serve("json", "info")
 {rest}
 """

@@ -10,15 +10,15 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.binary import encode
-from gateway.host.binary.package_docs import (
+from gateway.wasm.binary import encode
+from gateway.wasm.binary.package_docs import (
     MAX_SIZE,
     InterfaceDocs,
     PackageDocs,
     TypeDocs,
     package_docs,
 )
-from gateway.host.binary.sections import COMPONENT_PREAMBLE, ComponentSection
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection
 from tests.harness import GuestPath
 
 COMPONENT = bytes(

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.bindings.error_code import CASES
-from gateway.routes import problem
-from gateway.routes.problem import Problem, component_error, send_problem
+from gateway.bindings.http.error_code import CASES
+from gateway.http import problem
+from gateway.http.problem import Problem, component_error, send_problem
 
 CATALOGUE = {
     "urn:component-gateway:problem:no-authority": (problem.NO_AUTHORITY, 400),

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from gateway.routes.request_id import request_id
+from gateway.http.request_id import request_id
 
 NEW = re.compile(r"[0-9a-f]{32}")
 
@@ -73,7 +73,7 @@ def test_a_forked_worker_does_not_repeat_the_ids_of_its_parent() -> None:
     # In a process of its own, because this one may have threads, which do not survive a fork.
     program = """
 import os
-from gateway.routes.request_id import request_id
+from gateway.http.request_id import request_id
 request_id([])
 child = os.fork()
 if child:

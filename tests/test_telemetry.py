@@ -19,13 +19,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from structlog.testing import capture_logs
 
-from gateway import telemetry
-from gateway.bindings.outbound import ExchangeOutcome
-from gateway.bindings.outbound.connector import Origin as Peer
-from gateway.events import Outcome
-from gateway.routes.forwarded import Origin
-from gateway.telemetry import OFF, TelemetryError, Tracer
-from gateway.tracing import TraceContext, incoming
+from gateway.bindings.http.outbound import ExchangeOutcome
+from gateway.bindings.http.outbound.connector import Origin as Peer
+from gateway.http.forwarded import Origin
+from gateway.http.trace_context import TraceContext, incoming
+from gateway.observe import telemetry
+from gateway.observe.events import Outcome
+from gateway.observe.telemetry import OFF, TelemetryError, Tracer
 from tests.harness import PATIENCE
 from tests.outbound.component import component
 from tests.outbound.guest import http_guest, request
@@ -313,7 +313,7 @@ def server(tracer: Tracer, **end: Any) -> None:
 
 def client(tracer: Tracer, **end: Any) -> None:
     """A request that went out."""
-    tracer.outbound(continued(), "GET", PEER).end(**end)
+    tracer.outbound(continued(), "GET", *PEER).end(**end)
 
 
 def invocation(tracer: Tracer, **end: Any) -> None:
@@ -413,7 +413,7 @@ def test_what_is_off_passes_on_what_it_was_given() -> None:
     trace = continued()
     assert OFF.request(trace, scope(), ORIGIN, REQUEST).trace is trace
     assert OFF.invocation(trace, "shop", "run").trace is trace
-    assert OFF.outbound(trace, "GET", PEER).trace is trace
+    assert OFF.outbound(trace, "GET", *PEER).trace is trace
     OFF.request(trace, scope(), ORIGIN, REQUEST).end(status=500)
     OFF.close(PATIENCE)
 
@@ -465,7 +465,7 @@ def run(source: str) -> str:
 
 
 def test_the_rest_of_the_gateway_needs_no_opentelemetry() -> None:
-    source = "import sys, gateway.grants; print('opentelemetry' in sys.modules)"
+    source = "import sys, gateway.serving.grants; print('opentelemetry' in sys.modules)"
     assert run(source) == "False"
 
 
@@ -474,7 +474,7 @@ def test_without_the_extra_the_error_says_what_to_install(missing: str) -> None:
     source = f"""
 import sys
 sys.modules[{missing!r}] = None
-from gateway import telemetry
+from gateway.observe import telemetry
 try:
     telemetry.start()
 except telemetry.TelemetryError as error:

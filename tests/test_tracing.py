@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.routes.request_id import request_id
-from gateway.tracing import MAX_MEMBERS, MAX_TRACESTATE, TraceContext, incoming, parse_tracestate
+from gateway.http.request_id import request_id
+from gateway.http.trace_context import (
+    MAX_MEMBERS,
+    MAX_TRACESTATE,
+    TraceContext,
+    incoming,
+    parse_tracestate,
+)
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.host.engine import Engine
-from gateway.watchdog import BOUND, Watchdog
+from gateway.observe.watchdog import BOUND, Watchdog
 from tests.harness import PATIENCE
 from tests.host.conftest import BOTH_LOOPS
 from tests.host.guests import API, FILL, call, guest, host, load_component

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 from pydantic import TypeAdapter
@@ -20,23 +20,19 @@ from gateway.admin.component_body import InvalidComponent, describe, taken_route
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Endpoint
 from gateway.admin.exchange import Exchange, Refused
 from gateway.admin.openapi import document
-from gateway.admin.operations import (
-    ComponentStatus,
-    Operations,
-    RouteConflict,
-    ServerStatus,
-    Superseded,
-)
+from gateway.admin.operations import Operations
 from gateway.admin.problems import ErrorDetail
 from gateway.admin.token import InvalidToken, NoToken, Principal, Verifier, bearer
-from gateway.config.canonical import canonical_path
 from gateway.config.problem import ConfigError
+from gateway.config.route import RouteConflict
 from gateway.host.errors import ComponentError
-from gateway.reload import Spreading
-from gateway.routes import problem
+from gateway.http import problem
+from gateway.http.canonical import canonical_path
+from gateway.http.target import path_of
+from gateway.json.text import InvalidJson, dump, parse
+from gateway.lifecycle.reload import Spreading
+from gateway.lifecycle.status import ComponentStatus, ServerStatus, Superseded
 from gateway.routes.request import ClientDisconnected
-from gateway.routes.target import path_of
-from gateway.rpc.json_text import InvalidJson, dump, parse
 
 __all__ = ["AdminApi"]
 
@@ -59,7 +55,6 @@ class AdminApi:
         operations: the gateway.
         verifier: tells whose tokens are taken.
         base: the folder that relative paths of components count from: that of the configuration file.
-        defaults: tells the keys that components have which do not say otherwise: `[defaults]` of that file.
     """
 
     def __init__(
@@ -67,10 +62,8 @@ class AdminApi:
         operations: Operations,
         verifier: Verifier,
         base: Path,
-        defaults: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._operations = operations
-        self._defaults = defaults
         self._verifier = verifier
         self._base = base
         self._document = dump(document())
@@ -175,7 +168,7 @@ class AdminApi:
     async def _put_component(self, exchange: Exchange, name: str) -> None:
         content = await exchange.json_content()
         try:
-            config = describe(name, parse(content), self._base, self._defaults())
+            config = describe(name, parse(content), self._base, self._operations.defaults())
         except InvalidJson as error:
             raise Refused(problems.invalid_json(str(error))) from None
         except InvalidComponent as error:

@@ -6,11 +6,11 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.routes import problem
-from gateway.routes.problem import Problem, send_problem
+from gateway.http import problem
+from gateway.http.problem import Problem, send_problem
+from gateway.http.request_id import HEADER as REQUEST_ID
+from gateway.http.request_id import request_id
 from gateway.routes.request import ContentTooLarge, receive_content
-from gateway.routes.request_id import HEADER as REQUEST_ID
-from gateway.routes.request_id import request_id
 
 __all__ = ["MAX_CONTENT", "Exchange", "Refused"]
 

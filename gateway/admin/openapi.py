@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from gateway import __version__
 from gateway.admin.endpoints import ENDPOINTS, Endpoint, Returns
-from gateway.admin.operations import ComponentStatus, ServerStatus
 from gateway.admin.problems import ErrorDetail, ProblemDocument
 from gateway.admin.schema import COMPONENT_NAME, Schema, component_schemas, schemas_of
+from gateway.lifecycle.status import ComponentStatus, ServerStatus
 
 __all__ = ["document"]
 

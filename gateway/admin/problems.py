@@ -1,6 +1,6 @@
 """Failures of the admin API as its clients see them.
 
-Whoever was let in may know what is wrong: these problems have reasons, unlike those of `gateway.routes.problem`
+Whoever was let in may know what is wrong: these problems have reasons, unlike those of `gateway.http.problem`
 that anyone can get. Whoever was not gets the same words for every token.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from gateway.routes.problem import Problem
+from gateway.http.problem import Problem
 
 __all__ = [
     "INSUFFICIENT_SCOPE",

@@ -13,10 +13,10 @@ from typing import Final
 
 import jwt
 
-from gateway.admin.key_file import KeyFile
-from gateway.admin.keys import NoKey
 from gateway.base64url import is_canonical
 from gateway.config.admin import AdminConfig
+from gateway.config.key_file import KeyFile
+from gateway.config.token_keys import NoKey
 
 __all__ = ["MAX_TOKEN_SIZE", "InvalidToken", "NoToken", "Principal", "Scope", "Verifier", "bearer"]
 
@@ -94,7 +94,7 @@ class Verifier:
         config: whose tokens are taken.
 
     Raises:
-        gateway.admin.keys.InvalidKeys: there are no keys to verify tokens with.
+        gateway.config.token_keys.InvalidKeys: there are no keys to verify tokens with.
     """
 
     def __init__(self, config: AdminConfig) -> None:

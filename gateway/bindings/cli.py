@@ -7,15 +7,46 @@ Source: `wasi:cli@0.2.12`, `environment.wit`, `exit.wit`, `stdio.wit`, `terminal
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NoReturn
 
-from gateway.bindings.context import WasiCtx
-from gateway.bindings.stdio import NoInput, StandardOutput
+from gateway.bindings.context import State, WasiCtx
+from gateway.bindings.stdio import NoInput, Output, StandardOutput, discard
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Exit
 from gateway.host.values import Err, Ok
 
-__all__ = ["INTERFACES"]
+__all__ = ["INTERFACES", "CliCtx"]
+
+_NO_ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class CliCtx(State):
+    """What an invocation gets from whoever starts it.
+
+    Attributes:
+        environment: names and values, in order.
+        arguments: by custom the first is the program's name.
+        output: where stdout and stderr go.
+    """
+
+    __slots__ = ("arguments", "environment", "output")
+
+    def __init__(
+        self,
+        environment: Mapping[str, str] = _NO_ENVIRONMENT,
+        arguments: Sequence[str] = ("main.wasm",),
+        output: Output = discard,
+    ) -> None:
+        self.environment = environment
+        self.arguments = arguments
+        self.output = output
+
+    def close(self) -> None:
+        """Let go of the output: it knows who listens, who knows this."""
+        self.output = discard
+
 
 environment = HostInterface("wasi:cli/environment", "0.2.12")
 exit_ = HostInterface("wasi:cli/exit", "0.2.12")
@@ -45,13 +76,13 @@ INTERFACES = (
 @environment.function("get-environment")
 def get_environment(ctx: WasiCtx) -> list[tuple[str, str]]:
     """Names and values, in the order in which they were configured."""
-    return list(ctx.environment.items())
+    return list(ctx.of(CliCtx).environment.items())
 
 
 @environment.function("get-arguments")
 def get_arguments(ctx: WasiCtx) -> list[str]:
     """The arguments, by custom led by the program's name."""
-    return list(ctx.arguments)
+    return list(ctx.of(CliCtx).arguments)
 
 
 @environment.function("initial-cwd")
@@ -81,13 +112,13 @@ def get_stdin(_ctx: WasiCtx) -> NoInput:
 @stdout.function("get-stdout")
 def get_stdout(ctx: WasiCtx) -> StandardOutput:
     """A new handle on standard output."""
-    return StandardOutput("stdout", ctx.output)
+    return StandardOutput("stdout", ctx.of(CliCtx).output)
 
 
 @stderr.function("get-stderr")
 def get_stderr(ctx: WasiCtx) -> StandardOutput:
     """A new handle on standard error."""
-    return StandardOutput("stderr", ctx.output)
+    return StandardOutput("stderr", ctx.of(CliCtx).output)
 
 
 @terminal_stdin.function("get-terminal-stdin")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from os import urandom
 from typing import Final
 
-from gateway.bindings.context import WasiCtx
+from gateway.bindings.context import State, WasiCtx
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 
@@ -21,6 +21,17 @@ MAX_RANDOM: Final = 512 << 10
 """Bytes that one call returns at most; more traps. A guest may ask for 2^64, WIT has no error for that, and the
 host must not allocate what a guest names. Wasmtime gives 64 MiB; but here each byte takes 32 on its way, and
 that would be gigabytes, and seconds in which the loop stands still."""
+
+
+class InsecureSeed(State):
+    """The seed of an invocation; constant within it, as WIT asks."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        raw = urandom(16)
+        self.value = (int.from_bytes(raw[:8]), int.from_bytes(raw[8:]))
+
 
 random = HostInterface("wasi:random/random", "0.2.12")
 insecure = HostInterface("wasi:random/insecure", "0.2.12")
@@ -47,4 +58,4 @@ def get_random_u64(_ctx: WasiCtx) -> int:
 @insecure_seed.function("insecure-seed")
 def get_insecure_seed(ctx: WasiCtx) -> tuple[int, int]:
     """A seed for hash maps; the same one throughout an invocation."""
-    return ctx.seed
+    return ctx.of(InsecureSeed).value

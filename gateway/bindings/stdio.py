@@ -13,12 +13,11 @@ import codecs
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Final
+from typing import Final, Protocol
 
-from gateway.bindings.context import Output
 from gateway.bindings.io import Closed, InputStream, OutputStream, Source, Waiters
 
-__all__ = ["MAX_LINE", "LineOutput", "NoInput", "StandardOutput"]
+__all__ = ["MAX_LINE", "LineOutput", "NoInput", "Output", "StandardOutput", "discard"]
 
 PERMIT: Final = 1 << 20
 """Bytes that one `check-write` permits. Bounds a write, not the total. More than the 64 KiB of other streams,
@@ -37,6 +36,22 @@ takes some 20 us."""
 
 _PIECE: Final = 4096
 """Bytes that are looked at at once. Arbitrary."""
+
+
+class Output(Protocol):
+    """Takes what a guest writes; one that is a `gateway.bindings.io.Source` too, only when it is ready."""
+
+    def __call__(self, stream: str, data: bytes, /) -> None:
+        """Take bytes. Must not block or raise.
+
+        Args:
+            stream: `stdout` or `stderr`.
+            data: what was written there.
+        """
+
+
+def discard(_stream: str, _data: bytes) -> None:
+    """The output of a guest whose words nobody wants."""
 
 
 class _AlwaysReady(Source):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from gateway import starting
+from gateway.lifecycle import starting
 
 __all__ = ["main"]
 

@@ -18,9 +18,9 @@ from gateway.cli.inspect import inspect
 from gateway.cli.serve import serve
 from gateway.cli.status import FAILED, REFUSED
 from gateway.config import ConfigError
-from gateway.host.claims import ClaimsError
 from gateway.host.errors import ComponentError
-from gateway.telemetry import TelemetryError
+from gateway.observe.telemetry import TelemetryError
+from gateway.wasm.claims import ClaimsError
 
 __all__ = ["app", "main"]
 

@@ -13,19 +13,19 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway import log
-from gateway.call import Call
 from gateway.cli import options
 from gateway.cli.status import REFUSED
 from gateway.config import single
-from gateway.events import DynamicExportReturned, Outcome, outcome_of
 from gateway.host.errors import DeadlineExceeded, Exit, InvocationError, Trap
 from gateway.host.values import Err
-from gateway.procedure import Procedure
-from gateway.rpc.json_text import InvalidJson, dump, parse
+from gateway.json.text import InvalidJson, dump, parse
+from gateway.observe import log
+from gateway.observe.events import DynamicExportReturned, Outcome, outcome_of
 from gateway.rpc.json_values import InvalidValue
-from gateway.runtime import Runtime
-from gateway.service import Service, load_services
+from gateway.rpc.procedure import Procedure
+from gateway.serving.call import Call
+from gateway.serving.runtime import Runtime
+from gateway.serving.service import Service, load_services
 
 __all__ = ["call"]
 

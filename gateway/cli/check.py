@@ -7,9 +7,10 @@ from pathlib import Path
 
 import typer
 
-from gateway import app, log
+from gateway import app
 from gateway.cli.options import Target, read
 from gateway.config import GatewayConfig
+from gateway.observe import log
 from gateway.units import format_duration, format_size
 
 __all__ = ["check"]

@@ -14,8 +14,10 @@ from typing import Annotated, Final
 import typer
 
 from gateway.cli.status import REFUSED
-from gateway.host.binary import Kind, classify
-from gateway.host.claims import (
+from gateway.host.component import MAX_SIZE, read_file
+from gateway.units import parse_duration
+from gateway.wasm.binary import Kind, classify
+from gateway.wasm.claims import (
     Claims,
     KeyKind,
     KeyPair,
@@ -26,10 +28,8 @@ from gateway.host.claims import (
     signing,
     summary,
 )
-from gateway.host.claims.errors import ClaimsError, UnreadableBinary
-from gateway.host.claims.seed_file import is_private, read_seed, write_file, write_seed
-from gateway.host.component import MAX_SIZE, read_file
-from gateway.units import parse_duration
+from gateway.wasm.claims.errors import ClaimsError, UnreadableBinary
+from gateway.wasm.claims.seed_file import is_private, read_seed, write_file, write_seed
 
 __all__ = ["keys_generate", "sign", "verify"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from gateway.cli.description import describe
 from gateway.cli.options import ComponentFile
-from gateway.inspect import describe
 
 __all__ = ["inspect"]
 

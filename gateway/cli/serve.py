@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import server
+from gateway import app, server
 from gateway.cli import options
 from gateway.cli.options import COMPONENT, SERVER, option
 
@@ -279,4 +279,11 @@ def serve(
             allowed_outbound_hosts=allowed_outbound_hosts,
         ),
     )
-    raise typer.Exit(server.serve(read(), read=read, watch=target if watch else None))
+    status = server.serve(
+        read(),
+        create_app=app.create_app,
+        verify=app.verify,
+        read=read,
+        watch=target if watch else None,
+    )
+    raise typer.Exit(status)

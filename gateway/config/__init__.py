@@ -17,13 +17,13 @@ in code. Reading collects every problem before it gives up, so that a file is co
     max_execution_time = "2s"
 """
 
-from gateway.config.canonical import canonical_host, canonical_path
 from gateway.config.component import ComponentConfig, Defaults, Limits, MountConfig
 from gateway.config.file import load, single
 from gateway.config.gateway import GatewayConfig
 from gateway.config.problem import ConfigError, Problem
 from gateway.config.route import Route, RouteConflict
 from gateway.config.server import ServerConfig
+from gateway.http.canonical import canonical_host, canonical_path
 
 __all__ = [
     "ComponentConfig",

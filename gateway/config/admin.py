@@ -11,7 +11,7 @@ from gateway.config.values import AnyPath, Table, Text, between
 from gateway.units import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from gateway.admin.keys import Keys
+    from gateway.config.token_keys import Keys
 
 __all__ = ["AdminConfig"]
 
@@ -26,7 +26,7 @@ def _leeway(value: object) -> float:
 
 def _read(key: str, path: Path) -> Keys:
     """What a file has; `key` is that of the configuration."""
-    from gateway.admin import keys  # noqa: PLC0415 - slow to import, and few have an admin API
+    from gateway.config import token_keys as keys  # noqa: PLC0415 - slow to import, and few have an admin API
 
     readers = {
         "secret_file": keys.read_secret,
@@ -102,7 +102,7 @@ class AdminConfig(Table):
         """Read the keys as they are now, for the algorithms that are allowed.
 
         Raises:
-            gateway.admin.keys.InvalidKeys: there are none.
+            gateway.config.token_keys.InvalidKeys: there are none.
         """
         found = _read(*self._given)
         return found if self.algorithms is None else found.restricted(self.algorithms)

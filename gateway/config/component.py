@@ -19,14 +19,14 @@ from pydantic import (
     field_validator,
 )
 
-from gateway.bindings.egress import EgressRule
-from gateway.bindings.filesystem.mount import guest_path
-from gateway.config.canonical import LABEL
 from gateway.config.route import Route
 from gateway.config.values import GIB, KIB, MIB, AnyPath, LogLevel, Table, Text, between, text
-from gateway.host.claims.keys import PublicKey
-from gateway.host.claims.pin import parse_sha256
+from gateway.http.canonical import LABEL
+from gateway.policy.egress import EgressRule
+from gateway.policy.guest_path import guest_path
 from gateway.units import ByteSize, Duration, format_size, parse_size
+from gateway.wasm.claims.keys import PublicKey
+from gateway.wasm.claims.pin import parse_sha256
 
 __all__ = ["ComponentConfig", "Defaults", "Limits", "MountConfig"]
 
@@ -173,7 +173,7 @@ class ComponentConfig(Defaults):
         environment: what `wasi:cli/environment` shows, in this order. Never printed.
         arguments: what `wasi:cli/environment` gives as arguments.
         mounts: the folders that it may use, in this order.
-        allowed_outbound_hosts: the servers that it may reach, as `gateway.bindings.egress` has them.
+        allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
 

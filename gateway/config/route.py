@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 from pydantic import ValidationInfo, field_validator
 
-from gateway.config.canonical import canonical_host, canonical_path
 from gateway.config.values import Table
 from gateway.host.errors import ComponentError
+from gateway.http.canonical import canonical_host, canonical_path
 
 __all__ = ["Route", "RouteConflict"]
 

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["HostFunction", "HostInterface", "Provided", "split_version", "track"]
+from gateway.wasm.version import split_version, track
+
+__all__ = ["HostFunction", "HostInterface", "Provided"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +48,7 @@ class HostInterface:
         name: the interface without its version, such as `wasi:io/poll`.
         version: any version of the track that it serves, such as `0.2.12`; None for an unversioned name.
         carries_bytes: whether so many bytes pass through it that a component is worth rewriting for their
-            sake (`gateway.host.byte_strings`).
+            sake (`gateway.wasm.byte_strings`).
     """
 
     def __init__(self, name: str, version: str | None, *, carries_bytes: bool = False) -> None:
@@ -81,24 +83,6 @@ class HostInterface:
     def constructor(self, resource: str) -> Callable[[F], F]:
         """Declare the constructor of a resource."""
         return self.function(f"[constructor]{resource}")
-
-
-def split_version(name: str) -> tuple[str, str | None]:
-    """Split `ns:package/interface@version` at its version."""
-    base, at, version = name.partition("@")
-    return base, version if at else None
-
-
-def track(version: str | None) -> str | None:
-    """The versions that are interchangeable with one, as the engine's linker sees it.
-
-    `0.2.x` are one track, `1.x.y` another; a pre-release only ever matches itself.
-    """
-    if version is None or "-" in version:
-        return version
-    core = version.partition("+")[0].split(".")
-    significant = 1 if core[0] != "0" else 2 if core[1:2] != ["0"] else 3
-    return ".".join(core[:significant])
 
 
 class Provided:

@@ -83,7 +83,7 @@ def _to_binary() -> _Job:
 
 
 def _componentize() -> _Job:
-    from gateway.host.componentize import NotComponentizable, componentize  # noqa: PLC0415
+    from gateway.wasm.componentize import NotComponentizable, componentize  # noqa: PLC0415
 
     def do(module: bytes) -> tuple[bytes, bytes | bytearray]:
         try:

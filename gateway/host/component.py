@@ -15,18 +15,18 @@ from wasmtime import WasmtimeError
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
-from gateway.host.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
-from gateway.host.binary.measure import check_measure
-from gateway.host.binary.package_docs import package_docs
-from gateway.host.byte_strings import Rewritten, rewrite
 from gateway.host.cache import CompileCache, compile_key
 from gateway.host.compiler import CompileFailed, Compiler, Invalid
 from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
 from gateway.host.files import open_regular
-from gateway.host.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
-from gateway.host.instance_limits import InstanceLimits, untold_limits
 from gateway.host.introspect import MAX_TYPES, TooManyTypes, component_type
+from gateway.wasm.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
+from gateway.wasm.binary.measure import check_measure
+from gateway.wasm.binary.package_docs import package_docs
+from gateway.wasm.byte_strings import Rewritten, rewrite
+from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
+from gateway.wasm.instance_limits import InstanceLimits, untold_limits
 
 __all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
 

@@ -12,30 +12,24 @@ import structlog
 import wasmtime
 
 from gateway.host import _capi
-from gateway.host.instance_limits import MAX_TABLE_ELEMENTS
 from gateway.host.memory_maps import maps_left
 from gateway.host.settings import (
+    EPOCH_TICK,
     STACK_SIZE,
     compile_settings,
     fingerprint,
     is_reservable,
     is_roomy,
 )
-from gateway.host.store import STORES
+from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS
 
-__all__ = ["EPOCH_TICK", "HOST_STACK", "Engine", "PoolSize"]
+__all__ = ["Engine", "PoolSize"]
 
 _log = structlog.get_logger("gateway.engine")
-
-EPOCH_TICK: Final = 0.005
-"""Seconds between two ticks of the epoch: how long a guest may compute before others get their turn."""
 
 _MEMORY_SLOT: Final = (4 << 30) + (64 << 20)
 """Address space of one pooled linear memory, in bytes: wasmtime reserves 4 GiB so that 32-bit accesses need no
 bounds checks, and guard pages beside it. Only what a guest touches becomes memory."""
-
-HOST_STACK: Final = STACK_SIZE - (1 << 20)
-"""How much of it host functions have at least, in bytes: all but the guest's part and the engine's frames."""
 
 _TABLE_ELEMENT: Final = 8
 """Bytes of a table's element."""
@@ -117,6 +111,7 @@ class Engine:
         address: its address, for the C API.
         pooled: whether instances come from pools.
         fingerprint: changes whenever compiled code would: engine version and configuration.
+        stores: the contexts of its live stores.
     """
 
     def __init__(self, pool: PoolSize | None = None) -> None:
@@ -129,19 +124,23 @@ class Engine:
         self.address = _capi.address_of(self.wasmtime)
         # Pools do not change compiled code, but what the engine assumes of memories does.
         self.fingerprint = fingerprint(roomy=roomy)
+        self.stores: set[int] = set()
         self._awake = threading.Event()
         weakref.finalize(self, self._awake.set)
         threading.Thread(
-            target=_tick, args=(weakref.ref(self), self._awake), name="epoch-ticker", daemon=True
+            target=_tick,
+            args=(weakref.ref(self), self.stores, self._awake),
+            name="epoch-ticker",
+            daemon=True,
         ).start()
 
     def wake(self) -> None:
-        """Have the ticker tick, as long as there are stores."""
+        """Have the ticker tick, as long as there are `stores`."""
         if not self._awake.is_set():
             self._awake.set()
 
 
-def _tick(reference: weakref.ref[Engine], awake: threading.Event) -> None:
+def _tick(reference: weakref.ref[Engine], stores: set[int], awake: threading.Event) -> None:
     """Increment the epoch while there are stores; sleep while there are none, and end with the engine."""
     while True:
         awake.wait()
@@ -151,11 +150,11 @@ def _tick(reference: weakref.ref[Engine], awake: threading.Event) -> None:
         _capi.increment_epoch(engine.address)
         del engine
         sleep(EPOCH_TICK)
-        if not STORES:
+        if not stores:
             awake.clear()
             # A store that was opened since the look above saw the event set, and did not set it; of an engine that
             # has gone since, the event was set in vain.
-            if STORES or reference() is None:
+            if stores or reference() is None:
                 awake.set()
 
 

@@ -19,10 +19,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.host import _capi
-from gateway.host.engine import EPOCH_TICK, HOST_STACK
 from gateway.host.errors import DeadlineExceeded, InvocationError
 from gateway.host.pieces import Postponed, at_once, in_pieces
 from gateway.host.scheduler import Lane, Scheduler
+from gateway.host.settings import EPOCH_TICK, HOST_STACK
 from gateway.host.store import Store
 from gateway.host.trap import from_engine
 from gateway.host.values import VALUE_SIZE

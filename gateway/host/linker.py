@@ -20,8 +20,8 @@ from wasmtime.component import ExportIndex, Linker, LinkerInstance
 
 from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
-from gateway.host.engine import HOST_STACK
 from gateway.host.errors import ComponentError, Trap, TrapKind
+from gateway.host.settings import HOST_STACK
 from gateway.host.store import STORES, Store, Suspension
 from gateway.host.values import (
     VALUE_SIZE,

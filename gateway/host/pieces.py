@@ -17,10 +17,10 @@ from collections.abc import Callable
 from time import monotonic, thread_time
 from typing import Any, Final, Protocol, TypeVar
 
-from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import Exhausted, ResultTooLarge
 from gateway.host.garbage import full_collections_put_off
 from gateway.host.scheduler import Scheduler
+from gateway.host.settings import EPOCH_TICK
 
 __all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "loop_time", "pause"]
 

@@ -30,14 +30,11 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
-from gateway.host.engine import EPOCH_TICK
+from gateway.host.settings import EPOCH_TICK
 
-if TYPE_CHECKING:
-    from gateway.host.invocation import Invocation
-
-__all__ = ["AT_ONCE", "SHARE", "Lane", "Scheduler"]
+__all__ = ["AT_ONCE", "SHARE", "Expiring", "Lane", "Scheduler"]
 
 _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
@@ -58,6 +55,21 @@ each other then, and fewer turns serve more. Arbitrary."""
 _STACKS: Final = 64
 """Long works that are done in pieces at once, each with a thread. Threat: clients that send a long text each.
 Arbitrary: short ones among them still have their turns, and a service may have many more threads (`TasksMax=`)."""
+
+
+class Expiring(Protocol):
+    """What has a deadline.
+
+    Attributes:
+        max_execution_time: seconds that it may take.
+        deadline: when they are over, by `time.monotonic`.
+    """
+
+    max_execution_time: float
+    deadline: float
+
+    def expire(self) -> None:
+        """End it: the deadline has passed."""
 
 
 class Lane(enum.IntEnum):
@@ -122,7 +134,7 @@ class Scheduler:
         self.has_time = True
         self.stacks = asyncio.Semaphore(_STACKS)
         # Invocations of one time limit expire in the order in which they began.
-        self._watched: dict[float, OrderedDict[Invocation, None]] = {}
+        self._watched: dict[float, OrderedDict[Expiring, None]] = {}
         self._sweeping = False
 
     @classmethod
@@ -245,14 +257,14 @@ class Scheduler:
         for queue in sorted(self._lanes, key=lambda queue: queue.clock):
             yield from queue.waiting
 
-    def watch(self, invocation: Invocation) -> None:
+    def watch(self, invocation: Expiring) -> None:
         """Have an invocation's `expire` called once its deadline has passed."""
         self._watched.setdefault(invocation.max_execution_time, OrderedDict())[invocation] = None
         if not self._sweeping:
             self._sweeping = True
             asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
-    def unwatch(self, invocation: Invocation) -> None:
+    def unwatch(self, invocation: Expiring) -> None:
         """Forget an invocation."""
         watched = self._watched.get(invocation.max_execution_time)
         if watched is not None:
@@ -274,7 +286,7 @@ class Scheduler:
             loop.call_soon(self._sweep)
 
     @staticmethod
-    def _expire(watched: OrderedDict[Invocation, None], most: int) -> int:
+    def _expire(watched: OrderedDict[Expiring, None], most: int) -> int:
         """Expire those whose deadlines have passed, the first ones; returns how many more it could have been."""
         now = monotonic()
         while watched and most:

@@ -15,12 +15,27 @@ import wasmtime
 
 from gateway.host import _capi
 
-__all__ = ["ROOM", "STACK_SIZE", "compile_settings", "fingerprint", "is_reservable", "is_roomy"]
+__all__ = [
+    "EPOCH_TICK",
+    "HOST_STACK",
+    "ROOM",
+    "STACK_SIZE",
+    "compile_settings",
+    "fingerprint",
+    "is_reservable",
+    "is_roomy",
+]
+
+EPOCH_TICK: Final = 0.005
+"""Seconds between two ticks of the epoch: how long a guest may compute before others get their turn."""
 
 STACK_SIZE: Final = 8 << 20
 """Address space of a fiber's stack, in bytes: 512 KiB for the guest, the rest for host functions. What CPython's
 recursion limits take for granted; on a smaller one, a recursion through C code ends the process and not in a
 `RecursionError`. Only what is touched becomes memory."""
+
+HOST_STACK: Final = STACK_SIZE - (1 << 20)
+"""How much of it host functions have at least, in bytes: all but the guest's part and the engine's frames."""
 
 ROOM: Final = 1 << 40
 """Bytes of address space that must be there for linear memories to reserve 4 GiB each. With less, a few hundred

@@ -19,8 +19,8 @@ from gateway.host.table import ResourceTable
 
 if TYPE_CHECKING:
     from gateway.host.engine import Engine
-    from gateway.host.instance_limits import InstanceLimits
     from gateway.host.values import Lower
+    from gateway.wasm.instance_limits import InstanceLimits
 
 __all__ = ["FREED_APART", "LARGE", "STORES", "Store", "Suspension"]
 
@@ -133,6 +133,7 @@ class Store:
         """Make the engine's store. `close` must follow."""
         self._pointer, self.context = _capi.store_new(self._engine.address, *self._limits)
         STORES[self.context] = self
+        self._engine.stores.add(self.context)
         self._engine.wake()
 
     def fail(self, error: BaseException, host_name: str) -> int:
@@ -166,6 +167,7 @@ class Store:
                 self.table.close()
             finally:
                 del STORES[self.context]
+                self._engine.stores.discard(self.context)
                 if not (self._large and _freeing.take(pointer)):
                     _capi.store_delete(pointer)
                 self.failure = None

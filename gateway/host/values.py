@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from wasmtime import WasmtimeError
 
@@ -54,11 +54,8 @@ from gateway.host._capi import (
     words,
 )
 from gateway.host.pieces import STRETCH, pause
-from gateway.host.table import Resource
+from gateway.host.table import Resource, ResourceTable
 from gateway.host.trap import from_engine
-
-if TYPE_CHECKING:
-    from gateway.host.store import Store
 
 __all__ = [
     "F32_LIMIT",
@@ -67,6 +64,7 @@ __all__ = [
     "VALUE_SIZE",
     "ArgumentTooLarge",
     "Err",
+    "Holder",
     "Lift",
     "Lower",
     "Ok",
@@ -78,10 +76,27 @@ __all__ = [
     "lower",
 ]
 
-Lift = Callable[["Store", int], Any]
+
+class Holder(Protocol):
+    """What values need of the store that they are in.
+
+    Attributes:
+        context: the address of the engine's context.
+        table: the resources that the guest holds.
+        scratch: the address of a word for what the engine returns.
+        lifted: how large the argument that is being lifted is so far.
+    """
+
+    context: int
+    table: ResourceTable
+    scratch: int
+    lifted: int
+
+
+Lift = Callable[[Holder, int], Any]
 """Reads the value at an address, in a store."""
 
-Lower = Callable[["Store", int, Any], None]
+Lower = Callable[[Holder, int, Any], None]
 """Writes a value to an address (which must hold a valid value, such as zeroes), in a store."""
 
 VALUE_SIZE: Final = 32
@@ -276,20 +291,20 @@ def _lift_integer(ty: wit.Integer) -> Lift:
     return lambda _store, address: ((words[(address >> 3) + 1] & mask) ^ sign) - sign
 
 
-def _lift_string(_store: Store, address: int) -> str:
+def _lift_string(_store: Holder, address: int) -> str:
     word = address >> 3
     size = words[word + 1]
     pause(1 + (size >> 10), size)
     return string_at(words[word + 2], size).decode()
 
 
-def _lift_bytes(_store: Store, address: int) -> bytes:
+def _lift_bytes(_store: Holder, address: int) -> bytes:
     word = address >> 3
     pause(1 + (words[word + 1] >> 10), words[word + 1])
     return _bytes_at(words[word + 2], words[word + 1])
 
 
-def _lift_first_bytes(_store: Store, address: int) -> bytes:
+def _lift_first_bytes(_store: Holder, address: int) -> bytes:
     word = address >> 3
     return _bytes_at(words[word + 2], min(words[word + 1], MAX_ARGUMENT))
 
@@ -306,20 +321,20 @@ def _bytes_at(address: int, size: int) -> bytes:
     )
 
 
-def _lift_disguised_bytes(_store: Store, address: int) -> bytes:
+def _lift_disguised_bytes(_store: Holder, address: int) -> bytes:
     word = address >> 3
     data = string_at(words[word + 2], words[word + 1])
     return data if data.isascii() else data.decode().encode("latin-1")
 
 
-def _lift_disguised_string(store: Store, address: int) -> str:
+def _lift_disguised_string(store: Holder, address: int) -> str:
     return _lift_disguised_bytes(store, address).decode()
 
 
 def _lift_list(ty: wit.List, bound: _Bound) -> Lift:
     element = _lift(ty.element, bound)
 
-    def lift_list(store: Store, address: int) -> list[Any]:
+    def lift_list(store: Holder, address: int) -> list[Any]:
         word = address >> 3
         start = words[word + 2]
         size = words[word + 1]
@@ -343,7 +358,7 @@ def _lift_record(ty: wit.Record, bound: _Bound) -> Lift:
         for index, (name, field) in enumerate(ty.fields)
     ]
 
-    def lift_record(store: Store, address: int) -> dict[str, Any]:
+    def lift_record(store: Holder, address: int) -> dict[str, Any]:
         data = words[(address >> 3) + 2]
         return {name: field(store, data + offset) for name, field, offset in fields}
 
@@ -355,7 +370,7 @@ def _lift_tuple(ty: wit.Tuple, bound: _Bound) -> Lift:
         (_lift(element, bound), index * VALUE_SIZE) for index, element in enumerate(ty.elements)
     ]
 
-    def lift_tuple(store: Store, address: int) -> tuple[Any, ...]:
+    def lift_tuple(store: Holder, address: int) -> tuple[Any, ...]:
         data = words[(address >> 3) + 2]
         return tuple([element(store, data + offset) for element, offset in elements])
 
@@ -369,7 +384,7 @@ def _lift_variant(ty: wit.Variant, bound: _Bound) -> Lift:
         for name, payload in ty.cases
     }
 
-    def lift_variant(store: Store, address: int) -> Variant:
+    def lift_variant(store: Holder, address: int) -> Variant:
         word = address >> 3
         variant, payload = cases[string_at(words[word + 2], words[word + 1])]
         if payload is None:
@@ -383,13 +398,13 @@ def _lift_option(ty: wit.Option, bound: _Bound) -> Lift:
     payload = _lift(ty.payload, bound)
     if _nullable(ty.payload):
 
-        def lift_nested_option(store: Store, address: int) -> Some | None:
+        def lift_nested_option(store: Holder, address: int) -> Some | None:
             pointer = words[(address >> 3) + 1]
             return Some(payload(store, pointer)) if pointer else None
 
         return lift_nested_option
 
-    def lift_option(store: Store, address: int) -> Any:
+    def lift_option(store: Holder, address: int) -> Any:
         pointer = words[(address >> 3) + 1]
         return payload(store, pointer) if pointer else None
 
@@ -400,7 +415,7 @@ def _lift_result(ty: wit.Result, bound: _Bound) -> Lift:
     ok = None if ty.ok is None else _lift(ty.ok, bound)
     err = None if ty.err is None else _lift(ty.err, bound)
 
-    def lift_result(store: Store, address: int) -> Ok | Err:
+    def lift_result(store: Holder, address: int) -> Ok | Err:
         word = address >> 3
         if words[word + 1] & 0xFF:
             return Ok(None if ok is None else ok(store, words[word + 2]))
@@ -409,7 +424,7 @@ def _lift_result(ty: wit.Result, bound: _Bound) -> Lift:
     return lift_result
 
 
-def _lift_flags(_store: Store, address: int) -> frozenset[str]:
+def _lift_flags(_store: Holder, address: int) -> frozenset[str]:
     word = address >> 3
     start = words[word + 2] >> 3
     end = start + 2 * words[word + 1]
@@ -438,7 +453,7 @@ def _limit(ty: wit.Type, lift_it: Lift) -> Lift:
     """Of an argument, where it is in no list."""
     size = _size_of_one(ty)
 
-    def lift_limited(store: Store, address: int) -> Any:
+    def lift_limited(store: Holder, address: int) -> Any:
         length = words[(address >> 3) + 1]
         if length * size > MAX_ARGUMENT:
             raise _too_large(ty, length)
@@ -453,7 +468,7 @@ def _limit_inner(ty: wit.Type, lift_it: Lift) -> Lift:
     """Of what is in a list."""
     size = _size_of_one(ty)
 
-    def lift_limited(store: Store, address: int) -> Any:
+    def lift_limited(store: Holder, address: int) -> Any:
         length = words[(address >> 3) + 1]
         store.lifted += length * size
         if store.lifted > MAX_ARGUMENT:
@@ -513,7 +528,7 @@ def lower(ty: wit.Type) -> Lower:
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
 
 
-def _lower_bool(_store: Store, address: int, value: Any) -> None:
+def _lower_bool(_store: Holder, address: int, value: Any) -> None:
     if value is not True and value is not False:
         raise _mismatch("bool", value)
     words[(address >> 3) + 1] = value
@@ -524,7 +539,7 @@ def _lower_integer(ty: wit.Integer) -> Lower:
     minimum, maximum = ty.minimum, ty.maximum
     expected = f"{ty}, an integer from {minimum} to {maximum}"
 
-    def lower_integer(_store: Store, address: int, value: Any) -> None:
+    def lower_integer(_store: Holder, address: int, value: Any) -> None:
         if type(value) is not int or not minimum <= value <= maximum:
             raise _mismatch(expected, value)
         word = address >> 3
@@ -539,7 +554,7 @@ def _lower_float(ty: wit.Float) -> Lower:
     limit = inf if ty.bits == 64 else F32_LIMIT
     expected = f"{ty}, a number in its range"
 
-    def lower_float(_store: Store, address: int, value: Any) -> None:
+    def lower_float(_store: Holder, address: int, value: Any) -> None:
         if type(value) is not float and type(value) is not int:
             raise _mismatch(ty, value)
         try:
@@ -554,7 +569,7 @@ def _lower_float(ty: wit.Float) -> Lower:
     return lower_float
 
 
-def _lower_char(_store: Store, address: int, value: Any) -> None:
+def _lower_char(_store: Holder, address: int, value: Any) -> None:
     if type(value) is not str or len(value) != 1 or "\ud800" <= value <= "\udfff":
         raise _mismatch("char, a string of one Unicode scalar value", value)
     word = address >> 3
@@ -571,13 +586,13 @@ def _encode(value: Any) -> bytes:
         raise _mismatch("string without lone surrogates", value) from None
 
 
-def _lower_string(_store: Store, address: int, value: Any) -> None:
+def _lower_string(_store: Holder, address: int, value: Any) -> None:
     data = _encode(value)
     new_bytes(address + 8, len(data), data)
     words[address >> 3] = _STRING
 
 
-def _lower_bytes(_store: Store, address: int, value: Any) -> None:
+def _lower_bytes(_store: Holder, address: int, value: Any) -> None:
     if not isinstance(value, bytes | bytearray | memoryview):
         raise _mismatch("list<u8>, a bytes object", value)
     if isinstance(value, memoryview):
@@ -599,7 +614,7 @@ def _lower_bytes(_store: Store, address: int, value: Any) -> None:
         memory_copy(to + at * VALUE_SIZE, image)
 
 
-def _lower_disguised_bytes(_store: Store, address: int, value: Any) -> None:
+def _lower_disguised_bytes(_store: Holder, address: int, value: Any) -> None:
     if not isinstance(value, bytes | bytearray | memoryview):
         raise _mismatch("list<u8>, a bytes object", value)
     data = bytes(value)
@@ -609,14 +624,14 @@ def _lower_disguised_bytes(_store: Store, address: int, value: Any) -> None:
     words[address >> 3] = _STRING
 
 
-def _lower_disguised_string(store: Store, address: int, value: Any) -> None:
+def _lower_disguised_string(store: Holder, address: int, value: Any) -> None:
     _lower_disguised_bytes(store, address, _encode(value))
 
 
 def _lower_list(ty: wit.List) -> Lower:
     element = lower(ty.element)
 
-    def lower_list(store: Store, address: int, value: Any) -> None:
+    def lower_list(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, list | tuple):
             raise _mismatch(ty, value)
         size = len(value)
@@ -639,7 +654,7 @@ def _lower_list(ty: wit.List) -> Lower:
 def _lower_record(ty: wit.Record) -> Lower:
     fields = [(name, name.encode(), lower(field)) for name, field in ty.fields]
 
-    def lower_record(store: Store, address: int, value: Any) -> None:
+    def lower_record(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, dict) or len(value) != len(fields):
             raise _mismatch(ty, value)
         new_record(address + 8, len(fields))
@@ -659,7 +674,7 @@ def _lower_record(ty: wit.Record) -> Lower:
 def _lower_tuple(ty: wit.Tuple) -> Lower:
     elements = [lower(element) for element in ty.elements]
 
-    def lower_tuple(store: Store, address: int, value: Any) -> None:
+    def lower_tuple(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, tuple | list) or len(value) != len(elements):
             raise _mismatch(ty, value)
         new_tuple(address + 8, len(elements))
@@ -679,7 +694,7 @@ def _lower_variant(ty: wit.Variant) -> Lower:
         for name, payload in ty.cases
     }
 
-    def lower_variant(store: Store, address: int, value: Any) -> None:
+    def lower_variant(store: Holder, address: int, value: Any) -> None:
         case, payload = value if type(value) is Variant else (value, None)
         try:
             encoded, lower_payload = cases[case]
@@ -701,7 +716,7 @@ def _lower_variant(ty: wit.Variant) -> Lower:
 def _lower_enum(ty: wit.Enum) -> Lower:
     names = {name: name.encode() for name in ty.names}
 
-    def lower_enum(_store: Store, address: int, value: Any) -> None:
+    def lower_enum(_store: Holder, address: int, value: Any) -> None:
         try:
             encoded = names[value]
         except (KeyError, TypeError):
@@ -716,7 +731,7 @@ def _lower_option(ty: wit.Option) -> Lower:
     payload = lower(ty.payload)
     nested = _nullable(ty.payload)
 
-    def lower_option(store: Store, address: int, value: Any) -> None:
+    def lower_option(store: Holder, address: int, value: Any) -> None:
         word = address >> 3
         words[word + 1] = 0
         words[word] = _OPTION
@@ -736,7 +751,7 @@ def _lower_result(ty: wit.Result) -> Lower:
     ok = None if ty.ok is None else lower(ty.ok)
     err = None if ty.err is None else lower(ty.err)
 
-    def lower_result(store: Store, address: int, value: Any) -> None:
+    def lower_result(store: Holder, address: int, value: Any) -> None:
         side, is_ok = ok, 1
         if type(value) is Err:
             side, is_ok, value = err, 0, value.value
@@ -758,7 +773,7 @@ def _lower_result(ty: wit.Result) -> Lower:
 def _lower_flags(ty: wit.Flags) -> Lower:
     names = {name: name.encode() for name in ty.names}
 
-    def lower_flags(_store: Store, address: int, value: Any) -> None:
+    def lower_flags(_store: Holder, address: int, value: Any) -> None:
         if isinstance(value, str) or not isinstance(value, set | frozenset | list | tuple):
             raise _mismatch(ty, value)
         try:
@@ -780,7 +795,7 @@ def _lower_resource(ty: wit.Own | wit.Borrow) -> Lower:
     owned = isinstance(ty, wit.Own)
     host_id = _host_id(ty)
 
-    def lower_resource(store: Store, address: int, value: Any) -> None:
+    def lower_resource(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, Resource):
             raise _mismatch(f"resource {ty}", value)
         rep = store.table.push(value) if owned else value.rep

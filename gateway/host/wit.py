@@ -89,7 +89,7 @@ class String(_Written):
 
     Attributes:
         disguised: whether it crosses the boundary of the host as the Latin-1 reading of its UTF-8, because it
-            shares a function with `Bytes` (`gateway.host.byte_strings`).
+            shares a function with `Bytes` (`gateway.wasm.byte_strings`).
     """
 
     disguised: bool = False
@@ -97,7 +97,7 @@ class String(_Written):
 
 @dataclass(frozen=True, slots=True)
 class Bytes(_Written):
-    """`list<u8>` that crosses the boundary of the host as a string, in Latin-1 (`gateway.host.byte_strings`)."""
+    """`list<u8>` that crosses the boundary of the host as a string, in Latin-1 (`gateway.wasm.byte_strings`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What the outside may call."""
+"""HTTP requests: which component answers, the exchange with its guest, JSON-RPC, operational routes."""

@@ -17,16 +17,6 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from gateway.admission import NoRoom, Place
-from gateway.call import Call
-from gateway.events import (
-    Cancelled,
-    DynamicExportReturned,
-    Interrupted,
-    Outcome,
-    Phases,
-    outcome_of,
-)
 from gateway.host.errors import (
     DeadlineExceeded,
     Exhausted,
@@ -39,16 +29,26 @@ from gateway.host.garbage import full_collections_put_off
 from gateway.host.linker import Export
 from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
-from gateway.long_work import LongWork
-from gateway.procedure import Procedure
+from gateway.json.text import LONG, dump, dump_long
+from gateway.observe.events import (
+    Cancelled,
+    DynamicExportReturned,
+    Interrupted,
+    Outcome,
+    Phases,
+    outcome_of,
+)
 from gateway.routes.client import client_of
 from gateway.routes.request import Request
 from gateway.rpc import message
-from gateway.rpc.json_text import LONG, dump, dump_long
 from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.message import Batch, Error, Invalid
 from gateway.rpc.openrpc import DISCOVER
-from gateway.service import Service
+from gateway.rpc.procedure import Procedure
+from gateway.serving.admission import NoRoom, Place
+from gateway.serving.call import Call
+from gateway.serving.long_work import LongWork
+from gateway.serving.service import Service
 
 __all__ = ["Calls"]
 

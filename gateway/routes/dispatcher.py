@@ -11,18 +11,18 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.config import Route, ServerConfig
 from gateway.host.errors import ComponentError
-from gateway.routes import problem
-from gateway.routes.forwarded import Origin, TrustedProxies, effective
-from gateway.routes.http import HttpEndpoint
-from gateway.routes.problem import Problem
+from gateway.http import problem
+from gateway.http.forwarded import Origin, TrustedProxies, effective
+from gateway.http.problem import Problem
+from gateway.http.request_id import request_id
+from gateway.http.target import path_of, server_authority
+from gateway.http.trace_context import incoming
+from gateway.observe.telemetry import OFF, Tracer
+from gateway.routes.incoming_handler import HttpEndpoint
 from gateway.routes.request import Request
-from gateway.routes.request_id import request_id
 from gateway.routes.router import Router
 from gateway.routes.rpc import RpcEndpoint
-from gateway.routes.target import path_of, server_authority
-from gateway.service import Service
-from gateway.telemetry import OFF, Tracer
-from gateway.tracing import incoming
+from gateway.serving.service import Service
 
 __all__ = ["Dispatcher", "Endpoint"]
 

@@ -19,20 +19,25 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.admission import Place
-from gateway.bindings.body import BodyAborted, IncomingContent, OutgoingContent
-from gateway.bindings.connection_options import connection_options
-from gateway.bindings.error_code import CASES
-from gateway.bindings.fields import Fields, HeaderError
-from gateway.bindings.http import (
+from gateway.bindings.http.body import BodyAborted, IncomingContent, OutgoingContent
+from gateway.bindings.http.error_code import CASES
+from gateway.bindings.http.fields import Fields, HeaderError
+from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
     method_variant,
     scheme_variant,
 )
-from gateway.call import Call
-from gateway.events import (
+from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
+from gateway.host.linker import Export
+from gateway.host.values import Variant
+from gateway.http import problem
+from gateway.http.connection_options import connection_options
+from gateway.http.problem import Problem
+from gateway.http.request_id import HEADER as REQUEST_ID
+from gateway.http.target import target_of
+from gateway.observe.events import (
     Cancelled,
     HttpIncomingHandlerHandleReturned,
     Interrupted,
@@ -40,16 +45,12 @@ from gateway.events import (
     Rejected,
     outcome_of,
 )
-from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
-from gateway.host.linker import Export
-from gateway.host.values import Variant
-from gateway.routes import date, problem
+from gateway.routes import date
 from gateway.routes.client import client_of
-from gateway.routes.problem import Problem
 from gateway.routes.request import SERVER_TIMING, Request, server_timing
-from gateway.routes.request_id import HEADER as REQUEST_ID
-from gateway.routes.target import target_of
-from gateway.service import Service
+from gateway.serving.admission import Place
+from gateway.serving.call import Call
+from gateway.serving.service import Service
 
 __all__ = ["Exchange", "ResponseAborted"]
 

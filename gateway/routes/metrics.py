@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.exposition import choose_encoder, generate_latest
 
-from gateway.metrics import Metrics
+from gateway.observe.metrics import Metrics
 
 __all__ = ["exposition"]
 

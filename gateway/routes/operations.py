@@ -13,11 +13,11 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.host.scheduler import Scheduler
-from gateway.metrics import Metrics
-from gateway.routes import problem
+from gateway.http import problem
+from gateway.json.text import dump
+from gateway.observe.metrics import Metrics
 from gateway.routes.metrics import exposition
 from gateway.routes.request import Request
-from gateway.rpc.json_text import dump
 
 __all__ = ["Health", "Operation", "operations"]
 

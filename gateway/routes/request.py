@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.events import Outcome, Phases
-from gateway.routes.forwarded import Origin
-from gateway.routes.problem import Problem, send_problem
-from gateway.routes.request_id import HEADER as REQUEST_ID
-from gateway.tracing import TraceContext
+from gateway.http.forwarded import Origin
+from gateway.http.problem import Problem, send_problem
+from gateway.http.request_id import HEADER as REQUEST_ID
+from gateway.http.trace_context import TraceContext
+from gateway.observe.events import Outcome, Phases
 
 __all__ = [
     "SERVER_TIMING",

@@ -18,15 +18,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.config import ServerConfig, canonical_path
-from gateway.events import Outcome
-from gateway.routes import problem
+from gateway.http import problem
+from gateway.http.problem import Problem
+from gateway.http.target import path_of
+from gateway.json.text import dump
+from gateway.observe.events import Outcome
 from gateway.routes.calls import Calls
-from gateway.routes.problem import Problem
 from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request, server_timing
-from gateway.routes.target import path_of
-from gateway.rpc.json_text import dump
 from gateway.rpc.openrpc import document, servers
-from gateway.service import Service
+from gateway.serving.service import Service
 
 __all__ = ["RpcEndpoint"]
 

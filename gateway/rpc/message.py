@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
-from gateway.rpc.json_text import InvalidJson, dump, parse
+from gateway.json.text import InvalidJson, dump, parse
 
 __all__ = [
     "BUSY",

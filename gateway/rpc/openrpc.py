@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.host import wit
-from gateway.host.binary.package_docs import PackageDocs
 from gateway.rpc import message
 from gateway.rpc.method import RESERVED_PREFIX, Method, Methods
 from gateway.rpc.schema import Direction, Schema, Schemas, labels
+from gateway.wasm.binary.package_docs import PackageDocs
 
 __all__ = ["DISCOVER", "OPENRPC_VERSION", "document", "servers"]
 

@@ -21,9 +21,9 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from gateway.host import wit
-from gateway.host.binary.package_docs import PackageDocs, TypeDocs
 from gateway.host.values import F32_LIMIT
 from gateway.rpc.encode import MAX_SAFE_INTEGER
+from gateway.wasm.binary.package_docs import PackageDocs, TypeDocs
 
 __all__ = ["Direction", "Schema", "Schemas", "labels"]
 

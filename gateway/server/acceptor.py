@@ -17,8 +17,8 @@ from typing import Final
 import structlog
 
 from gateway.host.scheduler import Lane, Scheduler
-from gateway.protocols.connections import Connections
-from gateway.protocols.refusal import End
+from gateway.observe.connection_end import ConnectionEnd
+from gateway.server.http1.connections import Connections
 
 __all__ = ["AT_ONCE", "Acceptor"]
 
@@ -167,7 +167,7 @@ class Acceptor:
             if since > late:
                 return
             if not connection.guard.more_to_come():  # else a request has arrived just now
-                self._connections.count(End.MAX_CONNECTIONS)
+                self._connections.count(ConnectionEnd.MAX_CONNECTIONS)
                 connection.transport.close()
                 del self._connections.idle[connection]
                 return

@@ -8,6 +8,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config import GatewayConfig
+from gateway.lifecycle.reload import Owner
 
 __all__ = ["AppFactory", "Application", "ConnectionMetrics"]
 
@@ -22,7 +23,7 @@ class ConnectionMetrics(Protocol):
         """The server has ended one that its client had not finished with.
 
         Args:
-            reason: a value of `gateway.protocols.refusal.End`.
+            reason: a value of `gateway.observe.connection_end.ConnectionEnd`.
         """
 
     def accepting_stopped(self) -> None:
@@ -31,6 +32,10 @@ class ConnectionMetrics(Protocol):
 
 class Application(Protocol):
     """An ASGI application that can go out of service, and change, while it runs."""
+
+    @property
+    def owner(self) -> Owner:
+        """Who decides what it serves; for the server to say."""
 
     @property
     def admin(self) -> ASGIApp | None:

@@ -3,7 +3,7 @@
 Closing it loses nothing that a client could have taken for accepted. The kernel accepts connections before the
 server does, and resets those that are still in its queue when the socket is closed: so they are taken out of it
 first. Idle connections end at once; a request that has already arrived on one of them, or is about to on one that
-is new, is answered first (`gateway.protocols.limits.Guard.may_end`).
+is new, is answered first (`gateway.server.http1.limits.Guard.may_end`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Final, cast
 import uvicorn
 
 from gateway.config import ServerConfig
-from gateway.protocols import GuardedProtocol
-from gateway.protocols.connections import Connections, Timeouts
-from gateway.protocols.refusal import End
+from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.acceptor import Acceptor
 from gateway.server.application import ConnectionMetrics
+from gateway.server.http1 import GuardedProtocol
+from gateway.server.http1.connections import Connections, Timeouts
 
 __all__ = ["Endpoint"]
 
@@ -74,7 +74,7 @@ class Endpoint:
     @property
     def connections(self) -> set[GuardedProtocol]:
         """The connections that are open."""
-        return self._state.open
+        return cast("set[GuardedProtocol]", self._state.open)
 
     async def open(self, backlog: int) -> None:
         """Accept connections.
@@ -95,7 +95,7 @@ class Endpoint:
         if self._metrics is not None:
             self._metrics.connections_open(len(self.connections))
 
-    def _count(self, end: End) -> None:
+    def _count(self, end: ConnectionEnd) -> None:
         if self._metrics is not None:
             self._metrics.connection_ended(end.value)
 

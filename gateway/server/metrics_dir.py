@@ -15,8 +15,8 @@ from typing import Final
 
 import structlog
 
-from gateway.metric_file import INITIAL_SIZE, allocate
-from gateway.worker_metrics import ENVIRONMENT_VARIABLE
+from gateway.observe.metric_file import INITIAL_SIZE, allocate
+from gateway.observe.worker_metrics import ENVIRONMENT_VARIABLE
 
 __all__ = ["metrics_dir"]
 

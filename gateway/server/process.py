@@ -9,15 +9,14 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway import starting
 from gateway.config import ConfigError
 from gateway.host.errors import ComponentError
-from gateway.reload import set_owner
+from gateway.lifecycle import starting
+from gateway.lifecycle.watch import Watch
 from gateway.server.application import Application
 from gateway.server.listening import Sockets
 from gateway.server.reloading import Configuration, Reloader, log_refused
 from gateway.server.server import Server
-from gateway.watch import Watch
 
 __all__ = ["collect_rarely", "serve_here"]
 
@@ -73,11 +72,11 @@ def serve_here(
 
     async def run() -> None:
         reloading = asyncio.create_task(reloader.run())
-        set_owner(read=configuration.read)
+        app.owner.read = configuration.read
         try:
             await server.serve(sockets, {**server.stops(), signal.SIGHUP: reloader.request})
         finally:
-            set_owner()
+            app.owner.read = None
             reloading.cancel()
 
     server = Server(configuration.current, app, tell, look)

@@ -8,7 +8,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.config import ServerConfig
-from gateway.protocols import http_protocol
+from gateway.server.http1 import http_protocol
 
 __all__ = ["uvicorn_config"]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import structlog
 
-from gateway import app as gateway_app
-from gateway import log, starting
 from gateway.config import GatewayConfig
+from gateway.lifecycle import starting
+from gateway.lifecycle.watch import Watch
+from gateway.observe import log
 from gateway.server.application import AppFactory
 from gateway.server.listening import Sockets
 from gateway.server.process import collect_rarely, serve_here
 from gateway.server.reloading import Configuration
 from gateway.server.supervisor import supervise
-from gateway.watch import Watch
 
 __all__ = ["serve"]
 
@@ -29,10 +29,10 @@ _log = structlog.get_logger("gateway.server")
 def serve(
     config: GatewayConfig,
     *,
+    create_app: AppFactory,
+    verify: Callable[[GatewayConfig], None],
     read: Callable[[], GatewayConfig] | None = None,
     watch: Path | None = None,
-    create_app: AppFactory = gateway_app.create_app,
-    verify: Callable[[GatewayConfig], None] = gateway_app.verify,
 ) -> int:
     """Serve until a signal ends it.
 
@@ -41,11 +41,11 @@ def serve(
 
     Args:
         config: what, where and how.
+        create_app: makes the application, here or in each worker, which finds it by its import path.
+        verify: is called once before workers start, to fill the compile cache and to find errors.
         read: reads the configuration again; None where only the components can have changed.
         watch: a file, of the configuration or the component, that is loaded again when it or any component has
             changed; None to wait for SIGHUP.
-        create_app: makes the application, here or in each worker, which finds it by its import path.
-        verify: is called once before workers start, to fill the compile cache and to find errors.
 
     Returns:
         The status to exit with: 0 after a signal, 1 if the server or a worker failed to start.
@@ -59,7 +59,7 @@ def serve(
     _raise_descriptor_limit()
     configuration = Configuration(config, read)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        # Until it can be heeded, it must not end the gateway. (The command line keeps it: gateway.starting.)
+        # Until it can be heeded, it must not end the gateway. (The command line keeps it.)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with contextlib.closing(Sockets.bind(server)) as sockets:
         watching = None if watch is None else Watch(lambda: {watch, *configuration.sources()})

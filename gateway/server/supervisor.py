@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import structlog
 
-from gateway import starting
 from gateway.config import ComponentConfig, ConfigError, GatewayConfig
-from gateway.overlay import Overlay
+from gateway.lifecycle import starting
+from gateway.lifecycle.overlay import Overlay
+from gateway.lifecycle.watch import Watch
+from gateway.observe.worker_metrics import WorkerMetrics
 from gateway.server.application import AppFactory
 from gateway.server.code import Code
 from gateway.server.listening import Sockets
@@ -19,8 +21,6 @@ from gateway.server.metrics_dir import metrics_dir
 from gateway.server.reloading import Configuration, Reloader, log_refused
 from gateway.server.server import STOP_TIME
 from gateway.server.worker import Outcome, Plan, Worker
-from gateway.watch import Watch
-from gateway.worker_metrics import WorkerMetrics
 
 __all__ = ["Supervisor", "restart_delay", "supervise"]
 

@@ -31,10 +31,10 @@ from typing import Any, Final, cast
 import structlog
 from uvicorn.config import STARTUP_FAILURE
 
-from gateway import log
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host.errors import ComponentError
-from gateway.reload import Spreading, set_owner
+from gateway.lifecycle.reload import Spreading
+from gateway.observe import log
 from gateway.server.application import AppFactory, Application
 from gateway.server.listening import Sockets
 from gateway.server.process import collect_rarely
@@ -252,11 +252,12 @@ def _run(plan: Plan, config: GatewayConfig, draining: bool, connection: Connecti
 class _WorkerServer(Server):
     """A server whose supervisor hears how far it is, and tells it what to do.
 
-    To its application it is the peers that it is one of (`gateway.reload.Peers`).
+    To its application it is the peers that it is one of (`gateway.lifecycle.reload.Peers`).
     """
 
     def __init__(self, config: GatewayConfig, app: Application, connection: Connection) -> None:
         super().__init__(config, app, self._tell_supervisor, self._say_alive)
+        app.owner.peers = self
         self._connection = connection
         self._reloader = Reloader(self._reload)
         self._next: tuple[GatewayConfig, str | None] = config, None
@@ -267,7 +268,6 @@ class _WorkerServer(Server):
     async def serve_supervised(self, sockets: Sockets) -> None:
         """Serve until the supervisor, its end, or SIGTERM ends it."""
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._obey)
-        set_owner(workers=self)
         reloading = asyncio.create_task(self._reloader.run())
         try:
             await self.serve(sockets, {signal.SIGTERM: self.begin_stop})
@@ -277,11 +277,11 @@ class _WorkerServer(Server):
     # --- peers ---
 
     async def change(self, name: str, component: ComponentConfig | None) -> None:
-        """Have all workers serve a component, or none of them, see `gateway.reload.Peers`."""
+        """Have all workers serve a component, or none of them, see `gateway.lifecycle.reload.Peers`."""
         await self._ask("change all", name=name, component=component)
 
     async def reload(self) -> None:
-        """Have all workers reload, see `gateway.reload.Peers`."""
+        """Have all workers reload, see `gateway.lifecycle.reload.Peers`."""
         await self._ask("reload all")
 
     def drain(self) -> None:

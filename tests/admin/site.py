@@ -9,19 +9,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
 from gateway.admin.api import AdminApi
-from gateway.admin.operations import ComponentStatus, RouteConflict, ServerStatus
 from gateway.admin.token import Verifier
 from gateway.config import ComponentConfig, ConfigError, Problem
 from gateway.config.admin import AdminConfig
-from gateway.events import Outcome
+from gateway.config.route import RouteConflict
 from gateway.host.errors import ComponentError
+from gateway.lifecycle.status import ComponentStatus, ServerStatus
+from gateway.observe.events import Outcome
 from tests.admin.issuer import AUDIENCE, ISSUER, SECRET
 from tests.harness import PATIENCE
 
@@ -43,6 +44,9 @@ class MemoryGateway:
         self._components: dict[str, ComponentStatus] = {}
         self._generation = 1
         self._draining = False
+
+    def defaults(self) -> dict[str, Any]:
+        return {}
 
     def components(self) -> list[ComponentStatus]:
         if self.crash:

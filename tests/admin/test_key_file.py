@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.admin.key_file import INTERVAL, KeyFile
-from gateway.admin.keys import InvalidKeys
 from gateway.config.admin import AdminConfig
+from gateway.config.key_file import INTERVAL, KeyFile
+from gateway.config.token_keys import InvalidKeys
 from tests.admin.issuer import AUDIENCE, ISSUER, jwk, write_jwks
 
 

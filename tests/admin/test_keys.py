@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from gateway.admin.keys import InvalidKeys, NoKey, read_jwks, read_public_key, read_secret
+from gateway.config.token_keys import InvalidKeys, NoKey, read_jwks, read_public_key, read_secret
 from tests.admin.issuer import ALGORITHMS, KEYS, jwk, pem, write_jwks
 
 

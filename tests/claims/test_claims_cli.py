@@ -12,9 +12,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from gateway.cli import claims as claims_cli
-from gateway.host.claims import KeyKind, KeyPair, verify
-from gateway.host.claims.errors import ClaimsError, InvalidClaims, InvalidKey, UnreadableBinary
-from gateway.host.claims.seed_file import write_seed
+from gateway.wasm.claims import KeyKind, KeyPair, verify
+from gateway.wasm.claims.errors import ClaimsError, InvalidClaims, InvalidKey, UnreadableBinary
+from gateway.wasm.claims.seed_file import write_seed
 from tests.claims.elsewhere import (
     ACCOUNT,
     ACCOUNT_SEED,

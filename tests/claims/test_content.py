@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.binary import MAX_NESTING
-from gateway.host.claims import Content
-from gateway.host.claims.content import MAX_SECTIONS
-from gateway.host.claims.errors import UnreadableBinary
+from gateway.wasm.binary import MAX_NESTING
+from gateway.wasm.claims import Content
+from gateway.wasm.claims.content import MAX_SECTIONS
+from gateway.wasm.claims.errors import UnreadableBinary
 from tests.claims.elsewhere import (
     COMPONENT_PREAMBLE,
     LEGACY_TOKEN_SECTION,

@@ -6,10 +6,10 @@ import pytest
 import wasmtime
 import wasmtime.component
 
-from gateway.host.claims import Content, embed, embedded
-from gateway.host.claims.content import MAX_SECTIONS
-from gateway.host.claims.errors import InvalidToken, SeveralTokens, UnreadableBinary
-from gateway.host.claims.token import MAX_TOKEN_SIZE
+from gateway.wasm.claims import Content, embed, embedded
+from gateway.wasm.claims.content import MAX_SECTIONS
+from gateway.wasm.claims.errors import InvalidToken, SeveralTokens, UnreadableBinary
+from gateway.wasm.claims.token import MAX_TOKEN_SIZE
 from tests.claims.elsewhere import (
     COMPONENT_PREAMBLE,
     LEGACY_TOKEN_SECTION,

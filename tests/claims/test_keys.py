@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.claims import KeyKind, KeyPair, PublicKey
-from gateway.host.claims.errors import InvalidKey
+from gateway.wasm.claims import KeyKind, KeyPair, PublicKey
+from gateway.wasm.claims.errors import InvalidKey
 from tests.claims import elsewhere
 from tests.claims.elsewhere import (
     ACCOUNT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.host.claims import (
+from gateway.wasm.claims import (
     KeyKind,
     Policy,
     PublicKey,
@@ -15,7 +15,7 @@ from gateway.host.claims import (
     parse_sha256,
     summary,
 )
-from gateway.host.claims.errors import ClaimsError, InvalidToken, OtherDigest
+from gateway.wasm.claims.errors import ClaimsError, InvalidToken, OtherDigest
 from tests.claims.elsewhere import ACCOUNT, NOW, OTHER_ACCOUNT, SUBJECT, custom, signed
 from tests.claims.files import COMPONENT, MODULE
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.host.claims import KeyPair
-from gateway.host.claims.errors import InvalidKey
-from gateway.host.claims.seed_file import is_private, read_seed, write_file, write_seed
+from gateway.wasm.claims import KeyPair
+from gateway.wasm.claims.errors import InvalidKey
+from gateway.wasm.claims.seed_file import is_private, read_seed, write_file, write_seed
 from tests.claims.elsewhere import ACCOUNT, ACCOUNT_SEED, SUBJECT_SEED
 
 KEY = KeyPair.from_seed(ACCOUNT_SEED)

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, ConfigError, GatewayConfig, load
-from gateway.events import ReturnEvent
 from gateway.host.errors import ComponentError
+from gateway.observe.events import ReturnEvent
 from tests.claims.elsewhere import ACCOUNT as ISSUER
 from tests.claims.elsewhere import OTHER_ACCOUNT as OTHER
 from tests.claims.elsewhere import signed

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.claims import Claims, KeyPair, Wascap, read_token, write_token
-from gateway.host.claims.errors import ClaimsError, InvalidClaims, InvalidToken
-from gateway.host.claims.model import MAX_ITEMS, MAX_TEXT
-from gateway.host.claims.token import MAX_TOKEN_SIZE
+from gateway.wasm.claims import Claims, KeyPair, Wascap, read_token, write_token
+from gateway.wasm.claims.errors import ClaimsError, InvalidClaims, InvalidToken
+from gateway.wasm.claims.model import MAX_ITEMS, MAX_TEXT
+from gateway.wasm.claims.token import MAX_TOKEN_SIZE
 from tests.claims.elsewhere import (
     ACCOUNT,
     ACCOUNT_SEED,

@@ -12,8 +12,8 @@ import wasmtime.component
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.binary import walk
-from gateway.host.claims import (
+from gateway.wasm.binary import walk
+from gateway.wasm.claims import (
     Claims,
     Content,
     KeyPair,
@@ -26,7 +26,7 @@ from gateway.host.claims import (
     sign,
     verify,
 )
-from gateway.host.claims.errors import InvalidToken, UnreadableBinary
+from gateway.wasm.claims.errors import InvalidToken, UnreadableBinary
 from tests.claims.elsewhere import (
     ACCOUNT,
     ACCOUNT_SEED,

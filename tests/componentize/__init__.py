@@ -1,1 +1,1 @@
-"""Core modules made components: `gateway.host.componentize`."""
+"""Core modules made components: `gateway.wasm.componentize`."""

@@ -10,8 +10,8 @@ import wasmtime
 from wasmtime import component as wasm
 
 from gateway.host import wit
-from gateway.host.componentize import componentize
 from gateway.host.introspect import ComponentType, component_type
+from gateway.wasm.componentize import componentize
 
 ENGINE: Final = wasmtime.Engine()
 

@@ -10,17 +10,17 @@ import wasmtime
 
 from gateway.bindings import provided
 from gateway.host import wit
-from gateway.host.binary import MalformedBinary
-from gateway.host.binary.sections import CoreSection, sections
-from gateway.host.componentize import NotComponentizable, componentize
-from gateway.host.componentize.adapter import adapter
-from gateway.host.componentize.adapter_memory import Grown, Lent, MemorySource, Reserved
-from gateway.host.componentize.adapter_reduction import MAIN_MODULE, reduced
-from gateway.host.componentize.core_module import read_core_module
-from gateway.host.componentize.instructions import function_references
+from gateway.wasm.binary import MalformedBinary
+from gateway.wasm.binary.sections import CoreSection, sections
+from gateway.wasm.componentize import NotComponentizable, componentize
+from gateway.wasm.componentize.adapter import adapter
+from gateway.wasm.componentize.adapter_memory import Grown, Lent, MemorySource, Reserved
+from gateway.wasm.componentize.adapter_reduction import MAIN_MODULE, reduced
+from gateway.wasm.componentize.core_module import read_core_module
+from gateway.wasm.componentize.instructions import function_references
 from tests.componentize.modules import MEMORY, Running, compiled, module, type_of
 
-FOLDER: Final = Path(__file__).parents[2] / "gateway" / "host" / "componentize" / "preview1"
+FOLDER: Final = Path(__file__).parents[2] / "gateway" / "wasm" / "componentize" / "preview1"
 FILE: Final = FOLDER / "wasi_snapshot_preview1.reactor.wasm"
 
 WORLD: Final = '(export "run" (func (result u32)))'

@@ -6,7 +6,7 @@ import pytest
 from wasmtime import component as wasm
 
 from gateway.host import wit
-from gateway.host.componentize import componentize
+from gateway.wasm.componentize import componentize
 from tests.componentize.modules import MEMORY, Running, compiled, module, type_of
 
 API: Final = "test:guest/api@0.1.0"

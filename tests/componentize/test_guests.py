@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from gateway.host import wit
-from gateway.host.componentize import componentize
+from gateway.wasm.componentize import componentize
 from tests import ask
 from tests.componentize import random_worlds
 from tests.componentize.modules import described, type_of

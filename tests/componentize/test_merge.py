@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from gateway.host.componentize import NotComponentizable, componentize
+from gateway.wasm.componentize import NotComponentizable, componentize
 from tests.componentize.modules import MEMORY, Running, compiled, module, type_of, world_section
 
 RUN: Final = '(export "run" (func (result u32)))'

@@ -5,8 +5,8 @@ from typing import Final
 import pytest
 import wasmtime
 
-from gateway.host.binary import encode
-from gateway.host.componentize import NotComponentizable, componentize
+from gateway.wasm.binary import encode
+from gateway.wasm.componentize import NotComponentizable, componentize
 from tests.componentize.modules import module, world_section
 
 RUN: Final = '(export "run" (func (result u32)))'

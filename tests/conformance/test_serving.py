@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.bindings.error_code import CASES
+from gateway.bindings.http.error_code import CASES
 from tests.conformance.probe import Probe
 
 CLOSED = {"Err": "StreamError_Closed"}

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.bindings import http, io
-from gateway.bindings.body import IncomingContent
-from gateway.bindings.fields import Fields
-from gateway.bindings.http import IncomingBody
+from gateway.bindings import io
+from gateway.bindings.http.body import IncomingContent
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.types import INTERFACES, IncomingBody
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
@@ -66,7 +66,7 @@ async def receiving(content: IncomingContent) -> AsyncIterator[tuple[DrivenGuest
     """A guest, and its handle on a body of this content."""
     bodies = HostInterface("test:host/bodies", None)
     bodies.function("body")(lambda _ctx: IncomingBody(content))
-    interfaces = (*io.INTERFACES, *http.INTERFACES, bodies)
+    interfaces = (*io.INTERFACES, *INTERFACES, bodies)
     async with driving(driven_guest(IMPORTS), interfaces) as guest:
         yield guest, await guest.call("bodies#body")
 

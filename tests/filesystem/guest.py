@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.bindings import clocks, filesystem, io
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.filesystem import Mount
+from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.filesystem.error_code import ErrorCode
 from gateway.host.values import Err, Ok, Variant
 from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
@@ -241,7 +241,7 @@ class FilesystemGuest:
 @asynccontextmanager
 async def filesystem_guest(*mounts: Mount) -> AsyncIterator[FilesystemGuest]:
     """A guest to whom these folders are mounted, until it has returned."""
-    ctx = WasiCtx(mounts=mounts)
+    ctx = WasiCtx(OpenFiles(mounts))
     try:
         async with driving(driven_guest(IMPORTS), INTERFACES, ctx) as guest:
             directories = await guest.call("preopens#get-directories")

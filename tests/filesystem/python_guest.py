@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.bindings import provided
-from gateway.bindings.body import IncomingContent
+from gateway.bindings.cli import CliCtx
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.fields import Fields
-from gateway.bindings.filesystem import Mount
-from gateway.bindings.http import (
+from gateway.bindings.filesystem import Mount, OpenFiles
+from gateway.bindings.http.body import IncomingContent
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
@@ -56,7 +57,7 @@ async def run(guest: Path, source: str, *mounts: Mount) -> Any:
     invocation = Invocation(
         _handler(guest),
         (request, ResponseOutparam(responses.append)),
-        WasiCtx(mounts=mounts, output=lambda _stream, data: written.extend(data)),
+        WasiCtx(OpenFiles(mounts), CliCtx(output=lambda _stream, data: written.extend(data))),
         max_memory=MAX_MEMORY,
         max_execution_time=PATIENCE,
     )

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.bindings.filesystem import guest_path
 from gateway.bindings.filesystem.mount import Mount
 from gateway.host.values import Err, Ok
+from gateway.policy.guest_path import guest_path
 from tests.filesystem.guest import FOLLOW, NOW, filesystem_guest, read_only, writable
 
 pytestmark = pytest.mark.anyio

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from gateway.bindings.filesystem import OpenFiles
 from gateway.bindings.filesystem.streams import BLOCK, PERMIT
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
@@ -334,7 +335,7 @@ async def test_what_was_written_is_written_even_if_the_stream_is_dropped(
         await disk.arrival()
         disk.open()
         await disk.arrival()
-        while guest.ctx.open_files and guest.ctx.open_files.count:
+        while guest.ctx.of(OpenFiles).count:
             await guest.succeed("stat", guest.root)
     assert (folder / "file").read_bytes() == b"first second"
 

@@ -1,7 +1,7 @@
 """Components that take an engine long to compile."""
 
-from gateway.host.binary import encode
-from gateway.host.binary.sections import COMPONENT_PREAMBLE, MODULE_PREAMBLE
+from gateway.wasm.binary import encode
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, MODULE_PREAMBLE
 
 _BRANCHES = 4000
 

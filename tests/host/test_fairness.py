@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.host.engine import EPOCH_TICK
 from gateway.host.errors import DeadlineExceeded
 from gateway.host.scheduler import AT_ONCE, SHARE, Lane, Scheduler
+from gateway.host.settings import EPOCH_TICK
 from gateway.host.store import STORES
 from tests.host.conftest import BOTH_LOOPS, Load
 from tests.host.guests import SPIN, call, guest, host

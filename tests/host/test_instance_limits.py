@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.host.binary.core_module import Limits
 from gateway.host.engine import Engine
 from gateway.host.errors import Trap
-from gateway.host.instance_limits import MAX_TABLE_ELEMENTS, needed, share
+from gateway.wasm.binary.core_module import Limits
+from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS, needed, share
 from tests.host.guests import call_now, load_component
 
 PAGE = 1 << 16

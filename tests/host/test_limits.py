@@ -10,9 +10,9 @@ import pytest
 from gateway.host.binding import HostInterface
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import Exhausted, Trap
-from gateway.host.instance_limits import MAX_TABLE_ELEMENTS
 from gateway.host.store import STORES
 from gateway.host.values import MAX_ARGUMENT, MAX_ELEMENTS
+from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS
 from tests.host.conftest import Load
 from tests.host.guests import API, SPIN, call, call_now, guest, host, invocation, load_component
 

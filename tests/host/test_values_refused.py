@@ -10,9 +10,9 @@ import pytest
 
 from gateway.host import wit
 from gateway.host.engine import Engine
-from gateway.host.instance_limits import InstanceLimits
 from gateway.host.store import Store
 from gateway.host.values import VALUE_SIZE, Err, Ok, Some, ValueMismatch, Variant, lift, lower
+from gateway.wasm.instance_limits import InstanceLimits
 from tests.host.conftest import Load
 from tests.host.guests import call_now, echo, host
 from tests.host.scratch import Scratch, heap_growth

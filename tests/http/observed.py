@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.app import Gateway
+from gateway.app import Gateway, verify
 from gateway.config import load
 from gateway.host.store import STORES
 from gateway.server import serve
@@ -60,4 +60,5 @@ def memory() -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(load(Path(sys.argv[1]), log_format="json"), create_app=Observed))
+    config = load(Path(sys.argv[1]), log_format="json")
+    sys.exit(serve(config, create_app=Observed, verify=verify))

@@ -10,14 +10,14 @@ from anyio.lowlevel import checkpoint
 
 from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, GatewayConfig, Route
-from gateway.events import (
+from gateway.host.errors import TrapKind
+from gateway.observe.events import (
     DynamicExportReturned,
     HttpIncomingHandlerHandleReturned,
     Kind,
     Outcome,
     ReturnEvent,
 )
-from gateway.host.errors import TrapKind
 from tests.harness import GuestPath
 from tests.http.test_asgi import Server
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.bindings.error_code import CASES
+from gateway.bindings.http.error_code import CASES
 from tests.harness import probe_headers
 from tests.http.site import Site
 from tests.http.wire import HOST, BrokenBody, Response

@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from gateway.events import HttpIncomingHandlerHandleReturned, InvocationContext, Outcome, Phases
+from gateway.observe.events import (
+    HttpIncomingHandlerHandleReturned,
+    InvocationContext,
+    Outcome,
+    Phases,
+)
 
 DIGEST = "0123456789abcdef" * 4
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"

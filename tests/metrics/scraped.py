@@ -15,11 +15,11 @@ import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Receive, Scope, Send
 
-from gateway.channel import Channel
-from gateway.events import Outcome, Phases
-from gateway.metrics import Metrics
+from gateway.observe.event_queue import Channel
+from gateway.observe.events import Outcome, Phases
+from gateway.observe.metrics import Metrics
+from gateway.observe.worker_metrics import ENVIRONMENT_VARIABLE
 from gateway.routes.metrics import exposition
-from gateway.worker_metrics import ENVIRONMENT_VARIABLE
 from tests import ask
 from tests.harness import PATIENCE, Log
 from tests.metrics.happened import DIGEST, returned

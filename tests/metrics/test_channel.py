@@ -13,8 +13,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from gateway.channel import Channel
-from gateway.events import ReturnEvent
+from gateway.observe.event_queue import Channel
+from gateway.observe.events import ReturnEvent
 from tests.harness import PATIENCE
 from tests.metrics.happened import DIGEST, TRACE_ID, returned
 from tests.metrics.scraped import environment
@@ -270,9 +270,9 @@ def test_a_channel_for_nothing() -> None:
 
 
 LOGGED = """
-from gateway import log
-from gateway.channel import Channel, LogSink
-from gateway.events import Outcome, Phases
+from gateway.observe import log
+from gateway.observe.event_queue import Channel, LogSink
+from gateway.observe.events import Outcome, Phases
 from gateway.host.errors import TrapKind
 from tests.metrics.happened import TRACE_ID, returned
 

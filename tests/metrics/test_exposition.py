@@ -9,9 +9,9 @@ from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as openmetrics_families,
 )
 
-from gateway.events import Outcome
 from gateway.host.errors import TrapKind
-from gateway.metrics import Metrics
+from gateway.observe.events import Outcome
+from gateway.observe.metrics import Metrics
 from gateway.routes.metrics import exposition
 from tests.harness import PATIENCE
 from tests.metrics.happened import DIGEST, TRACE_ID, returned

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.metrics_core import Metric
 
-from gateway.events import (
+from gateway.host.errors import TrapKind
+from gateway.observe.connection_end import ConnectionEnd
+from gateway.observe.events import (
     DynamicExportReturned,
     MessagingHandlerHandleMessageReturned,
     Outcome,
     Phases,
 )
-from gateway.host.errors import TrapKind
-from gateway.metrics import Metrics
-from gateway.protocols.refusal import End
+from gateway.observe.metrics import Metrics
 from gateway.routes.metrics import exposition
 from tests.metrics.happened import DIGEST, returned
 from tests.metrics.scraped import samples
@@ -221,12 +221,12 @@ def test_every_label_is_one_of_the_bounded(metrics: Metrics) -> None:
         for family in metrics.registry.collect()
         for sample in family.samples
         if sample.name == "gateway_connections_ended_total"
-    } == {end.value for end in End}
+    } == {end.value for end in ConnectionEnd}
 
 
 def test_connections_are_counted(metrics: Metrics) -> None:
     metrics.connections_open(3)
-    metrics.connection_ended(End.WRITE_TIMEOUT.value)
+    metrics.connection_ended(ConnectionEnd.WRITE_TIMEOUT.value)
     metrics.accepting_stopped()
     assert told(metrics, "gateway_connections")["gateway_connections"] == 3
     assert told(metrics, "gateway_accepting_stops") == {"gateway_accepting_stops_total": 1}

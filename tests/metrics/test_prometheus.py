@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from gateway.worker_metrics import WorkerMetrics
+from gateway.observe.worker_metrics import WorkerMetrics
 from tests import ask
 from tests.harness import PATIENCE, Log
 from tests.metrics.happened import TRACE_ID

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
 from gateway.host.scheduler import Scheduler
-from gateway.metrics import Metrics
-from gateway.watchdog import BOUND, Stall, StallLog
+from gateway.observe.metrics import Metrics
+from gateway.observe.watchdog import BOUND, Stall, StallLog
 from tests import ask
 from tests.harness import GuestPath, StartGateway
 from tests.host.guests import FILL

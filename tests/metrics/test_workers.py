@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.metrics import Metrics
-from gateway.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
+from gateway.observe.metrics import Metrics
+from gateway.observe.worker_metrics import ENVIRONMENT_VARIABLE, WorkerMetrics
 from tests.harness import PATIENCE
 from tests.metrics.scraped import Scraped, environment
 from tests.metrics.test_exposition import PROMETHEUS_ACCEPTS, check_metrics
@@ -109,7 +109,7 @@ def test_promtool_has_no_objections(pair: tuple[Scraped, Scraped]) -> None:
 
 SHORT_LIVES = """
 import os, sys
-from gateway.metrics import Metrics
+from gateway.observe.metrics import Metrics
 from tests.metrics.happened import returned
 for _ in range(40):
     if (child := os.fork()) == 0:

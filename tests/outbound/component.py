@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.bindings.descriptors import Descriptors
-from gateway.bindings.egress import EgressPolicy, EgressRule
-from gateway.bindings.outbound import OnRequest, OutboundClient, Resolve, tls_context
-from gateway.telemetry import OFF, Tracer
+from gateway.bindings.http.outbound import OnRequest, OutboundClient, Resolve, tls_context
+from gateway.observe.telemetry import OFF, Tracer
+from gateway.policy.egress import EgressPolicy, EgressRule
 from tests.harness import PATIENCE
 
 SYSTEM_TLS: Final = tls_context()

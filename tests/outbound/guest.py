@@ -6,15 +6,20 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from gateway.bindings import http, io, outgoing_handler
+from gateway.bindings import http, io
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.fields import Fields
-from gateway.bindings.http import OutgoingRequest, RequestOptions, method_variant
-from gateway.bindings.outbound import OutboundClient
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.outbound import OutboundClient
+from gateway.bindings.http.types import (
+    FieldsHandle,
+    OutgoingRequest,
+    RequestOptions,
+    method_variant,
+)
 from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
 from gateway.host.values import Err, Ok, Variant
-from gateway.tracing import TraceContext
+from gateway.http.trace_context import TraceContext
 from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
 
 IMPORTS: Final = f"""{IO}
@@ -319,7 +324,7 @@ class HttpGuest:
     async def finish(self, body: int, stream: int, trailers: Fields | None = None) -> Ok | Err:
         """Finish a body."""
         await self.driven.call("streams#drop output-stream", stream)
-        owned = None if trailers is None else await self.own(http.FieldsHandle(trailers))
+        owned = None if trailers is None else await self.own(FieldsHandle(trailers))
         result: Ok | Err = await self.call("outgoing-body.finish", body, owned)
         return result
 
@@ -337,8 +342,8 @@ async def http_guest(
     for name in ("request", "options", "fields"):
         maker.function(f"new-{name}")(lambda _ctx: made.pop(0))
     outbound = None if client is None else client.invocation("request-1", trace)
-    interfaces = (*io.INTERFACES, *http.INTERFACES, *outgoing_handler.INTERFACES, maker)
-    ctx = WasiCtx(outbound=outbound)
+    interfaces = (*io.INTERFACES, *http.INTERFACES, maker)
+    ctx = WasiCtx() if outbound is None else WasiCtx(outbound)
     try:
         async with driving(driven_guest(IMPORTS), interfaces, ctx) as driven:
             yield HttpGuest(driven, made)

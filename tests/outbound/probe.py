@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.bindings import provided
-from gateway.bindings.body import IncomingContent
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.fields import Fields
-from gateway.bindings.http import (
+from gateway.bindings.http.body import IncomingContent
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.outbound import OutboundClient
+from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
     method_variant,
     scheme_variant,
 )
-from gateway.bindings.outbound import OutboundClient
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export, link
 from gateway.host.values import Variant
@@ -162,7 +162,7 @@ async def ask(
             ),
             ResponseOutparam(responses.append),
         ),
-        WasiCtx(outbound=outbound),
+        WasiCtx(outbound),
         max_memory=MAX_MEMORY,
         max_execution_time=seconds,
     )

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.bindings.egress import IPAddress
-from gateway.bindings.fields import Fields
-from gateway.bindings.outbound import Timeouts, outbound_request
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.outbound import Timeouts, outbound_request
 from gateway.host.errors import Trap
 from gateway.host.values import Ok, Variant
+from gateway.policy.egress import IPAddress
 from tests.outbound.component import component, until
 from tests.outbound.guest import CLOSED, HttpGuest, http_guest, request
 from tests.outbound.peer import Peer, Wire, answers, peer, silent

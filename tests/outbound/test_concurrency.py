@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.bindings.outbound.client import MAX_OUTSTANDING
+from gateway.bindings.http.outbound.client import MAX_OUTSTANDING
 from gateway.host.values import Err, Ok, Variant
 from tests.outbound.component import component
 from tests.outbound.guest import http_guest, request

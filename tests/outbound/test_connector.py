@@ -12,9 +12,8 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bindings.egress import IPAddress
-from gateway.bindings.outbound.connector import first_of
-from gateway.bindings.outbound.failure import (
+from gateway.bindings.http.outbound.connector import first_of
+from gateway.bindings.http.outbound.failure import (
     MAX_REASON,
     OutboundFailure,
     connect_failure,
@@ -23,6 +22,7 @@ from gateway.bindings.outbound.failure import (
     tls_failure,
 )
 from gateway.host.values import Variant
+from gateway.policy.egress import IPAddress
 from tests.outbound.component import component, until
 from tests.outbound.guest import http_guest, request
 

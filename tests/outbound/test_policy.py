@@ -8,9 +8,9 @@ from ipaddress import ip_address
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bindings.egress import IPAddress
-from gateway.bindings.outbound import Resolve
+from gateway.bindings.http.outbound import Resolve
 from gateway.host.values import Err, Variant
+from gateway.policy.egress import IPAddress
 from tests.outbound.component import component
 from tests.outbound.guest import CLOSED, http_guest, request
 from tests.outbound.peer import Wire, answers, peer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.bindings.http import OutgoingRequest
+from gateway.bindings.http.types import OutgoingRequest
 from gateway.host.values import Err, Ok, Variant
 from tests.outbound.component import component
 from tests.outbound.guest import CLOSED, HttpGuest, fields, http_guest, request

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from gateway.bindings.outbound import pool
+from gateway.bindings.http.outbound import pool
 from gateway.host.values import Ok, Variant
 from tests.harness import PATIENCE
 from tests.outbound.component import component, until

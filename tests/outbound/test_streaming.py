@@ -10,23 +10,23 @@ from contextlib import contextmanager
 
 import pytest
 
-from gateway.bindings.body import (
+from gateway.bindings.http.body import (
     BodyInputStream,
     BodyOutputStream,
     IncomingContent,
     OutgoingContent,
     Queue,
 )
-from gateway.bindings.fields import Fields
-from gateway.bindings.io import Closed, until_ready
-from gateway.bindings.outbound import (
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.outbound import (
     Exchange,
     OutboundRequests,
     ResponseHead,
     Timeouts,
     outbound_request,
 )
-from gateway.bindings.outbound.connection import MAX_EVENTS
+from gateway.bindings.http.outbound.connection import MAX_EVENTS
+from gateway.bindings.io import Closed, until_ready
 from gateway.host.table import Resource
 from gateway.host.values import Ok
 from tests.outbound.component import component

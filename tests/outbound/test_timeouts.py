@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pytest
 import trustme
 
-from gateway.bindings.egress import IPAddress
-from gateway.bindings.outbound import tls_context
+from gateway.bindings.http.outbound import tls_context
 from gateway.host.values import Ok, Variant
+from gateway.policy.egress import IPAddress
 from tests.outbound.component import component
 from tests.outbound.guest import CLOSED, http_guest, options, request
 from tests.outbound.peer import RESPONSE, Wire, answers, peer, silent

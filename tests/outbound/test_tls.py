@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from gateway.bindings.outbound import tls_context
+from gateway.bindings.http.outbound import tls_context
 from gateway.host.values import Ok, Variant
 from tests.harness import PATIENCE
 from tests.outbound.component import component

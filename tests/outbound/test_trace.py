@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bindings.outbound import ExchangeOutcome
+from gateway.bindings.http.outbound import ExchangeOutcome
 from gateway.host.values import Variant
-from gateway.tracing import TraceContext, incoming
+from gateway.http.trace_context import TraceContext, incoming
 from tests.outbound.component import component, until
 from tests.outbound.guest import http_guest, request
 from tests.outbound.peer import RESPONSE, Script, Wire, answers, peer, silent

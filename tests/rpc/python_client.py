@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import Any
 
 from gateway.host import wit
-from gateway.host.binary.package_docs import PackageDocs, package_docs
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc.client import generate
 from gateway.rpc.method import Methods
+from gateway.wasm.binary.package_docs import PackageDocs, package_docs
 
 __all__ = ["component_of", "load", "source_of", "source_of_component"]
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from gateway import __version__
 from gateway.host import wit
-from gateway.host.binary.package_docs import package_docs
 from gateway.rpc.client.names import class_name, settle, snake, words
 from gateway.rpc.json_values import encoder, parameters
 from gateway.rpc.method import Methods
+from gateway.wasm.binary.package_docs import package_docs
 from tests.harness import GuestPath
 from tests.rpc.python_client import load, source_of, source_of_component
 from tests.wit_strategies import exact, types_with_values

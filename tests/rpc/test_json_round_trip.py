@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from gateway.host import wit
 from gateway.host.engine import Engine
-from gateway.host.instance_limits import InstanceLimits
 from gateway.host.store import Store
 from gateway.rpc.json_values import InvalidValue, decoder, encoder, parameters
+from gateway.wasm.instance_limits import InstanceLimits
 from tests.host.guests import call_now, echo, host, load_component
 from tests.host.scratch import Scratch
 from tests.wit_strategies import NAMES, TYPES, exact, types_with_values, values

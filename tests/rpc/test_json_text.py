@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rpc.json_text import MAX_DEPTH, InvalidJson, dump, parse
+from gateway.json.text import MAX_DEPTH, InvalidJson, dump, parse
 
 json_values = st.recursive(
     st.none()

@@ -17,11 +17,11 @@ import pytest
 
 from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.events import ReturnEvent
 from gateway.host.errors import ResultTooLarge
 from gateway.host.pieces import STRETCH, Postponed, at_once, in_pieces, loop_time, pause
 from gateway.host.store import STORES
-from gateway.rpc.json_text import LONG, InvalidJson, dump, dump_long, parse
+from gateway.json.text import LONG, InvalidJson, dump, dump_long, parse
+from gateway.observe.events import ReturnEvent
 from tests.harness import GuestPath
 from tests.rpc.mirror import Caller, body, request
 from tests.stalls import nothing_holds_the_loop

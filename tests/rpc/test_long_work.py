@@ -12,11 +12,11 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from gateway.app import Gateway, create_app
-from gateway.call import Call
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.events import Outcome, ReturnEvent
 from gateway.host.store import STORES
-from gateway.service import Service
+from gateway.observe.events import Outcome, ReturnEvent
+from gateway.serving.call import Call
+from gateway.serving.service import Service
 from tests.rpc.mirror import Caller, body
 from tests.threadless import no_more_threads
 

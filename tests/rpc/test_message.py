@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rpc.json_text import dump
+from gateway.json.text import dump
 from gateway.rpc.message import (
     BUSY,
     DEADLINE,

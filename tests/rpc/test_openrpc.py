@@ -18,14 +18,14 @@ from starlette.routing import Mount
 from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host import wit
-from gateway.host.binary import encode
-from gateway.host.binary.package_docs import PackageDocs, package_docs
-from gateway.host.binary.sections import COMPONENT_PREAMBLE
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc import message
 from gateway.rpc.method import Methods
 from gateway.rpc.openrpc import document
+from gateway.wasm.binary import encode
+from gateway.wasm.binary.package_docs import PackageDocs, package_docs
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE
 from tests.guests import toolchains
 from tests.harness import GuestPath
 from tests.host.guests import guest as guest_text

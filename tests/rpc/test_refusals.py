@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 import gateway
-from gateway.rpc.json_text import MAX_DEPTH
+from gateway.json.text import MAX_DEPTH
 from tests.harness import GuestPath
 from tests.http.wire import Client, Response
 from tests.rpc.endpoint import JSON, Endpoint

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from gateway.host import wit
-from gateway.host.binary import encode
-from gateway.host.binary.package_docs import PackageDocs, package_docs
-from gateway.host.binary.sections import COMPONENT_PREAMBLE
 from gateway.rpc.json_values import InvalidValue, decoder, encoder
 from gateway.rpc.schema import Direction, Schema, Schemas, labels
+from gateway.wasm.binary import encode
+from gateway.wasm.binary.package_docs import PackageDocs, package_docs
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE
 from tests.wit_strategies import NAMES, TYPES, values
 
 U8 = wit.Integer(8, signed=False)

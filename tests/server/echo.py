@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
 from gateway.host.errors import ComponentError
-from gateway.reload import Spreading, peers
+from gateway.lifecycle.reload import Owner, Spreading
 from gateway.routes.exchange import ResponseAborted
 from gateway.server import serve, supervisor
 from tests.patience import PATIENCE
@@ -66,6 +66,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.owner = Owner()
         self.admin: ASGIApp | None = None
         self.connection_metrics = Counted()
         self.draining = False
@@ -265,7 +266,7 @@ class Sharing(Echo):
             raise ComponentError("this name is refused")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        workers = peers()
+        workers = self.owner.peers
         if scope["type"] == "lifespan" or workers is None:
             await super().__call__(scope, receive, send)
             return

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from gateway.protocols.refusal import End
-from gateway.protocols.writing import Writing
+from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.endpoint import Endpoint
+from gateway.server.http1.writing import Writing
 from tests.harness import PATIENCE
 from tests.server.client import Connection, head
 from tests.server.conftest import KINDS
@@ -38,7 +38,7 @@ def clients(impatient: Iterable[Running]) -> Iterator[Mapping[Running, Connectio
         yield {server: opened.enter_context(server.connect()) for server in impatient}
 
 
-def ended(server: Running, end: End) -> int:
+def ended(server: Running, end: ConnectionEnd) -> int:
     """How many connections a server has ended so."""
     return server.app.connection_metrics.ended[end.value]
 
@@ -51,7 +51,7 @@ def wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def until_ended(server: Running, end: End, number: int) -> None:
+def until_ended(server: Running, end: ConnectionEnd, number: int) -> None:
     """Wait until a server has ended so many connections so."""
     wait(lambda: ended(server, end) >= number)
 
@@ -60,14 +60,14 @@ def until_ended(server: Running, end: End, number: int) -> None:
 
 
 def test_a_body_that_does_not_go_on_is_refused(clients: Mapping[Running, Connection]) -> None:
-    before = {server: ended(server, End.BODY_TIMEOUT) for server in clients}
+    before = {server: ended(server, ConnectionEnd.BODY_TIMEOUT) for server in clients}
     for connection in clients.values():
         connection.send(head("/slow", "Content-Length: 5", method="POST") + b"h")
     for server, connection in clients.items():
         connection.refusal(408, "request-timeout")
         connection.close()
         server.app.wait_until_gone("/slow")
-        assert ended(server, End.BODY_TIMEOUT) == before[server] + 1
+        assert ended(server, ConnectionEnd.BODY_TIMEOUT) == before[server] + 1
 
 
 def test_it_breaks_a_response_that_has_begun(clients: Mapping[Running, Connection]) -> None:
@@ -98,20 +98,20 @@ def test_its_time_begins_when_it_is_asked_for(kind: str) -> None:
 
 
 def test_a_client_that_takes_nothing_is_left(clients: Mapping[Running, Connection]) -> None:
-    before = {server: ended(server, End.WRITE_TIMEOUT) for server in clients}
+    before = {server: ended(server, ConnectionEnd.WRITE_TIMEOUT) for server in clients}
     for connection in clients.values():
         connection.send(head("/large"))
     for server, connection in clients.items():
-        until_ended(server, End.WRITE_TIMEOUT, before[server] + 1)
+        until_ended(server, ConnectionEnd.WRITE_TIMEOUT, before[server] + 1)
         assert not read_rest(connection).endswith(b"\r\n0\r\n\r\n")
 
 
 def test_so_is_one_that_leaves_its_last_response(clients: Mapping[Running, Connection]) -> None:
-    before = {server: ended(server, End.WRITE_TIMEOUT) for server in clients}
+    before = {server: ended(server, ConnectionEnd.WRITE_TIMEOUT) for server in clients}
     for connection in clients.values():
         connection.send(head("/large", "Connection: close"))
     for server in clients:
-        until_ended(server, End.WRITE_TIMEOUT, before[server] + 1)
+        until_ended(server, ConnectionEnd.WRITE_TIMEOUT, before[server] + 1)
 
 
 def read_rest(connection: Connection) -> bytes:
@@ -188,7 +188,7 @@ def test_the_one_that_has_been_idle_longest_gives_up_its_place(small: Running) -
             for connection in (first, third):
                 connection.send(head("/still"))
                 assert connection.response().status == 200
-    assert ended(small, End.MAX_CONNECTIONS) == 1
+    assert ended(small, ConnectionEnd.MAX_CONNECTIONS) == 1
 
 
 def test_connections_that_wait_are_served_when_the_server_stops(small: Running) -> None:

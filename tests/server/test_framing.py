@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.protocols.limits import UNREAD_BODY
+from gateway.server.http1.limits import UNREAD_BODY
 from tests.server.client import head
 from tests.server.running import Running
 

@@ -9,9 +9,9 @@ import weakref
 
 import pytest
 
-from gateway.protocols import GuardedProtocol
-from gateway.protocols.intake import EVENTS, PIECE
 from gateway.server.endpoint import Endpoint
+from gateway.server.http1 import GuardedProtocol
+from gateway.server.http1.intake import EVENTS, PIECE
 from tests.server.client import head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo

@@ -272,7 +272,7 @@ def test_h11_serves_where_httptools_is_missing() -> None:
     code = """if True:
         import sys
         sys.modules["httptools"] = None
-        from gateway.protocols import http_protocol
+        from gateway.server.http1 import http_protocol
         assert http_protocol("auto") is http_protocol("h11")
     """
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.reload import peers, read_again, set_owner
+from gateway.lifecycle.watch import Watch
 from gateway.server.reloading import FIXED, Configuration, Reloader, with_fixed
 from gateway.server.supervisor import MAX_DELAY, restart_delay
-from gateway.watch import Watch
 
 # --- what can change -----------------------------------------------------------------------------
 
@@ -71,17 +70,6 @@ async def test_requests_during_a_reload_are_one_more(caplog: pytest.LogCaptureFi
     assert reloads == 2
     running.cancel()
     caplog.clear()  # the error was meant
-
-
-def test_the_configuration_is_read_again_by_who_owns_it() -> None:
-    config = GatewayConfig()
-    assert (read_again(), peers()) == (None, None)
-    set_owner(read=lambda: config)
-    try:
-        assert (read_again(), peers()) == (config, None)
-    finally:
-        set_owner()
-    assert read_again() is None
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def test_a_stop_while_it_reads(gate: Gate, stop: signal.Signals, workers: str) -
 
 IN_A_LIBRARY: Final = """
 import ctypes
-from gateway import starting
+from gateway.lifecycle import starting
 starting.begin(keep_hangup=True)
 library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
 library.pthread_mutex_lock(mutex)

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from gateway.bindings import io, sockets
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.egress import EgressPolicy, EgressRule, IPAddress
+from gateway.bindings.http.outbound.resolver import Resolve
 from gateway.bindings.io import IoError
-from gateway.bindings.outbound.resolver import Resolve
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.sockets.addresses import SocketAddress
 from gateway.bindings.sockets.error_code import ErrorCode
 from gateway.host.binding import HostInterface
 from gateway.host.values import Err, Ok, Variant
+from gateway.policy.egress import EgressPolicy, EgressRule, IPAddress
 from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
 
 LOOPBACK: Final = {"ipv4": "127.0.0.1", "ipv6": "::1"}
@@ -332,7 +332,7 @@ async def networked(
     if granted is None:
         granted = WasiSocketsCtx(policy(entries), resolve)
     interfaces = (*io.INTERFACES, *sockets.INTERFACES, _foreign)
-    async with driving(driven_guest(IMPORTS), interfaces, WasiCtx(sockets=granted)) as guest:
+    async with driving(driven_guest(IMPORTS), interfaces, WasiCtx(granted)) as guest:
         network = await guest.call("instance-network#instance-network")
         yield SocketsGuest(guest, network)
 

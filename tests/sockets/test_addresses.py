@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bindings.egress import IPAddress
 from gateway.bindings.sockets.addresses import SocketAddress, canonical
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
 from gateway.host.values import Variant
+from gateway.policy.egress import IPAddress
 
 PORTS = st.integers(0, 2**16 - 1)
 WORDS = st.integers(0, 2**32 - 1)

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from gateway.bindings.egress import IPAddress
-from gateway.bindings.outbound.resolver import SystemResolver
+from gateway.bindings.http.outbound.resolver import SystemResolver
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.sockets.addresses import SocketAddress
 from gateway.bindings.sockets.context import MAX_LOOKUPS, MAX_NAMES
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
+from gateway.policy.egress import IPAddress
 from tests.patience import PATIENCE
 from tests.sockets.guest import BLOCK, READY, SocketsGuest, at, networked, policy
 from tests.sockets.peer import listening

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bindings.egress import IPAddress
 from gateway.bindings.sockets.addresses import FAMILIES, Family, SocketAddress
 from gateway.bindings.sockets.context import MAX_SOCKETS
 from gateway.bindings.sockets.descriptor import Descriptor
@@ -19,6 +18,7 @@ from gateway.bindings.sockets.loopback_datagrams import MAX_SIZE, MAX_WAITING
 from gateway.bindings.sockets.loopback_stream import CAPACITY
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok
+from gateway.policy.egress import IPAddress
 from tests.patience import PATIENCE
 from tests.sockets.guest import (
     ALL_LOOPBACK,

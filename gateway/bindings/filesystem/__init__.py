@@ -7,7 +7,8 @@ keeps the event loop from waiting for a disk, and `open_files` keeps one guest f
 
 from __future__ import annotations
 
-from gateway.bindings.filesystem.mount import Mount, guest_path
+from gateway.bindings.filesystem.mount import Mount
+from gateway.bindings.filesystem.open_files import OpenFiles
 from gateway.bindings.filesystem.types import INTERFACES
 
-__all__ = ["INTERFACES", "Mount", "guest_path"]
+__all__ = ["INTERFACES", "Mount", "OpenFiles"]

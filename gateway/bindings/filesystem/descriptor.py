@@ -101,4 +101,4 @@ class Descriptor(Resource):
         """Let go of it."""
         self.handle.release()
         if self._files is not None:
-            self._files.close()
+            self._files.closed()

@@ -115,4 +115,4 @@ class DirectoryEntryStream(Resource):
     def drop(self) -> None:
         """Close the directory."""
         self._reader.release()
-        self._files.close()
+        self._files.closed()

@@ -9,7 +9,7 @@ from gateway.bindings.descriptors import UNCOUNTED, Share
 from gateway.bindings.filesystem.handle import Handle
 from gateway.bindings.filesystem.path_resolution import SEARCH_DIRECTORY
 
-__all__ = ["Mount", "guest_path"]
+__all__ = ["Mount"]
 
 
 class Mount:
@@ -17,7 +17,7 @@ class Mount:
 
     Args:
         host: the folder; links on the way to it are followed.
-        guest: the path under which guests find it, one that `guest_path` returned.
+        guest: the path under which guests find it, one that `gateway.policy.guest_path` returned.
         writable: whether guests may change anything in it. There is no limit to what they may write: that is
             for a quota of the file system to set.
         share: where what guests open in it takes its places among the file descriptors.
@@ -41,23 +41,3 @@ class Mount:
     def close(self) -> None:
         """Let go of the folder; guests that have it open keep it as long as they do."""
         self.handle.release()
-
-
-def guest_path(text: str) -> str:
-    """A path for guests to find a mount under, as it is written in a configuration.
-
-    Returns:
-        The path without a slash at its end, except for `/` itself.
-
-    Raises:
-        ValueError: it is not absolute, or has a component that is no name.
-    """
-    if not text.startswith("/"):
-        raise ValueError(f"{text!r} is not absolute; write it as a guest sees it, such as /data")
-    if "\0" in text:
-        raise ValueError("a path cannot contain a NUL")
-    path = text.rstrip("/") or "/"
-    names = path.split("/")[1:]
-    if path != "/" and any(name in {"", ".", ".."} for name in names):
-        raise ValueError(f"{text!r} has an empty, `.` or `..` component; write the path without")
-    return path

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
-from gateway.bindings.context import WasiCtx
+from gateway.bindings.context import State
 from gateway.bindings.filesystem.error_code import ErrorCode, FilesystemError
 from gateway.bindings.filesystem.handle import Identity
+from gateway.bindings.filesystem.mount import Mount
 
 __all__ = ["MAX_OPEN_FILES", "OpenFiles", "Reader"]
 
@@ -23,28 +25,23 @@ class Reader(Protocol):
         """Forget what was read ahead, if it is of this file."""
 
 
-class OpenFiles:
+class OpenFiles(State):
     """The descriptors and streams of an invocation.
 
     Attributes:
+        mounts: the folders that `wasi:filesystem/preopens.get-directories` returns, in order.
         count: how many are open.
         readers: those who read ahead.
     """
 
-    __slots__ = ("count", "readers")
+    __slots__ = ("count", "mounts", "readers")
 
-    def __init__(self) -> None:
+    def __init__(self, mounts: Sequence[Mount] = ()) -> None:
+        self.mounts = mounts
         self.count = 0
         self.readers: set[Reader] = set()
 
-    @classmethod
-    def of(cls, ctx: WasiCtx) -> OpenFiles:
-        """Those of an invocation."""
-        if ctx.open_files is None:
-            ctx.open_files = cls()
-        return ctx.open_files
-
-    def open(self) -> None:
+    def opened(self) -> None:
         """Count one more.
 
         Raises:
@@ -55,7 +52,7 @@ class OpenFiles:
             raise FilesystemError(ErrorCode.INSUFFICIENT_MEMORY)
         self.count += 1
 
-    def close(self) -> None:
+    def closed(self) -> None:
         """Count one less."""
         self.count -= 1
 

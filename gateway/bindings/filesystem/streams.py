@@ -70,7 +70,7 @@ class FileInputStream(InputStream):
 
     def __init__(self, handle: Handle, offset: int, files: OpenFiles) -> None:
         super().__init__()
-        files.open()
+        files.opened()
         files.readers.add(self)
         self._files = files
         self._handle = handle.hold()
@@ -147,7 +147,7 @@ class FileInputStream(InputStream):
 
     def _let_go(self) -> None:
         self._handle.release()
-        self._files.close()
+        self._files.closed()
 
 
 class FileOutputStream(OutputStream):
@@ -178,7 +178,7 @@ class FileOutputStream(OutputStream):
 
     def __init__(self, handle: Handle, offset: int | None, files: OpenFiles) -> None:
         super().__init__()
-        files.open()
+        files.opened()
         self._files = files
         self._handle = handle.hold()
         self._offset = offset
@@ -254,4 +254,4 @@ class FileOutputStream(OutputStream):
 
     def _let_go(self) -> None:
         self._handle.release()
-        self._files.close()
+        self._files.closed()

@@ -58,7 +58,7 @@ def _offset(value: int) -> int:
 @preopens.function("get-directories")
 def get_directories(ctx: WasiCtx) -> list[tuple[Resource, str]]:
     """The preopened directories and their paths, each time with new descriptors."""
-    return [(Descriptor.preopened(mount), mount.guest) for mount in ctx.mounts]
+    return [(Descriptor.preopened(mount), mount.guest) for mount in ctx.of(OpenFiles).mounts]
 
 
 @types.function("filesystem-error-code")
@@ -159,7 +159,7 @@ async def write(ctx: WasiCtx, this: Descriptor, buffer: bytes, offset: int) -> i
     try:
         return await in_worker(file.write, handle, buffer, _offset(offset))
     finally:
-        OpenFiles.of(ctx).modified(handle.identity)
+        ctx.of(OpenFiles).modified(handle.identity)
 
 
 @types.method("descriptor", "set-size", blocking=True)
@@ -173,7 +173,7 @@ async def set_size(ctx: WasiCtx, this: Descriptor, size: int) -> None:
     try:
         await in_worker(file.set_size, handle, _offset(size))
     finally:
-        OpenFiles.of(ctx).modified(handle.identity)
+        ctx.of(OpenFiles).modified(handle.identity)
 
 
 @types.method("descriptor", "advise", blocking=True)
@@ -192,7 +192,7 @@ def read_via_stream(ctx: WasiCtx, this: Descriptor, offset: int) -> FileInputStr
         raise FilesystemError(ErrorCode.IS_DIRECTORY)
     if "read" not in this.flags:
         raise FilesystemError(ErrorCode.BAD_DESCRIPTOR)
-    return FileInputStream(this.handle, _offset(offset), OpenFiles.of(ctx))
+    return FileInputStream(this.handle, _offset(offset), ctx.of(OpenFiles))
 
 
 @types.method("descriptor", "write-via-stream")
@@ -214,7 +214,7 @@ def _output_stream(ctx: WasiCtx, this: Descriptor, offset: int | None) -> FileOu
     this.require_writable()
     if "write" not in this.flags:
         raise FilesystemError(ErrorCode.BAD_DESCRIPTOR)
-    return FileOutputStream(handle, offset, OpenFiles.of(ctx))
+    return FileOutputStream(handle, offset, ctx.of(OpenFiles))
 
 
 # --- directories -------------------------------------------------------------------------------------------
@@ -242,14 +242,14 @@ async def open_at(  # noqa: PLR0917 - WIT's own
         raise FilesystemError(ErrorCode.UNSUPPORTED)
     if "directory" in open_flags and len(open_flags) > 1:
         raise FilesystemError(ErrorCode.INVALID)
-    files = OpenFiles.of(ctx)
-    files.open()
+    files = ctx.of(OpenFiles)
+    files.opened()
     try:
         handle = await in_worker(
             directory.open_at, base, path, _follows(path_flags), open_flags, flags
         )
     except BaseException:
-        files.close()
+        files.closed()
         raise
     if "truncate" in open_flags:
         files.modified(handle.identity)
@@ -268,12 +268,12 @@ async def open_at(  # noqa: PLR0917 - WIT's own
 async def list_directory(ctx: WasiCtx, this: Descriptor) -> DirectoryEntryStream:
     """A stream of the entries, from the first on."""
     base = this.require_directory()
-    files = OpenFiles.of(ctx)
-    files.open()
+    files = ctx.of(OpenFiles)
+    files.opened()
     try:
         return DirectoryEntryStream(await in_worker(read_directory, base), files)
     except BaseException:
-        files.close()
+        files.closed()
         raise
 
 

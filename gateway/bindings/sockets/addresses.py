@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, Literal, TypeAlias
 
-from gateway.bindings.egress import IPAddress
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
 from gateway.host.values import Variant
+from gateway.policy.egress import IPAddress
 
 __all__ = ["FAMILIES", "Family", "SocketAddress", "canonical", "ip_address"]
 

@@ -3,7 +3,7 @@
 Of `allowed_outbound_hosts`, the entries with the scheme `tcp`, `udp` or `*` are about sockets. An address is
 reached as itself, or as a name that the guest has resolved to it: an entry with a name allows the lookup of
 that name, and then the addresses which the lookup gave, unless they are special ones that no entry names
-(`gateway.bindings.egress`).
+(`gateway.policy.egress`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
+from gateway.bindings.context import State
 from gateway.bindings.descriptors import UNCOUNTED, Share
-from gateway.bindings.egress import EgressPolicy, IPAddress, Verdict
 from gateway.bindings.sockets.addresses import Family, SocketAddress, canonical
 from gateway.bindings.sockets.descriptor import Descriptor
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, from_resolver
 from gateway.bindings.sockets.loopback import Loopback, Transport
+from gateway.policy.egress import EgressPolicy, IPAddress, Verdict
 
 if TYPE_CHECKING:
-    from gateway.bindings.outbound.resolver import Resolve
+    from gateway.bindings.http.outbound.resolver import Resolve
 
 __all__ = ["MAX_LOOKUPS", "MAX_NAMES", "MAX_SOCKETS", "Lookup", "WasiSocketsCtx"]
 
@@ -63,7 +64,7 @@ _KINDS: Final[dict[Transport, socket.SocketKind]] = {
 }
 
 
-class WasiSocketsCtx:
+class WasiSocketsCtx(State):
     """What the socket calls of one invocation share.
 
     Args:

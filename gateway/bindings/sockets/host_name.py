@@ -13,9 +13,9 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from gateway.bindings.egress import IPAddress
 from gateway.bindings.sockets.addresses import canonical
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
+from gateway.policy.egress import IPAddress
 
 __all__ = ["parse"]
 

@@ -17,10 +17,9 @@ from collections import deque
 from collections.abc import Iterable
 
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.egress import IPAddress
 from gateway.bindings.io import Pollable, Source, Waiters
 from gateway.bindings.sockets.addresses import ip_address
-from gateway.bindings.sockets.context import Lookup
+from gateway.bindings.sockets.context import Lookup, WasiSocketsCtx
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, fallible
 from gateway.bindings.sockets.host_name import parse
 from gateway.bindings.sockets.loopback import ADDRESSES
@@ -28,6 +27,7 @@ from gateway.bindings.sockets.network import Network
 from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
 from gateway.host.values import Variant
+from gateway.policy.egress import IPAddress
 
 __all__ = ["INTERFACES", "ResolveAddressStream"]
 
@@ -105,7 +105,7 @@ INTERFACES = (ip_name_lookup,)
 @fallible
 def resolve_addresses(ctx: WasiCtx, _network: Network, name: str) -> ResolveAddressStream:
     """Begin to resolve a name; an address is its own and only result."""
-    sockets = ctx.sockets
+    sockets = ctx.granted(WasiSocketsCtx)
     if sockets is None:
         raise SocketError(ErrorCode.PERMANENT_RESOLVER_FAILURE)
     host = parse(name)

@@ -29,9 +29,9 @@ from collections.abc import Callable, Collection
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from gateway.bindings.egress import IPAddress
 from gateway.bindings.sockets.addresses import Family, SocketAddress
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
+from gateway.policy.egress import IPAddress
 
 if TYPE_CHECKING:
     from gateway.bindings.sockets.loopback_datagrams import Mailbox

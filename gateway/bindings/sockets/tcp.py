@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.io import Pollable
 from gateway.bindings.sockets.addresses import Family, SocketAddress
+from gateway.bindings.sockets.context import WasiSocketsCtx
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, fallible
 from gateway.bindings.sockets.network import Network
 from gateway.bindings.sockets.options import declare_option
@@ -27,9 +28,10 @@ INTERFACES = (tcp, tcp_create_socket)
 @fallible
 def create_tcp_socket(ctx: WasiCtx, address_family: Family) -> TcpSocket:
     """A new socket."""
-    if ctx.sockets is None:
+    sockets = ctx.granted(WasiSocketsCtx)
+    if sockets is None:
         raise SocketError(ErrorCode.ACCESS_DENIED)
-    return TcpSocket(ctx.sockets, address_family)
+    return TcpSocket(sockets, address_family)
 
 
 # --- from a socket to a connection -------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.io import Pollable
 from gateway.bindings.sockets.addresses import Family, SocketAddress
+from gateway.bindings.sockets.context import WasiSocketsCtx
 from gateway.bindings.sockets.datagram_streams import (
     Datagram,
     IncomingDatagramStream,
@@ -31,9 +32,10 @@ INTERFACES = (udp, udp_create_socket)
 @fallible
 def create_udp_socket(ctx: WasiCtx, address_family: Family) -> UdpSocket:
     """A new socket."""
-    if ctx.sockets is None:
+    sockets = ctx.granted(WasiSocketsCtx)
+    if sockets is None:
         raise SocketError(ErrorCode.ACCESS_DENIED)
-    return UdpSocket(ctx.sockets, address_family)
+    return UdpSocket(sockets, address_family)
 
 
 # --- udp-socket --------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.host import wit
-from gateway.host.binary.package_docs import InterfaceDocs, PackageDocs, TypeDocs
 from gateway.rpc.client.classes import Class
 from gateway.rpc.client.layout import (
     WIDTH,
@@ -23,6 +22,7 @@ from gateway.rpc.client.layout import (
 )
 from gateway.rpc.client.names import CLASS_SCOPE, member, settle, snake, words
 from gateway.rpc.client.python_types import PythonTypes
+from gateway.wasm.binary.package_docs import InterfaceDocs, PackageDocs, TypeDocs
 
 __all__ = ["codec", "define", "docs_of"]
 

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 
 from gateway import __version__
 from gateway.host import wit
-from gateway.host.binary.package_docs import PackageDocs
 from gateway.rpc.client.classes import find_classes, sides
 from gateway.rpc.client.definitions import codec, define, docs_of
 from gateway.rpc.client.layout import (
@@ -31,6 +30,7 @@ from gateway.rpc.client.names import Scope, settle, snake, words
 from gateway.rpc.client.python_types import PythonTypes
 from gateway.rpc.client.surface import Call, Interface, Surface
 from gateway.rpc.method import Methods
+from gateway.wasm.binary.package_docs import PackageDocs
 
 __all__ = ["generate"]
 

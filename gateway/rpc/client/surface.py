@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.host import wit
-from gateway.host.binary.package_docs import InterfaceDocs, PackageDocs
 from gateway.rpc.client.classes import sides
 from gateway.rpc.client.names import (
     CLASS_SCOPE,
@@ -20,6 +19,7 @@ from gateway.rpc.client.names import (
     words,
 )
 from gateway.rpc.method import Method, Methods
+from gateway.wasm.binary.package_docs import InterfaceDocs, PackageDocs
 
 __all__ = ["Call", "Interface", "Surface"]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import wasmtime
 
-from gateway.host.binary import (
+from gateway.wasm.binary import (
     MalformedBinary,
     classify,
     component_externs,
@@ -15,8 +15,8 @@ from gateway.host.binary import (
     walk,
     wasi_0_3_externs,
 )
-from gateway.host.claims import Policy, examine
-from gateway.host.footprint import footprint
+from gateway.wasm.claims import Policy, examine
+from gateway.wasm.footprint import footprint
 from tests.hostile.target import Attack, Target
 
 _TEXTS = (

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.admin.component_body import InvalidComponent, describe
-from gateway.bindings.egress import EgressRule
 from gateway.config import ConfigError
 from gateway.config.file import load
-from gateway.rpc.json_text import InvalidJson, parse
+from gateway.json.text import InvalidJson, parse
+from gateway.policy.egress import EgressRule
 from gateway.units import parse_duration, parse_size
 from tests.hostile.target import Attack, Target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from gateway.host.componentize import NotComponentizable, componentize
+from gateway.wasm.componentize import NotComponentizable, componentize
 from tests.hostile.target import Attack, Target
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from gateway.bindings import cli, clocks, http, io, outgoing_handler, random, sockets
+from gateway.bindings import cli, clocks, http, io, random, sockets
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.fields import Fields
 from gateway.bindings.filesystem import INTERFACES as FILESYSTEM
-from gateway.bindings.http import OutgoingRequest, RequestOptions
+from gateway.bindings.filesystem import OpenFiles
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.http.types import FieldsHandle, OutgoingRequest, RequestOptions
 from gateway.bindings.io import IoError
 from gateway.bindings.sockets.context import WasiSocketsCtx
 from gateway.host import wit
@@ -79,7 +80,7 @@ _NUMBERS: Final = (
 _made = HostInterface("test:host/made", None)
 _made.function("new-request")(lambda _ctx: OutgoingRequest(Fields.from_list([])))
 _made.function("new-options")(lambda _ctx: RequestOptions())
-_made.function("new-fields")(lambda _ctx: http.FieldsHandle(Fields.from_list([])))
+_made.function("new-fields")(lambda _ctx: FieldsHandle(Fields.from_list([])))
 _foreign = HostInterface("test:host/foreign", None)
 _foreign.function("make-error")(lambda _ctx: IoError("the disk is full", "insufficient-space"))
 
@@ -90,7 +91,6 @@ _INTERFACES: Final = (
     *cli.INTERFACES,
     *FILESYSTEM,
     *http.INTERFACES,
-    *outgoing_handler.INTERFACES,
     *sockets.INTERFACES,
     _made,
     _foreign,
@@ -213,7 +213,7 @@ def _attack() -> Iterator[Attack]:
             mount = filesystem_guest.writable(Path(folder))
             network = WasiSocketsCtx(sockets_guest.policy(()), _never)
             try:
-                runner.run(_run(data, WasiCtx(mounts=(mount,), sockets=network)))
+                runner.run(_run(data, WasiCtx(OpenFiles((mount,)), network)))
             finally:
                 mount.close()
 

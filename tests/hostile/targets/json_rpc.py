@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gateway.host import wit
+from gateway.json.text import dump
 from gateway.rpc import message
 from gateway.rpc.decode import decoder
 from gateway.rpc.encode import encoder
 from gateway.rpc.invalid_value import InvalidValue
-from gateway.rpc.json_text import dump
 from tests.hostile.target import Attack, Target
 
 _POINT = wit.Record((("x", wit.Integer(32, signed=True)), ("label", wit.Option(wit.String()))))

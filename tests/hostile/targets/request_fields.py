@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from gateway.admin.token import InvalidToken, NoToken, bearer
-from gateway.bindings.http_syntax import is_authority, is_method, is_path_with_query, is_token
-from gateway.protocols.framing import body_length
-from gateway.protocols.refusal import Refusal
-from gateway.protocols.target import absolute_form
-from gateway.routes.forwarded import TrustedProxies, effective
-from gateway.routes.request_id import request_id
-from gateway.tracing import incoming
+from gateway.http.forwarded import TrustedProxies, effective
+from gateway.http.request_id import request_id
+from gateway.http.syntax import is_authority, is_method, is_path_with_query, is_token
+from gateway.http.trace_context import incoming
+from gateway.server.http1.framing import body_length
+from gateway.server.http1.refusal import Refusal
+from gateway.server.http1.target import absolute_form
 from tests.hostile.target import Attack, Target
 
 _SEEDS = (

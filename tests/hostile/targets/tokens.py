@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.admin.token import InvalidToken, Verifier
 from gateway.config.admin import AdminConfig
-from gateway.host.claims import ClaimsError, KeyPair, PublicKey, read_token
+from gateway.wasm.claims import ClaimsError, KeyPair, PublicKey, read_token
 from tests.hostile.target import Attack, Target
 
 _SECRET = b"correct horse battery staple " * 3

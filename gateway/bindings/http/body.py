@@ -1,0 +1,449 @@
+"""Bodies of HTTP messages between a guest's streams and the host's transport, with back-pressure both ways.
+
+`IncomingContent` is filled by the host and read by the guest, `OutgoingContent` the other way round. Each holds a
+bounded number of bytes: the filling side waits for room, so a body of any size passes through constant memory.
+
+Source: `wasi:http@0.2.12`, `types.wit`: `incoming-body`, `outgoing-body`, `future-trailers`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from gateway.bindings.http.fields import Fields
+from gateway.bindings.io import Closed, InputStream, LastOperationFailed, OutputStream, Waiters
+from gateway.host.errors import Trap
+from gateway.host.table import Resource
+from gateway.host.values import Variant
+
+__all__ = [
+    "BodyAborted",
+    "BodyInputStream",
+    "BodyOutputStream",
+    "IncomingContent",
+    "OutgoingContent",
+    "Queue",
+]
+
+INCOMING_CAPACITY: Final = 256 << 10
+"""Bytes of a received body that wait for the guest, before the transport is asked to pause. Arbitrary; large
+enough that a guest which reads in blocks of 64 KiB never waits for the host's turn."""
+
+UNSENT_CAPACITY: Final = 1 << 20
+"""Bytes of a body that a guest may write before anyone sends it. Wasmtime lets a guest write 1 MiB."""
+
+OUTGOING_CAPACITY: Final = 64 << 10
+"""Bytes that wait for the transport once it is sent: what a guest that writes without pause writes in one turn of
+the loop. 1 MiB takes 3.5 ms, for which all others wait, and goes out no faster."""
+
+INVOCATION_CAPACITY: Final = 16 << 20
+"""Bytes that all bodies written by one invocation may have waiting. Threat: a guest that makes ever new requests
+or responses, writes to each, and sends none. Arbitrary; sixteen bodies at once go at full speed."""
+
+
+class BodyAborted(Exception):
+    """A body ended before it was whole; its recipient must not take it for complete."""
+
+
+class IncomingContent:
+    """A body that the host receives for a guest.
+
+    Attributes:
+        trailers: the trailers, once the body has ended with some.
+        error: the `error-code` that the body failed with, if it did.
+        ended: whether nothing more will come.
+        abandoned: whether the guest has let go of it for good.
+        on_abandoned: called when that happens, whether it has ended or not.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_discarding",
+        "_readers",
+        "_room",
+        "_size",
+        "abandoned",
+        "ended",
+        "error",
+        "on_abandoned",
+        "trailers",
+    )
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes | memoryview] = deque()
+        self._size = 0
+        self._readers = Waiters()
+        self._room: asyncio.Future[None] | None = None
+        self._discarding = False
+        self.trailers: Fields | None = None
+        self.error: Variant | None = None
+        self.ended = False
+        self.abandoned = False
+        self.on_abandoned: Callable[[], None] | None = None
+
+    # The host's side.
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes."""
+        if data and not self._discarding:
+            self._chunks.append(data)
+            self._size += len(data)
+            self._readers.wake()
+
+    def end(self, trailers: Fields | None = None) -> None:
+        """The body is whole."""
+        self.trailers = trailers
+        self.ended = True
+        self._readers.wake()
+
+    def fail(self, error: Variant) -> None:
+        """The body will never be whole, for the reason that an `error-code` gives."""
+        if not self.ended:
+            self.error = error
+            self.ended = True
+            self._readers.wake()
+
+    async def room(self) -> None:
+        """Wait until the guest has read enough for more to be fed."""
+        if self._size >= INCOMING_CAPACITY:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
+
+    # The guest's side.
+
+    def ready(self) -> bool:
+        """Whether a read would return something, the end and an error included."""
+        return bool(self._chunks) or self.ended
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when there is something to read."""
+        self._readers.add(waiter)
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future."""
+        self._readers.discard(waiter)
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes of what is there; empty if nothing is yet.
+
+        Raises:
+            Closed: the body has ended.
+            LastOperationFailed: it has failed, which is told once.
+        """
+        chunks = self._chunks
+        if not chunks:
+            if self.ended:
+                self._raise_end()
+            return b""
+        data = chunks[0]
+        if len(data) <= size:
+            chunks.popleft()
+        else:
+            # Views: a guest that reads a large chunk in small pieces must not cost a copy of the rest each time.
+            data = memoryview(data)
+            chunks[0] = data[size:]
+            data = data[:size]
+        self._taken(len(data))
+        return bytes(data)
+
+    def discard(self) -> None:
+        """Forget what is unread and all that comes; the end and the trailers still do."""
+        self._discarding = True
+        self._chunks.clear()
+        self._taken(self._size)
+
+    def abandon(self) -> None:
+        """Forget all of it: nobody will ask for its end or its trailers either."""
+        self.abandoned = True
+        self.discard()
+        if self.on_abandoned is not None:
+            self.on_abandoned()
+
+    def _taken(self, size: int) -> None:
+        self._size -= size
+        if self._room is not None and self._size < INCOMING_CAPACITY:
+            if not self._room.done():
+                self._room.set_result(None)
+            self._room = None
+
+    def _raise_end(self) -> None:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise LastOperationFailed(f"the body failed: {error.case}", error)
+        raise Closed
+
+
+class Queue:
+    """The bytes that the bodies of one invocation have waiting to be sent, together.
+
+    Attributes:
+        room: completes futures when there may be room again.
+    """
+
+    __slots__ = ("_size", "room")
+
+    def __init__(self) -> None:
+        self._size = 0
+        self.room = Waiters()
+
+    @property
+    def free(self) -> int:
+        """How many more bytes may wait; not below 0."""
+        return max(INVOCATION_CAPACITY - self._size, 0)
+
+    def add(self, size: int) -> None:
+        """Count bytes that wait from now on.
+
+        Raises:
+            Trap: they are far too many. Permits given for several bodies before any of them is written may
+                exceed the capacity together; no guest needs to double it.
+        """
+        if self._size + size > 2 * INVOCATION_CAPACITY:
+            raise Trap(f"more than {2 * INVOCATION_CAPACITY} bytes of bodies wait to be sent")
+        self._size += size
+
+    def remove(self, size: int) -> None:
+        """Count bytes that wait no more."""
+        if size:
+            self._size -= size
+            self.room.wake()
+
+
+class OutgoingContent:
+    """A body that a guest writes for the host to send.
+
+    Args:
+        queue: what counts the waiting bytes of its invocation.
+        content_length: the length that the headers announce, in bytes, if they do.
+        size_error: the case of `error-code` for a body of another length, `HTTP-response-body-size` or
+            `HTTP-request-body-size`.
+
+    Attributes:
+        trailers: the trailers that it was finished with, if any.
+        written: how many bytes the guest has written so far.
+        ended: whether the guest has finished it.
+        aborted: whether it will never be whole.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_chunks",
+        "_consumer",
+        "_content_length",
+        "_gone",
+        "_queue",
+        "_size",
+        "_size_error",
+        "_writers",
+        "aborted",
+        "ended",
+        "trailers",
+        "written",
+    )
+
+    def __init__(self, queue: Queue, content_length: int | None, size_error: str) -> None:
+        self._queue = queue
+        self._content_length = content_length
+        self._size_error = size_error
+        self._capacity = UNSENT_CAPACITY
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._writers = Waiters()
+        self._consumer: asyncio.Future[None] | None = None
+        self._gone = False
+        self.trailers: Fields | None = None
+        self.written = 0
+        self.ended = False
+        self.aborted = False
+
+    # The guest's side.
+
+    def check_write(self) -> int:
+        """How many bytes fit.
+
+        Raises:
+            Closed: nobody wants them any more.
+        """
+        if self._gone or self.aborted:
+            raise Closed
+        return max(min(self._capacity - self._size, self._queue.free), 0)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            Closed: nobody wants them any more.
+            LastOperationFailed: they are more than the headers announce. The body is aborted.
+            Trap: the invocation has far too many bytes waiting.
+        """
+        self.check_write()
+        if not data:
+            return
+        self.written += len(data)
+        if self._content_length is not None and self.written > self._content_length:
+            raise self._wrong_size()
+        self._queue.add(len(data))
+        self._chunks.append(data)
+        self._size += len(data)
+        self._wake_consumer()
+
+    def finish(self, trailers: Fields | None) -> Variant | None:
+        """End the body.
+
+        Returns:
+            The `error-code` of a body whose length is not the one that the headers announce; it is aborted.
+        """
+        if self.aborted:
+            return Variant(self._size_error, self.written)
+        if self._content_length is not None and self.written != self._content_length:
+            self.abort()
+            return Variant(self._size_error, self.written)
+        self.trailers = trailers
+        self.ended = True
+        self._wake_consumer()
+        return None
+
+    def abort(self) -> None:
+        """End the body without it being whole, unless it has ended already."""
+        if not self.ended:
+            self.aborted = True
+            self._wake_consumer()
+            self._writers.wake()
+
+    def ready(self) -> bool:
+        """Whether `check_write` would return more than 0, or fail."""
+        has_room = self._size < self._capacity and self._queue.free > 0
+        return has_room or self._gone or self.aborted
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when there is room again."""
+        self._writers.add(waiter)
+        self._queue.room.add(waiter)
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future."""
+        self._writers.discard(waiter)
+        self._queue.room.discard(waiter)
+
+    # The host's side.
+
+    def begin(self) -> None:
+        """It is sent from now on, while the guest writes."""
+        self._capacity = OUTGOING_CAPACITY
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes it has in all; None as long as the guest may add some."""
+        return self.written if self.ended else None
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._chunks
+
+    def take(self) -> bytes:
+        """All bytes that wait to be sent."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._clear()
+        return data
+
+    async def chunk(self) -> bytes:
+        """The next bytes, as soon as there are some; empty at the end.
+
+        Raises:
+            BodyAborted: the body will never be whole; what was written before has been returned.
+        """
+        while not self._chunks:
+            if self.ended:
+                return b""
+            if self.aborted:
+                raise BodyAborted
+            self._consumer = asyncio.get_running_loop().create_future()
+            await self._consumer
+        return self.take()
+
+    def forsake(self) -> None:
+        """Nobody wants the body any more: drop what waits, and have further writes see a closed stream."""
+        self._gone = True
+        self._clear()
+
+    def _clear(self) -> None:
+        self._chunks.clear()
+        self._queue.remove(self._size)
+        self._size = 0
+        self._writers.wake()
+
+    def _wake_consumer(self) -> None:
+        if self._consumer is not None:
+            if not self._consumer.done():
+                self._consumer.set_result(None)
+            self._consumer = None
+
+    def _wrong_size(self) -> LastOperationFailed:
+        self.abort()
+        return LastOperationFailed(
+            f"{self.written} bytes written, where content-length announces {self._content_length}",
+            Variant(self._size_error, self.written),
+        )
+
+
+class BodyInputStream(InputStream):
+    """The stream of an `incoming-body`."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: IncomingContent, parent: Resource) -> None:
+        super().__init__(parent)
+        self._content = content
+
+    def read(self, size: int) -> bytes:
+        """What is there, up to `size` bytes."""
+        return self._content.read(size)
+
+    def ready(self) -> bool:
+        """Whether there is something to read, the end included."""
+        return self._content.ready()
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when there may be something to read."""
+        self._content.watch(waiter)
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future."""
+        self._content.unwatch(waiter)
+
+
+class BodyOutputStream(OutputStream):
+    """The stream of an `outgoing-body`. Flushing is nothing: what was written is sent as soon as it can be."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: OutgoingContent, parent: Resource) -> None:
+        super().__init__(parent)
+        self._content = content
+
+    def check_write(self) -> int:
+        """How many bytes fit."""
+        return self._content.check_write()
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+        self._content.write(data)
+
+    def ready(self) -> bool:
+        """Whether bytes fit, or never will again."""
+        return self._content.ready()
+
+    def watch(self, waiter: asyncio.Future[None]) -> None:
+        """Complete a future when bytes may fit again."""
+        self._content.watch(waiter)
+
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
+        """Forget a future."""
+        self._content.unwatch(waiter)

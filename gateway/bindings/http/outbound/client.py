@@ -1,0 +1,171 @@
+"""The outbound HTTP client of one component, and the requests of one invocation.
+
+It is h11 over the transports of the loop, for no client on PyPI gives a guest what `wasi:http` promises it.
+aiohttp hands on no trailers, either way, and rewrites targets ("/p?" is "/p") and header values that are not
+UTF-8; httpx reads nothing of a response before all of the request is sent, and knows no trailers either.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from gateway.bindings.context import State
+from gateway.bindings.descriptors import UNCOUNTED, Share
+from gateway.bindings.http.outbound.connector import Connector
+from gateway.bindings.http.outbound.exchange import (
+    Exchange,
+    ExchangeOutcome,
+    ResponseHead,
+    outcome_of,
+    report,
+)
+from gateway.bindings.http.outbound.failure import EgressDenied, OutboundFailure
+from gateway.bindings.http.outbound.pool import Pool
+from gateway.bindings.http.outbound.request import OutboundRequest
+from gateway.bindings.http.outbound.resolver import Resolve, SystemResolver
+from gateway.host.values import Variant
+from gateway.http.trace_context import TraceContext
+from gateway.observe.tracer import OFF, Span, Tracer
+from gateway.policy.egress import EgressPolicy
+
+__all__ = ["OnRequest", "OutboundClient", "OutboundRequests"]
+
+OnRequest: TypeAlias = Callable[[ExchangeOutcome], None]
+"""Called once for each request that a component has wanted to send, when it has ended. Must not raise."""
+
+MAX_OUTSTANDING: Final = 64
+"""Exchanges of one invocation at once. Each has a connection and up to 3 MiB of buffers: a guest must not use up
+the file descriptors and the memory of all. Arbitrary; Cloudflare's workers have 6, browsers 6 to an origin."""
+
+
+class OutboundClient:
+    """What the invocations of one component share: policy, idle connections, threads that look up names.
+
+    Nothing is shared with other components: a connection that one may use must not serve another with a narrower
+    policy. All of it belongs to the loop that it is used on.
+
+    Args:
+        component: the component's name, for the log.
+        policy: what it may reach.
+        tls: what makes servers trusted, of `tls_context`.
+        resolve: how names are looked up; as the system does by default.
+        tracer: what is told of requests that belong to a trace.
+        on_request: what is told how each ended.
+        share: where connections and lookups take their places among the file descriptors.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        policy: EgressPolicy,
+        *,
+        tls: ssl.SSLContext,
+        resolve: Resolve | None = None,
+        tracer: Tracer = OFF,
+        on_request: OnRequest | None = None,
+        share: Share = UNCOUNTED,
+    ) -> None:
+        self.component: Final = component
+        self.policy: Final = policy
+        self.tracer: Final = tracer
+        self.on_request: Final = on_request
+        self.pool: Final = Pool()
+        self._system = SystemResolver(share)
+        self.resolve: Final = resolve or self._system
+        self.connector: Final = Connector(policy, tls, self.resolve, share, self.pool.make_room)
+        self.exchanges: Final[set[Exchange]] = set()
+
+    def invocation(self, request_id: str, trace: TraceContext | None = None) -> OutboundRequests:
+        """The requests of one invocation, which is known by an id in the log, and may be part of a trace."""
+        return OutboundRequests(self, request_id, trace)
+
+    async def aclose(self) -> None:
+        """Cancel all that is under way, and close every connection. May be used again afterwards."""
+        exchanges = list(self.exchanges)
+        for exchange in exchanges:
+            exchange.cancel()
+        for exchange in exchanges:
+            await exchange.wait()
+        self.pool.close()
+        self._system.close()
+
+
+class OutboundRequests(State):
+    """The outbound requests of one invocation.
+
+    Args:
+        client: that of the component.
+        request_id: the id of the request that the invocation answers, for the log.
+        trace: what they are part of, unless they say so themselves.
+    """
+
+    def __init__(
+        self, client: OutboundClient, request_id: str, trace: TraceContext | None = None
+    ) -> None:
+        self._client = client
+        self._trace = trace
+        self._context = {"component": client.component, "request_id": request_id}
+        if trace is not None:
+            self._context["trace_id"] = trace.trace_id
+        self._exchanges: dict[Exchange, Span | None] = {}
+
+    def send(self, request: OutboundRequest) -> Exchange:
+        """Begin to send a request.
+
+        Raises:
+            EgressDenied: the component may not reach its host.
+            OutboundFailure: too many are under way.
+        """
+        client = self._client
+        span: Span | None = None
+        if self._trace is not None:
+            span = client.tracer.outbound(
+                self._trace, request.head.method.decode(), *request.origin
+            )
+            request = request.belonging_to(span.trace)
+        try:
+            self._check(request)
+        except OutboundFailure as failure:
+            report(failure, request, self._context)
+            self._tell(span, outcome_of(failure), error=failure.code.case)
+            raise
+        exchange = Exchange(request, client.pool, client.connector, self._context, self._ended)
+        self._exchanges[exchange] = span
+        client.exchanges.add(exchange)
+        return exchange
+
+    def close(self) -> None:
+        """Cancel what is still under way: the invocation has ended. Never raises."""
+        for exchange in self._exchanges:
+            exchange.cancel()
+
+    def _check(self, request: OutboundRequest) -> None:
+        verdict = self._client.policy.check_target(*request.origin)
+        if not verdict.allowed:
+            raise EgressDenied(verdict)
+        if len(self._exchanges) >= MAX_OUTSTANDING:
+            raise OutboundFailure(
+                Variant("connection-limit-reached"),
+                f"the invocation has {MAX_OUTSTANDING} requests under way, all that it may have",
+            )
+
+    def _ended(self, exchange: Exchange) -> None:
+        span = self._exchanges.pop(exchange)
+        self._client.exchanges.discard(exchange)
+        head, failure = exchange.result, exchange.failure
+        self._tell(
+            span,
+            exchange.outcome,
+            status=head.status if isinstance(head, ResponseHead) else 0,
+            error=None if failure is None else failure.code.case,
+        )
+
+    def _tell(
+        self, span: Span | None, outcome: ExchangeOutcome, *, status: int = 0, error: str | None
+    ) -> None:
+        if span is not None:
+            span.end(status=status, error=error)
+        if self._client.on_request is not None:
+            self._client.on_request(outcome)

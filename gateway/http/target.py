@@ -1,0 +1,60 @@
+"""The target of a request, as the client sent it, and where it was sent to if it does not say."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from starlette.types import Scope
+
+from gateway.http.syntax import is_authority
+
+__all__ = ["EXTENSION", "path_of", "server_authority", "target_of"]
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+EXTENSION: Final = "component_gateway.target"
+"""The key under `extensions` of an ASGI scope whose value has the whole target, as bytes, under `target`.
+
+ASGI splits a target at its question mark and does not tell an empty query from none. The gateway's own server sets
+this; under another one, the target `/a?` reaches the guest as `/a`.
+"""
+
+
+def target_of(scope: Scope) -> str:
+    """The path and query as sent."""
+    extension = (scope.get("extensions") or {}).get(EXTENSION)
+    if extension is not None:
+        target: bytes = extension["target"]
+        return target.decode("latin-1")
+    query: bytes = scope["query_string"]
+    path = _path(scope)
+    return f"{path}?{query.decode('latin-1')}" if query else path
+
+
+def path_of(scope: Scope) -> str:
+    """The path as sent, below the path that the application is mounted at."""
+    path = _path(scope)
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(quote(root)) or "/" if root else path
+
+
+def server_authority(scope: Scope) -> str:
+    """The address that the client connected to, as an authority: for a request of HTTP/1.0, which need name none.
+
+    The port is left out where it is the scheme's own. `localhost` stands for what is no address of the internet,
+    such as a Unix domain socket.
+    """
+    host, port = scope.get("server") or ("", None)
+    host = host.partition("%")[0]  # a zone means something to this machine alone (RFC 6874)
+    if port is None or not host:
+        return "localhost"
+    authority = f"[{host}]" if ":" in host else host
+    if port != _DEFAULT_PORTS.get(scope["scheme"]):
+        authority = f"{authority}:{port}"
+    return authority if is_authority(authority) else "localhost"
+
+
+def _path(scope: Scope) -> str:
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.decode("latin-1")

@@ -1,0 +1,1 @@
+"""JSON as text: read strictly, written compactly, and in pieces where it is long."""

@@ -1,0 +1,1 @@
+"""What changes while the gateway runs: its start, and one configuration after another."""

@@ -1,0 +1,94 @@
+"""All that was made of one configuration. A gateway has one at a time, and replaces it as a whole.
+
+The components of the next are linked beside those of the present one, with an engine of their own: its pools are
+sized by what is loaded. Requests end where they began; when the last of them has, the old generation is closed,
+and its engine goes with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from starlette.types import Receive, Scope, Send
+
+from gateway.config import GatewayConfig
+from gateway.host.errors import ComponentError
+from gateway.observe.events import Interrupted
+from gateway.routes.dispatcher import Dispatcher, Endpoint
+from gateway.serving.runtime import Runtime
+from gateway.serving.service import Prepared, Service, make_services
+
+__all__ = ["Generation"]
+
+
+class Generation:
+    """The components of a configuration, and the way to them.
+
+    Attributes:
+        number: 1 for the first of a gateway.
+        config: what it was made of.
+        services: the components, in the order of the configuration.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        config: GatewayConfig,
+        prepared: Sequence[Prepared],
+        runtime: Runtime,
+        operations: Mapping[str, Endpoint],
+    ) -> None:
+        """Link everything. Needs no event loop, and may be done in a thread.
+
+        Args:
+            number: how many there have been, this one included.
+            config: what to make.
+            prepared: its components, in the order of the configuration.
+            runtime: what outlives it.
+            operations: the operational routes beside the components'.
+
+        Raises:
+            ComponentError: a component is refused; the message names each that is.
+        """
+        self.number = number
+        self.config = config
+        self.services: list[Service] = make_services(config, prepared, runtime)
+        try:
+            self._dispatcher = Dispatcher(self.services, config.server, operations, runtime.tracer)
+        except ComponentError:
+            for service in self.services:
+                service.grants.close_mounts()
+            raise
+        self._requests = 0
+        self._idle: asyncio.Future[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        self._requests += 1
+        try:
+            await self._dispatcher(scope, receive, send)
+        finally:
+            self._requests -= 1
+            if not self._requests and self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+
+    def stop_calls(self) -> int:
+        """Stop every invocation that is under way; returns how many there were."""
+        under_way = [work for service in self.services for work in service.under_way]
+        for work in under_way:
+            work.stop(Interrupted("the gateway is stopping"))
+        return len(under_way)
+
+    async def retire(self) -> None:
+        """Wait until the last request of it has been answered, and close it."""
+        if self._requests:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what its components have open outside of themselves."""
+        for service in self.services:
+            service.gate.close()
+            await service.grants.aclose()

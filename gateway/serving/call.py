@@ -1,0 +1,254 @@
+"""One call of a component on somebody's behalf: what it is given, what it says, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from gateway.bindings.stdio import LineOutput, Output
+from gateway.host.errors import (
+    DeadlineExceeded,
+    Exhausted,
+    Exit,
+    InvocationError,
+    ResultTooLarge,
+    Trap,
+    TrapKind,
+)
+from gateway.host.invocation import Invocation
+from gateway.host.linker import Export
+from gateway.host.scheduler import Lane
+from gateway.http.trace_context import TraceContext
+from gateway.observe.events import (
+    Cancelled,
+    Interrupted,
+    InvocationContext,
+    Outcome,
+    Phases,
+    Rejected,
+    ReturnEvent,
+    outcome_of,
+)
+from gateway.observe.telemetry import Span
+from gateway.serving.admission import Place
+from gateway.serving.service import Service
+
+__all__ = ["Call"]
+
+
+class Call:
+    """An invocation with what surrounds it: its grants, its words in the log, its return event.
+
+    A context manager: inside of it, it can be stopped from outside; its event is sent at the end, with the
+    `outcome` it has then. The task that enters it must leave it.
+
+    Args:
+        service: whose function is called.
+        export: the function.
+        args: its arguments, as `gateway.host.values` has them.
+        place: its place among the invocations of the component, which whoever took it gives back.
+        event: what is sent when it has ended.
+        request_id: the id of the request that it is made for.
+        trace: the trace that the request belongs to.
+        route: what led to it, as the configuration has it.
+        output: where the guest's standard streams go; lines of the log by default.
+        in_pieces: as of `Invocation`.
+        max_result: as of `Invocation`.
+        lane: as of `Invocation`.
+
+    Attributes:
+        outcome: how it ended; whoever uses the answer says so. Cancelled until then.
+        bytes_in: bytes of the request's content so far.
+        bytes_out: bytes of the response's content so far.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        export: Export,
+        args: Sequence[Any],
+        *,
+        place: Place,
+        event: type[ReturnEvent],
+        request_id: str,
+        trace: TraceContext | None = None,
+        route: str | None = None,
+        output: Output | None = None,
+        in_pieces: bool = False,
+        max_result: int | None = None,
+        lane: Lane = Lane.NEW,
+    ) -> None:
+        self.outcome = Outcome.CANCELLED
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._service = service
+        self._export = export
+        self._queued = place.waited
+        self._event = event
+        self._request_id = request_id
+        self._trace = trace
+        self._route = route
+        self._trap: TrapKind | None = None
+        self._freed = False
+        self._lines: LineOutput | None = None
+        if output is None:
+            output = self._lines = LineOutput(
+                self._log_line,
+                max_lines=service.config.log_max_lines,
+                max_bytes=service.config.log_max_bytes,
+                on_dropped=self._log_dropped,
+            )
+        self._span: Span | None = None
+        if trace is not None:
+            self._span = service.tracer.invocation(trace, service.name, export.name)
+            trace = self._span.trace
+        self._wasi = service.grants.context(request_id, output, trace)
+        self._invocation = Invocation(
+            export,
+            args,
+            self._wasi,
+            max_memory=service.config.max_memory,
+            max_execution_time=service.config.max_execution_time,
+            in_pieces=in_pieces,
+            max_result=max_result,
+            lane=lane,
+        )
+
+    def __enter__(self) -> Self:
+        self._service.began(self)
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.free()
+        finally:
+            self._service.ended(self)
+            if self._span is not None:
+                error = None if self._trap is None else self._trap.value
+                self._span.end(outcome=self.outcome, error=error)
+            self._send()
+
+    @property
+    def result(self) -> Any:
+        """What the function returned, once it has."""
+        return self._invocation.result
+
+    @property
+    def large(self) -> bool:
+        """Whether its arguments or its result were large: `Invocation.large`."""
+        return self._invocation.large
+
+    @property
+    def phases(self) -> Phases:
+        """Where its time went so far."""
+        invocation = self._invocation
+        instantiate, host = invocation.instantiate_time, invocation.host_time
+        guest = max(0.0, invocation.elapsed - instantiate - host)
+        return Phases(self._queued + invocation.delay, instantiate, guest, host)
+
+    @property
+    def context(self) -> dict[str, str]:
+        """What log lines about it have in common."""
+        context = {"component": self._service.name, "request_id": self._request_id}
+        if self._trace is not None:
+            context["trace_id"] = self._trace.trace_id
+        return context
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether it may begin now; otherwise `turn` comes first."""
+        return self._invocation.has_turn
+
+    async def turn(self, left: asyncio.Future[None] | None = None) -> None:
+        """Wait until it may begin.
+
+        Args:
+            left: done when nobody waits for the answer any more; the guest does not begin then.
+        """
+        await self._invocation.turn()
+        if left is not None and left.done():
+            self.stop(Cancelled("the client went away"))
+
+    def begin(self) -> bool:
+        """Go on as far as that goes without waiting: `Invocation.begin`."""
+        return self._invocation.begin()
+
+    async def run(self) -> None:
+        """Go on until the function returns: `Invocation.run`."""
+        await self._invocation.run()
+
+    def stop(self, error: InvocationError) -> None:
+        """Stop the guest, wherever it is: `Invocation.stop`."""
+        self._invocation.stop(error)
+
+    def free(self) -> None:
+        """Free the guest and what it holds, whether it has ended or not. May be called again."""
+        if self._freed:
+            return
+        self._freed = True
+        self._invocation.close()
+        self._wasi.close()
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+    def report(self, failure: BaseException) -> None:
+        """Log what ended it."""
+        log = self._service.log
+        match failure:
+            case Trap():
+                self._trap = failure.kind
+                log.error(
+                    "component trapped",
+                    trap=failure.kind.value,
+                    reason=failure.message,
+                    backtrace=list(failure.backtrace),
+                    **self.context,
+                )
+            case DeadlineExceeded() | Exhausted() | Rejected() | ResultTooLarge():
+                log.warning(
+                    "invocation stopped",
+                    outcome=outcome_of(failure, answered=False).value,
+                    reason=str(failure),
+                    **self.context,
+                )
+            case Cancelled() | Interrupted() | Exit():
+                log.info("invocation ended early", reason=str(failure), **self.context)
+            case _:
+                log.error("gateway failed", exc_info=failure, **self.context)
+
+    def _send(self) -> None:
+        service, invocation = self._service, self._invocation
+        event = self._event(
+            InvocationContext(
+                service.name,
+                service.digest,
+                self._export.name,
+                self._request_id,
+                None if self._trace is None else self._trace.trace_id,
+                self._route,
+                service.provenance.issuer,
+                service.provenance.subject,
+            ),
+            self.outcome,
+            self._trap,
+            self.phases,
+            self.bytes_in,
+            self.bytes_out,
+            invocation.host_calls,
+            invocation.instantiated,
+        )
+        service.channel.send(event)
+
+    def _log_line(self, stream: str, line: str) -> None:
+        self._service.guest_log.line(stream, line, self.context)
+
+    def _log_dropped(self, lines: int, size: int) -> None:
+        self._service.guest_log.dropped(lines, size, self.context)

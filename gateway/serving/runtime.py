@@ -1,0 +1,78 @@
+"""What a worker has that outlives a configuration: where events go, and the places that invocations take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from gateway.bindings.descriptors import Descriptors
+from gateway.config import ServerConfig
+from gateway.observe import telemetry
+from gateway.observe.event_queue import Channel, LogSink
+from gateway.observe.metrics import Metrics
+from gateway.observe.watchdog import Stall, StallLog, Watchdog
+from gateway.serving.admission import Admission
+
+__all__ = ["Runtime"]
+
+
+class Runtime:
+    """The parts of a worker that its components share, whatever is loaded.
+
+    Attributes:
+        admission: the places of invocations.
+        channel: where return events go.
+        metrics: what Prometheus is told; None for nothing.
+        tracer: what is told of requests, invocations and outbound requests as they go on.
+        descriptors: the file descriptors that guests may hold.
+        watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
+    """
+
+    def __init__(self, config: ServerConfig, *, metrics_dir: Path | None = None) -> None:
+        """Make them.
+
+        Args:
+            config: what the operator said of the server.
+            metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+
+        Raises:
+            TelemetryError: tracing cannot be had.
+        """
+        self.tracer = telemetry.start() if config.tracing else telemetry.OFF
+        self.admission = Admission(config.max_in_flight)
+        self.channel = Channel()
+        self.metrics: Metrics | None = None
+        if config.metrics:
+            self.metrics = Metrics(metrics_dir)
+            self.channel.add_sink(
+                self.metrics, name="metrics", timed=False, flush=self.metrics.flush
+            )
+            self.channel.on_dropped = self.metrics.dropped
+        if config.log_events:
+            self.channel.add_sink(LogSink(), name="log", timed=False)
+        self.descriptors = Descriptors.of_process(self._descriptor_refused)
+        self.watchdog = Watchdog(self._held)
+        self._stall_log = StallLog()
+
+    def reopen(self, config: ServerConfig) -> None:
+        """Trace again, after the tracer was closed.
+
+        Raises:
+            TelemetryError: tracing cannot be had.
+        """
+        if config.tracing:
+            self.tracer = telemetry.start()
+
+    @classmethod
+    def quiet(cls) -> Self:
+        """One whose events nobody hears, for a single call or a look at the components."""
+        return cls(ServerConfig(metrics=False))
+
+    def _held(self, stall: Stall) -> None:
+        if self.metrics is not None:
+            self.metrics.held(stall)
+        self._stall_log(stall)
+
+    def _descriptor_refused(self, component: str) -> None:
+        if self.metrics is not None:
+            self.metrics.descriptor_refused(component)

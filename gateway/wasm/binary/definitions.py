@@ -1,0 +1,255 @@
+"""The definitions of a component outside its types: imports, exports, aliases, instances, canons.
+
+Grammar: Component Model, `Binary.md`, whose words are the names here. Each `read_*` reads one item
+of the vector that its section is, and leaves the cursor behind it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.wasm.binary.cursor import Cursor
+from gateway.wasm.binary.extern import (
+    ExternName,
+    ExternType,
+    Sort,
+    SortIndex,
+    read_core_sort_index,
+    read_extern_name,
+    read_extern_type,
+    read_sort,
+    read_sort_index,
+)
+
+__all__ = [
+    "Alias",
+    "BagOfExports",
+    "Canon",
+    "CoreExportAlias",
+    "ExportAlias",
+    "ExportDefinition",
+    "Import",
+    "Instantiation",
+    "Lift",
+    "Lower",
+    "OuterAlias",
+    "ResourceBuiltin",
+    "items",
+    "read_alias",
+    "read_canon",
+    "read_core_instance",
+    "read_export",
+    "read_import",
+    "read_instance",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An import of a component."""
+
+    name: ExternName
+    type: ExternType
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDefinition:
+    """An export of a component. It adds `item` once more to the index space of its sort."""
+
+    name: ExternName
+    item: SortIndex
+    type: ExternType | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportAlias:
+    """An export of an instance, by name."""
+
+    sort: Sort
+    instance: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoreExportAlias:
+    """An export of a core instance, by name."""
+
+    sort: Sort
+    instance: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OuterAlias:
+    """An item of an enclosing component: `count` levels out, 0 being where the alias stands."""
+
+    sort: Sort
+    count: int
+    index: int
+
+
+Alias = ExportAlias | CoreExportAlias | OuterAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Instantiation:
+    """An instance that is made of a component, or a core instance that is made of a module.
+
+    Attributes:
+        source: a component index, or a core module index.
+        arguments: by the name of the import that each satisfies.
+    """
+
+    source: int
+    arguments: dict[str, SortIndex]
+
+
+@dataclass(frozen=True, slots=True)
+class BagOfExports:
+    """An instance or core instance that only gives names to items that exist already."""
+
+    exports: dict[str, SortIndex]
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A core function that becomes a component function."""
+
+    core_function: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """A component function that becomes a core function."""
+
+    function: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceBuiltin:
+    """One of `resource.new`, `resource.drop` and `resource.rep`: a core function."""
+
+    resource: int
+
+
+Canon = Lift | Lower | ResourceBuiltin
+
+
+def items(cursor: Cursor, read: Callable[[Cursor], T]) -> Iterator[T]:
+    """The items of a vector; nothing may follow the last one.
+
+    Raises:
+        MalformedBinary: an item that `read` refuses, or bytes left over.
+    """
+    for _ in range(cursor.count()):
+        yield read(cursor)
+    cursor.finish()
+
+
+def read_import(cursor: Cursor) -> Import:
+    """An `import`."""
+    return Import(read_extern_name(cursor), read_extern_type(cursor))
+
+
+def read_export(cursor: Cursor) -> ExportDefinition:
+    """An `export`."""
+    name = read_extern_name(cursor)
+    item = read_sort_index(cursor)
+    match cursor.byte():
+        case 0x00:
+            return ExportDefinition(name, item, None)
+        case 0x01:
+            return ExportDefinition(name, item, read_extern_type(cursor))
+        case other:
+            raise cursor.malformed(f"the unknown type ascription {other:#04x}")
+
+
+def read_alias(cursor: Cursor) -> Alias:
+    """An `alias`."""
+    sort = read_sort(cursor)
+    match cursor.byte():
+        case 0x00:
+            return ExportAlias(sort, cursor.u32(), cursor.name())
+        case 0x01:
+            return CoreExportAlias(sort, cursor.u32(), cursor.name())
+        case 0x02:
+            return OuterAlias(sort, cursor.u32(), cursor.u32())
+        case other:
+            raise cursor.malformed(f"the unknown alias target {other:#04x}")
+
+
+def read_instance(cursor: Cursor) -> Instantiation | BagOfExports:
+    """An `instanceexpr`."""
+    match cursor.byte():
+        case 0x00:
+            component = cursor.u32()
+            arguments = {}
+            for _ in range(cursor.count()):
+                name = cursor.name()
+                arguments[name] = read_sort_index(cursor)
+            return Instantiation(component, arguments)
+        case 0x01:
+            exports = {}
+            for _ in range(cursor.count()):
+                name = read_extern_name(cursor).name
+                exports[name] = read_sort_index(cursor)
+            return BagOfExports(exports)
+        case other:
+            raise cursor.malformed(f"the unknown instance expression {other:#04x}")
+
+
+def read_core_instance(cursor: Cursor) -> Instantiation | BagOfExports:
+    """A `core:instanceexpr`."""
+    form = cursor.byte()
+    match form:
+        case 0x00:
+            module = cursor.u32()
+        case 0x01:
+            module = 0
+        case other:
+            raise cursor.malformed(f"the unknown core instance expression {other:#04x}")
+    members = {}
+    for _ in range(cursor.count()):
+        name = cursor.name()
+        members[name] = read_core_sort_index(cursor)
+    return BagOfExports(members) if form else Instantiation(module, members)
+
+
+def read_canon(cursor: Cursor) -> Canon:
+    """A `canon`, of those that components without WASI 0.3 have."""
+    match cursor.byte():
+        case 0x00:
+            _read_function_marker(cursor)
+            core_function = cursor.u32()
+            _skip_canon_options(cursor)
+            cursor.u32()
+            return Lift(core_function)
+        case 0x01:
+            _read_function_marker(cursor)
+            function = cursor.u32()
+            _skip_canon_options(cursor)
+            return Lower(function)
+        case 0x02 | 0x03 | 0x04:
+            return ResourceBuiltin(cursor.u32())
+        case other:
+            raise cursor.malformed(f"the unknown canonical definition {other:#04x}")
+
+
+def _read_function_marker(cursor: Cursor) -> None:
+    if cursor.byte() != 0x00:
+        raise cursor.malformed("a canonical definition of something that is no function")
+
+
+def _skip_canon_options(cursor: Cursor) -> None:
+    for _ in range(cursor.count()):
+        match cursor.byte():
+            # String encodings, `async` and `gc`.
+            case 0x00 | 0x01 | 0x02 | 0x06 | 0x09:
+                pass
+            # `memory`, `realloc`, `post-return`, `callback`, `core-type`: an index each.
+            case 0x03 | 0x04 | 0x05 | 0x07 | 0x08:
+                cursor.u32()
+            case other:
+                raise cursor.malformed(f"the unknown canonical option {other:#04x}")
