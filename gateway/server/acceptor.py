@@ -59,6 +59,8 @@ class Acceptor:
         connections: those there are.
         limit: how many there may be.
         on_full: called when accepting stops because there are so many.
+        behind_guests: whether newcomers wait while guests do that began before them. Whoever asks no guest must
+            not: a health check would take the longer, the busier the gateway is.
     """
 
     def __init__(
@@ -68,12 +70,15 @@ class Acceptor:
         connections: Connections,
         limit: int,
         on_full: Callable[[], None],
+        *,
+        behind_guests: bool = True,
     ) -> None:
         self._socket = sock
         self._make_protocol = make_protocol
         self._connections = connections
         self._limit = limit
         self._on_full = on_full
+        self._behind_guests = behind_guests
         self._loop = asyncio.get_running_loop()
         self._making: set[asyncio.Task[None]] = set()
         self._open = True
@@ -112,7 +117,7 @@ class Acceptor:
     def _accept(self) -> None:
         """Make a few connections. Those behind them have the next turns of the loop, beside all that is served."""
         scheduler, now = Scheduler.current(), self._loop.time()
-        if not scheduler.may_run(Lane.NEW):
+        if self._behind_guests and not scheduler.may_run(Lane.NEW):
             return  # more connections would only be more to wait
         for _ in range(max(1, min(AT_ONCE, int((now - self._accepted) / PACE)))):
             if len(self._connections.open) + len(self._making) >= self._limit:

@@ -50,6 +50,8 @@ class Endpoint:
         sock: socket.socket,
         server: ServerConfig,
         metrics: ConnectionMetrics | None = None,
+        *,
+        has_guests: bool = True,
     ) -> None:
         """Take a socket, which belongs to the endpoint from now on.
 
@@ -59,6 +61,7 @@ class Endpoint:
             sock: where; it may listen already.
             server: the limits of connections.
             metrics: hears of connections; None where nobody does.
+            has_guests: whether guests answer there.
         """
         sock.setblocking(False)
         self._socket = sock
@@ -66,6 +69,7 @@ class Endpoint:
         self._app_state = app_state
         self._limit = server.max_connections or _max_connections()
         self._metrics = metrics
+        self._has_guests = has_guests
         timeouts = Timeouts(server.header_timeout, server.body_timeout, server.write_timeout)
         self._state = Connections(timeouts, self._count)
         self._state.set_date()
@@ -84,7 +88,12 @@ class Endpoint:
         """
         self._socket.listen(backlog)
         self._acceptor = Acceptor(
-            self._socket, self._protocol, self._state, self._limit, self._accepting_stopped
+            self._socket,
+            self._protocol,
+            self._state,
+            self._limit,
+            self._accepting_stopped,
+            behind_guests=self._has_guests,
         )
 
     def tick(self) -> None:

@@ -169,7 +169,8 @@ class Server:
         if sockets.admin is None or self.app.admin is None:
             return None
         server = self.config.server
-        return Endpoint(uvicorn_config(self.app.admin, server), {}, sockets.admin, server)
+        config = uvicorn_config(self.app.admin, server)
+        return Endpoint(config, {}, sockets.admin, server, has_guests=False)
 
     async def _drain(self, main: Endpoint, admin: Endpoint | None) -> int:
         """Stop; returns how many requests were not answered as they should have been."""

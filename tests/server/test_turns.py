@@ -9,8 +9,10 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
-from gateway.server.acceptor import AT_ONCE
+from gateway.host.scheduler import SHARE, Lane, Scheduler
+from gateway.server.acceptor import AT_ONCE, Acceptor
 from gateway.server.endpoint import Endpoint
+from gateway.server.http1.connections import Connections, Timeouts
 from tests.server.client import head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo
@@ -96,3 +98,38 @@ def test_a_few_connections_are_made_in_a_turn(kind: str) -> None:
             assert most.growth <= AT_ONCE
 
     play(KINDS[kind], scene)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("behind_guests", [True, False])
+async def test_newcomers_wait_for_guests_only_where_guests_answer(behind_guests: bool) -> None:
+    scheduler, turns, made = Scheduler.current(), 0, asyncio.Event()
+
+    async def guest() -> None:
+        nonlocal turns
+        while True:
+            await scheduler.turn(Lane.NEW)
+            scheduler.spend(2 * SHARE, Lane.NEW)
+            turns += 1
+
+    class Newcomer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.close()
+            made.set()
+
+    guests = [asyncio.create_task(guest()) for _ in range(CLIENTS)]
+    await until(lambda: turns > 0)
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    connections = Connections(Timeouts(1, 1, 1))
+    acceptor = Acceptor(
+        listening, Newcomer, connections, CLIENTS, lambda: None, behind_guests=behind_guests
+    )
+    with socket.create_connection(listening.getsockname()):
+        so_far = turns
+        await until(lambda: made.is_set() or turns > so_far + 10 * CLIENTS)
+        assert made.is_set() is not behind_guests
+        for each in guests:
+            each.cancel()
+        await made.wait()
+        await acceptor.close()
