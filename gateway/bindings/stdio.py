@@ -189,6 +189,16 @@ class LineOutput(Source):
             if not self._working:
                 self._work()
 
+    def take(self, size: int) -> bool:
+        """Count a line of so many bytes that is written elsewhere; tells whether there is room for it."""
+        if self._lines_left and size <= self._bytes_left:
+            self._lines_left -= 1
+            self._bytes_left -= size
+            return True
+        self._dropped_lines += 1
+        self._dropped_bytes += max(size, 1)
+        return False
+
     def close(self) -> None:
         """Emit the last line of each stream, if the guest has not ended it, after all that it has written."""
         if not self._closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -21,6 +22,7 @@ from pydantic import (
 
 from gateway.config.route import Route
 from gateway.config.values import GIB, KIB, MIB, AnyPath, LogLevel, Table, Text, between, text
+from gateway.host.files import open_regular
 from gateway.http.canonical import LABEL
 from gateway.policy.egress import EgressRule
 from gateway.policy.guest_path import guest_path
@@ -39,6 +41,9 @@ MAX_MEMORY: Final = 4 * GIB
 MAX_CONCURRENCY: Final = 100_000
 """Invocations at once of one component. Arbitrary; each reserves address space in the engine's pools,
 and a worker of one thread is out of processor time far below this."""
+
+MAX_CONFIG_FILE: Final = 1 * MIB
+"""Bytes of a file of values. Arbitrary: they are held in memory, and read while others wait."""
 
 MAX_LOG_LINES: Final = 1_000_000
 MAX_LOG_BYTES: Final = 1 * GIB
@@ -96,10 +101,53 @@ def _outbound_host(entry: str) -> str:
     return entry
 
 
+def _prefix(prefix: str) -> str:
+    if not prefix:
+        raise ValueError("must not be empty: all of the environment would be given")
+    return prefix
+
+
+def _key(key: str) -> str:
+    if not key:
+        raise ValueError("must have keys that are not empty")
+    return key
+
+
+def _values(path: Path) -> dict[str, str]:
+    """The values in a file.
+
+    Raises:
+        ValueError: it cannot be read, or is no flat table of text.
+    """
+    try:
+        with open_regular(path) as file:
+            content = file.read(MAX_CONFIG_FILE + 1)
+        if len(content) > MAX_CONFIG_FILE:
+            raise ValueError(f"has more than {format_size(MAX_CONFIG_FILE)}: {path}")
+        values = tomllib.loads(content.decode())
+    except OSError as error:
+        raise ValueError(f"{error.strerror}: {path}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 at byte {error.start}: {path}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"is not TOML: {error}: {path}") from None
+    for key, value in values.items():
+        if not isinstance(value, str):
+            reason = f'has "{key}", which must be text in quotes: {path}'
+            raise ValueError(reason)  # noqa: TRY004 - as pydantic takes it
+    return values
+
+
+def _values_file(path: Path) -> Path:
+    _values(path)
+    return path
+
+
 _SOURCE_FILE: Final = _present(
     stat.S_ISREG, "Not a regular file", os.R_OK, "May not be read by this user"
 )
 _FOLDER: Final = _present(stat.S_ISDIR, "Not a folder", os.X_OK, "May not be searched by this user")
+_Key = Annotated[str, AfterValidator(_key)]
 _Variable = Annotated[str, AfterValidator(_variable)]
 
 
@@ -173,6 +221,10 @@ class ComponentConfig(Defaults):
         environment: what `wasi:cli/environment` shows, in this order. Never printed.
         arguments: what `wasi:cli/environment` gives as arguments.
         mounts: the folders that it may use, in this order.
+        config_file: a TOML file of more values for `config`; read with the configuration.
+        config_env_prefix: what the names of environment variables begin with that are such values too.
+        config: what `wasi:config` gives it, by key: of the file, then the environment, then what is said here,
+            each in the place of the one before. Never printed.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -185,8 +237,26 @@ class ComponentConfig(Defaults):
     environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
     arguments: tuple[Text, ...] = ()
     mounts: tuple[MountConfig, ...] = ()
+    config_file: Annotated[AnyPath, AfterValidator(_values_file)] | None = None
+    config_env_prefix: Annotated[str, AfterValidator(_prefix)] | None = None
+    config: dict[_Key, str] = Field(default_factory=dict, repr=False, validate_default=True)
     allowed_outbound_hosts: tuple[Annotated[str, AfterValidator(_outbound_host)], ...] = ()
     log_level: LogLevel | None = None
+
+    @field_validator("config")
+    @classmethod
+    def _collect(cls, said: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        """Gather the values here, where a change of them is a change of the configuration."""
+        values: dict[str, str] = {}
+        if (file := info.data.get("config_file")) is not None:
+            values |= _values(file)
+        if (prefix := info.data.get("config_env_prefix")) is not None:
+            values |= {
+                name.removeprefix(prefix): value
+                for name, value in os.environ.items()
+                if name.startswith(prefix) and name != prefix
+            }
+        return values | said
 
     @field_validator("mounts")
     @classmethod

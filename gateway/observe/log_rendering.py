@@ -28,7 +28,7 @@ MAX_ITEMS: Final = 100
 
 _COLLECTIONS: Final = (list, tuple, dict)
 
-_LONG: Final = frozenset(("exception", "line", "reason"))
+_LONG: Final = frozenset(("exception", "line", "message", "reason"))
 
 _JSON: Final = structlog.processors.JSONRenderer()
 

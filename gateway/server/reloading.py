@@ -91,8 +91,12 @@ class Configuration:
         return config
 
     def sources(self) -> list[Path]:
-        """The files of the components that are written there, loaded or not."""
-        return [component.source for component in self._written.components]
+        """The files that the configuration names: of components, loaded or not, and of their values."""
+        components = self._written.components
+        return [
+            *(component.source for component in components),
+            *(component.config_file for component in components if component.config_file),
+        ]
 
 
 def log_refused(reason: str) -> None:

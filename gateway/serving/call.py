@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from gateway.bindings.stdio import LineOutput, Output
+from gateway.bindings.stdio import MAX_LINE, LineOutput, Output
 from gateway.host.errors import (
     DeadlineExceeded,
     Exhausted,
@@ -104,7 +104,7 @@ class Call:
         if trace is not None:
             self._span = service.tracer.invocation(trace, service.name, export.name)
             trace = self._span.trace
-        self._wasi = service.grants.context(request_id, output, trace)
+        self._wasi = service.grants.context(request_id, output, self._log_message, trace)
         self._invocation = Invocation(
             export,
             args,
@@ -249,6 +249,10 @@ class Call:
 
     def _log_line(self, stream: str, line: str) -> None:
         self._service.guest_log.line(stream, line, self.context)
+
+    def _log_message(self, level: str, context: str, message: str) -> None:
+        if self._lines is None or self._lines.take(len(context) + len(message)):
+            self._service.guest_log.message(level, context, message[:MAX_LINE], self.context)
 
     def _log_dropped(self, lines: int, size: int) -> None:
         self._service.guest_log.dropped(lines, size, self.context)

@@ -6,10 +6,12 @@ import ssl
 from collections.abc import Collection
 
 from gateway.bindings.cli import CliCtx
+from gateway.bindings.config import ConfigCtx
 from gateway.bindings.context import State, WasiCtx
 from gateway.bindings.descriptors import Descriptors, Share
 from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.outbound import OnRequest, OutboundClient
+from gateway.bindings.logging import Log, LoggingCtx
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
 from gateway.config import ComponentConfig
@@ -51,6 +53,7 @@ class Grants:
         self._name = config.name
         self._environment = config.environment
         self._arguments = ("main.wasm", *config.arguments)
+        self._values = config.config
         self._share = descriptors.share(config.name)
         self._mounts = _open_mounts(config, self._share)
         policy = EgressPolicy(map(EgressRule.parse, config.allowed_outbound_hosts))
@@ -66,17 +69,23 @@ class Grants:
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
     def context(
-        self, request_id: str, output: Output, trace: TraceContext | None = None
+        self, request_id: str, output: Output, log: Log, trace: TraceContext | None = None
     ) -> WasiCtx:
         """The context of one invocation, to be closed when that ends.
 
         Args:
             request_id: the id of the request that it answers, for the log.
             output: where stdout and stderr go.
+            log: where it logs.
             trace: the trace that its outbound requests are part of.
         """
         client = self._client
-        granted: list[State] = [CliCtx(self._environment, self._arguments, output)]
+        granted: list[State] = [
+            CliCtx(self._environment, self._arguments, output),
+            LoggingCtx(log),
+        ]
+        if self._values:
+            granted.append(ConfigCtx(self._values))
         if self._mounts:
             granted.append(OpenFiles(self._mounts))
         if self._has_requests:

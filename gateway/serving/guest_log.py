@@ -1,4 +1,4 @@
-"""What a component's guests write to their standard streams, as lines of the log: so many a second at most."""
+"""What a component's guests write and log, as lines of the gateway's log: so many a second at most."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ _FIRST: Final = 1.0
 _INTERVAL: Final = 10.0
 """Seconds from the first line that is dropped to the first word about it, and between two words about it while
 that goes on. Arbitrary."""
+
+_METHODS: Final = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "error": "error",
+    "critical": "error",
+}
+"""The levels of `wasi:logging` as those of this log. What is critical to a guest is not to the gateway."""
 
 
 class GuestLog:
@@ -53,6 +63,23 @@ class GuestLog:
         """
         if self._has_room(1 + len(line) // _UNIT):
             self._log.info("guest output", stream=stream, line=line, **context)
+        else:
+            self._drop(1)
+            self._untold += 1
+            self._tell_later(_FIRST)
+
+    def message(self, level: str, context: str, message: str, whose: Mapping[str, str]) -> None:
+        """Log what a guest says by `wasi:logging`, or drop it.
+
+        Args:
+            level: as WIT has it.
+            context: what the guest says that it is about.
+            message: what it says.
+            whose: whose it is.
+        """
+        if self._has_room(1 + (len(context) + len(message)) // _UNIT):
+            log = getattr(self._log, _METHODS[level])
+            log("guest log", guest_level=level, context=context, message=message, **whose)
         else:
             self._drop(1)
             self._untold += 1

@@ -1,0 +1,43 @@
+;; Its functions call wasi:config and wasi:logging.
+(component
+  (import "wasi:config/store@0.2.0-rc.1" (instance $store
+    (type $variant (variant (case "upstream" string) (case "io" string)))
+    (export "error" (type $e (eq $variant)))
+    (export "get" (func (param "key" string) (result (result (option string) (error $e)))))))
+  (import "wasi:logging/logging" (instance $logging
+    (type $enum (enum "trace" "debug" "info" "warn" "error" "critical"))
+    (export "level" (type $l (eq $enum)))
+    (export "log" (func (param "level" $l) (param "context" string) (param "message" string)))))
+  (core module $Memory
+    (memory (export "memory") 16)
+    (global $free (mut i32) (i32.const 1024))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $at i32)
+      (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+      (global.set $free (i32.add (local.get $at) (local.get 3)))
+      (local.get $at)))
+  (core instance $memory (instantiate $Memory))
+  (core func $get (canon lower (func $store "get")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core func $log (canon lower (func $logging "log")
+    (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (core module $Main
+    (import "host" "get" (func $get (param i32 i32 i32)))
+    (import "host" "log" (func $log (param i32 i32 i32 i32 i32)))
+    (func (export "get") (param i32 i32) (result i32)
+      (call $get (local.get 0) (local.get 1) (i32.const 0))
+      (i32.const 0))
+    (func (export "log") (param i32 i32 i32 i32 i32)
+      (call $log (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4))))
+  (core instance $main (instantiate $Main
+    (with "host" (instance (export "get" (func $get)) (export "log" (func $log))))))
+  (type $variant (variant (case "upstream" string) (case "io" string)))
+  (export $error "error" (type $variant))
+  (func $lifted-get (param "key" string) (result (result (option string) (error $error)))
+    (canon lift (core func $main "get") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (export "get" (func $lifted-get))
+  (type $enum (enum "trace" "debug" "info" "warn" "error" "critical"))
+  (export $level "level" (type $enum))
+  (func $lifted-log (param "level" $level) (param "context" string) (param "message" string)
+    (canon lift (core func $main "log") (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+  (export "say" (func $lifted-log)))
