@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from gateway.wasm.binary.core_module import CoreModule, Limits, read_core_module
+from gateway.wasm.binary.core_module import CoreModule, Limits
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
 from gateway.wasm.binary.definitions import (
     Alias,
@@ -128,11 +128,14 @@ def needs(data: bytes) -> Needs | None:
         Measureless: it is more than `MAX_DEFINITIONS`.
     """
     try:
-        component = _read_component(data, 0, len(data), depth=0)
-        count = _Count()
-        instance = count.instantiate(_Closure(component, None), arguments=None, depth=0)
+        return _needs(_read_component(data, 0, len(data), depth=0))
     except (MalformedBinary, _UntoldError):
         return None
+
+
+def _needs(component: _Component) -> Needs:
+    count = _Count()
+    instance = count.instantiate(_Closure(component, None), arguments=None, depth=0)
     modules = list(_modules(component))
     collects = any(module.collects for module in modules)
     tables_per_module = max((len(module.tables) for module in modules), default=0)
@@ -372,7 +375,7 @@ def _read_component(data: bytes, start: int, end: int, depth: int) -> _Component
         cursor = Cursor(data, section.start, section.end)
         match section.id:
             case ComponentSection.CORE_MODULE:
-                definitions.append(read_core_module(data, section.start, section.end))
+                definitions.append(CoreModule(data, section.start, section.end))
             case ComponentSection.COMPONENT:
                 definitions.append(_read_component(data, section.start, section.end, depth + 1))
             case ComponentSection.CORE_INSTANCE:

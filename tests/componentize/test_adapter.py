@@ -11,12 +11,13 @@ import wasmtime
 from gateway.bindings import provided
 from gateway.host import wit
 from gateway.wasm.binary import MalformedBinary
+from gateway.wasm.binary.core_module import CoreModule
+from gateway.wasm.binary.extern import Sort
 from gateway.wasm.binary.sections import CoreSection, sections
 from gateway.wasm.componentize import NotComponentizable, componentize
 from gateway.wasm.componentize.adapter import adapter
 from gateway.wasm.componentize.adapter_memory import Grown, Lent, MemorySource, Reserved
 from gateway.wasm.componentize.adapter_reduction import MAIN_MODULE, reduced
-from gateway.wasm.componentize.core_module import read_core_module
 from gateway.wasm.componentize.instructions import function_references
 from tests.componentize.modules import MEMORY, Running, compiled, module, type_of
 
@@ -158,7 +159,7 @@ def test_each_function_alone_is_a_valid_module(source: MemorySource) -> None:
     for name in adapter().functions:
         binary = reduced(adapter(), [name], source)
         wasmtime.Module.validate(engine, binary)
-        assert read_core_module(binary).exports_function(name)
+        assert CoreModule(binary).exports_a(Sort.CORE_FUNC, name)
 
 
 def test_the_adapter_is_built_as_it_must_be() -> None:

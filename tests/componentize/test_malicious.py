@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from wasmtime import component as wasm
 
 from gateway.wasm.binary import encode
+from gateway.wasm.binary.core_module import MAX_EXTERNS, MAX_SECTIONS
 from gateway.wasm.binary.sections import MODULE_PREAMBLE, ComponentSection, CoreSection
 from gateway.wasm.componentize import NotComponentizable, componentize
 from gateway.wasm.componentize.componentize import MAX_WORLD_SIZE
-from gateway.wasm.componentize.core_module import MAX_EXTERNS, MAX_SECTIONS
 from gateway.wasm.componentize.world import MAX_DEPTH
 from tests.componentize.modules import ENGINE, MEMORY, module, world_section
 

@@ -52,7 +52,7 @@ class ComponentSection(IntEnum):
 
 
 class CoreSection(IntEnum):
-    """The section ids of a core module that this package reads."""
+    """The section ids of a core module."""
 
     CUSTOM = 0
     TYPE = 1
@@ -62,7 +62,11 @@ class CoreSection(IntEnum):
     MEMORY = 5
     GLOBAL = 6
     EXPORT = 7
+    START = 8
+    ELEMENT = 9
     CODE = 10
+    DATA = 11
+    DATA_COUNT = 12
 
 
 @dataclass(frozen=True, slots=True)

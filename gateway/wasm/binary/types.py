@@ -8,6 +8,7 @@ maps and asynchronous functions are not.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from gateway.wasm.binary.definitions import OuterAlias
 from gateway.wasm.binary.extern import ExternName, ExternType
@@ -30,6 +31,7 @@ __all__ = [
     "TypeDefinition",
     "ValType",
     "Variant",
+    "parts",
     "remap",
 ]
 
@@ -54,6 +56,7 @@ class Primitive(Enum):
 
 # A primitive type, or an index of the type index space.
 ValType = Primitive | int
+_Part = TypeVar("_Part", Primitive | int, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,3 +204,15 @@ def remap(
             return Func(renamed, optional(result))
         case _:
             return definition
+
+
+def parts(definition: TypeDefinition) -> list[ValType]:
+    """The types that a definition names, resource types too, in order; those of instance types not."""
+    found: list[ValType] = []
+
+    def note(part: _Part) -> _Part:
+        found.append(part)
+        return part
+
+    remap(definition, note, note)
+    return found

@@ -116,7 +116,7 @@ class _Bridge:
         return self.out.add(ComponentSection.CANON, item, Sort.CORE_FUNC)
 
     def post_return(self, function: Function, keeper: int) -> bytes:
-        name = core.release(core.core_result(function))
+        name = core.release(function)
         return b"\x05" + encode.u32(self.out.alias_core(Sort.CORE_FUNC, keeper, name))
 
     def lift(self, function: Function, core_function: int, options: list[bytes]) -> int:

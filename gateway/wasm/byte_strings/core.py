@@ -1,19 +1,22 @@
 """The two core modules of a bridge: one that keeps memory, one that passes calls on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.wasm import canonical_abi
+from gateway.wasm.binary import core_writer as write
 from gateway.wasm.binary import encode
-from gateway.wasm.binary.sections import MODULE_PREAMBLE, CoreSection
+from gateway.wasm.binary.core_types import CoreFunction, CoreType
+from gateway.wasm.binary.sections import CoreSection
 from gateway.wasm.byte_strings.interface import Function
-from gateway.wasm.byte_strings.shapes import F32, F64, I32, I64, MAX_RESULT_SIZE, CoreType
+from gateway.wasm.byte_strings.shapes import MAX_RESULT_SIZE
+from gateway.wasm.canonical_abi import REALLOC_TYPE, Flat
 
 __all__ = [
     "DROP",
     "HOST",
     "MEMORY",
     "REALLOC",
-    "core_result",
     "forwarder_module",
     "memory_module",
     "release",
@@ -36,20 +39,18 @@ _MAX_PAGES: Final = 128
 # With the 2 GiB that the heap can reach, a sum that stays below 4 GiB.
 _MAX_BLOCK: Final = 0x7FFF_FFF0
 
-_RELEASES: Final[tuple[tuple[CoreType, ...], ...]] = ((), (I32,), (I64,), (F32,), (F64,))
+# The types of the `release` functions, which take what a lifted function returns.
+_RELEASES: Final = (CoreFunction((), ()), *(CoreFunction((each,), ()) for each in CoreType))
+
+_TOP: Final = write.op(write.GLOBAL_GET, 0)
+_SET_TOP: Final = write.op(write.GLOBAL_SET, 0)
+_TRAP_IF: Final = write.IF + write.UNREACHABLE + write.END
 
 
-def core_result(function: Function) -> tuple[CoreType, ...]:
-    """The core result of a function as it is lifted; an address if it is more than one value."""
-    if function.result is None:
-        return ()
-    flat = function.result.flat
-    return flat if flat is not None and len(flat) <= 1 else (I32,)
-
-
-def release(result: tuple[CoreType, ...]) -> str:
-    """The name of the `post-return` function for a core result."""
-    return f"release{_RELEASES.index(result)}"
+def release(function: Function) -> str:
+    """The name of the `post-return` function for a function."""
+    lifted = canonical_abi.lifted(function.parameters, _result(function))
+    return f"release{_RELEASES.index(CoreFunction(lifted.results, ()))}"
 
 
 def memory_module() -> bytes:
@@ -59,18 +60,24 @@ def memory_module() -> bytes:
     `release` for each core result, which empties the heap: nothing outlives a call.
     """
     heap = _RESULT_AT + MAX_RESULT_SIZE
-    types = [_function_type((I32, I32, I32, I32), (I32,))]
-    types += [_function_type(result, ()) for result in _RELEASES]
-    exports = [_export(MEMORY, 0x02, 0), _export(REALLOC, 0x00, 0)]
-    exports += [_export(release(result), 0x00, at) for at, result in enumerate(_RELEASES, 1)]
-    empty_heap = _body(_const(heap) + _SET_TOP)
-    return _module(
-        (CoreSection.TYPE, types),
-        (CoreSection.FUNCTION, [encode.u32(at) for at in range(len(types))]),
-        (CoreSection.MEMORY, [b"\x01" + encode.u32(1) + encode.u32(_MAX_PAGES)]),
-        (CoreSection.GLOBAL, [bytes([I32]) + b"\x01" + _const(heap) + _END]),
-        (CoreSection.EXPORT, exports),
-        (CoreSection.CODE, [_realloc(), *(empty_heap for _ in _RELEASES)]),
+    types = [write.function_type(each) for each in (REALLOC_TYPE, *_RELEASES)]
+    exports = [write.export(MEMORY, write.MEMORY, 0), write.export(REALLOC, write.FUNCTION, 0)]
+    exports += [
+        write.export(f"release{at}", write.FUNCTION, 1 + at) for at in range(len(_RELEASES))
+    ]
+    empty_heap = write.body(write.const(heap) + _SET_TOP)
+    memory = b"\x01" + encode.u32(1) + encode.u32(_MAX_PAGES)
+    top = bytes([CoreType.I32]) + b"\x01" + write.const(heap) + write.END
+    bodies = [_realloc(), *(empty_heap for _ in _RELEASES)]
+    return write.module(
+        [
+            (CoreSection.TYPE, encode.vector(types)),
+            (CoreSection.FUNCTION, encode.vector(map(encode.u32, range(len(types))))),
+            (CoreSection.MEMORY, encode.vector([memory])),
+            (CoreSection.GLOBAL, encode.vector([top])),
+            (CoreSection.EXPORT, encode.vector(exports)),
+            (CoreSection.CODE, encode.vector(bodies)),
+        ]
     )
 
 
@@ -84,42 +91,50 @@ def forwarder_module(functions: Sequence[Function], drops: Mapping[int, int]) ->
         functions: at most one result address fits them all, since they never call one another.
         drops: for the index of a resource type, the number of its `DROP`.
     """
-    types = [_function_type((I32,), ())]
+    types = [write.function_type(CoreFunction((CoreType.I32,), ()))]
     drop_functions = {resource: len(functions) + at for resource, at in drops.items()}
     imports = []
     bodies = []
     for at, function in enumerate(functions):
-        result = core_result(function)
-        address = (I32,) if _through_memory(function) else ()
+        lowered = canonical_abi.lowered(function.parameters, _result(function))
+        lifted = canonical_abi.lifted(function.parameters, _result(function))
         imports.append(_import(HOST, at, len(types)))
-        types.append(_function_type(function.parameters + address, () if address else result))
+        types += [write.function_type(lowered), write.function_type(lifted)]
         bodies.append(_forward(function, at, drop_functions))
-        types.append(_function_type(function.parameters, result))
     imports += [_import(DROP, at, 0) for at in drops.values()]
-    return _module(
-        (CoreSection.TYPE, types),
-        (CoreSection.IMPORT, imports),
-        (CoreSection.FUNCTION, [encode.u32(2 + 2 * at) for at in range(len(functions))]),
-        (
-            CoreSection.EXPORT,
-            [_export(str(at), 0x00, len(imports) + at) for at in range(len(functions))],
-        ),
-        (CoreSection.CODE, bodies),
+    exports = (
+        write.export(str(at), write.FUNCTION, len(imports) + at) for at in range(len(functions))
+    )
+    return write.module(
+        [
+            (CoreSection.TYPE, encode.vector(types)),
+            (CoreSection.IMPORT, encode.vector(imports)),
+            (
+                CoreSection.FUNCTION,
+                encode.vector(encode.u32(2 + 2 * at) for at in range(len(functions))),
+            ),
+            (CoreSection.EXPORT, encode.vector(exports)),
+            (CoreSection.CODE, encode.vector(bodies)),
+        ]
     )
 
 
-def _through_memory(function: Function) -> bool:
-    result = function.result
-    return result is not None and (result.flat is None or len(result.flat) > 1)
+def _import(module: str, field: int, function_type: int) -> bytes:
+    return write.extern_import(module, str(field), write.FUNCTION, encode.u32(function_type))
+
+
+def _result(function: Function) -> Flat:
+    return () if function.result is None else function.result.layout.flat
 
 
 def _forward(function: Function, host: int, drops: Mapping[int, int]) -> bytes:
-    address = _const(_RESULT_AT) if _through_memory(function) else b""
-    code = b"".join(_get(place) for place in range(len(function.parameters)))
-    code += address + _call(host)
+    in_memory = canonical_abi.through_memory(_result(function))
+    address = write.const(_RESULT_AT) if in_memory else b""
+    code = b"".join(_get(place) for place in range(len(function.parameters or ())))
+    code += address + write.op(write.CALL, host)
     for place, resource in function.borrows:
-        code += _get(place) + _call(drops[resource])
-    return _body(code + address)
+        code += _get(place) + write.op(write.CALL, drops[resource])
+    return write.body(code + address)
 
 
 def _realloc() -> bytes:
@@ -132,77 +147,39 @@ def _realloc() -> bytes:
     old, old_size, new_size, block, end, missing = 0, 1, 3, 4, 5, 6
     code = (
         # A block that is large enough is kept; in particular, one that is to be shortened.
-        (_get(old) + _IF + _get(new_size) + _get(old_size) + _GREATER + _EQUAL_ZERO)
-        + (_IF + _get(old) + _RETURN + _END + _END)
-        + (_get(new_size) + _const(_MAX_BLOCK) + _GREATER + _TRAP_IF)
+        (
+            _get(old)
+            + write.IF
+            + _get(new_size)
+            + _get(old_size)
+            + write.GREATER_UNSIGNED
+            + write.EQUAL_ZERO
+        )
+        + (write.IF + _get(old) + write.RETURN + write.END + write.END)
+        + (_get(new_size) + write.const(_MAX_BLOCK) + write.GREATER_UNSIGNED + _TRAP_IF)
         # The new block lies at the top of the heap, and the top moves to its end.
-        + (_TOP + _tee(block) + _get(new_size) + _ADD)
-        + (_const(7) + _ADD + _const(-8) + _AND + _tee(end) + _SET_TOP)
+        + (_TOP + _tee(block) + _get(new_size) + write.ADD)
+        + (write.const(7) + write.ADD + write.const(-8) + write.AND + _tee(end) + _SET_TOP)
         # The pages missing for that; one too many where the block ends where a page ends.
-        + (_get(end) + _const(16) + _SHIFT_RIGHT + _const(1) + _ADD)
-        + (_MEMORY_SIZE + _SUBTRACT + _tee(missing) + _const(0) + _GREATER_SIGNED + _IF)
-        + (_get(missing) + _MEMORY_GROW + _const(-1) + _EQUAL + _TRAP_IF + _END)
+        + (_get(end) + write.const(16) + write.SHIFT_RIGHT + write.const(1) + write.ADD)
+        + (
+            write.MEMORY_SIZE
+            + write.SUBTRACT
+            + _tee(missing)
+            + write.const(0)
+            + write.GREATER_SIGNED
+            + write.IF
+        )
+        + (_get(missing) + write.MEMORY_GROW + write.const(-1) + write.EQUAL + _TRAP_IF + write.END)
         # No block to copy from has the size 0.
-        + (_get(block) + _get(old) + _get(old_size) + _MEMORY_COPY + _get(block))
+        + (_get(block) + _get(old) + _get(old_size) + write.MEMORY_COPY + _get(block))
     )
-    return _body(code, more_locals=3)
-
-
-_IF: Final = b"\x04\x40"
-_END: Final = b"\x0b"
-_TRAP_IF: Final = _IF + b"\x00" + _END
-_RETURN: Final = b"\x0f"
-_TOP: Final = b"\x23\x00"
-_SET_TOP: Final = b"\x24\x00"
-_MEMORY_SIZE: Final = b"\x3f\x00"
-_MEMORY_GROW: Final = b"\x40\x00"
-_MEMORY_COPY: Final = b"\xfc\x0a\x00\x00"
-_EQUAL_ZERO: Final = b"\x45"
-_EQUAL: Final = b"\x46"
-_GREATER_SIGNED: Final = b"\x4a"
-_GREATER: Final = b"\x4b"
-_ADD: Final = b"\x6a"
-_SUBTRACT: Final = b"\x6b"
-_AND: Final = b"\x71"
-_SHIFT_RIGHT: Final = b"\x76"
+    return write.body(code, i32_locals=3)
 
 
 def _get(local: int) -> bytes:
-    return b"\x20" + encode.u32(local)
+    return write.op(write.LOCAL_GET, local)
 
 
 def _tee(local: int) -> bytes:
-    return b"\x22" + encode.u32(local)
-
-
-def _call(function: int) -> bytes:
-    return b"\x10" + encode.u32(function)
-
-
-def _const(value: int) -> bytes:
-    return b"\x41" + encode.s32(value)
-
-
-def _body(code: bytes, more_locals: int = 0) -> bytes:
-    groups = [encode.u32(more_locals) + bytes([I32])] if more_locals else []
-    content = encode.vector(groups) + code + _END
-    return encode.u32(len(content)) + content
-
-
-def _function_type(parameters: Iterable[CoreType], results: Iterable[CoreType]) -> bytes:
-    encoded = (encode.vector(bytes([one]) for one in types) for types in (parameters, results))
-    return b"\x60" + b"".join(encoded)
-
-
-def _import(module: str, field: int, function_type: int) -> bytes:
-    return encode.name(module) + encode.name(str(field)) + b"\x00" + encode.u32(function_type)
-
-
-def _export(name: str, kind: int, index: int) -> bytes:
-    return encode.name(name) + bytes([kind]) + encode.u32(index)
-
-
-def _module(*parts: tuple[CoreSection, Iterable[bytes]]) -> bytes:
-    return MODULE_PREAMBLE + b"".join(
-        encode.section(section_id, encode.vector(items)) for section_id, items in parts
-    )
+    return write.op(write.LOCAL_TEE, local)

@@ -16,19 +16,19 @@ from gateway.wasm.binary.types import (
     Primitive,
     TypeDefinition,
     ValType,
+    parts,
     remap,
 )
 from gateway.wasm.byte_strings.prelude import Prelude, TypeSource, UnbridgeableError
 from gateway.wasm.byte_strings.shapes import (
     MAX_RESULT_SIZE,
-    CoreType,
     Shape,
-    joined_flat,
     joined_strings,
     opaque,
     primitive_shape,
     shape,
 )
+from gateway.wasm.canonical_abi import Flat, joined_flat
 
 __all__ = ["Function", "Interface", "read_interfaces"]
 
@@ -40,7 +40,7 @@ class Function:
     Attributes:
         name: its name in the interface.
         type: the index of its type, in the type index space of the interface.
-        parameters: its core parameters; empty if they do not fit in registers.
+        parameters: its core parameters, if they fit in registers.
         result: the shape of its result, if it has one.
         borrows: where a parameter is a borrowed handle: its place among the core parameters and the
             index of its resource type.
@@ -50,7 +50,7 @@ class Function:
 
     name: ExternName
     type: int
-    parameters: tuple[CoreType, ...]
+    parameters: Flat
     result: Shape | None
     borrows: tuple[tuple[int, int], ...]
     strings: tuple[bool, ...]
@@ -157,15 +157,10 @@ class Interface:
             case OuterAlias() | ExportDeclaration():
                 raise UnbridgeableError
             case definition:
-                remap(definition, self._check, self._check_index)
+                for part in parts(definition):
+                    if not isinstance(part, Primitive):
+                        self._at(part)
                 self._add(definition, shape(definition, self._shape))
-
-    def _check(self, valtype: ValType) -> ValType:
-        return valtype if isinstance(valtype, Primitive) else self._check_index(valtype)
-
-    def _check_index(self, index: int) -> int:
-        self._at(index)
-        return index
 
     def _add(self, definition: TypeDefinition | None, its_shape: Shape | None) -> None:
         self._types.append(_LocalType(definition, its_shape, len(self._types)))
@@ -193,24 +188,24 @@ class Interface:
         definition = self._function_type(index)
         parameters = [self._shape(valtype) for _, valtype in definition.parameters]
         result = None if definition.result is None else self._shape(definition.result)
-        parts = parameters if result is None else [*parameters, result]
-        flat = joined_flat(parameters)
-        strings = joined_strings(parts)
+        sides = parameters if result is None else [*parameters, result]
+        flat = joined_flat(each.layout for each in parameters)
+        strings = joined_strings(sides)
         borrows = self._borrows(definition, parameters)
         return Function(
             name=name,
             type=index,
-            parameters=flat or (),
+            parameters=flat,
             result=result,
             borrows=borrows,
             strings=strings or (),
             bridgeable=(
                 flat is not None
                 and strings is not None
-                and any(part.holds_bytes for part in parts)
-                and (result is None or result.size <= MAX_RESULT_SIZE)
+                and any(side.holds_bytes for side in sides)
+                and (result is None or result.layout.size <= MAX_RESULT_SIZE)
                 # A borrowed handle must be dropped before the call returns, so it must be in reach.
-                and sum(part.holds_borrow for part in parts) == len(borrows)
+                and sum(side.holds_borrow for side in sides) == len(borrows)
             ),
         )
 
@@ -224,7 +219,7 @@ class Interface:
                 handle = self._at(valtype).definition
                 if isinstance(handle, Borrow):
                     borrows.append((place, handle.resource))
-            place += len(its_shape.flat or ())
+            place += len(its_shape.layout.flat or ())
         return tuple(borrows)
 
 

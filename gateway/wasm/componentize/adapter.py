@@ -13,12 +13,11 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from gateway.wasm.binary.core_module import CoreImport, CoreModule
+from gateway.wasm.binary.core_types import CoreFunction
 from gateway.wasm.binary.cursor import Cursor
 from gateway.wasm.binary.extern import Sort
-from gateway.wasm.binary.sections import CoreSection, Section, sections
-from gateway.wasm.componentize.canonical_abi import CoreFunction
-from gateway.wasm.componentize.core_module import CoreImport, CoreModule, read_core_module
-from gateway.wasm.componentize.core_writer import FUNCTION
+from gateway.wasm.binary.sections import CoreSection, sections
 from gateway.wasm.componentize.instructions import function_references
 
 __all__ = ["REALLOC_FOR_IMPORTS", "Adapter", "DefinedFunction", "adapter"]
@@ -65,7 +64,6 @@ class Adapter:
         world_section: the payload of the `component-type` section, which holds its world.
         imported: the functions that it imports; they come first among its functions.
         defined: the others.
-        globals: its section of globals.
         exports: by name, the indices of the functions that it exports.
         functions: by name, the types of these.
         function_names: the indices of functions, by the names that they were compiled from.
@@ -78,35 +76,34 @@ class Adapter:
         Raises:
             MalformedBinary: it is damaged, or has what such an adapter does not have.
         """
-        self.module: CoreModule = read_core_module(binary)
-        by_id = {section.id: section for section in sections(binary) if section.id}
+        self.module = CoreModule(binary)
         custom = {section.name.partition(":")[0]: section for section in self.module.custom}
         world = custom["component-type"]
         self.world_section = binary[world.start : world.end]
         self.imported: list[CoreImport] = [
             each for each in self.module.imports if each.sort is Sort.CORE_FUNC
         ]
-        self.defined = list(_read_functions(binary, by_id))
-        self.globals = by_id[CoreSection.GLOBAL]
-        self.exports = dict(_read_exports(_cursor(binary, by_id[CoreSection.EXPORT])))
+        self.defined = list(_read_functions(self.module))
+        self.exports = {
+            name: item.index
+            for name, item in self.module.exports.items()
+            if item.sort is Sort.CORE_FUNC
+        }
         self.functions: dict[str, CoreFunction] = {
             name: self.module.types[self.defined[index - len(self.imported)].type]
             for name, index in self.exports.items()
         }
         names = {
-            part.id: part for part in sections(binary, custom["name"].start, custom["name"].end)
+            part.id: Cursor(binary, part.start, part.end)
+            for part in sections(binary, custom["name"].start, custom["name"].end)
         }
-        self.function_names = dict(_read_names(_cursor(binary, names[_FUNCTION_NAMES])))
-        self.global_names = dict(_read_names(_cursor(binary, names[_GLOBAL_NAMES])))
+        self.function_names = dict(_read_names(names[_FUNCTION_NAMES]))
+        self.global_names = dict(_read_names(names[_GLOBAL_NAMES]))
 
 
-def _cursor(binary: bytes, section: Section) -> Cursor:
-    return Cursor(binary, section.start, section.end)
-
-
-def _read_functions(binary: bytes, by_id: dict[int, Section]) -> Iterator[DefinedFunction]:
-    types = _cursor(binary, by_id[CoreSection.FUNCTION])
-    code = _cursor(binary, by_id[CoreSection.CODE])
+def _read_functions(module: CoreModule) -> Iterator[DefinedFunction]:
+    types = module.cursor(CoreSection.FUNCTION)
+    code = module.cursor(CoreSection.CODE)
     types.count()
     for _ in range(code.count()):
         length = code.u32()
@@ -114,17 +111,9 @@ def _read_functions(binary: bytes, by_id: dict[int, Section]) -> Iterator[Define
         for _ in range(code.count()):
             code.u32()
             code.byte()
-        references = tuple(function_references(binary, code.at, end))
+        references = tuple(function_references(module.binary, code.at, end))
         yield DefinedFunction(types.u32(), start, code.at, end, references)
         code.skip(end - code.at)
-
-
-def _read_exports(cursor: Cursor) -> Iterable[tuple[str, int]]:
-    for _ in range(cursor.count()):
-        name, kind, index = cursor.name(), cursor.byte(), cursor.u32()
-        if kind != FUNCTION:
-            raise cursor.malformed("an adapter that exports something but functions")
-        yield name, index
 
 
 def _read_names(cursor: Cursor) -> Iterable[tuple[str, int]]:

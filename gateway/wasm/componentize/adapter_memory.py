@@ -7,13 +7,12 @@ The adapter's global `__stack_pointer` has to point to the end of the first. For
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.wasm.componentize import core_writer as write
-from gateway.wasm.componentize.canonical_abi import CoreFunction, CoreType
+from gateway.wasm.binary import core_writer as write
+from gateway.wasm.binary.core_types import PAGE_SIZE, PAGE_SIZE_LOG2, CoreFunction
 
 __all__ = [
     "NO_VALUES",
     "PAGES",
-    "REALLOC_TYPE",
     "Globals",
     "Grown",
     "Lent",
@@ -27,11 +26,8 @@ __all__ = [
 PAGES: Final = 2
 """How many pages the adapter needs."""
 
-REALLOC_TYPE: Final = CoreFunction((CoreType.I32,) * 4, (CoreType.I32,))
 NO_VALUES: Final = CoreFunction((), ())
 
-_PAGE_SIZE: Final = 0x10000
-_PAGE_SIZE_LOG2: Final = 16
 _STACK_UNALLOCATED: Final = 0
 _STACK_ALLOCATING: Final = 1
 _STACK_ALLOCATED: Final = 2
@@ -86,8 +82,8 @@ def stack_from_realloc(of: Globals, realloc: int) -> bytes:
         write.op(write.GLOBAL_GET, of.allocation_state)
         + write.const(_STACK_UNALLOCATED) + write.EQUAL + write.IF
         + write.const(_STACK_ALLOCATING) + write.op(write.GLOBAL_SET, of.allocation_state)
-        + write.const(0) + write.const(0) + write.const(8) + write.const(_PAGE_SIZE)
-        + write.op(write.CALL, realloc) + write.const(_PAGE_SIZE) + write.ADD
+        + write.const(0) + write.const(0) + write.const(8) + write.const(PAGE_SIZE)
+        + write.op(write.CALL, realloc) + write.const(PAGE_SIZE) + write.ADD
         + write.op(write.GLOBAL_SET, of.stack_pointer)
         + write.const(_STACK_ALLOCATED) + write.op(write.GLOBAL_SET, of.allocation_state)
         + write.END
@@ -100,12 +96,12 @@ def set_up(source: Grown | Reserved, of: Globals) -> bytes:
     grow = (
         write.const(PAGES) + write.MEMORY_GROW + write.op(write.LOCAL_TEE, first_page)
         + write.const(-1) + write.EQUAL + write.IF + write.UNREACHABLE + write.END
-        + write.op(write.LOCAL_GET, first_page) + write.const(_PAGE_SIZE_LOG2) + write.SHIFT_LEFT
+        + write.op(write.LOCAL_GET, first_page) + write.const(PAGE_SIZE_LOG2) + write.SHIFT_LEFT
     )  # fmt: skip
     start = grow if isinstance(source, Grown) else write.const(source.address)
     return write.body(
         # The stack grows down from the end of its page, where the other begins.
-        start + write.const(_PAGE_SIZE) + write.ADD + write.op(write.GLOBAL_SET, of.stack_pointer)
+        start + write.const(PAGE_SIZE) + write.ADD + write.op(write.GLOBAL_SET, of.stack_pointer)
         + write.op(write.GLOBAL_GET, of.stack_pointer) + write.op(write.GLOBAL_SET, of.state_page)
         + write.const(_STACK_ALLOCATED) + write.op(write.GLOBAL_SET, of.allocation_state),
         i32_locals=1,
@@ -116,7 +112,7 @@ def take_state_page(of: Globals) -> bytes:
     """The body of a `cabi_realloc` that gives the state page, once, and traps otherwise."""
     new_size = 3
     return write.body(
-        write.op(write.LOCAL_GET, new_size) + write.const(_PAGE_SIZE) + write.NOT_EQUAL
+        write.op(write.LOCAL_GET, new_size) + write.const(PAGE_SIZE) + write.NOT_EQUAL
         + write.IF + write.UNREACHABLE + write.END
         + write.op(write.GLOBAL_GET, of.state_page) + write.const(0) + write.EQUAL
         + write.IF + write.UNREACHABLE + write.END

@@ -7,14 +7,13 @@ those that are added. Types and globals stay as they are, with more after them.
 from collections.abc import Iterable
 from typing import Final
 
+from gateway.wasm.binary import core_writer as write
 from gateway.wasm.binary import encode
-from gateway.wasm.binary.cursor import Cursor
 from gateway.wasm.binary.sections import CoreSection
-from gateway.wasm.componentize import core_writer as write
+from gateway.wasm.canonical_abi import REALLOC_TYPE
 from gateway.wasm.componentize.adapter import REALLOC_FOR_IMPORTS, Adapter
 from gateway.wasm.componentize.adapter_memory import (
     NO_VALUES,
-    REALLOC_TYPE,
     Globals,
     Lent,
     MemorySource,
@@ -28,7 +27,6 @@ __all__ = ["MAIN_MODULE", "reduced"]
 MAIN_MODULE: Final = "__main_module__"
 """The module name of what the adapter imports of the main module; all that is is `cabi_realloc`."""
 
-_START_SECTION: Final = 8
 _FUNCTION_NAMES: Final = 1
 _MUTABLE_I32_ZERO: Final = b"\x7f\x01" + write.const(0) + write.END
 
@@ -83,7 +81,7 @@ class _Reduction:
         whole = self.whole
         number_of_types = len(whole.module.types)
         types = [*whole.module.types, NO_VALUES, REALLOC_TYPE]
-        globals_ = Cursor(self.binary, whole.globals.start, whole.globals.end)
+        globals_ = whole.module.cursor(CoreSection.GLOBAL)
         number_of_globals = globals_.count()
         indices = Globals(
             whole.global_names["__stack_pointer"],
@@ -98,7 +96,7 @@ class _Reduction:
                 start = []
             case source:
                 added = [set_up(source, indices), take_state_page(indices)]
-                start = [(_START_SECTION, encode.u32(self.prepare))]
+                start = [(CoreSection.START, encode.u32(self.prepare))]
         kept_types = [whole.defined[at - len(whole.imported)].type for at in self.defined]
         exports = (
             write.export(name, write.FUNCTION, self.indices[at])
@@ -112,7 +110,7 @@ class _Reduction:
                 (
                     CoreSection.GLOBAL,
                     encode.u32(number_of_globals + 1)
-                    + self.binary[globals_.at : whole.globals.end]
+                    + self.binary[globals_.at : globals_.end]
                     + _MUTABLE_I32_ZERO,
                 ),
                 (CoreSection.EXPORT, encode.vector(exports)),

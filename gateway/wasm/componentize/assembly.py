@@ -21,13 +21,13 @@ from typing import Final
 
 from gateway.wasm.binary import encode
 from gateway.wasm.binary.component_writer import ComponentWriter
+from gateway.wasm.binary.core_module import CoreModule
+from gateway.wasm.binary.core_types import CoreFunction, CoreType
 from gateway.wasm.binary.extern import ExternName, Sort, SortIndex, encode_extern_name
 from gateway.wasm.binary.sections import ComponentSection
 from gateway.wasm.componentize import names
 from gateway.wasm.componentize.adapter import REALLOC_FOR_IMPORTS
-from gateway.wasm.componentize.canonical_abi import CanonicalAbi, CoreFunction, CoreType, Needs
 from gateway.wasm.componentize.component_scope import ComponentScope
-from gateway.wasm.componentize.core_module import CoreModule
 from gateway.wasm.componentize.dependencies import dependency_order
 from gateway.wasm.componentize.errors import NotComponentizable, described, shown
 from gateway.wasm.componentize.exported_interface import exported_interface
@@ -46,6 +46,7 @@ from gateway.wasm.componentize.shim import (
     shim_module,
 )
 from gateway.wasm.componentize.world import Named, Place, Resource, StringEncoding, World
+from gateway.wasm.componentize.world_functions import CanonOptions, WorldFunctions
 
 __all__ = ["Guest", "assemble"]
 
@@ -116,7 +117,7 @@ class _Assembly:
         self.guests = guests
         self.adapted = adapted
         self.main = guests[_Role.MAIN].module
-        self.abi = CanonicalAbi(world)
+        self.functions = WorldFunctions(world)
         self.out = ComponentWriter()
         self.scope = ComponentScope(self.out, world)
         self.core_instances: dict[_Role, int] = {}
@@ -178,7 +179,7 @@ class _Assembly:
                 real = self.alias_later(_Role.ADAPTER, name)
                 self.add_stub((role, item), self.adapted[name], real)
             case ImportedFunction(place, name):
-                core, needs = self.abi.lowered(place, name)
+                core, needs = self.functions.lowered(place, name)
                 # When the adapter is instantiated main's memory is there, but its own realloc is not.
                 if needs.realloc if role is _Role.ADAPTER else needs.memory:
                     self.add_stub((role, item), core, lambda: self.lower(role, place, name))
@@ -278,7 +279,7 @@ class _Assembly:
 
     def lower(self, role: _Role, place: Place, name: str) -> int:
         """Makes a core function of an imported one."""
-        _, needs = self.abi.lowered(place, name)
+        _, needs = self.functions.lowered(place, name)
         index = self.scope.imported_function(place, name)
         options = self.options(role, place, name, needs, names.REALLOC_FOR_IMPORTS)
         definition = b"\x01\x00" + encode.u32(index) + encode.vector(options)
@@ -292,7 +293,7 @@ class _Assembly:
                 f"it does not export {shown(names.lifted(place, name).names[0])}, which its world promises. "
                 "Implement the function, and export it under that name."
             )
-        _, needs = self.abi.lifted(place, name)
+        _, needs = self.functions.lifted(place, name)
         options = self.options(_Role.MAIN, place, name, needs, names.REALLOC_FOR_EXPORTS)
         post_return = names.post_return(place, name).find(self.main)
         if post_return is not None:
@@ -303,7 +304,7 @@ class _Assembly:
         return self.out.add(ComponentSection.CANON, definition, Sort.FUNC)
 
     def options(
-        self, role: _Role, place: Place, name: str, needs: Needs, reallocs: tuple[str, ...]
+        self, role: _Role, place: Place, name: str, needs: CanonOptions, reallocs: tuple[str, ...]
     ) -> list[bytes]:
         """The canonical options of a function that a guest imports or exports."""
         options = []

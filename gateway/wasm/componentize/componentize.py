@@ -2,14 +2,15 @@
 
 from typing import Final
 
+from gateway.wasm.binary.core_module import CoreModule
 from gateway.wasm.binary.cursor import MalformedBinary
+from gateway.wasm.binary.extern import Sort
 from gateway.wasm.binary.sections import Section
 from gateway.wasm.binary.type_format import UnsupportedType
 from gateway.wasm.componentize.adapter import Adapter, adapter
 from gateway.wasm.componentize.adapter_memory import PAGES, Grown, Lent, MemorySource, Reserved
 from gateway.wasm.componentize.adapter_reduction import reduced
 from gateway.wasm.componentize.assembly import Guest, assemble
-from gateway.wasm.componentize.core_module import CoreModule, read_core_module
 from gateway.wasm.componentize.core_rewrite import distinct_imports, without
 from gateway.wasm.componentize.errors import NotComponentizable, described, shown
 from gateway.wasm.componentize.go_memory import is_go, reserve
@@ -46,7 +47,9 @@ def componentize(module: bytes) -> bytes:
         NotComponentizable: it cannot be one as it is. The message says what is missing and what to do.
     """
     try:
-        core = read_core_module(module)
+        core = CoreModule(module)
+        # Read now, so that damage is told before anything that is missing.
+        _ = core.types, core.imports, core.exports
         return _componentize(core)
     except MalformedBinary as error:
         raise NotComponentizable(
@@ -178,7 +181,7 @@ def _adapter_guest(
     encodings: dict[tuple[Place, str], StringEncoding],
 ) -> Guest:
     wanted = [item.name for item in main.imports.values() if isinstance(item, AdapterFunction)]
-    module = read_core_module(reduced(provider, wanted, source))
+    module = CoreModule(reduced(provider, wanted, source))
     resolver = Resolver(world, encodings, {})
     imports = {
         (each.module, each.name): from_main(main.module, each) or resolver.resolve(module, each)
@@ -192,7 +195,7 @@ def _without_world(core: CoreModule) -> str:
         "Build it with the bindings of wit-bindgen, or embed its world with wasm-tools "
         "(wasm-tools component embed WIT --world WORLD MODULE -o MODULE) or jco (jco embed)."
     )
-    if core.exports_function("_start"):
+    if core.exports_a(Sort.CORE_FUNC, "_start"):
         return (
             "it is a program to be run from its beginning to its end (it exports _start), and does not "
             "say what it could answer requests with. Build it as a library (-mexec-model=reactor, or "

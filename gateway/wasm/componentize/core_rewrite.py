@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from gateway.wasm.binary import encode
+from gateway.wasm.binary.core_module import CoreImport, CoreModule
 from gateway.wasm.binary.sections import (
     MODULE_PREAMBLE,
     PREAMBLE_SIZE,
@@ -10,7 +11,6 @@ from gateway.wasm.binary.sections import (
     Section,
     sections,
 )
-from gateway.wasm.componentize.core_module import CoreImport, CoreModule, read_core_module
 
 __all__ = ["distinct_imports", "with_sections", "without"]
 
@@ -24,7 +24,7 @@ def without(module: CoreModule, dropped: Collection[Section]) -> CoreModule:
         if section.start not in starts:
             out += module.binary[at : section.end]
         at = section.end
-    return read_core_module(bytes(out))
+    return CoreModule(bytes(out))
 
 
 def distinct_imports(module: CoreModule) -> tuple[CoreModule, Mapping[tuple[str, str], CoreImport]]:
@@ -63,4 +63,4 @@ def with_sections(module: CoreModule, payloads: Mapping[int, bytes]) -> CoreModu
         else:
             out += module.binary[at : section.end]
         at = section.end
-    return read_core_module(bytes(out))
+    return CoreModule(bytes(out))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from gateway.wasm.binary.types import TypeDefinition, ValType, remap
+from gateway.wasm.binary.types import parts
 from gateway.wasm.componentize.errors import NotComponentizable, described, shown
 from gateway.wasm.componentize.world import Named, Place, Resource, World, check_depth
 
@@ -101,24 +101,11 @@ class _Depths:
                 case Resource():
                     depth = 1
                 case definition:
-                    depth = 1 + self._deepest(definition)
+                    inner = (self.of(part) for part in parts(definition) if isinstance(part, int))
+                    depth = 1 + max(inner, default=0)
             check_depth(depth)
             self._known[number] = depth
         return self._known[number]
-
-    def _deepest(self, definition: TypeDefinition) -> int:
-        deepest = 0
-
-        def visit(number: int) -> int:
-            nonlocal deepest
-            deepest = max(deepest, self.of(number))
-            return number
-
-        def valtype(part: ValType) -> ValType:
-            return visit(part) if isinstance(part, int) else part
-
-        remap(definition, valtype, visit)
-        return deepest
 
 
 class _Uses:
@@ -135,10 +122,7 @@ class _Uses:
         self._visit(number)
         return self.found[before:]
 
-    def _valtype(self, valtype: ValType) -> ValType:
-        return self._visit(valtype) if isinstance(valtype, int) else valtype
-
-    def _visit(self, number: int) -> int:
+    def _visit(self, number: int) -> None:
         if number not in self._seen:
             self._seen.add(number)
             match self._types[number]:
@@ -147,5 +131,6 @@ class _Uses:
                 case Resource():
                     pass
                 case definition:
-                    remap(definition, self._valtype, self._visit)
-        return number
+                    for part in parts(definition):
+                        if isinstance(part, int):
+                            self._visit(part)

@@ -20,20 +20,15 @@ from itertools import pairwise
 from typing import Final
 
 from gateway.wasm.binary import encode
+from gateway.wasm.binary.core_module import CoreModule
+from gateway.wasm.binary.core_types import PAGE_SIZE
+from gateway.wasm.binary.core_writer import END, const
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
-from gateway.wasm.binary.sections import CoreSection, Section, sections
-from gateway.wasm.componentize.core_module import CoreModule
+from gateway.wasm.binary.sections import CoreSection
 from gateway.wasm.componentize.core_rewrite import with_sections
-from gateway.wasm.componentize.core_writer import END, const
 from gateway.wasm.componentize.errors import NotComponentizable
 
-__all__ = ["PAGE_SIZE", "is_go", "reserve"]
-
-PAGE_SIZE: Final = 0x10000
-"""Bytes of a page of linear memory."""
-
-_DATA_COUNT_SECTION: Final = 12
-_DATA_SECTION: Final = 11
+__all__ = ["is_go", "reserve"]
 
 # `noptrdata`, `enoptrdata`, `data`, `edata`, `bss`, `ebss`, `noptrbss`, `enoptrbss`, `covctrs`,
 # `ecovctrs` and `end`, each no less than the one before; then `gcdata`, which is in the constants before
@@ -78,37 +73,33 @@ def reserve(module: CoreModule, pages: int) -> tuple[CoreModule, int]:
         MalformedBinary: it is damaged.
         NotComponentizable: its runtime is of a version in which this is not so.
     """
-    by_id = {section.id: section for section in sections(module.binary) if section.id}
-    memory, data = by_id.get(CoreSection.MEMORY), by_id.get(_DATA_SECTION)
-    if memory is None or data is None:
-        raise _unknown()
-    size = _read_size(module, memory)
-    image, segments, end_of_segments = _read_image(module, data)
+    size = _read_size(module)
+    image, segments, end_of_segments = _read_image(module)
     field, end = _find_end(image, size * PAGE_SIZE)
     address = -(-end // PAGE_SIZE) * PAGE_SIZE
     moved = struct.pack("<Q", address + pages * PAGE_SIZE)
     segment = b"\x00" + const(field) + END + encode.u32(len(moved)) + moved
     old_segments = module.binary[end_of_segments[0] : end_of_segments[1]]
-    payloads = {
+    payloads: dict[int, bytes] = {
         CoreSection.MEMORY: encode.vector([b"\x00" + encode.u32(size + pages)]),
-        _DATA_SECTION: encode.u32(segments + 1) + old_segments + segment,
-        _DATA_COUNT_SECTION: encode.u32(segments + 1),
+        CoreSection.DATA: encode.u32(segments + 1) + old_segments + segment,
+        CoreSection.DATA_COUNT: encode.u32(segments + 1),
     }
     return with_sections(module, payloads), address
 
 
-def _read_size(module: CoreModule, memory: Section) -> int:
+def _read_size(module: CoreModule) -> int:
     """The pages that its memory starts with."""
-    cursor = Cursor(module.binary, memory.start, memory.end)
+    cursor = module.cursor(CoreSection.MEMORY)
     without_maximum = 0x00
     if cursor.count() != 1 or cursor.byte() != without_maximum:
         raise _unknown()
     return cursor.u32()
 
 
-def _read_image(module: CoreModule, data: Section) -> tuple[bytes, int, tuple[int, int]]:
+def _read_image(module: CoreModule) -> tuple[bytes, int, tuple[int, int]]:
     """What the memory starts with, the number of segments, and from where to where they are."""
-    cursor = Cursor(module.binary, data.start, data.end)
+    cursor = module.cursor(CoreSection.DATA)
     count = cursor.count()
     if count > _MAX_SEGMENTS:
         raise _unknown()

@@ -4,15 +4,16 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.wasm.binary.core_module import CoreImport, CoreModule
+from gateway.wasm.binary.core_types import CoreFunction
 from gateway.wasm.binary.extern import Sort
 from gateway.wasm.componentize import names
 from gateway.wasm.componentize.adapter_reduction import MAIN_MODULE
-from gateway.wasm.componentize.canonical_abi import CanonicalAbi, CoreFunction
-from gateway.wasm.componentize.core_module import CoreImport, CoreModule
 from gateway.wasm.componentize.errors import NotComponentizable, described, shown
 from gateway.wasm.componentize.merge import canonical_place
 from gateway.wasm.componentize.names import ResourceBuiltin
 from gateway.wasm.componentize.world import Named, Place, Resource, World
+from gateway.wasm.componentize.world_functions import WorldFunctions
 
 __all__ = [
     "ADAPTED",
@@ -106,7 +107,7 @@ class Resolver:
         """
         self._world = world
         self._known = known
-        self._abi = CanonicalAbi(world)
+        self._functions = WorldFunctions(world)
         self._adapted = adapted
         self._compatible = {canonical_place(place): place for place in world.places}
 
@@ -142,7 +143,7 @@ class Resolver:
         interface = self._world.places[place]
         known = wanted.name in interface.functions and (place, wanted.name) in self._known
         if known and not place.exported:
-            _check_type(module, wanted, self._abi.lowered(place, wanted.name)[0])
+            _check_type(module, wanted, self._functions.lowered(place, wanted.name)[0])
             return ImportedFunction(place, wanted.name)
         builtin = names.resource_builtin(wanted.module, wanted.name)
         if builtin is not None and builtin[1] in interface.types:

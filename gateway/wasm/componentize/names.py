@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from gateway.wasm.binary.core_module import CoreModule
 from gateway.wasm.binary.extern import Sort
-from gateway.wasm.componentize.core_module import CoreModule
 from gateway.wasm.componentize.merge import canonical_name
 from gateway.wasm.componentize.world import Place
 
@@ -67,12 +67,12 @@ class CoreExportNames:
 
     def find(self, module: CoreModule) -> str | None:
         """The one that it does export a function by."""
-        return next((name for name in self.names if module.exports_function(name)), None)
+        return next((name for name in self.names if module.exports_a(Sort.CORE_FUNC, name)), None)
 
 
 def memory(module: CoreModule) -> str | None:
     """What a module exports its memory as, if it does."""
-    return next((name for name in _MEMORY if module.exports.get(name) is Sort.CORE_MEMORY), None)
+    return next((name for name in _MEMORY if module.exports_a(Sort.CORE_MEMORY, name)), None)
 
 
 def imported_place(module: str) -> Place:

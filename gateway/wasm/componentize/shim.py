@@ -9,10 +9,10 @@ it is instantiated. The same way a guest gets the functions of the adapter, whic
 from collections.abc import Sequence
 from typing import Final
 
+from gateway.wasm.binary import core_writer as write
 from gateway.wasm.binary import encode
+from gateway.wasm.binary.core_types import FUNCREF, CoreFunction
 from gateway.wasm.binary.sections import CoreSection
-from gateway.wasm.componentize import core_writer as write
-from gateway.wasm.componentize.canonical_abi import CoreFunction
 
 __all__ = ["FUNCTIONS", "TABLE", "fixup_module", "initialize_module", "shim_module"]
 
@@ -21,10 +21,6 @@ TABLE: Final = "$imports"
 
 FUNCTIONS: Final = ""
 """The module name of all that the fixup, and the initializer, import."""
-
-_FUNCREF: Final = 0x70
-_START_SECTION: Final = 8
-_ELEMENT_SECTION: Final = 9
 
 
 def shim_module(functions: Sequence[CoreFunction]) -> bytes:
@@ -61,7 +57,7 @@ def fixup_module(functions: Sequence[CoreFunction]) -> bytes:
         [
             (CoreSection.TYPE, encode.vector(map(write.function_type, types))),
             (CoreSection.IMPORT, encode.vector(imports)),
-            (_ELEMENT_SECTION, encode.vector([elements])),
+            (CoreSection.ELEMENT, encode.vector([elements])),
         ]
     )
 
@@ -73,14 +69,14 @@ def initialize_module() -> bytes:
         [
             (CoreSection.TYPE, encode.vector([write.function_type(CoreFunction((), ()))])),
             (CoreSection.IMPORT, encode.vector(imports)),
-            (_START_SECTION, encode.u32(0)),
+            (CoreSection.START, encode.u32(0)),
         ]
     )
 
 
 def _table_type(functions: Sequence[CoreFunction]) -> bytes:
     size = encode.u32(len(functions))
-    return bytes([_FUNCREF]) + b"\x01" + size + size
+    return bytes([FUNCREF]) + b"\x01" + size + size
 
 
 def _call(at: int, core: CoreFunction, type_index: int) -> bytes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
-from gateway.wasm.binary.types import Func, TypeDefinition, ValType, remap
+from gateway.wasm.binary.types import Func, TypeDefinition, parts
 from gateway.wasm.componentize.errors import NotComponentizable
 
 __all__ = [
@@ -92,7 +92,9 @@ class Types:
         """
         depth = 1
         if not isinstance(new, Named | Resource):
-            depth += max((self._depths[part] for part in _parts(new)), default=0)
+            depth += max(
+                (self._depths[part] for part in parts(new) if isinstance(part, int)), default=0
+            )
         check_depth(depth)
         self._types.append(new)
         self._depths.append(depth)
@@ -122,22 +124,6 @@ def check_depth(depth: int) -> None:
             f"a type of its world is nested more than {MAX_DEPTH} levels deep. Make it simpler, or "
             "build the module again: no tool writes such a section."
         )
-
-
-def _parts(definition: TypeDefinition) -> list[int]:
-    found: list[int] = []
-
-    def note(part: ValType) -> ValType:
-        if isinstance(part, int):
-            found.append(part)
-        return part
-
-    def note_resource(resource: int) -> int:
-        found.append(resource)
-        return resource
-
-    remap(definition, note, note_resource)
-    return found
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Writing core modules: the pieces that the modules around a guest are made of.
+"""Writing core modules: the pieces of the small ones that are put around a guest.
 
 Grammar: WebAssembly Core Specification, 5.3 "Types", 5.4 "Instructions" and 5.5 "Modules".
 """
@@ -7,25 +7,34 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.wasm.binary import encode
+from gateway.wasm.binary.core_types import FUNCTION_TYPE, CoreFunction, CoreType
 from gateway.wasm.binary.sections import MODULE_PREAMBLE
-from gateway.wasm.componentize.canonical_abi import CoreFunction
 
 __all__ = [
     "ADD",
+    "AND",
     "CALL",
     "CALL_INDIRECT",
     "END",
     "EQUAL",
+    "EQUAL_ZERO",
     "FUNCTION",
     "GLOBAL_GET",
     "GLOBAL_SET",
+    "GREATER_SIGNED",
+    "GREATER_UNSIGNED",
     "IF",
     "LOCAL_GET",
     "LOCAL_TEE",
     "MEMORY",
+    "MEMORY_COPY",
     "MEMORY_GROW",
+    "MEMORY_SIZE",
     "NOT_EQUAL",
+    "RETURN",
     "SHIFT_LEFT",
+    "SHIFT_RIGHT",
+    "SUBTRACT",
     "TABLE",
     "UNREACHABLE",
     "body",
@@ -44,17 +53,26 @@ MEMORY: Final = 0x02
 UNREACHABLE: Final = b"\x00"
 IF: Final = b"\x04\x40"
 END: Final = b"\x0b"
+RETURN: Final = b"\x0f"
 CALL: Final = 0x10
 CALL_INDIRECT: Final = 0x11
 LOCAL_GET: Final = 0x20
 LOCAL_TEE: Final = 0x22
 GLOBAL_GET: Final = 0x23
 GLOBAL_SET: Final = 0x24
+MEMORY_SIZE: Final = b"\x3f\x00"
 MEMORY_GROW: Final = b"\x40\x00"
+MEMORY_COPY: Final = b"\xfc\x0a\x00\x00"
+EQUAL_ZERO: Final = b"\x45"
 EQUAL: Final = b"\x46"
 NOT_EQUAL: Final = b"\x47"
+GREATER_SIGNED: Final = b"\x4a"
+GREATER_UNSIGNED: Final = b"\x4b"
 ADD: Final = b"\x6a"
+SUBTRACT: Final = b"\x6b"
+AND: Final = b"\x71"
 SHIFT_LEFT: Final = b"\x74"
+SHIFT_RIGHT: Final = b"\x76"
 
 
 def op(opcode: int, *immediates: int) -> bytes:
@@ -69,7 +87,7 @@ def const(value: int) -> bytes:
 
 def body(code: bytes, i32_locals: int = 0) -> bytes:
     """An item of the code section; `code` without its last `end`."""
-    groups = [encode.u32(i32_locals) + b"\x7f"] if i32_locals else []
+    groups = [encode.u32(i32_locals) + bytes([CoreType.I32])] if i32_locals else []
     content = encode.vector(groups) + code + END
     return encode.u32(len(content)) + content
 
@@ -77,7 +95,8 @@ def body(code: bytes, i32_locals: int = 0) -> bytes:
 def function_type(core: CoreFunction) -> bytes:
     """A function type."""
     sides = (core.parameters, core.results)
-    return b"\x60" + b"".join(encode.vector(bytes([one]) for one in side) for side in sides)
+    encoded = (encode.vector(bytes([one]) for one in side) for side in sides)
+    return bytes([FUNCTION_TYPE]) + b"".join(encoded)
 
 
 def extern_import(first: str, second: str, kind: int, described: bytes) -> bytes:
