@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
     "MAX_DURATION",
     "MAX_SIZE",
+    "SIZE_SCHEMA",
     "ByteSize",
+    "Delay",
     "Duration",
+    "Quantity",
     "format_duration",
     "format_size",
     "parse_duration",
@@ -34,8 +41,7 @@ MAX_SIZE: Final = 2**63 - 1
 _NUMBER: Final = r"[0-9]+(?:\.[0-9]+)?"
 # Largest unit first, each at most once: "30s1m" is more often a typing error than an intention.
 _DURATION: Final = re.compile(
-    rf"(?:(?P<d>{_NUMBER})d\s*)?(?:(?P<h>{_NUMBER})h\s*)?(?:(?P<m>{_NUMBER})m(?!s)\s*)?"
-    rf"(?:(?P<s>{_NUMBER})s\s*)?(?:(?P<ms>{_NUMBER})ms)?"
+    rf"(?:({_NUMBER})d\s*)?(?:({_NUMBER})h\s*)?(?:({_NUMBER})m(?!s)\s*)?(?:({_NUMBER})s\s*)?(?:({_NUMBER})ms)?"
 )
 _SECONDS: Final = {
     "d": Decimal(86_400),
@@ -46,6 +52,11 @@ _SECONDS: Final = {
 }
 _PLAIN: Final = re.compile(_NUMBER)
 _DURATION_FORMS: Final = 'write it like "500ms", "2s" or "1m30s", or as a number of seconds'
+
+# The expressions above and below as JSON Schema has them (ECMA-262), which has no functions to ask further: a
+# duration begins with a digit, and is longer than zero if it has any but 0.
+_DURATION_PATTERN: Final = rf"^\s*(?=[0-9])(?=[^1-9]*[1-9])(?:{_NUMBER}|{_DURATION.pattern})\s*$"
+_DURATION_EXAMPLES: Final = ["30s", "1m30s", "500ms", 0.5]
 
 _SIZE: Final = re.compile(rf"(?P<number>{_NUMBER})\s*(?P<unit>[a-z]*)", re.IGNORECASE)
 _BYTES: Final = {
@@ -60,6 +71,7 @@ _BYTES: Final = {
     "GIB": 1024**3,
     "TIB": 1024**4,
 }
+_SIZE_PATTERN: Final = rf"^\s*{_NUMBER}\s*(?:[KkMmGgTt]?[Bb]|[KkMmGgTt][Ii][Bb])?\s*$"
 _SIZE_FORMS: Final = 'write it like "64KiB", "256MiB" or "10MB", or as a number of bytes'
 
 
@@ -159,7 +171,11 @@ def _seconds(value: object) -> Decimal | None:
     if not text or match is None:
         return None
     return sum(
-        (Decimal(count) * _SECONDS[unit] for unit, count in match.groupdict().items() if count),
+        (
+            Decimal(count) * length
+            for count, length in zip(match.groups(), _SECONDS.values(), strict=True)
+            if count
+        ),
         start=Decimal(0),
     )
 
@@ -169,9 +185,80 @@ def _quoted(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+def _parse_delay(value: object) -> float:
+    """Read a span of time as `parse_duration` does, or 0 or "0s" for none."""
+    return 0.0 if value in (0, "0s") and value is not False else parse_duration(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Reads, writes and describes a number that people write with its unit; for the type of a field.
+
+    Attributes:
+        name: what stands for it in a usage, such as "SIZE".
+        parse: reads it, or raises a ValueError.
+        write: writes it as `parse` reads it.
+        schema: the JSON Schema of what `parse` reads, as near as one can say.
+    """
+
+    name: str
+    parse: Callable[[object], object]
+    write: Callable[[Any], str]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.parse, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return deepcopy(dict(self.schema))
+
+
+Duration = Annotated[
+    float,
+    Quantity(
+        "DURATION",
+        parse_duration,
+        format_duration,
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION},
+                {"type": "string", "pattern": _DURATION_PATTERN},
+            ],
+            "examples": _DURATION_EXAMPLES,
+        },
+    ),
+]
 """Seconds; in a model, whatever `parse_duration` reads."""
 
-ByteSize = Annotated[int, BeforeValidator(parse_size)]
+Delay = Annotated[
+    float,
+    Quantity(
+        "DURATION",
+        _parse_delay,
+        format_duration,
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": MAX_DURATION},
+                {"type": "string", "pattern": f"^0s$|{_DURATION_PATTERN}"},
+            ],
+            "examples": _DURATION_EXAMPLES,
+        },
+    ),
+]
+"""Seconds, or none."""
+
+SIZE_SCHEMA: Final[Mapping[str, Any]] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0, "maximum": MAX_SIZE},
+        {"type": "string", "pattern": _SIZE_PATTERN},
+    ],
+    "examples": ["64KiB", "256MiB"],
+}
+
+ByteSize = Annotated[int, Quantity("SIZE", parse_size, format_size, SIZE_SCHEMA)]
 """Bytes; in a model, whatever `parse_size` reads. Not pydantic's type of that name, which takes
 "10MB?" for ten million bytes, and `True` and "1.5" for one."""

@@ -10,16 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.admin.problems import ErrorDetail
-from gateway.config.component import ComponentConfig, MountConfig
+from gateway.config.component import ComponentConfig
 from gateway.config.gateway import Claim, conflicts
 from gateway.config.problem import reason_of
 from gateway.config.route import Route
-from gateway.config.values import Table
 
 __all__ = ["InvalidComponent", "describe", "taken_routes"]
-
-_WITHIN: Final[Mapping[int | str, type[Table]]] = {"routes": Route, "mounts": MountConfig}
-"""What the objects are that a key has."""
 
 # Where the words for a file in TOML would mislead.
 _REASONS: Final = {
@@ -121,8 +117,7 @@ def _repeated_routes(config: ComponentConfig) -> Iterable[ErrorDetail]:
 
 def _error(error: ErrorDetails) -> ErrorDetail:
     location = error["loc"]
-    known = _WITHIN.get(location[0], ComponentConfig) if len(location) > 1 else ComponentConfig
-    reason = _REASONS.get(error["type"]) or reason_of(error, known.model_fields.keys() - {"name"})
+    reason = _REASONS.get(error["type"]) or reason_of(error, ComponentConfig, hidden={"name"})
     if location == ("name",):
         return ErrorDetail(detail=reason, parameter="name")
     # pydantic marks what is wrong with the name of a variable so, and "TOKEN=hunter2" is no name to repeat.

@@ -11,7 +11,9 @@ from typing import Any, Final
 from gateway import __version__
 from gateway.admin.endpoints import ENDPOINTS, Endpoint, Returns
 from gateway.admin.problems import ErrorDetail, ProblemDocument
-from gateway.admin.schema import COMPONENT_NAME, Schema, component_schemas, schemas_of
+from gateway.admin.schema import component_schemas, schemas_of
+from gateway.config.component import COMPONENT_NAME
+from gateway.config.schema import Schema
 from gateway.lifecycle.status import ComponentStatus, ServerStatus
 
 __all__ = ["document"]

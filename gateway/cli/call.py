@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from gateway.cli import options
+from gateway.cli.flags import flags
+from gateway.cli.options import ComponentFile
 from gateway.cli.status import REFUSED
 from gateway.config import single
 from gateway.host.errors import DeadlineExceeded, Exit, InvocationError, Trap
@@ -40,8 +41,13 @@ _REQUEST_ID: Final = "call"
 """What joins the log lines of the one call that is made."""
 
 
+@flags(
+    *("ca_files", "log_level", "cache", "cache_dir", "max_execution_time", "max_memory"),
+    *("environment", "arguments", "mounts", "config_file", "config_env_prefix", "config"),
+    "allowed_outbound_hosts",
+)
 def call(
-    component: options.ComponentFile,
+    component: ComponentFile,
     method: Annotated[
         str,
         typer.Argument(
@@ -57,17 +63,7 @@ def call(
             help="A JSON object by name, an array by position, or - to read either from the standard input.",
         ),
     ] = "[]",
-    *,
-    ca_files: options.CaFiles = None,
-    log_level: options.LogLevel = None,
-    cache_dir: options.CacheDir = None,
-    no_cache: options.NoCache = False,
-    max_execution_time: options.MaxExecutionTime = None,
-    max_memory: options.MaxMemory = None,
-    environment: options.Environment = None,
-    arguments: options.Arguments = None,
-    mounts: options.Mounts = None,
-    allowed_outbound_hosts: options.AllowedOutboundHosts = None,
+    **keys: Any,
 ) -> None:
     """Call a function that a component exports, and print what it returns as JSON.
 
@@ -75,22 +71,8 @@ def call(
     itself. Exit status: 0 returned, 1 returned err, 2 wrong usage, method or parameters, 3 the component failed,
     4 it took too long.
     """
-    config = single(
-        component,
-        ca_files=ca_files or None,
-        cache=False if no_cache else None,
-        cache_dir=cache_dir,
-        log_level=log_level or "warning",
-        max_execution_time=max_execution_time,
-        max_memory=max_memory,
-        max_concurrency=1,
-        **options.component_keys(
-            environment=environment,
-            arguments=arguments,
-            mounts=mounts,
-            allowed_outbound_hosts=allowed_outbound_hosts,
-        ),
-    )
+    keys["log_level"] = keys["log_level"] or "warning"
+    config = single(component, max_concurrency=1, **keys)
     log.configure("auto", config.server.log_level)
     (service,) = load_services(config, Runtime.quiet())
     raise typer.Exit(asyncio.run(_perform(service, method, params)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, model_validator
+from pydantic import AfterValidator, ValidationInfo, model_validator
 
-from gateway.config.values import AnyPath, Table, Text, between
-from gateway.units import format_duration, parse_duration
+from gateway.config.values import AnyPath, Between, Table, Text
+from gateway.units import Delay, format_duration
 
 if TYPE_CHECKING:
     from gateway.config.token_keys import Keys
@@ -18,10 +18,6 @@ __all__ = ["AdminConfig"]
 MAX_LEEWAY: Final = 300.0
 """Seconds. Threat: a token that has expired, or was revoked by letting it expire, works so much longer.
 "Usually no more than a few minutes, to account for clock skew" (RFC 7519, section 4.1.4)."""
-
-
-def _leeway(value: object) -> float:
-    return 0.0 if value in (0, "0s") and value is not False else parse_duration(value)
 
 
 def _read(key: str, path: Path) -> Keys:
@@ -76,9 +72,7 @@ class AdminConfig(Table):
     algorithms: tuple[_Algorithm, ...] | None = None
     issuer: _Name
     audience: _Name
-    leeway: Annotated[
-        float, BeforeValidator(_leeway), between(0.0, MAX_LEEWAY, format_duration)
-    ] = 30.0
+    leeway: Annotated[Delay, Between(0.0, MAX_LEEWAY, format_duration)] = 30.0
 
     @model_validator(mode="after")
     def _check_keys(self, info: ValidationInfo) -> Self:

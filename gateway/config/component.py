@@ -7,7 +7,7 @@ import stat
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,16 +17,18 @@ from pydantic import (
     StrictBool,
     StrictInt,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
 
+from gateway.config.key import Flag
 from gateway.config.route import Route
-from gateway.config.values import GIB, KIB, MIB, AnyPath, LogLevel, Table, Text, between, text
+from gateway.config.values import GIB, KIB, MIB, AnyPath, Between, LogLevel, Table, Text, text
 from gateway.host.files import open_regular
 from gateway.http.canonical import LABEL
 from gateway.policy.egress import EgressRule
 from gateway.policy.guest_path import guest_path
-from gateway.units import ByteSize, Duration, format_size, parse_size
+from gateway.units import SIZE_SCHEMA, ByteSize, Duration, Quantity, format_size, parse_size
 from gateway.wasm.claims.keys import PublicKey
 from gateway.wasm.claims.pin import parse_sha256
 
@@ -50,8 +52,18 @@ MAX_LOG_BYTES: Final = 1 * GIB
 """Lines and bytes of what guests write. Arbitrary: a log of this is read by nobody."""
 
 
-def _max_body(value: object) -> object:
+COMPONENT_NAME: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+}
+
+
+def _parse_max_body(value: object) -> int | None:
     return None if value is None or value == "unlimited" else parse_size(value)
+
+
+def _write_max_body(size: int | None) -> str:
+    return "unlimited" if size is None else format_size(size)
 
 
 def _component_name(name: str) -> str:
@@ -147,8 +159,54 @@ _SOURCE_FILE: Final = _present(
     stat.S_ISREG, "Not a regular file", os.R_OK, "May not be read by this user"
 )
 _FOLDER: Final = _present(stat.S_ISDIR, "Not a folder", os.X_OK, "May not be searched by this user")
-_Key = Annotated[str, AfterValidator(_key)]
+_Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "minLength": 1})]
 _Variable = Annotated[str, AfterValidator(_variable)]
+_ENVIRONMENT: Final = WithJsonSchema(
+    {
+        "type": "object",
+        "propertyNames": {"pattern": r"^[^=\x00]+$"},
+        "additionalProperties": {"type": "string", "pattern": r"^[^\x00]*$"},
+    }
+)
+_GuestPath = Annotated[
+    Text,
+    AfterValidator(guest_path),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^/+$|^(/(?!\.{1,2}(/|$))[^/\x00]+)+/*$",
+            "examples": ["/data"],
+        }
+    ),
+]
+_OutboundHost = Annotated[
+    str,
+    AfterValidator(_outbound_host),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(\*|[A-Za-z][A-Za-z0-9+.-]*)://(\[[^\[\]@]*\]|[^:/\[\]@]*(/[0-9]+)?)(:[^:/@]*)?/?$",
+            "examples": ["https://api.example.com"],
+        }
+    ),
+]
+_Digest = Annotated[
+    str,
+    BeforeValidator(parse_sha256),
+    WithJsonSchema({"type": "string", "pattern": "^([Ss][Hh][Aa]256:)?[0-9A-Fa-f]{64}$"}),
+]
+_MaxBody = Annotated[
+    int | None,
+    Quantity(
+        "SIZE",
+        _parse_max_body,
+        _write_max_body,
+        {
+            "anyOf": [*SIZE_SCHEMA["anyOf"], {"const": "unlimited"}, {"type": "null"}],
+            "examples": ["1MiB", "unlimited"],
+        },
+    ),
+]
 
 
 class MountConfig(Table):
@@ -161,7 +219,7 @@ class MountConfig(Table):
     """
 
     host: Annotated[AnyPath, _FOLDER]
-    guest: Annotated[Text, AfterValidator(guest_path)]
+    guest: _GuestPath
     writable: StrictBool = False
 
 
@@ -181,18 +239,39 @@ class Limits(Table):
             each KiB that it begins.
     """
 
-    max_execution_time: Duration = 30.0
-    max_memory: Annotated[ByteSize, between(MIN_MEMORY, MAX_MEMORY, format_size)] = 256 * MIB
-    max_body: Annotated[int | None, BeforeValidator(_max_body)] = None
-    max_concurrency: Annotated[StrictInt, between(1, MAX_CONCURRENCY, str)] = 1024
-    max_queue: Annotated[StrictInt, between(0, MAX_CONCURRENCY, str)] = 0
-    max_queue_time: Duration = 1.0
-    log_max_lines: Annotated[StrictInt, between(0, MAX_LOG_LINES, str)] = 10_000
-    log_max_bytes: Annotated[ByteSize, between(1, MAX_LOG_BYTES, format_size)] = 1 * MIB
-    log_max_rate: Annotated[StrictInt, between(1, MAX_LOG_LINES, str)] = 5_000
+    max_execution_time: Annotated[Duration, Flag("Of one request.")] = 30.0
+    max_memory: Annotated[
+        ByteSize, Between(MIN_MEMORY, MAX_MEMORY, format_size), Flag("Of an instance.")
+    ] = 256 * MIB
+    max_body: Annotated[_MaxBody, Flag("Of one request.")] = None
+    max_concurrency: Annotated[
+        StrictInt, Between(1, MAX_CONCURRENCY, str), Flag("Requests at once in a worker.")
+    ] = 1024
+    max_queue: Annotated[
+        StrictInt, Between(0, MAX_CONCURRENCY, str), Flag("Requests that may wait for their turn.")
+    ] = 0
+    max_queue_time: Annotated[Duration, Flag("How long each may wait.")] = 1.0
+    log_max_lines: Annotated[
+        StrictInt,
+        Between(0, MAX_LOG_LINES, str),
+        Flag("Lines that one invocation may write to the log."),
+    ] = 10_000
+    log_max_bytes: Annotated[
+        ByteSize, Between(1, MAX_LOG_BYTES, format_size), Flag("What they may have in all.")
+    ] = 1 * MIB
+    log_max_rate: Annotated[
+        StrictInt,
+        Between(1, MAX_LOG_LINES, str),
+        Flag("Lines a second that all of them may write."),
+    ] = 5_000
 
 
-Issuer = Annotated[PublicKey, BeforeValidator(PublicKey.parse), PlainSerializer(str)]
+Issuer = Annotated[
+    PublicKey,
+    BeforeValidator(PublicKey.parse),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": "^[ACMNOUV][A-Z2-7]{55}$"}),
+]
 
 
 class Defaults(Limits):
@@ -204,9 +283,14 @@ class Defaults(Limits):
         claims: "enforce" refuses components whose claims do not hold, "report" only logs and counts.
     """
 
-    require_signature: StrictBool | None = None
-    trusted_issuers: tuple[Issuer, ...] = ()
-    claims: Literal["enforce", "report"] = "enforce"
+    require_signature: Annotated[StrictBool | None, Flag("Refuse it if it is not signed.")] = None
+    trusted_issuers: Annotated[
+        tuple[Issuer, ...],
+        Flag("Who may have signed it. Repeatable.", name="--trusted-issuer", metavar="KEY"),
+    ] = ()
+    claims: Annotated[
+        Literal["enforce", "report"], Flag("Refuse claims that do not hold, or only log.")
+    ] = "enforce"
 
 
 class ComponentConfig(Defaults):
@@ -229,18 +313,63 @@ class ComponentConfig(Defaults):
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
 
-    name: Annotated[str, AfterValidator(_component_name)]
-    source: Annotated[AnyPath, _SOURCE_FILE]
-    sha256: Annotated[str, BeforeValidator(parse_sha256)] | None = None
+    name: Annotated[str, AfterValidator(_component_name), WithJsonSchema(COMPONENT_NAME)]
+    source: Annotated[
+        AnyPath, _SOURCE_FILE, WithJsonSchema({"type": "string", "pattern": r"^[^\x00]+$"})
+    ]
+    sha256: Annotated[_Digest | None, Flag("The digest that it must have.", metavar="DIGEST")] = (
+        None
+    )
     routes: tuple[Route, ...] = (Route(),)
     rpc: StrictBool = True
-    environment: dict[_Variable, Text] = Field(default_factory=dict, repr=False)
-    arguments: tuple[Text, ...] = ()
-    mounts: tuple[MountConfig, ...] = ()
-    config_file: Annotated[AnyPath, AfterValidator(_values_file)] | None = None
-    config_env_prefix: Annotated[str, AfterValidator(_prefix)] | None = None
-    config: dict[_Key, str] = Field(default_factory=dict, repr=False, validate_default=True)
-    allowed_outbound_hosts: tuple[Annotated[str, AfterValidator(_outbound_host)], ...] = ()
+    environment: Annotated[
+        dict[_Variable, Text],
+        _ENVIRONMENT,
+        Flag(
+            "What the component finds in its environment; NAME alone has the value it has here. "
+            "Repeatable.",
+            name="--env",
+            metavar="NAME=VALUE",
+        ),
+    ] = Field(default_factory=dict, repr=False)
+    arguments: Annotated[
+        tuple[Text, ...],
+        Flag("An argument of the component. Repeatable.", name="--arg", metavar="TEXT"),
+    ] = ()
+    mounts: Annotated[
+        tuple[MountConfig, ...],
+        Flag(
+            "A folder of the host, and the absolute path where the component finds it; read-only without "
+            ":rw. Repeatable.",
+            name="--mount",
+            metavar="HOST:GUEST[:rw]",
+        ),
+    ] = ()
+    config_file: Annotated[
+        Annotated[AnyPath, AfterValidator(_values_file)] | None,
+        Flag("A TOML file of values that the component finds by wasi:config.", metavar="FILE"),
+    ] = None
+    config_env_prefix: Annotated[
+        Annotated[str, AfterValidator(_prefix), WithJsonSchema({"type": "string", "minLength": 1})]
+        | None,
+        Flag(
+            "Environment variables whose names begin so are such values too, by the rest of the name.",
+            metavar="PREFIX",
+        ),
+    ] = None
+    config: Annotated[
+        dict[_Key, str],
+        Flag("Such a value; KEY alone has the value it has here. Repeatable.", metavar="KEY=VALUE"),
+    ] = Field(default_factory=dict, repr=False, validate_default=True)
+    allowed_outbound_hosts: Annotated[
+        tuple[_OutboundHost, ...],
+        Flag(
+            "A server that the component may reach, such as https://api.example.com or "
+            "https://*.example.com:8443. Repeatable.",
+            name="--allow-outbound-host",
+            metavar="SCHEME://HOST:PORT",
+        ),
+    ] = ()
     log_level: LogLevel | None = None
 
     @field_validator("config")

@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from gateway.config.admin import AdminConfig
-from gateway.config.component import ComponentConfig, Defaults, MountConfig
+from gateway.config.component import ComponentConfig, Defaults
 from gateway.config.gateway import Claim, GatewayConfig, conflicts
+from gateway.config.key import flag_name
 from gateway.config.problem import ConfigError, Problem, dotted, reason_of, unknown_key
 from gateway.config.route import Route
 from gateway.config.server import ServerConfig
@@ -21,21 +22,7 @@ from gateway.config.values import Table
 __all__ = ["load", "single"]
 
 _COMMAND_LINE: Final = "command line"
-_FLAGS: Final = {
-    "source": "TARGET",
-    "environment": "--env",
-    "arguments": "--arg",
-    "mounts": "--mount",
-    "allowed_outbound_hosts": "--allow-outbound-host",
-    "trusted_issuers": "--trusted-issuer",
-    "trusted_proxies": "--trusted-proxy",
-    "ca_files": "--ca-file",
-    "cache": "--no-cache",
-}
 _TABLES: Final = ("server", "admin", "defaults", "components")
-_WITHIN: Final[Mapping[int | str, type[Table]]] = {"routes": Route, "mounts": MountConfig}
-"""What the tables are that a key of a component has."""
-
 _T = TypeVar("_T", bound=Table)
 
 
@@ -60,10 +47,10 @@ class _Reader:
                 location = detail["loc"]
                 if detail["type"] == "default_factory_not_called":
                     continue  # the default waits for another key, whose own problem is told
-                within = _WITHIN.get(location[0], model) if len(location) > 1 else model
-                reason = reason_of(detail, within.model_fields)
+                reason = reason_of(detail, model)
                 if location and location[0] in self.flags and location[0] in model.model_fields:
-                    self.problems.append(Problem(_COMMAND_LINE, _flag(location), reason))
+                    flag = _flag(model, str(location[0]))
+                    self.problems.append(Problem(_COMMAND_LINE, flag, reason))
                 else:
                     self.note(dotted((*prefix, *location)), reason)
             return None
@@ -134,9 +121,8 @@ class _Reader:
         return {key: value for key, value in table.items() if key not in hidden} | flags
 
 
-def _flag(location: tuple[int | str, ...]) -> str:
-    name = str(location[0])
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
+def _flag(model: type[Table], key: str) -> str:
+    return "TARGET" if key == "source" else flag_name(key, model.model_fields[key])
 
 
 def _as_name(raw: Mapping[str, Any]) -> str | None:
@@ -173,7 +159,7 @@ def load(path: Path, **flags: Any) -> GatewayConfig:
             else "in a component"
         )
         reason = f"is for a component served by itself: set {key} {where} of {path}"
-        reader.problems.append(Problem(_COMMAND_LINE, _flag((key,)), reason))
+        reader.problems.append(Problem(_COMMAND_LINE, _flag(ComponentConfig, key), reason))
     return reader.document(_parse(path))
 
 

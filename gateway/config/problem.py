@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from pydantic_core import ErrorDetails
+
+from gateway.config.values import Table
 
 __all__ = ["ConfigError", "Problem", "dotted", "reason_of", "unknown_key"]
 
@@ -56,20 +58,31 @@ _REASONS: Final = {
 }
 
 
-def reason_of(error: ErrorDetails, known: Collection[str]) -> str:
+def reason_of(error: ErrorDetails, table: type[Table], hidden: Collection[str] = ()) -> str:
     """Say what pydantic found, in words that follow a key.
 
     Args:
         error: what it found.
-        known: the keys of the table that it found it in.
+        table: what it was reading.
+        hidden: keys that are not given there.
     """
     context = error.get("ctx", {})
     if error["type"] == "value_error":
         return str(context["error"])
     if error["type"] == "extra_forbidden":
-        return unknown_key(str(error["loc"][-1]), known)
+        *place, key = error["loc"]
+        return unknown_key(str(key), _table_at(place, table).model_fields.keys() - hidden)
     template = _REASONS.get(error["type"], error["msg"])
     return template.format_map(context) if error["type"] in _REASONS else template
+
+
+def _table_at(place: Iterable[int | str], table: type[Table]) -> type[Table]:
+    """The table at a place within another, such as the one that `routes` has at 0."""
+    for part in place:
+        if isinstance(part, str):
+            kinds = get_args(table.model_fields[part].annotation)
+            (table,) = (kind for kind in kinds if kind is not ...)
+    return table
 
 
 def unknown_key(key: str, known: Collection[str]) -> str:

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ValidationInfo, WithJsonSchema, field_validator
 
 from gateway.config.values import Table
 from gateway.host.errors import ComponentError
 from gateway.http.canonical import canonical_host, canonical_path
 
-__all__ = ["Route", "RouteConflict"]
+__all__ = ["SEGMENTS", "Route", "RouteConflict"]
 
 _NOT_A_PATH: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~%!$&'()*+,;=:@/]")
+
+# No segment of a path is "." or "..", however it is spelled (RFC 3986, section 3.3). The gateway escapes what is
+# beyond ASCII.
+SEGMENTS: Final = (
+    r"(/(?!(\.|%2[Ee]){1,2}(/|$))([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2}|[^\x00-\x7F])+)+/?"
+)
+"""One segment of a path or more, as a JSON Schema has it."""
+
+_LABEL: Final = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "string", "maxLength": 253, "pattern": rf"^(\*\.)?{_LABEL}(\.{_LABEL})*\.?$"},
+            {"type": "string", "format": "ipv6"},
+            {"type": "string", "pattern": r"^\[[0-9A-Fa-f:.]{2,45}\]$"},
+        ],
+        "examples": ["example.com", "*.example.com"],
+    }
+)
+_PATH: Final = WithJsonSchema(
+    {"type": "string", "pattern": rf"^/$|^{SEGMENTS}$", "examples": ["/api"]}
+)
 
 
 class RouteConflict(ComponentError):
@@ -30,9 +52,9 @@ class Route(Table):
         match: "prefix" compares whole segments: "/a" holds "/a" and "/a/b", not "/ab".
     """
 
-    host: str | None = None
+    host: Annotated[str, _HOST] | None = None
     match: Literal["prefix", "exact"] = "prefix"
-    path: str = "/"
+    path: Annotated[str, _PATH] = "/"
 
     @field_validator("host")
     @classmethod

@@ -19,12 +19,14 @@ from pydantic import (
     StrictBool,
     StrictInt,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
 
-from gateway.config.route import Route
-from gateway.config.values import KIB, MIB, AnyPath, LogFormat, LogLevel, Table, between
-from gateway.units import ByteSize, Duration, format_size, parse_duration
+from gateway.config.key import RESTART, Flag
+from gateway.config.route import SEGMENTS, Route
+from gateway.config.values import KIB, MIB, AnyPath, Between, LogFormat, LogLevel, Table
+from gateway.units import ByteSize, Delay, Duration, format_size
 
 __all__ = ["ServerConfig"]
 
@@ -85,10 +87,6 @@ def _address(value: object) -> object:
     return _listen_host(host or "127.0.0.1"), int(port)
 
 
-def _grace(value: object) -> float:
-    return 0.0 if value in (0, "0s") and value is not False else parse_duration(value)
-
-
 def _proxy(value: object) -> IPv4Network | IPv6Network | Literal["unix"]:
     if value == "unix" or isinstance(value, IPv4Network | IPv6Network):
         return value
@@ -142,7 +140,32 @@ def _default_cache_dir(server: dict[str, Any]) -> Path | None:
     return home / "component-gateway" if server.get("cache", True) and home is not None else None
 
 
-_Proxy = Annotated[IPv4Network | IPv6Network | Literal["unix"], PlainValidator(_proxy)]
+_Proxy = Annotated[
+    IPv4Network | IPv6Network | Literal["unix"],
+    PlainValidator(_proxy),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(unix|[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9.]+)?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(/[0-9]+)?)$",
+            "examples": ["10.0.0.0/8", "fd00::/8", "unix"],
+        }
+    ),
+]
+
+# What `_listen_host` takes: a name or an address, and one of IPv6 in brackets or with two colons at least.
+_HOST_FORMS: Final = r"\[[^/]+\]|[^:/]+|[^:/]*:[^:/]*:[^/]*"
+_PORT: Final = (
+    r"0*([0-9]{1,4}|[1-5][0-9]{4}|6([0-4][0-9]{3}|5([0-4][0-9]{2}|5([0-2][0-9]|3[0-5]))))"
+)
+_HOST: Final = WithJsonSchema({"type": "string", "pattern": f"^({_HOST_FORMS})$"})
+_ADDRESS: Final = WithJsonSchema(
+    {
+        "type": "string",
+        "pattern": f"^({_HOST_FORMS})?:{_PORT}$",
+        "examples": ["127.0.0.1:9090", ":9090"],
+    }
+)
+_PREFIX: Final = WithJsonSchema({"type": "string", "pattern": f"^{SEGMENTS}$"})
 
 
 class ServerConfig(Table):
@@ -197,51 +220,125 @@ class ServerConfig(Table):
         tracing: whether spans go to an OpenTelemetry collector.
     """
 
-    host: Annotated[str, AfterValidator(_listen_host)] = "127.0.0.1"
-    port: Annotated[StrictInt, between(0, 65_535, str)] = 8080
-    workers: Annotated[StrictInt, between(1, 1024, str)] = 1
-    trusted_proxies: tuple[_Proxy, ...] = ()
-    forwarded_header: Literal["forwarded", "x-forwarded"] | None = None
+    host: Annotated[
+        str, AfterValidator(_listen_host), _HOST, Flag("Address to listen on."), RESTART
+    ] = "127.0.0.1"
+    port: Annotated[
+        StrictInt, Between(0, 65_535, str), Flag("TCP port, 0 for any free one."), RESTART
+    ] = 8080
+    workers: Annotated[StrictInt, Between(1, 1024, str), Flag("Processes."), RESTART] = 1
+    trusted_proxies: Annotated[
+        tuple[_Proxy, ...],
+        Flag(
+            "Believe Forwarded and X-Forwarded-* of these addresses. Repeatable.",
+            name="--trusted-proxy",
+            metavar="NETWORK",
+        ),
+    ] = ()
+    forwarded_header: Annotated[
+        Literal["forwarded", "x-forwarded"] | None,
+        Flag("Which of the two these proxies maintain. Default: either."),
+    ] = None
     max_header_bytes: Annotated[
-        ByteSize, between(MIN_HEADER_BYTES, MAX_HEADER_BYTES, format_size)
+        ByteSize, Between(MIN_HEADER_BYTES, MAX_HEADER_BYTES, format_size), RESTART
     ] = 64 * KIB
-    http: Annotated[Literal["auto", "httptools", "h11"], AfterValidator(_installed)] = "auto"
-    loop: Annotated[Literal["auto", "uvloop", "asyncio"], AfterValidator(_installed)] = "auto"
-    header_timeout: Duration = HEADER_TIMEOUT
-    body_timeout: Duration = BODY_TIMEOUT
-    write_timeout: Duration = WRITE_TIMEOUT
-    keep_alive_timeout: Duration = 75.0
+    http: Annotated[
+        Literal["auto", "httptools", "h11"],
+        AfterValidator(_installed),
+        Flag("HTTP parser."),
+        RESTART,
+    ] = "auto"
+    loop: Annotated[
+        Literal["auto", "uvloop", "asyncio"],
+        AfterValidator(_installed),
+        Flag("Event loop."),
+        RESTART,
+    ] = "auto"
+    header_timeout: Annotated[Duration, RESTART] = HEADER_TIMEOUT
+    body_timeout: Annotated[Duration, RESTART] = BODY_TIMEOUT
+    write_timeout: Annotated[Duration, RESTART] = WRITE_TIMEOUT
+    keep_alive_timeout: Annotated[Duration, RESTART] = 75.0
     shutdown_timeout: Duration = 25.0
-    max_connections: Annotated[StrictInt, between(1, 1_000_000, str)] | None = None
-    backlog: Annotated[StrictInt, between(1, 65_535, str)] = 2048
-    ca_files: tuple[Annotated[AnyPath, AfterValidator(_certificates)], ...] = ()
-    log_format: LogFormat = "auto"
-    log_level: LogLevel = "info"
-    access_log: StrictBool = True
-    cache: StrictBool = True
-    cache_dir: AnyPath | None = Field(default_factory=_default_cache_dir)
+    max_connections: Annotated[
+        Annotated[StrictInt, Between(1, 1_000_000, str)] | None,
+        Flag(
+            "Of clients, at once in a worker. Default half of the file descriptors, at most 10000."
+        ),
+        RESTART,
+    ] = None
+    backlog: Annotated[StrictInt, Between(1, 65_535, str), RESTART] = 2048
+    ca_files: Annotated[
+        tuple[Annotated[AnyPath, AfterValidator(_certificates)], ...],
+        Flag(
+            "Certificates in PEM that components trust besides those of the system. Repeatable.",
+            name="--ca-file",
+            metavar="FILE",
+        ),
+    ] = ()
+    log_format: Annotated[LogFormat, Flag(), RESTART] = "auto"
+    log_level: Annotated[LogLevel, Flag(), RESTART] = "info"
+    access_log: Annotated[StrictBool, Flag("Log each request.")] = True
+    cache: Annotated[
+        StrictBool, Flag("Compile at each start; keep nothing.", name="--no-cache")
+    ] = True
+    cache_dir: Annotated[
+        AnyPath | None, Flag("Where compiled components are kept.", metavar="DIR")
+    ] = Field(default_factory=_default_cache_dir)
 
-    compile_timeout: Duration = 300.0
+    compile_timeout: Annotated[Duration, Flag("Of one component.")] = 300.0
     compile_max_memory: Annotated[
-        ByteSize, between(MIN_COMPILE_MEMORY, MAX_COMPILE_MEMORY, format_size)
+        ByteSize,
+        Between(MIN_COMPILE_MEMORY, MAX_COMPILE_MEMORY, format_size),
+        Flag("To compile one component."),
     ] = 2048 * MIB
 
-    rpc: StrictBool = True
-    rpc_prefix: Annotated[str, AfterValidator(_prefix)] = "/rpc"
-    rpc_max_body: Annotated[ByteSize, between(1, MAX_RPC_BODY, format_size)] = 512 * KIB
-    rpc_max_result: Annotated[ByteSize, between(MIN_RPC_RESULT, MAX_RPC_RESULT, format_size)] = (
-        4 * MIB
+    rpc: Annotated[StrictBool, Flag("Serve exported functions by JSON-RPC.")] = True
+    rpc_prefix: Annotated[str, AfterValidator(_prefix), _PREFIX, Flag("Where.", metavar="PATH")] = (
+        "/rpc"
     )
-    rpc_max_batch: Annotated[StrictInt, between(1, 10_000, str)] = 100
+    rpc_max_body: Annotated[
+        ByteSize, Between(1, MAX_RPC_BODY, format_size), Flag("Of one of its requests.")
+    ] = 512 * KIB
+    rpc_max_result: Annotated[
+        ByteSize,
+        Between(MIN_RPC_RESULT, MAX_RPC_RESULT, format_size),
+        Flag("Of one of its responses."),
+    ] = 4 * MIB
+    rpc_max_batch: Annotated[StrictInt, Between(1, 10_000, str), Flag("Calls in one request.")] = (
+        100
+    )
 
-    admin_addr: Annotated[tuple[str, int] | None, BeforeValidator(_address)] = None
-    operational_routes: Literal["fallback", "first", "off"] = "fallback"
-    drain_grace: Annotated[float, BeforeValidator(_grace)] = 0.0
-    max_in_flight: Annotated[StrictInt, between(1, 1_000_000, str)] | None = None
-    metrics: StrictBool = True
-    log_events: StrictBool = False
-    server_timing: StrictBool = False
-    tracing: StrictBool = False
+    admin_addr: Annotated[
+        tuple[str, int] | None,
+        BeforeValidator(_address),
+        _ADDRESS,
+        Flag(
+            "Serve health, metrics and the admin API there, apart from the components.",
+            metavar="HOST:PORT",
+        ),
+        RESTART,
+    ] = None
+    operational_routes: Annotated[
+        Literal["fallback", "first", "off"],
+        Flag(
+            "Without --admin-addr: /healthz, /readyz and /metrics at paths that no component answers, "
+            "before all components, or not at all."
+        ),
+    ] = "fallback"
+    drain_grace: Annotated[
+        Delay, Flag("Go on serving, not ready any more, after a signal to stop.")
+    ] = 0.0
+    max_in_flight: Annotated[
+        Annotated[StrictInt, Between(1, 1_000_000, str)] | None,
+        Flag("Requests at once in a worker, of all components."),
+        RESTART,
+    ] = None
+    metrics: Annotated[StrictBool, RESTART] = True
+    log_events: Annotated[
+        StrictBool, Flag("Log where the time of each invocation went."), RESTART
+    ] = False
+    server_timing: Annotated[StrictBool, Flag("Tell clients where the time went.")] = False
+    tracing: Annotated[StrictBool, Flag("Send spans as the OTEL_* variables say."), RESTART] = False
 
     @field_validator("cache_dir")
     @classmethod

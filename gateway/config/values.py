@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
     "GIB",
     "KIB",
     "MIB",
     "AnyPath",
+    "Between",
     "LogFormat",
     "LogLevel",
     "Table",
     "Text",
-    "between",
     "text",
 ]
 
@@ -36,21 +46,39 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-def between(low: float, high: float, write: Callable[[Any], str]) -> AfterValidator:
-    """Refuse numbers out of a range.
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Refuses numbers out of a range; for the type of a field.
 
-    Args:
+    Attributes:
         low: the least.
         high: the most.
         write: writes a number as people write it in this place.
     """
 
-    def check(value: float) -> float:
-        if not low <= value <= high:
-            raise ValueError(f"must be between {write(low)} and {write(high)}, not {write(value)}")
-        return value
+    low: float
+    high: float
+    write: Callable[[Any], str]
 
-    return AfterValidator(check)
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        described = handler(schema)
+        for form in described.get("anyOf", (described,)):
+            if form.get("type") in {"integer", "number"}:
+                form |= {"minimum": self.low, "maximum": self.high}
+        return described
+
+    def _check(self, value: float) -> float:
+        if not self.low <= value <= self.high:
+            low, high, found = map(self.write, (self.low, self.high, value))
+            raise ValueError(f"must be between {low} and {high}, not {found}")
+        return value
 
 
 def text(value: str) -> str:
@@ -77,7 +105,9 @@ def _anchored(path: Path, info: ValidationInfo) -> Path:
     return Path(base, path).absolute()
 
 
-Text = Annotated[str, AfterValidator(text)]
+_NO_NUL: Final = WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$"})
 
-AnyPath = Annotated[Path, AfterValidator(_anchored)]
+Text = Annotated[str, AfterValidator(text), _NO_NUL]
+
+AnyPath = Annotated[Path, AfterValidator(_anchored), _NO_NUL]
 """An absolute path; relative ones count from the configuration file, if there is one."""

@@ -9,7 +9,8 @@ from typing import Final
 
 import structlog
 
-from gateway.config import GatewayConfig
+from gateway.config import GatewayConfig, ServerConfig
+from gateway.config.key import RESTART
 
 __all__ = ["FIXED", "Configuration", "Reloader", "log_refused", "with_fixed"]
 
@@ -17,28 +18,10 @@ _log = structlog.get_logger("gateway.server")
 
 Read = Callable[[], GatewayConfig]
 
-FIXED: Final = (
-    "host",
-    "port",
-    "workers",
-    "max_header_bytes",
-    "http",
-    "loop",
-    "header_timeout",
-    "body_timeout",
-    "write_timeout",
-    "keep_alive_timeout",
-    "max_connections",
-    "backlog",
-    "log_format",
-    "log_level",
-    "admin_addr",
-    "max_in_flight",
-    "metrics",
-    "log_events",
-    "tracing",
+FIXED: Final = tuple(
+    key for key, field in ServerConfig.model_fields.items() if RESTART in field.metadata
 )
-"""Keys of the server that only a restart changes: listeners, processes and connections were made with them."""
+"""Keys of the server that only a restart changes."""
 
 
 def with_fixed(running: GatewayConfig, read: GatewayConfig) -> tuple[GatewayConfig, list[str]]:

@@ -23,7 +23,7 @@ def problems(base: Path, **table: Any) -> dict[tuple[int | str, ...], str]:
     with pytest.raises(ValidationError) as refused:
         read(base, **table)
     return {
-        error["loc"]: reason_of(error, AdminConfig.model_fields)
+        error["loc"]: reason_of(error, AdminConfig)
         for error in refused.value.errors(include_url=False)
     }
 

@@ -1,0 +1,162 @@
+"""The flags of a configuration's keys, made from its models, and how what they say becomes keys again."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from gateway.cli.options import COMPONENT, SERVER, option
+from gateway.config import ComponentConfig, ConfigError, Problem, ServerConfig
+from gateway.config.key import Flag, flag_name, flag_of, quantity_of, written_default
+
+__all__ = ["flags"]
+
+Command = Callable[..., None]
+
+
+def flags(*keys: str) -> Callable[[Command], Command]:
+    """Give a command the flags of keys; it is called with what they say, as keys of a configuration.
+
+    Help shows them in the order of the models, and flags that the command has itself after those of the server.
+
+    Args:
+        *keys: which; all that have a flag if none is named.
+    """
+    given = [each for each in _flagged() if not keys or each.key in keys]
+
+    def decorate(command: Command) -> Command:
+        own = inspect.signature(command, eval_str=True).parameters.values()
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            said = {each.key: values.pop(each.key) for each in given}
+            command(**values, **_as_keys(said))
+
+        # What typer makes a command of; it has no use for annotations where the parameters have their own.
+        parameters = [
+            *(each for each in own if each.kind is each.POSITIONAL_OR_KEYWORD),
+            *(_parameter(each) for each in given if each.panel == SERVER),
+            *(each for each in own if each.kind is each.KEYWORD_ONLY),
+            *(_parameter(each) for each in given if each.panel == COMPONENT),
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {}
+        return run
+
+    return decorate
+
+
+class _Flagged(NamedTuple):
+    """A key that has a flag, and the panel of help that shows it."""
+
+    key: str
+    field: FieldInfo
+    flag: Flag
+    panel: str
+
+
+def _flagged() -> Iterator[_Flagged]:
+    for model, panel in ((ServerConfig, SERVER), (ComponentConfig, COMPONENT)):
+        for key, field in model.model_fields.items():
+            if (flag := flag_of(field)) is not None:
+                yield _Flagged(key, field, flag, panel)
+
+
+def _parameter(flagged: _Flagged) -> inspect.Parameter:
+    """Describe a flag to typer: most are text, which the models read, so that mistakes are told in their words."""
+    key, field, flag, panel = flagged
+    name, metavar, default = flag_name(key, field), flag.metavar, written_default(field)
+    kind, quantity = _kind(field.annotation), quantity_of(field)
+    taken: Any = str | None
+    if kind is bool and flag.name is not None:
+        taken, default = bool, None
+    elif kind is bool:
+        taken = bool | None
+        name += f"/--no-{name.removeprefix('--')}"
+        default = {True: "on", False: "off"}.get(field.default)
+    elif quantity is not None:
+        metavar = quantity.name
+    elif kind is int:
+        taken = int | None
+    elif get_origin(kind) is Literal:
+        metavar = "|".join(get_args(kind))
+    elif get_origin(kind) in {tuple, dict}:
+        taken, default = list[str] | None, None
+    text = flag.help if default is None else f"{flag.help} Default {default}.".lstrip()
+    return inspect.Parameter(
+        key,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if taken is bool else None,
+        annotation=Annotated[taken, option(name, metavar, text, panel)],
+    )
+
+
+def _kind(annotation: Any) -> Any:
+    """A type without None and without what it is annotated with."""
+    if get_origin(annotation) is Annotated:
+        return _kind(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return _kind(next(each for each in get_args(annotation) if each is not type(None)))
+    return annotation
+
+
+def _as_keys(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What flags say, as keys of a configuration: None for those that were not given.
+
+    Raises:
+        ConfigError: with every flag that cannot be read.
+    """
+    keys: dict[str, Any] = {key: None if value == [] else value for key, value in said.items()}
+    if "cache" in keys:
+        keys["cache"] = False if keys["cache"] else None
+    problems: list[Problem] = []
+    for key, flag, name in (("environment", "--env", "NAME"), ("config", "--config", "KEY")):
+        if items := keys.get(key):
+            keys[key] = _pairs(items, flag, name, problems)
+    if items := keys.get("mounts"):
+        keys["mounts"] = _mounts(items, problems)
+    if problems:
+        raise ConfigError(problems)
+    return keys
+
+
+def _pairs(items: Iterable[str], flag: str, name: str, problems: list[Problem]) -> dict[str, str]:
+    """Read NAME=VALUE; NAME alone keeps a secret out of the list of processes."""
+    pairs: dict[str, str] = {}
+    for item in items:
+        key, given, value = item.partition("=")
+        if not given and key not in os.environ:
+            reason = f"must be {name}=VALUE, or a {name} that is set"
+            problems.append(Problem("command line", flag, reason))
+        elif key in pairs:
+            problems.append(Problem("command line", flag, f'"{key}" is given twice'))
+        else:
+            pairs[key] = value if given else os.environ[key]
+    return pairs
+
+
+# As Docker has it, though what is not said to be writable is not. The guest's path is absolute, so colons in the
+# host's do no harm; one at its end is Wasmtime's HOST::GUEST, which must not be taken for a folder's name.
+_MOUNT: Final = re.compile(r"(?P<host>.*[^:]):(?P<guest>/[^:]*)(?::(?P<mode>ro|rw))?", re.DOTALL)
+
+
+def _mounts(items: Iterable[str], problems: list[Problem]) -> list[dict[str, Any]]:
+    """Read HOST:GUEST, HOST:GUEST:ro and HOST:GUEST:rw."""
+    mounts = []
+    for item in items:
+        match = _MOUNT.fullmatch(item)
+        if match is None:
+            reason = f'must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not "{item}"'
+            problems.append(Problem("command line", "--mount", reason))
+        else:
+            mounts.append(
+                {"host": match["host"], "guest": match["guest"], "writable": match["mode"] == "rw"}
+            )
+    return mounts
