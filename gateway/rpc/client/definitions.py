@@ -128,10 +128,10 @@ def _enumeration(
     name: str, base: str, names: Sequence[str], text: str, items: Mapping[str, str]
 ) -> str:
     lines = [f"class {name}({base}):", docstring(text, 4), ""]
-    for label, chosen in zip(names, _members(names), strict=True):
+    for bit, (label, chosen) in enumerate(zip(names, _members(names), strict=True)):
         if label in items:
             lines.append(comment(items[label], 4))
-        value = quoted(label) if base == "Enum" else "auto()"
+        value = quoted(label) if base == "Enum" else f"1 << {bit}"
         lines.append(assigned(f"{chosen} = ", value, 4))
     return "\n".join(lines)
 

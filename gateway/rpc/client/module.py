@@ -1,14 +1,18 @@
 """The module that `gateway client` writes.
 
 It needs nothing of the gateway: Python 3.11 and httpx. A person who opens it finds what a caller works with first,
-errors and types and functions, and how they cross the wire below that.
+types and errors and functions, and how they cross the wire below that. The runtime is written whole, whatever of
+it a component needs: what every client has in common is the same text in all of them.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Final
 
 from gateway import __version__
 from gateway.host import wit
@@ -25,7 +29,6 @@ from gateway.rpc.client.layout import (
     subscripted,
     write,
 )
-from gateway.rpc.client.library import Definition, Library, library, names_in
 from gateway.rpc.client.names import Scope, settle, snake, words
 from gateway.rpc.client.python_types import PythonTypes
 from gateway.rpc.client.surface import Call, Interface, Surface
@@ -33,6 +36,28 @@ from gateway.rpc.method import Methods
 from gateway.wasm.binary.package_docs import PackageDocs
 
 __all__ = ["generate"]
+
+_RUNTIME: Final = files("gateway.rpc.client.runtime")
+
+_IMPORTS: Final = """\
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import Enum, Flag
+from types import TracebackType
+from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast
+
+import httpx"""
+"""What the modules of the runtime import, of each other aside."""
+
+_CONNECTED: Final = "        self._connection = _Connection(url, headers, timeout, http)\n"
+"""The end of the constructor of the client's class in the runtime."""
 
 
 def generate(
@@ -62,9 +87,7 @@ def generate(
         The source.
     """
     kind = "asynchronous" if asynchronous else "blocking"
-    return _Module(methods, (exports, imports or {}), docs, library(kind), kind).source(
-        name, digest
-    )
+    return _Module(methods, (exports, imports or {}), docs, kind).source(name, digest)
 
 
 class _Module:
@@ -73,15 +96,14 @@ class _Module:
         methods: Methods,
         sources: tuple[Mapping[str, wit.Item], ...],
         docs: PackageDocs,
-        parts: Library,
         kind: str,
     ) -> None:
         self._docs = docs
-        self._library = parts
         self._kind = kind
         self._client = "Client" if kind == "blocking" else "AsyncClient"
+        self._shared, self._connection = _runtime(kind).split("\n\n\n")
         self._def, self._await = ("def", "") if kind == "blocking" else ("async def", "await ")
-        scope = Scope(parts.names | frozenset(dir(builtins)))
+        scope = Scope(_names(kind) | frozenset(dir(builtins)))
         classes = find_classes(methods.served, sources, scope)
         self._surface = Surface(methods, sources[0], docs, scope)
         self._types = PythonTypes(classes, scope)
@@ -98,35 +120,25 @@ class _Module:
         interfaces = [self._interface_class(each) for each in self._surface.interfaces]
         tables = [write(self._method_table(call)) for call in self._surface.calls]
         errors = [self._error_class(call) for call in self._surface.calls if call.error]
-        written = [*self._definitions, *errors, *interfaces, client, *self._codecs, *tables]
-        uses = {"annotations"}.union(*(names_in(ast.parse(source)) for source in written))
-        needed = self._library.needed(uses)
-
-        def shared(*modules: str) -> list[Definition]:
-            chosen = needed - {self._client}
-            return list(self._library.definitions(chosen, *modules))
-
-        variables = [each for each in shared("values") if each.compact]
-        values = [each for each in shared("values") if not each.compact]
+        head = "\n".join((self._header(name, digest), self._module_docstring(name)))
         blocks = [
-            _section("What it may raise"),
-            _joined(shared("errors")),
-            *([_section("Types")] if values or self._definitions else []),
-            _joined(values),
+            "\n\n".join((head, _IMPORTS, _section("Types"))),
+            _runtime("values"),
             *self._definitions,
-            _section("Functions"),
+            _section("What it may raise"),
+            _runtime("errors"),
             *errors,
+            _section("Functions"),
             *interfaces,
             client,
             _section("On the wire"),
-            _joined(shared("messages", self._kind)),
-            _joined(shared("codecs")),
+            self._connection,
+            _runtime("messages"),
+            _runtime("codecs"),
             "\n".join(self._codecs),
             "\n".join(tables),
         ]
-        head = "\n".join((self._header(name, digest), self._module_docstring(name)))
-        start = "\n\n".join((head, self._library.imports(needed), _joined(variables)))
-        return "\n\n\n".join((start, *filter(None, blocks))) + "\n"
+        return "\n\n\n".join(filter(None, blocks)) + "\n"
 
     def _header(self, name: str, digest: str) -> str:
         told = f"Generated by component-gateway {__version__} from {name}, do not edit."
@@ -170,21 +182,15 @@ class _Module:
         return "\n".join(lines)
 
     def _client_class(self) -> str:
-        """The class of the library, with an attribute for each interface and the functions of the root."""
-        [shared] = self._library.definitions({self._client}, self._kind)
-        lines = shared.source.split("\n")
-        init = next(
-            node
-            for node in ast.walk(ast.parse(shared.source))
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__"
-        )
+        """The class of the runtime, with an attribute for each interface and the functions of the root."""
         attributes = [
-            f"        self.{each.attribute} = {each.class_name}(self._connection)"
+            f"        self.{each.attribute} = {each.class_name}(self._connection)\n"
             for each in self._surface.interfaces
         ]
-        functions = [line for call in self._surface.root for line in ("", self._function(call))]
-        end = init.end_lineno
-        return "\n".join([*lines[:end], *attributes, *lines[end:], *functions])
+        # Last, since what a class has may be called `type`, which annotations after it would then mean.
+        functions = [f"\n\n{self._function(call)}" for call in self._surface.root]
+        shared = self._shared.replace(_CONNECTED, "".join((_CONNECTED, *attributes)))
+        return "".join((shared, *functions))
 
     def _function(self, call: Call) -> str:
         """The Python function for a method."""
@@ -231,14 +237,19 @@ def _section(title: str) -> str:
     return f"# --- {title} ".ljust(79, "-")
 
 
-def _joined(definitions: Iterable[Definition]) -> str:
-    """Some definitions, with the empty lines between them."""
-    text = ""
-    compact = True
-    for each in definitions:
-        if text:
-            tight = compact and each.compact
-            text += ("\n\n" if each.source.startswith("#") else "\n") if tight else "\n\n\n"
-        text += each.source
-        compact = each.compact
-    return text
+@cache
+def _runtime(module: str) -> str:
+    """The source of a module of the runtime, after its imports."""
+    source = _RUNTIME.joinpath(f"{module}.py").read_text("utf-8")
+    body = ast.parse(source).body
+    end = max(
+        node.end_lineno or 0 for node in body if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+    return "\n".join(source.splitlines()[end:]).strip()
+
+
+@cache
+def _names(kind: str) -> frozenset[str]:
+    """What the names of a module mean already."""
+    modules = (_runtime(module) for module in ("values", "errors", kind, "messages", "codecs"))
+    return frozenset(compile("\n".join((_IMPORTS, *modules)), kind, "exec").co_names)

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum, Flag
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 from gateway.rpc.client.runtime.errors import InvalidResponse
 from gateway.rpc.client.runtime.values import _E, _T, Err, Ok, Some
 
+_Json: TypeAlias = Any
 _EnumT = TypeVar("_EnumT", bound=Enum)
 _FlagT = TypeVar("_FlagT", bound=Flag)
 
@@ -22,7 +23,7 @@ class _Codec(Generic[_T]):
     """How values of one type are written in JSON, and read from a place in it."""
 
     encode: Callable[[_T], Any]
-    decode: Callable[[Any, str], _T]
+    decode: Callable[[_Json, str], _T]
 
 
 def _refuse(at: str, expected: str, value: Any) -> NoReturn:
@@ -35,7 +36,7 @@ def _refuse(at: str, expected: str, value: Any) -> NoReturn:
 def _is(kind: type[_T], expected: str) -> _Codec[_T]:
     """What JSON has a type for."""
 
-    def decode(value: Any, at: str) -> _T:
+    def decode(value: _Json, at: str) -> _T:
         if type(value) is not kind:
             _refuse(at, expected, value)
         return value
@@ -57,7 +58,7 @@ def _integer(minimum: int, maximum: int) -> _Codec[int]:
     def encode(value: int) -> int | str:
         return value if abs(value) <= _MAX_SAFE_INTEGER else str(value)
 
-    def decode(value: Any, at: str) -> int:
+    def decode(value: _Json, at: str) -> int:
         number = value
         if type(value) is str and maximum > _MAX_SAFE_INTEGER:
             number = int(value) if re.fullmatch("-?[0-9]{1,20}", value) else None
@@ -90,7 +91,7 @@ def _float(limit: float) -> _Codec[float]:
             return "Infinity" if value > 0 else "-Infinity"
         return value
 
-    def decode(value: Any, at: str) -> float:
+    def decode(value: _Json, at: str) -> float:
         if type(value) is str and value in _NOT_FINITE:
             return _NOT_FINITE[value]
         number = value
@@ -108,7 +109,7 @@ _F32 = _float(float.fromhex("0x1.ffffffp127"))
 _F64 = _float(math.inf)
 
 
-def _decode_char(value: Any, at: str) -> str:
+def _decode_char(value: _Json, at: str) -> str:
     if type(value) is not str or len(value) != 1:
         _refuse(at, "a string of one character", value)
     return value
@@ -117,7 +118,7 @@ def _decode_char(value: Any, at: str) -> str:
 _CHAR: _Codec[str] = _Codec(lambda value: value, _decode_char)
 
 
-def _decode_bytes(value: Any, at: str) -> bytes:
+def _decode_bytes(value: _Json, at: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
     except (TypeError, ValueError):
@@ -133,7 +134,7 @@ def _list(element: _Codec[_T]) -> _Codec[list[_T]]:
     def encode(value: list[_T]) -> list[Any]:
         return [element.encode(item) for item in value]
 
-    def decode(value: Any, at: str) -> list[_T]:
+    def decode(value: _Json, at: str) -> list[_T]:
         if type(value) is not list:
             _refuse(at, "an array", value)
         return [element.decode(item, f"{at}/{i}") for i, item in enumerate(value)]
@@ -148,7 +149,7 @@ def _tuple(*elements: _Codec[Any]) -> _Codec[Any]:
         pairs = zip(elements, value, strict=True)
         return [element.encode(item) for element, item in pairs]
 
-    def decode(value: Any, at: str) -> tuple[Any, ...]:
+    def decode(value: _Json, at: str) -> tuple[Any, ...]:
         if type(value) is not list or len(value) != len(elements):
             _refuse(at, f"an array of {len(elements)}", value)
         pairs = enumerate(zip(elements, value, strict=True))
@@ -165,7 +166,7 @@ def _record(kind: type[_T], members: Mapping[str, _Codec[Any]]) -> _Codec[_T]:
         pairs = zip(names, members.items(), strict=True)
         return {key: codec.encode(getattr(value, name)) for name, (key, codec) in pairs}
 
-    def decode(value: Any, at: str) -> _T:
+    def decode(value: _Json, at: str) -> _T:
         if type(value) is not dict or value.keys() != members.keys():
             _refuse(at, f"an object with {', '.join(members) or 'no keys'}", value)
         items = members.items()
@@ -183,7 +184,7 @@ def _variant(cases: Mapping[str, tuple[type[Any], _Codec[Any] | None]]) -> _Code
         payload = cases[key][1]
         return {key: None if payload is None else payload.encode(value.value)}
 
-    def decode(value: Any, at: str) -> Any:
+    def decode(value: _Json, at: str) -> Any:
         keys = list(value) if type(value) is dict else []
         if len(keys) != 1 or keys[0] not in cases:
             _refuse(at, f"an object with one of {', '.join(cases)}", value)
@@ -204,7 +205,7 @@ def _enum(kind: type[_EnumT]) -> _Codec[_EnumT]:
     def encode(value: _EnumT) -> Any:
         return value.value
 
-    def decode(value: Any, at: str) -> _EnumT:
+    def decode(value: _Json, at: str) -> _EnumT:
         try:
             return kind(value)
         except ValueError:
@@ -220,7 +221,7 @@ def _flags(kind: type[_FlagT], members: Mapping[str, _FlagT]) -> _Codec[_FlagT]:
     def encode(value: _FlagT) -> list[str]:
         return [name for name, member in members.items() if member in value]
 
-    def decode(value: Any, at: str) -> _FlagT:
+    def decode(value: _Json, at: str) -> _FlagT:
         flags = kind(0)
         for index, name in enumerate(_STRINGS.decode(value, at)):
             if name not in members or members[name] in flags:
@@ -240,7 +241,7 @@ def _option(payload: _Codec[_T]) -> _Codec[_T | None]:
     def encode(value: _T | None) -> Any:
         return None if value is None else payload.encode(value)
 
-    def decode(value: Any, at: str) -> _T | None:
+    def decode(value: _Json, at: str) -> _T | None:
         return None if value is None else payload.decode(value, at)
 
     return _Codec(encode, decode)
@@ -252,7 +253,7 @@ def _nested_option(payload: _Codec[_T]) -> _Codec[Some[_T] | None]:
     def encode(value: Some[_T] | None) -> Any:
         return None if value is None else {"some": payload.encode(value.value)}
 
-    def decode(value: Any, at: str) -> Some[_T] | None:
+    def decode(value: _Json, at: str) -> Some[_T] | None:
         if value is None:
             return None
         if type(value) is not dict or value.keys() != {"some"}:
@@ -272,7 +273,7 @@ def _result(ok: _Codec[_T], err: _Codec[_E]) -> _Codec[Ok[_T] | Err[_E]]:
             case Err():
                 return {"err": err.encode(value.value)}
 
-    def decode(value: Any, at: str) -> Ok[_T] | Err[_E]:
+    def decode(value: _Json, at: str) -> Ok[_T] | Err[_E]:
         if type(value) is dict and value.keys() == {"ok"}:
             return Ok(ok.decode(value["ok"], f"{at}/ok"))
         if type(value) is dict and value.keys() == {"err"}:
