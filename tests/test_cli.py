@@ -17,6 +17,8 @@ import pytest
 import trustme
 
 import gateway
+from gateway.config import ComponentConfig, ServerConfig
+from gateway.config.key import flag_name, flag_of
 from tests import ask
 from tests.forked import run
 from tests.harness import GuestPath, StartGateway, probe
@@ -33,28 +35,28 @@ def test_the_version_is_printed(program: list[str]) -> None:
 def test_help_names_every_flag() -> None:
     process = run("serve", "--help")
     assert process.returncode == 0
-    for flag in (
-        *(
-            "--host",
-            "--port",
-            "--workers",
-            "--trusted-proxy",
-            "--forwarded-header",
-            "--http",
-            "--loop",
-        ),
-        *(
-            "--log-format",
-            "--log-level",
-            "--access-log",
-            "--no-access-log",
-            "--cache-dir",
-            "--no-cache",
-        ),
-        *("--env", "--arg", "--mount", "--allow-outbound-host", "--ca-file"),
-        *("--max-execution-time", "--max-memory", "--max-body", "--max-concurrency"),
-    ):
+    models = (ServerConfig, ComponentConfig)
+    fields = [item for model in models for item in model.model_fields.items()]
+    flags = [flag_name(key, field) for key, field in fields if flag_of(field) is not None]
+    assert len(flags) > 40
+    for flag in (*flags, "--no-access-log", "--no-rpc", "--watch"):
         assert f"{flag} " in process.stdout
+
+
+def test_help_tells_defaults_and_what_a_value_is_like() -> None:
+    told = " ".join(run("serve", "--help").stdout.split())
+    for line in (
+        "TCP port, 0 for any free one. Default 8080.",
+        "--access-log / --no-access-log Log each request. Default on.",
+        "--no-cache Compile at each start; keep nothing. --cache-dir",
+        "--loop auto|uvloop|asyncio Event loop. Default auto.",
+        "--log-format auto|json|console Default auto.",
+        "--compile-timeout DURATION Of one component. Default 5m.",
+        "--max-body SIZE Of one request. Default unlimited.",
+        "--mount HOST:GUEST[:rw] A folder of the host",
+        "--require-signature / --no-require-signature Refuse it if it is not signed. --trusted-issuer",
+    ):
+        assert line in told
 
 
 def test_help_cuts_no_flag_in_a_narrow_terminal() -> None:
@@ -176,6 +178,20 @@ def test_a_mount_that_cannot_be_read_is_told_with_other_problems(
         "  command line: --env: must be NAME=VALUE, or a NAME that is set",
         '  command line: --mount: must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not '
         f'"{mount}"',
+    ]
+
+
+def test_values_of_the_configuration_are_given_by_flags(tmp_path: Path) -> None:
+    prefix = ("--config-env-prefix", "")
+    process = run("serve", tmp_path / "a.wasm", "--config", "unset-here", *prefix)
+    assert process.stderr.splitlines()[1:] == [
+        "  command line: --config: must be KEY=VALUE, or a KEY that is set"
+    ]
+    process = run("serve", tmp_path / "a.wasm", "--config", "=b", *prefix)
+    assert sorted(line.split(": ")[1] for line in process.stderr.splitlines()[1:]) == [
+        "--config",
+        "--config-env-prefix",
+        "TARGET",
     ]
 
 

@@ -15,6 +15,7 @@ from gateway.cli.check import check
 from gateway.cli.client import client
 from gateway.cli.componentize import componentize
 from gateway.cli.inspect import inspect
+from gateway.cli.schema import schema
 from gateway.cli.serve import serve
 from gateway.cli.status import FAILED, REFUSED
 from gateway.config import ConfigError
@@ -35,7 +36,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_COMMANDS: Final = (serve, check, inspect, call, client, componentize, claims.sign, claims.verify)
+_COMMANDS: Final = (
+    serve,
+    check,
+    schema,
+    inspect,
+    call,
+    client,
+    componentize,
+    claims.sign,
+    claims.verify,
+)
 for command in _COMMANDS:
     app.command()(command)
 

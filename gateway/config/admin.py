@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from gateway.config.values import AnyPath, Between, Table, Text
 from gateway.units import Delay, format_duration
@@ -45,7 +52,10 @@ def _some(value: str) -> str:
     return value
 
 
-_Name = Annotated[Text, AfterValidator(_some)]
+_KEY_FILES: Final = ("secret_file", "public_key_file", "jwks_file")
+_Name = Annotated[
+    Text, AfterValidator(_some), WithJsonSchema({"type": "string", "pattern": r"^[^\x00]+$"})
+]
 _KeyFile = Annotated[AnyPath, AfterValidator(_readable)]
 _Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
@@ -66,18 +76,23 @@ class AdminConfig(Table):
         leeway: seconds by which the clocks of the issuer and of the gateway may differ.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [key]} for key in _KEY_FILES]}
+    )
+
     secret_file: _KeyFile | None = None
     public_key_file: _KeyFile | None = None
     jwks_file: _KeyFile | None = None
-    algorithms: tuple[_Algorithm, ...] | None = None
+    algorithms: tuple[_Algorithm, ...] | None = Field(
+        default=None, json_schema_extra={"minItems": 1}
+    )
     issuer: _Name
     audience: _Name
     leeway: Annotated[Delay, Between(0.0, MAX_LEEWAY, format_duration)] = 30.0
 
     @model_validator(mode="after")
     def _check_keys(self, info: ValidationInfo) -> Self:
-        files = (self.secret_file, self.public_key_file, self.jwks_file)
-        if sum(file is not None for file in files) != 1:
+        if sum(getattr(self, key) is not None for key in _KEY_FILES) != 1:
             raise ValueError(
                 "must have exactly one of secret_file, public_key_file and jwks_file, to verify tokens with"
             )
@@ -104,7 +119,7 @@ class AdminConfig(Table):
     @property
     def _given(self) -> tuple[str, Path]:
         """The one of the three that is given, and the file."""
-        for key in ("secret_file", "public_key_file", "jwks_file"):
+        for key in _KEY_FILES:
             if (path := getattr(self, key)) is not None:
                 return key, path
         raise AssertionError("validated")

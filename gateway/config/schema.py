@@ -8,11 +8,88 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
-__all__ = ["Schema", "described", "plain"]
+from pydantic.fields import FieldInfo
+
+from gateway.config.admin import AdminConfig
+from gateway.config.component import ComponentConfig, Defaults
+from gateway.config.key import RESTART, quantity_of, written_default
+from gateway.config.server import ServerConfig
+from gateway.config.values import Table
+
+__all__ = ["Schema", "configuration_schema", "described", "plain"]
 
 Schema: TypeAlias = dict[str, Any]
+
+_NULL: Final = {"type": "null"}
+
+
+def configuration_schema() -> Schema:
+    """The schema of a configuration file, for editors.
+
+    It is of draft 7 and has no references, which every editor understands.
+
+    Source: https://json-schema.org/draft-07
+    """
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "gateway.toml",
+        "description": "A configuration of component-gateway.",
+        "type": "object",
+        "properties": {
+            "server": _table("[server]", ServerConfig),
+            "admin": _table("[admin]", AdminConfig),
+            "defaults": _table("[defaults]", Defaults),
+            "components": {
+                "description": "What is served: a table for each component.",
+                "type": "array",
+                "minItems": 1,
+                "items": _table("[[components]]", ComponentConfig),
+            },
+        },
+        "required": ["components"],
+        "additionalProperties": False,
+        "if": {"required": ["admin"]},
+        "then": {"required": ["server"], "properties": {"server": {"required": ["admin_addr"]}}},
+    }
+
+
+def _table(title: str, model: type[Table]) -> Schema:
+    schema = described(plain(model.model_json_schema()), model)
+    schema.pop("$defs", None)
+    for key, field in model.model_fields.items():
+        found = _key(schema["properties"][key], field)
+        for kind in get_args(field.annotation):
+            if isinstance(kind, type) and issubclass(kind, Table):
+                found["items"] = _table(key, kind)
+        schema["properties"][key] = found
+    return {"title": title, **schema}
+
+
+def _key(schema: Schema, field: FieldInfo) -> Schema:
+    """The schema of a key as TOML has it: without null, and with the default as people write it."""
+    schema = dict(schema)
+    if _NULL in (forms := schema.get("anyOf", ())):
+        rest = [form for form in forms if form != _NULL]
+        del schema["anyOf"]
+        schema |= rest[0] if len(rest) == 1 else {"anyOf": rest}
+    if quantity_of(field) is not None:
+        schema["default"] = written_default(field)
+    elif "default" in schema:
+        default = _without_null(schema.pop("default"))
+        schema |= {} if default is None else {"default": default}
+    if RESTART in field.metadata:
+        schema["description"] += " A change takes a restart."
+    return schema
+
+
+def _without_null(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_null(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def described(schema: Schema, kind: type) -> Schema:

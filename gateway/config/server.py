@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     PlainValidator,
     StrictBool,
@@ -219,6 +220,16 @@ class ServerConfig(Table):
         server_timing: whether responses tell, in `Server-Timing`, where the time went.
         tracing: whether spans go to an OpenTelemetry collector.
     """
+
+    # What `_check_cache_dir` refuses.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["cache", "cache_dir"],
+                "properties": {"cache": {"const": False}},
+            }
+        }
+    )
 
     host: Annotated[
         str, AfterValidator(_listen_host), _HOST, Flag("Address to listen on."), RESTART
