@@ -17,14 +17,15 @@ from gateway.cli.flags import flags
 from gateway.cli.options import ComponentFile
 from gateway.cli.status import REFUSED
 from gateway.config import single
-from gateway.host.errors import DeadlineExceeded, Exit, InvocationError, Trap
+from gateway.host.errors import DeadlineExceeded, InvocationError, Trap
 from gateway.host.values import Err
 from gateway.json.text import InvalidJson, dump, parse
 from gateway.observe import log
-from gateway.observe.events import DynamicExportReturned, Outcome, outcome_of
+from gateway.observe.events import DynamicExportReturned
 from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.procedure import Procedure
 from gateway.serving.call import Call
+from gateway.serving.perform import perform
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service, load_services
 
@@ -113,21 +114,12 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
             request_id=_REQUEST_ID,
             output=_write,
             in_pieces=True,
+            reports=False,
         ) as call,
     ):
-        try:
-            if not call.has_turn:
-                await call.turn()
-            if not call.begin():
-                await call.run()
-            answer = procedure.returned(call.result)
-        except Exception as failure:
-            exited = procedure.exited(failure) if isinstance(failure, Exit) else None
-            if exited is None:
-                call.outcome = outcome_of(failure, answered=False)
-                return _failed(failure)
-            answer = exited
-        call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
+        answer = await perform(call, procedure)
+    if isinstance(answer, Exception):
+        return _failed(answer)
     typer.echo(dump(procedure.encode(answer)), err=isinstance(answer, Err))
     return RETURNED_ERR if isinstance(answer, Err) else 0
 

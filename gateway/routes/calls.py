@@ -20,10 +20,8 @@ from typing import Any, Final, TypeVar
 from gateway.host.errors import (
     DeadlineExceeded,
     Exhausted,
-    Exit,
     InvocationError,
     ResultTooLarge,
-    Trap,
 )
 from gateway.host.garbage import full_collections_put_off
 from gateway.host.linker import Export
@@ -33,7 +31,6 @@ from gateway.json.text import LONG, dump, dump_long
 from gateway.observe.events import (
     Cancelled,
     DynamicExportReturned,
-    Interrupted,
     Outcome,
     Phases,
     outcome_of,
@@ -47,7 +44,9 @@ from gateway.rpc.openrpc import DISCOVER
 from gateway.rpc.procedure import Procedure
 from gateway.serving.admission import NoRoom, Place
 from gateway.serving.call import Call
+from gateway.serving.failure import report
 from gateway.serving.long_work import LongWork
+from gateway.serving.perform import perform
 from gateway.serving.service import Service
 
 __all__ = ["Calls"]
@@ -57,6 +56,18 @@ T = TypeVar("T")
 _AT_ONCE: Final = 16
 """Calls of one batch that run at once. Arbitrary: enough to overlap what they wait for; a batch should not take
 more than its share of a component's `max_concurrency`."""
+
+
+_ERRORS: Final = {
+    Outcome.DEADLINE: message.DEADLINE,
+    Outcome.EXHAUSTED: message.BUSY,
+    Outcome.TRAP: message.TRAP,
+    Outcome.ERR: message.TRAP,  # it exited, and owed a value
+    Outcome.CANCELLED: message.STOPPING,  # who left is told nothing
+    Outcome.REJECTED: message.INTERNAL_ERROR,
+    Outcome.FAILED: message.INTERNAL_ERROR,
+}
+"""What a caller is told whose function has not returned."""
 
 
 class Calls:
@@ -252,36 +263,22 @@ class Calls:
 
     async def _run(self, call: Call, procedure: Procedure) -> Ok | Err | Error:
         """Run a call; gives what the function returned, or why it has not."""
-        failure: Exception | None = None
-        answer: Ok | Err | None = None
+
+        def waits() -> None:
+            self._running.add(call)
+            self._watch()
+            if self._stopped is not None:
+                call.stop(self._stopped())
+
         try:
-            if not call.has_turn:
-                await call.turn(self._client.left)
-            if not call.begin():
-                self._running.add(call)
-                self._watch()
-                if self._stopped is not None:
-                    call.stop(self._stopped())
-                await call.run()
-            answer = procedure.returned(call.result)
-        except Exit as exit_:
-            answer, failure = procedure.exited(exit_), exit_
-        except Exception as error:
-            failure = error
+            answer = await perform(call, procedure, left=self._client.left, waits=waits)
         finally:
             self._running.discard(call)
-        if failure is not None:
-            call.report(failure)
-        if answer is None and failure is not None:
-            call.outcome = outcome_of(failure, answered=False)
-            if isinstance(failure, Exhausted):
-                self._refused += 1
-            else:
-                self._made += 1
-            return _error_of(failure)
-        self._made += 1
-        call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
-        return Ok() if answer is None else answer
+        if isinstance(answer, Exhausted):
+            self._refused += 1
+        else:
+            self._made += 1
+        return _error_of(answer) if isinstance(answer, Exception) else answer
 
     # --- responses -----------------------------------------------------------------------------------------
 
@@ -355,13 +352,8 @@ class Calls:
         self._service.refused(DynamicExportReturned, outcome, export, self._request.id)
 
     def _log_stopped(self, failure: InvocationError) -> None:
-        log, name = self._service.log, self._service.name
-        context = {"reason": str(failure), "component": name, "request_id": self._request.id}
-        if isinstance(failure, Cancelled | Interrupted):
-            log.info("invocation ended early", **context)
-        else:
-            outcome = outcome_of(failure, answered=False)
-            log.warning("invocation stopped", outcome=outcome.value, **context)
+        context = {"component": self._service.name, "request_id": self._request.id}
+        report(failure, self._service.log, context)
 
     # --- places, time and the client -----------------------------------------------------------------------
 
@@ -425,15 +417,6 @@ class Calls:
 
 
 def _error_of(failure: Exception) -> Error:
-    match failure:
-        case Trap() | Exit():
-            return Error.of(message.TRAP)
-        case DeadlineExceeded():
-            return Error.of(message.DEADLINE)
-        case Exhausted():
-            return Error.of(message.BUSY)
-        case ResultTooLarge():
-            return Error.of(message.RESULT_TOO_LARGE)
-        case Interrupted():
-            return Error.of(message.STOPPING)
-    return Error.of(message.INTERNAL_ERROR)
+    if isinstance(failure, ResultTooLarge):
+        return Error.of(message.RESULT_TOO_LARGE)
+    return Error.of(_ERRORS[outcome_of(failure, answered=False)])

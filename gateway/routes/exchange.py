@@ -29,7 +29,6 @@ from gateway.bindings.http.types import (
     method_variant,
     scheme_variant,
 )
-from gateway.host.errors import DeadlineExceeded, Exhausted, Exit, Trap
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.http import problem
@@ -40,7 +39,6 @@ from gateway.http.target import target_of
 from gateway.observe.events import (
     Cancelled,
     HttpIncomingHandlerHandleReturned,
-    Interrupted,
     Outcome,
     Rejected,
     outcome_of,
@@ -66,6 +64,18 @@ _TRAILERS: Final = "http.response.trailers"
 _NOT_THE_GUESTS: Final = frozenset((REQUEST_ID, date.FIELD))
 """Fields that a guest's response loses: the id of the request is ours to tell, and the date the server's, unless
 that leaves it to the application (`gateway.routes.date`)."""
+
+
+_PROBLEMS: Final = {
+    Outcome.DEADLINE: problem.DEADLINE,
+    Outcome.EXHAUSTED: problem.OVERLOADED,
+    Outcome.REJECTED: problem.CONTENT_TOO_LARGE,
+    Outcome.TRAP: problem.COMPONENT_FAILED,
+    Outcome.ERR: problem.COMPONENT_FAILED,
+    Outcome.CANCELLED: problem.STOPPING,  # who left is told nothing
+    Outcome.FAILED: problem.GATEWAY_FAILED,
+}
+"""What a client is told where no response has begun."""
 
 
 class ResponseAborted(Exception):
@@ -396,12 +406,12 @@ class Exchange:
             elif failure is None:
                 await self._fail("its response's body was dropped unfinished")
             else:
-                await self._send_problem(_problem_of(failure))
+                await self._send_problem(_PROBLEMS[outcome_of(failure, answered=False)])
         elif response is not None:
             _log.warning("component set an error", error=str(response), **self._call.context)
             await self._send_problem(problem.component_error(CASES[response.case].status_code))
         elif failure is not None:
-            await self._send_problem(_problem_of(failure))
+            await self._send_problem(_PROBLEMS[outcome_of(failure, answered=False)])
         else:
             _log.error("guest never invoked `response-outparam::set` method", **self._call.context)
             await self._send_problem(problem.NO_RESPONSE)
@@ -410,18 +420,3 @@ class Exchange:
         self._unusable = True
         _log.error("response unusable", reason=reason, **self._call.context)
         await self._send_problem(problem.COMPONENT_FAILED)
-
-
-def _problem_of(failure: BaseException) -> Problem:
-    match failure:
-        case DeadlineExceeded():
-            return problem.DEADLINE
-        case Exhausted():
-            return problem.OVERLOADED
-        case Rejected():
-            return problem.CONTENT_TOO_LARGE
-        case Trap() | Exit():
-            return problem.COMPONENT_FAILED
-        case Interrupted():
-            return problem.STOPPING
-    return problem.GATEWAY_FAILED

@@ -9,11 +9,7 @@ from typing import Any, Self
 
 from gateway.bindings.stdio import MAX_LINE, LineOutput, Output
 from gateway.host.errors import (
-    DeadlineExceeded,
-    Exhausted,
-    Exit,
     InvocationError,
-    ResultTooLarge,
     Trap,
     TrapKind,
 )
@@ -23,16 +19,14 @@ from gateway.host.scheduler import Lane
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import (
     Cancelled,
-    Interrupted,
     InvocationContext,
     Outcome,
     Phases,
-    Rejected,
     ReturnEvent,
-    outcome_of,
 )
 from gateway.observe.telemetry import Span
 from gateway.serving.admission import Place
+from gateway.serving.failure import report
 from gateway.serving.service import Service
 
 __all__ = ["Call"]
@@ -57,6 +51,7 @@ class Call:
         in_pieces: as of `Invocation`.
         max_result: as of `Invocation`.
         lane: as of `Invocation`.
+        reports: whether the log is told what ended it; where it is not, whoever calls is.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
@@ -79,6 +74,7 @@ class Call:
         in_pieces: bool = False,
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
+        reports: bool = True,
     ) -> None:
         self.outcome = Outcome.CANCELLED
         self.bytes_in = 0
@@ -92,6 +88,7 @@ class Call:
         self._route = route
         self._trap: TrapKind | None = None
         self._freed = False
+        self._reports = reports
         self._lines: LineOutput | None = None
         if output is None:
             output = self._lines = LineOutput(
@@ -201,28 +198,10 @@ class Call:
 
     def report(self, failure: BaseException) -> None:
         """Log what ended it."""
-        log = self._service.log
-        match failure:
-            case Trap():
-                self._trap = failure.kind
-                log.error(
-                    "component trapped",
-                    trap=failure.kind.value,
-                    reason=failure.message,
-                    backtrace=list(failure.backtrace),
-                    **self.context,
-                )
-            case DeadlineExceeded() | Exhausted() | Rejected() | ResultTooLarge():
-                log.warning(
-                    "invocation stopped",
-                    outcome=outcome_of(failure, answered=False).value,
-                    reason=str(failure),
-                    **self.context,
-                )
-            case Cancelled() | Interrupted() | Exit():
-                log.info("invocation ended early", reason=str(failure), **self.context)
-            case _:
-                log.error("gateway failed", exc_info=failure, **self.context)
+        if isinstance(failure, Trap):
+            self._trap = failure.kind
+        if self._reports:
+            report(failure, self._service.log, self.context)
 
     def _send(self) -> None:
         service, invocation = self._service, self._invocation

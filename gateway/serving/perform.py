@@ -1,0 +1,51 @@
+"""A call of a function that returns its answer, whatever transport it came by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.host.errors import Exit
+from gateway.host.values import Err, Ok
+from gateway.observe.events import Outcome, outcome_of
+from gateway.rpc.procedure import Procedure
+from gateway.serving.call import Call
+
+__all__ = ["perform"]
+
+
+async def perform(
+    call: Call,
+    procedure: Procedure,
+    *,
+    left: asyncio.Future[None] | None = None,
+    waits: Callable[[], None] = lambda: None,
+) -> Ok | Err | Exception:
+    """Make a call, and judge how it ended: its `outcome` is that from then on.
+
+    Args:
+        call: of the procedure's export, entered.
+        procedure: what its result means.
+        left: done when nobody waits for the answer any more.
+        waits: called when it did not end at once, before it goes on. It may stop it.
+
+    Returns:
+        What the function returned, or what it ended with instead.
+    """
+    answer: Ok | Err | None = None
+    try:
+        if not call.has_turn:
+            await call.turn(left)
+        if not call.begin():
+            waits()
+            await call.run()
+        answer = procedure.returned(call.result)
+    except Exception as failure:
+        call.report(failure)
+        if isinstance(failure, Exit):
+            answer = procedure.exited(failure)
+        if answer is None:
+            call.outcome = outcome_of(failure, answered=False)
+            return failure
+    call.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
+    return answer
