@@ -73,7 +73,7 @@ class Gateway:
             from gateway.admin.site import AdminSite  # noqa: PLC0415 - slow to import, for its tokens
 
             steering = Steering(self._deployment, self.runtime.metrics, self.status, self.drain_all)
-            self.admin = AdminSite(config, routes, steering)
+            self.admin = AdminSite(config, routes, steering, self.runtime.tracer)
 
     @property
     def connection_metrics(self) -> Metrics | None:

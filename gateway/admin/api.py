@@ -1,4 +1,4 @@
-"""The admin API as an ASGI application.
+"""The admin API: which operation a request asks for, whether it may, and the answer.
 
 What is not for everyone is told to nobody: a request is authenticated before it is looked at, so that without a
 token every path and every method has the same answer.
@@ -13,43 +13,47 @@ from typing import Final, TypeAlias
 
 import structlog
 from pydantic import TypeAdapter
-from starlette.types import Receive, Scope, Send
 
 from gateway.admin import problems
 from gateway.admin.component_body import InvalidComponent, describe, taken_routes
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, Endpoint
-from gateway.admin.exchange import Exchange, Refused
 from gateway.admin.openapi import document
 from gateway.admin.operations import Operations
 from gateway.admin.problems import ErrorDetail
+from gateway.admin.refused import Refused
 from gateway.admin.token import InvalidToken, NoToken, Principal, Verifier, bearer
 from gateway.config.problem import ConfigError
 from gateway.config.route import RouteConflict
 from gateway.host.errors import ComponentError
 from gateway.http import problem
 from gateway.http.canonical import canonical_path
+from gateway.http.media_type import JSON, is_utf_8
 from gateway.http.target import path_of
 from gateway.json.text import InvalidJson, dump, parse
 from gateway.lifecycle.reload import Spreading
 from gateway.lifecycle.status import ComponentStatus, ServerStatus, Superseded
-from gateway.routes.request import ClientDisconnected
+from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request
 
-__all__ = ["AdminApi"]
+__all__ = ["MAX_CONTENT", "AdminApi"]
 
 _log = structlog.get_logger("gateway.admin")
 
-_Handler: TypeAlias = Callable[[Exchange, str], Awaitable[None]]
+_Handler: TypeAlias = Callable[[Request, str], Awaitable[None]]
 """Answers a request; is given the name in its path, "" if it has none."""
 
 _STATUS: Final = TypeAdapter(ServerStatus)
 _COMPONENT: Final = TypeAdapter(ComponentStatus)
 _COMPONENTS: Final = TypeAdapter(dict[str, tuple[ComponentStatus, ...]])
 
+MAX_CONTENT: Final = 64 << 10
+"""Bytes of a request's content. Threat: memory for whoever has a token. A description of a component with some
+hundred variables has ten KiB."""
+
 _CHALLENGE: Final = b'Bearer realm="component-gateway"'
 
 
 class AdminApi:
-    """An ASGI application that answers below `/admin/v1`.
+    """Answers the requests below `/admin/v1`.
 
     Args:
         operations: the gateway.
@@ -79,57 +83,53 @@ class AdminApi:
         }
         self._resources = _resources(handlers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. Other scopes are not for this application."""
-        if scope["type"] != "http":
-            raise ValueError(f"the admin API has no answer for the ASGI scope {scope['type']!r}")
-        exchange = Exchange(scope, receive, send)
+    async def answer(self, request: Request) -> None:
+        """Answer a request."""
         principal: Principal | None = None
+        path = canonical_path(path_of(request.scope))
         try:
-            path = canonical_path(path_of(scope))
             if path != _DOCUMENT_PATH:
-                principal = self._authenticate(exchange)
-            await self._dispatch(exchange, path, principal)
+                principal = self._authenticate(request)
+            await self._dispatch(request, path, principal)
         except Refused as refused:
-            await exchange.refuse(refused.problem, *refused.headers)
+            await request.refuse(refused.problem, *refused.headers)
         except ClientDisconnected:
             return
         except Exception:
-            _log.exception("admin request failed", request_id=exchange.id)
-            if exchange.status:
+            _log.exception("admin request failed", request_id=request.id)
+            if request.status:
                 raise
-            await exchange.refuse(problem.GATEWAY_FAILED)
+            await request.refuse(problem.GATEWAY_FAILED)
         if principal is not None:
             _log.info(
                 "admin request",
-                method=exchange.method,
+                method=request.scope["method"],
                 path=path,
-                status=exchange.status,
+                status=request.status,
                 subject=principal.subject,
                 token_id=principal.token_id,
-                request_id=exchange.id,
+                request_id=request.id,
             )
 
-    def _authenticate(self, exchange: Exchange) -> Principal:
+    def _authenticate(self, request: Request) -> Principal:
         try:
-            return self._verifier.verify(bearer(exchange.scope["headers"]))
+            return self._verifier.verify(bearer(request.scope["headers"]))
         except NoToken:
             # "SHOULD NOT include an error code or other error information" (RFC 6750, section 3.1)
             challenge = _CHALLENGE
         except InvalidToken as error:
-            client = exchange.scope.get("client")
             _log.warning(
                 "admin token refused",
                 reason=str(error),
-                client=client[0] if client else None,
-                request_id=exchange.id,
+                client=request.origin.client,
+                request_id=request.id,
             )
             challenge = _CHALLENGE + b', error="invalid_token"'
         raise Refused(problems.UNAUTHORIZED, (b"www-authenticate", challenge))
 
-    async def _dispatch(self, exchange: Exchange, path: str, principal: Principal | None) -> None:
+    async def _dispatch(self, request: Request, path: str, principal: Principal | None) -> None:
         name, methods = self._find(path)
-        found = methods.get(exchange.method)
+        found = methods.get(request.scope["method"])
         if found is None:
             raise Refused(
                 problem.METHOD_NOT_ALLOWED, (b"allow", ", ".join(sorted(methods)).encode("ascii"))
@@ -142,7 +142,7 @@ class AdminApi:
             raise Refused(
                 problems.INSUFFICIENT_SCOPE, (b"www-authenticate", _CHALLENGE + challenge)
             )
-        await handler(exchange, name)
+        await handler(request, name)
 
     def _find(self, path: str) -> tuple[str, _Methods]:
         """The name in a path, and the methods of what is there."""
@@ -154,19 +154,19 @@ class AdminApi:
 
     # --- components ----------------------------------------------------------------------------------------
 
-    async def _list_components(self, exchange: Exchange, _name: str) -> None:
+    async def _list_components(self, request: Request, _name: str) -> None:
         listed = {"components": tuple(self._operations.components())}
-        await exchange.respond(200, _COMPONENTS.dump_json(listed))
+        await _respond(request, 200, _COMPONENTS.dump_json(listed))
 
-    async def _get_component(self, exchange: Exchange, name: str) -> None:
+    async def _get_component(self, request: Request, name: str) -> None:
         for component in self._operations.components():
             if component.name == name:
-                await exchange.respond(200, _COMPONENT.dump_json(component))
+                await _respond(request, 200, _COMPONENT.dump_json(component))
                 return
         raise Refused(problems.NO_COMPONENT)
 
-    async def _put_component(self, exchange: Exchange, name: str) -> None:
-        content = await exchange.json_content()
+    async def _put_component(self, request: Request, name: str) -> None:
+        content = await _json_content(request)
         try:
             config = describe(name, parse(content), self._base, self._operations.defaults())
         except InvalidJson as error:
@@ -179,7 +179,7 @@ class AdminApi:
         try:
             component, created = await self._operations.put_component(config)
         except Spreading:
-            await self._accepted(exchange)
+            await self._accepted(request)
             return
         except RouteConflict as error:
             reason = ErrorDetail(detail=str(error), pointer="/routes")
@@ -188,44 +188,65 @@ class AdminApi:
             raise Refused(problems.SUPERSEDED) from None
         except ComponentError as error:
             raise Refused(problems.component_refused(str(error))) from None
-        await exchange.respond(201 if created else 200, _COMPONENT.dump_json(component))
+        await _respond(request, 201 if created else 200, _COMPONENT.dump_json(component))
 
-    async def _delete_component(self, exchange: Exchange, name: str) -> None:
+    async def _delete_component(self, request: Request, name: str) -> None:
         try:
             existed = await self._operations.delete_component(name)
         except Superseded:
             raise Refused(problems.SUPERSEDED) from None
         except Spreading:
-            await self._accepted(exchange)
+            await self._accepted(request)
             return
         if not existed:
             raise Refused(problems.NO_COMPONENT)
-        await exchange.respond(204, b"")
+        await _respond(request, 204, b"")
 
     # --- the server ----------------------------------------------------------------------------------------
 
-    async def _reload(self, exchange: Exchange, _name: str) -> None:
+    async def _reload(self, request: Request, _name: str) -> None:
         try:
             await self._operations.reload()
         except Spreading:
-            await self._accepted(exchange)
+            await self._accepted(request)
             return
         except (ConfigError, ComponentError) as error:
             raise Refused(problems.reload_refused(str(error).splitlines())) from None
-        await self._get_status(exchange, _name)
+        await self._get_status(request, _name)
 
-    async def _accepted(self, exchange: Exchange) -> None:
-        await exchange.respond(202, _STATUS.dump_json(self._operations.status()))
+    async def _accepted(self, request: Request) -> None:
+        await _respond(request, 202, _STATUS.dump_json(self._operations.status()))
 
-    async def _drain(self, exchange: Exchange, _name: str) -> None:
+    async def _drain(self, request: Request, _name: str) -> None:
         self._operations.drain()
-        await self._accepted(exchange)
+        await self._accepted(request)
 
-    async def _get_status(self, exchange: Exchange, _name: str) -> None:
-        await exchange.respond(200, _STATUS.dump_json(self._operations.status()))
+    async def _get_status(self, request: Request, _name: str) -> None:
+        await _respond(request, 200, _STATUS.dump_json(self._operations.status()))
 
-    async def _get_document(self, exchange: Exchange, _name: str) -> None:
-        await exchange.respond(200, self._document)
+    async def _get_document(self, request: Request, _name: str) -> None:
+        await _respond(request, 200, self._document)
+
+
+async def _json_content(request: Request) -> bytes:
+    """Receive the whole content, which must say that it is JSON.
+
+    Raises:
+        Refused: it says something else, or is too large or too slow.
+        ClientDisconnected: it never came.
+    """
+    if not is_utf_8(request.scope["headers"], {JSON}):
+        raise Refused(problem.UNSUPPORTED_MEDIA_TYPE)
+    try:
+        return await request.content(MAX_CONTENT)
+    except ContentTooLarge:
+        raise Refused(problems.DESCRIPTION_TOO_LARGE) from None
+    except TimeoutError:
+        raise Refused(problem.REQUEST_TIMEOUT) from None
+
+
+async def _respond(request: Request, status: int, content: bytes) -> None:
+    await request.respond(status, JSON, content, (b"cache-control", b"no-store"))
 
 
 _Methods: TypeAlias = dict[str, tuple[Endpoint, _Handler]]

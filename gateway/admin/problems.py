@@ -16,6 +16,7 @@ from pydantic import Field
 from gateway.http.problem import Problem
 
 __all__ = [
+    "DESCRIPTION_TOO_LARGE",
     "INSUFFICIENT_SCOPE",
     "MISDIRECTED",
     "NOTHING_HERE",
@@ -90,6 +91,13 @@ class ProblemDocument:
     request_id: str
     errors: tuple[ErrorDetail, ...] = ()
 
+
+DESCRIPTION_TOO_LARGE: Final = Problem(
+    kind="content-too-large",
+    status=413,
+    title="The request body is too large",
+    detail="The description of a component may have 64 KiB.",
+)
 
 UNAUTHORIZED: Final = Problem(
     kind="unauthorized",

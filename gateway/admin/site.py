@@ -12,9 +12,10 @@ from gateway.admin.local_host import is_local, is_loopback
 from gateway.admin.operations import Operations
 from gateway.admin.problems import MISDIRECTED
 from gateway.admin.token import Verifier
-from gateway.config import GatewayConfig
+from gateway.config import GatewayConfig, Route
 from gateway.http.problem import send_problem
 from gateway.http.request_id import request_id
+from gateway.observe.telemetry import Tracer
 from gateway.routes.dispatcher import Dispatcher, Endpoint
 
 __all__ = ["AdminSite"]
@@ -27,17 +28,23 @@ class AdminSite:
         config: whose tokens open the API; without such there is none.
         routes: the operational routes, by path.
         operations: what the API can do.
+        tracer: what is told of requests.
     """
 
     def __init__(
-        self, config: GatewayConfig, routes: Mapping[str, Endpoint], operations: Operations
+        self,
+        config: GatewayConfig,
+        routes: Mapping[str, Endpoint],
+        operations: Operations,
+        tracer: Tracer,
     ) -> None:
-        self._dispatcher = Dispatcher((), config.server, routes)
         address = config.server.admin_addr
         self._local_only = address is not None and is_loopback(address[0])
-        self._api: AdminApi | None = None
+        beside: list[tuple[Route, Endpoint]] = []
         if config.admin is not None:
-            self._api = AdminApi(operations, Verifier(config.admin), config.folder)
+            api = AdminApi(operations, Verifier(config.admin), config.folder)
+            beside.append((Route(path=PREFIX), api))
+        self._dispatcher = Dispatcher((), config.server, routes, tracer, beside=beside)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -45,7 +52,5 @@ class AdminSite:
         if self._local_only and not all(is_local(it) for name, it in headers if name == b"host"):
             head_only = scope["method"] == "HEAD"
             await send_problem(send, MISDIRECTED, request_id(headers), head_only=head_only)
-        elif self._api is not None and scope["path"].startswith(PREFIX):
-            await self._api(scope, receive, send)
         else:
             await self._dispatcher(scope, receive, send)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -51,6 +51,7 @@ class Dispatcher:
         config: what the operator said of the server.
         operations: what answers health checks and the like, by path; nothing where they are served elsewhere.
         tracer: what is told of requests.
+        beside: what else answers, and where.
 
     Raises:
         ComponentError: a component has the very route of JSON-RPC.
@@ -62,11 +63,13 @@ class Dispatcher:
         config: ServerConfig,
         operations: Mapping[str, Endpoint],
         tracer: Tracer = OFF,
+        *,
+        beside: Iterable[tuple[Route, Endpoint]] = (),
     ) -> None:
         self._tracer = tracer
         self._operations = operations
         self._operations_first = config.operational_routes == "first"
-        self._router: Router[Endpoint] = Router(_endpoints(services, config))
+        self._router: Router[Endpoint] = Router((*_endpoints(services, config), *beside))
         self._trusted = TrustedProxies(config.trusted_proxies, header=config.forwarded_header)
         self._max_header_bytes = config.max_header_bytes
         self._access_log = config.access_log

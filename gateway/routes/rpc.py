@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.config import ServerConfig, canonical_path
 from gateway.http import problem
-from gateway.http.problem import Problem
+from gateway.http.media_type import JSON, is_utf_8
 from gateway.http.target import path_of
 from gateway.json.text import dump
 from gateway.observe.events import Outcome
@@ -30,14 +30,9 @@ from gateway.serving.service import Service
 
 __all__ = ["RpcEndpoint"]
 
-JSON: Final = b"application/json"
-
 _MEDIA_TYPES: Final = frozenset((JSON, b"application/json-rpc", b"application/jsonrequest"))
 """What a request may be (JSON-RPC over HTTP, 2013 draft, section 2.2). A page of another site cannot send any of
 them without the browser asking first, so there are no calls by forged forms."""
-
-_UTF_8: Final = frozenset((b"charset=utf-8", b'charset="utf-8'))
-"""What its charset may be; a quotation mark at the end of the parameter does not count."""
 
 
 class RpcEndpoint:
@@ -82,9 +77,8 @@ class RpcEndpoint:
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD, POST"))
 
     async def _post(self, service: Service, request: Request) -> None:
-        refusal = _refusal(request)
-        if refusal is not None:
-            await request.refuse(refusal)
+        if not is_utf_8(request.scope["headers"], _MEDIA_TYPES):
+            await request.refuse(problem.UNSUPPORTED_MEDIA_TYPE)
             return
         try:
             body = await request.content(self._max_body)
@@ -158,18 +152,3 @@ class _Document:
         """It for those who asked at a URL."""
         # Not one for each URL: where this application is mounted at a pattern, clients choose among any number.
         return self._text[:-1] + b"," + dump(servers(self._name, url))[1:]
-
-
-def _refusal(request: Request) -> Problem | None:
-    given = [value for name, value in request.scope["headers"] if name == b"content-type"]
-    if len(given) != 1:
-        return problem.UNSUPPORTED_MEDIA_TYPE
-    media_type, *parameters = (part.strip(b" \t").lower() for part in given[0].split(b";"))
-    if media_type not in _MEDIA_TYPES:
-        return problem.UNSUPPORTED_MEDIA_TYPE
-    for parameter in parameters:
-        if parameter.startswith(b"charset=") and parameter.strip(b'"') not in _UTF_8:
-            return problem.UNSUPPORTED_MEDIA_TYPE
-    if any(name == b"content-encoding" for name, _ in request.scope["headers"]):
-        return problem.UNSUPPORTED_MEDIA_TYPE
-    return None

@@ -2,12 +2,15 @@
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import schemathesis
 
 SOURCE = os.environ["ADMIN_TEST_SOURCE"]
 FOLDER = os.environ["ADMIN_TEST_FOLDER"]
+VALUES = Path(FOLDER, "values.toml")
+VALUES.write_text('key = "value"')
 
 # What a component is refused for that no schema can say: entries that are equal, numbers in words that are out of
 # range, addresses and ports that are none, checksums.
@@ -32,6 +35,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         described["source"] = SOURCE
         for mount in described.get("mounts", ()):
             mount["host"] = FOLDER
+        if described.get("config_file") is not None:
+            described["config_file"] = str(VALUES)
 
 
 @schemathesis.check

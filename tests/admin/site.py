@@ -16,13 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
 from gateway.admin.api import AdminApi
+from gateway.admin.endpoints import PREFIX
 from gateway.admin.token import Verifier
-from gateway.config import ComponentConfig, ConfigError, Problem
+from gateway.config import ComponentConfig, ConfigError, Problem, Route, ServerConfig
 from gateway.config.admin import AdminConfig
 from gateway.config.route import RouteConflict
 from gateway.host.errors import ComponentError
 from gateway.lifecycle.status import ComponentStatus, ServerStatus
 from gateway.observe.events import Outcome
+from gateway.routes.dispatcher import Dispatcher
 from tests.admin.issuer import AUDIENCE, ISSUER, SECRET
 from tests.harness import PATIENCE
 
@@ -105,12 +107,13 @@ class MemoryGateway:
         )
 
 
-def admin_api(gateway: MemoryGateway, folder: Path) -> AdminApi:
+def admin_api(gateway: MemoryGateway, folder: Path) -> Dispatcher:
     """The admin API of a gateway. The secret is put in `folder`, where components are too."""
     secret = folder / "secret"
     secret.write_text(SECRET)
     config = AdminConfig(secret_file=secret, issuer=ISSUER, audience=AUDIENCE)
-    return AdminApi(gateway, Verifier(config), folder)
+    api = AdminApi(gateway, Verifier(config), folder)
+    return Dispatcher((), ServerConfig(), {}, beside=[(Route(path=PREFIX), api)])
 
 
 class Stage:
