@@ -24,7 +24,7 @@ def strings(module: Path) -> set[str]:
 
 def test_every_guest_is_named_by_a_test() -> None:
     # A guest that no test asks for by its name proves nothing, and nobody would see it rot.
-    modules = set(TESTS.glob("**/test_*.py")) - {Path(__file__)}
+    modules = {*TESTS.glob("**/test_*.py"), *TESTS.glob("**/conftest.py")} - {Path(__file__)}
     named = {literal for module in modules for literal in strings(module)}
     assert sorted(set(build.ALL) - named) == []
 

@@ -47,7 +47,8 @@ class Steering:
 
     def components(self) -> Sequence[ComponentStatus]:
         """The components, in the order of the configuration."""
-        return [self._component(service) for service in self._deployment.services]
+        ended = self._ended()
+        return [self._component(service, ended) for service in self._deployment.services]
 
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
         """Load a component, or put it in the place of the one of that name: `Deployment.put_component`.
@@ -64,7 +65,7 @@ class Steering:
         service = next((it for it in self._deployment.services if it.name == config.name), None)
         if service is None:
             raise ComponentError(f'Component "{config.name}" was deleted meanwhile.')
-        return self._component(service), created
+        return self._component(service, self._ended()), created
 
     async def delete_component(self, name: str) -> bool:
         """Unload a component: `Deployment.delete_component`."""
@@ -94,9 +95,13 @@ class Steering:
                 if service.name != config.name:
                     raise RouteConflict(f'component "{service.name}" answers {route} already')
 
-    def _component(self, service: Service) -> ComponentStatus:
+    def _ended(self) -> Mapping[str, Mapping[Outcome, int]]:
+        return {} if self._metrics is None else _ended(self._metrics)
+
+    def _component(
+        self, service: Service, ended: Mapping[str, Mapping[Outcome, int]]
+    ) -> ComponentStatus:
         component = service.linked.component
-        metrics = self._metrics
         return ComponentStatus(
             name=service.name,
             digest=service.digest,
@@ -109,7 +114,7 @@ class Steering:
             exports=tuple(component.exports),
             in_flight=service.in_flight,
             queued=service.gate.queued,
-            invocations={} if metrics is None else _outcomes(metrics, service.name),
+            invocations=ended.get(service.name, {}),
             loaded_at=datetime.fromtimestamp(service.loaded_at, UTC),
             generation=self._deployment.generation.number,
             issuer=service.provenance.issuer,
@@ -117,15 +122,13 @@ class Steering:
         )
 
 
-def _outcomes(metrics: Metrics, component: str) -> dict[Outcome, int]:
-    """How many invocations of a component have ended, in all workers, by how."""
-    counts: dict[Outcome, int] = {}
+def _ended(metrics: Metrics) -> dict[str, dict[Outcome, int]]:
+    """How many invocations of each component have ended, in all workers, by how."""
+    ended: dict[str, dict[Outcome, int]] = {}
     for family in metrics.registry.collect():
         for sample in family.samples:
-            if (
-                sample.name == "gateway_invocations_total"
-                and sample.labels["component"] == component
-            ):
+            if sample.name == "gateway_invocations_total":
+                counts = ended.setdefault(sample.labels["component"], {})
                 outcome = Outcome(sample.labels["outcome"])
                 counts[outcome] = counts.get(outcome, 0) + int(sample.value)
-    return counts
+    return ended
