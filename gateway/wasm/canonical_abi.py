@@ -31,8 +31,8 @@ __all__ = [
     "Layout",
     "joined_flat",
     "layout",
-    "lifted",
-    "lowered",
+    "lifted_type",
+    "lowered_type",
     "through_memory",
 ]
 
@@ -91,7 +91,7 @@ PRIMITIVES: Final = {
 
 
 def layout(definition: TypeDefinition, layout_of: Callable[[ValType], Layout]) -> Layout | None:
-    """The layout of a value type, given those of its parts; None for what is no value type."""
+    """Lays a value type out, given the layouts of its parts; None for what is no value type."""
     match definition:
         case Primitive():
             return PRIMITIVES[definition]
@@ -120,28 +120,28 @@ def layout(definition: TypeDefinition, layout_of: Callable[[ValType], Layout]) -
             return None
 
 
-def lowered(parameters: Flat, result: Flat) -> CoreFunction:
-    """An imported function, as a core module calls it."""
+def lowered_type(parameters: Flat, result: Flat) -> CoreFunction:
+    """Gives the core type of an imported function, as a module calls it."""
     taken = (CoreType.I32,) if parameters is None else parameters
     if result is None or through_memory(result):
         return CoreFunction((*taken, CoreType.I32), ())
     return CoreFunction(taken, result)
 
 
-def lifted(parameters: Flat, result: Flat) -> CoreFunction:
-    """An exported function, as a core module provides it."""
+def lifted_type(parameters: Flat, result: Flat) -> CoreFunction:
+    """Gives the core type of an exported function, as a module provides it."""
     taken = (CoreType.I32,) if parameters is None else parameters
     returned = (CoreType.I32,) if result is None or through_memory(result) else result
     return CoreFunction(taken, returned)
 
 
 def through_memory(result: Flat) -> bool:
-    """Whether a result is returned through memory."""
+    """Tells whether a result is returned through memory."""
     return result is None or len(result) > MAX_FLAT_RESULTS
 
 
 def joined_flat(layouts: Iterable[Layout]) -> Flat:
-    """The `flat` of several types, one after another."""
+    """Joins the `flat` of several types, one after another."""
     flat: list[CoreType] = []
     for each in layouts:
         if each.flat is None or len(flat) + len(each.flat) > MAX_FLAT_PARAMETERS:
@@ -168,7 +168,7 @@ def _alternatives(cases: int, payloads: Sequence[Layout]) -> Layout:
 
 
 def _joined_cases(payloads: Sequence[Layout]) -> Flat:
-    """Flat cases lie over one another: each place gets a type that holds any case's value."""
+    """Lays flat cases over one another: each place gets a type that holds any case's value."""
     places: list[CoreType] = []
     for payload in payloads:
         if payload.flat is None:

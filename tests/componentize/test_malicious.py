@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wasmtime import component as wasm
 
 from gateway.wasm.binary import encode
-from gateway.wasm.binary.core_module import MAX_EXTERNS, MAX_SECTIONS
+from gateway.wasm.binary.core_module import MAX_EXTERNS, MAX_MODULE_SECTIONS
 from gateway.wasm.binary.sections import MODULE_PREAMBLE, ComponentSection, CoreSection
 from gateway.wasm.componentize import NotComponentizable, componentize
 from gateway.wasm.componentize.componentize import MAX_WORLD_SIZE
@@ -231,14 +231,14 @@ def test_as_many_imports_of_one_name_as_are_read() -> None:
 
 
 def test_more_sections_than_are_read() -> None:
-    sections = [(CoreSection.CUSTOM, encode.name("x"))] * (MAX_SECTIONS + 1)
-    with pytest.raises(NotComponentizable, match=f"more than {MAX_SECTIONS} sections"):
+    sections = [(CoreSection.CUSTOM, encode.name("x"))] * (MAX_MODULE_SECTIONS + 1)
+    with pytest.raises(NotComponentizable, match=f"more than {MAX_MODULE_SECTIONS} sections"):
         componentize(core(*sections))
 
 
 def test_as_many_worlds_as_there_may_be_sections() -> None:
     payload = encode.name("component-type") + world_section('(import "f" (func))')
-    data = core(*[(CoreSection.CUSTOM, payload)] * MAX_SECTIONS)
+    data = core(*[(CoreSection.CUSTOM, payload)] * MAX_MODULE_SECTIONS)
     assert wasm.Component(ENGINE, componentize(data))
 
 

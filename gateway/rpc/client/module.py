@@ -31,7 +31,7 @@ from gateway.rpc.client.layout import (
 )
 from gateway.rpc.client.names import Scope, settle, snake, words
 from gateway.rpc.client.python_types import PythonTypes
-from gateway.rpc.client.surface import Call, Interface, Surface
+from gateway.rpc.client.surface import Call, ClientInterface, Surface
 from gateway.rpc.method import Methods
 from gateway.wasm.binary.package_docs import PackageDocs
 
@@ -168,7 +168,7 @@ class _Module:
         says = docstring(f"What `{call.method.name}` returned as its err.", 4)
         return f"class {call.error}(CallError[{value}]):\n{says}"
 
-    def _interface_class(self, each: Interface) -> str:
+    def _interface_class(self, each: ClientInterface) -> str:
         says = docstring(each.docs.docs or f"The interface `{each.name}`.", 4)
         lines = [
             f"class {each.class_name}:",

@@ -21,7 +21,7 @@ from gateway.rpc.client.names import (
 from gateway.rpc.method import Method, Methods
 from gateway.wasm.binary.package_docs import InterfaceDocs, PackageDocs
 
-__all__ = ["Call", "Interface", "Surface"]
+__all__ = ["Call", "ClientInterface", "Surface"]
 
 _CLIENT_SCOPE: Final = CLASS_SCOPE | {"aclose", "close", "httpx"}
 """What the class of the client itself has or needs, where nothing else may be called the same."""
@@ -47,7 +47,7 @@ class Call:
 
 
 @dataclass(slots=True)
-class Interface:
+class ClientInterface:
     """An exported interface.
 
     Attributes:
@@ -127,8 +127,8 @@ class Surface:
 
 def _interfaces(
     methods: Methods, exports: Mapping[str, wit.Item], docs: PackageDocs
-) -> list[Interface]:
-    found: dict[str, Interface] = {}
+) -> list[ClientInterface]:
+    found: dict[str, ClientInterface] = {}
     for method in methods.served:
         if method.interface is None:
             continue
@@ -136,7 +136,7 @@ def _interfaces(
             item = exports[method.interface]
             functions = item.functions if isinstance(item, wit.Interface) else {}
             said = docs.interface(method.interface, functions)
-            found[method.interface] = Interface(method.interface, said, [])
+            found[method.interface] = ClientInterface(method.interface, said, [])
         interface = found[method.interface]
         interface.calls.append(Call(method, interface.docs.functions.get(method.function, "")))
     return list(found.values())

@@ -9,8 +9,8 @@ they stay within the bytes and within their limits, not that what they read is a
 from gateway.wasm.binary import encode
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
 from gateway.wasm.binary.extern import ExternName, Sort
+from gateway.wasm.binary.externs import Externs, component_externs, wasi_0_3_externs
 from gateway.wasm.binary.kind import Kind, classify
-from gateway.wasm.binary.names import Externs, component_externs, wasi_0_3_externs
 from gateway.wasm.binary.sections import MAX_NESTING, Section, sections, walk
 
 __all__ = [

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 # How many sections are read. Threat: a file that is nothing but empty ones, each of which is
 # work here. Unit: sections. Arbitrary: real modules have some thirty.
-MAX_SECTIONS: Final = 1_000
+MAX_MODULE_SECTIONS: Final = 1_000
 
 # How many imports and exports are read. Threat: a file of some megabytes with a million of them, each
 # of which is work here. Unit: imports, and exports. Precedent: wasmparser stops at a million; a module
@@ -96,8 +96,8 @@ class CoreModule:
         self.sections: dict[int, Section] = {}
         self.custom: list[Section] = []
         for count, section in enumerate(sections(binary, start + PREAMBLE_SIZE, end)):
-            if count == MAX_SECTIONS:
-                raise MalformedBinary(section.start, f"more than {MAX_SECTIONS} sections")
+            if count == MAX_MODULE_SECTIONS:
+                raise MalformedBinary(section.start, f"more than {MAX_MODULE_SECTIONS} sections")
             if section.id == CoreSection.CUSTOM:
                 self.custom.append(section)
             elif self.sections.setdefault(section.id, section) is not section:
@@ -123,7 +123,7 @@ class CoreModule:
         return dict(self._externs(CoreSection.EXPORT, _read_export))
 
     def exports_a(self, sort: Sort, name: str) -> bool:
-        """Whether it exports something of this sort by this name."""
+        """Tells whether it exports something of this sort by this name."""
         return name in self.exports and self.exports[name].sort is sort
 
     @property
@@ -162,12 +162,12 @@ class CoreModule:
         return tuple(items(self.cursor(CoreSection.TABLE), _read_table_type))
 
     def cursor(self, section_id: CoreSection) -> Cursor:
-        """The payload of a section; where it has none an empty vector, which is the same (5.5.2)."""
+        """Reads the payload of a section; an absent one is an empty vector, which is the same (5.5.2)."""
         section = self.sections.get(section_id)
         return Cursor(b"\0") if section is None else Cursor(self.binary, section.start, section.end)
 
     def _externs(self, section_id: CoreSection, read: Callable[[Cursor], T]) -> Iterator[T]:
-        """The items of a section that may have `MAX_EXTERNS`."""
+        """Reads the items of a section, `MAX_EXTERNS` at most."""
         count = self.cursor(section_id).count()
         cursor = self.cursor(section_id)
         if count > MAX_EXTERNS:
@@ -175,7 +175,7 @@ class CoreModule:
         return items(cursor, read)
 
     def _function_types(self) -> Iterator[CoreFunction | None]:
-        """Its types; None, and nothing more, for one that is not read here."""
+        """Reads its types; None, and nothing more, for one that is not read here."""
         cursor = self.cursor(CoreSection.TYPE)
         for _ in range(cursor.count()):
             function = _read_function_type(cursor)
@@ -185,7 +185,7 @@ class CoreModule:
 
 
 def _read_function_type(cursor: Cursor) -> CoreFunction | None:
-    """A `rectype` if it is a function of types that are a byte each, else None."""
+    """Reads a `rectype` if it is a function of types that are a byte each, else gives None."""
     if cursor.byte() != FUNCTION_TYPE:
         return None
     sides: list[tuple[int, ...]] = []
@@ -226,7 +226,7 @@ def _read_export(cursor: Cursor) -> tuple[str, SortIndex]:
 
 
 def _read_memory_type(cursor: Cursor) -> tuple[int, Limits]:
-    """A `memtype`: the flags of its limits, and these in bytes."""
+    """Reads a `memtype`: the flags of its limits, and these in bytes."""
     flags, (minimum, maximum) = _read_limits(cursor)
     page_size_log2 = PAGE_SIZE_LOG2
     if flags & 0x08:
@@ -238,14 +238,14 @@ def _read_memory_type(cursor: Cursor) -> tuple[int, Limits]:
 
 
 def _read_table_type(cursor: Cursor) -> tuple[int, Limits]:
-    """A `tabletype`: the first byte of the type of its elements, and how many there are."""
+    """Reads a `tabletype`: the first byte of the type of its elements, and how many there are."""
     if cursor.peek() == 0x40:
         raise cursor.malformed("a table with an initial value, which is not read here")
     return _read_value_type(cursor), _read_limits(cursor)[1]
 
 
 def _read_value_type(cursor: Cursor) -> int:
-    """A `valtype`, of which the first byte is what matters."""
+    """Reads a `valtype`, and gives its first byte, which is what matters."""
     first = cursor.byte()
     if first in _REFERENCES:
         # An index, or one byte for an abstract type.
@@ -257,7 +257,7 @@ def _read_value_type(cursor: Cursor) -> int:
 
 
 def _read_limits(cursor: Cursor) -> tuple[int, Limits]:
-    """A `limits`, with its flags: 1 maximum, 2 shared, 4 64-bit, 8 page size."""
+    """Reads a `limits`, with its flags: 1 maximum, 2 shared, 4 64-bit, 8 page size."""
     flags = cursor.byte()
     if flags & ~0x0F:
         raise cursor.malformed(f"the unknown limits {flags:#04x}")

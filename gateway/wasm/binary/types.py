@@ -177,7 +177,7 @@ def remap(
     valtype: Callable[[ValType], ValType],
     resource: Callable[[int], int],
 ) -> TypeDefinition:
-    """The same definition with every type index in it replaced; instance types stay as they are."""
+    """Replaces every type index in a definition; instance types stay as they are."""
 
     def optional(payload: ValType | None) -> ValType | None:
         return None if payload is None else valtype(payload)
@@ -207,7 +207,7 @@ def remap(
 
 
 def parts(definition: TypeDefinition) -> list[ValType]:
-    """The types that a definition names, resource types too, in order; those of instance types not."""
+    """Lists the types that a definition names, resource types too, in order; none of an instance type."""
     found: list[ValType] = []
 
     def note(part: _Part) -> _Part:

@@ -18,14 +18,14 @@ from gateway.wasm.binary.sections import ComponentSection
 from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.binary.types import ExportDeclaration, Primitive, TypeDefinition, ValType, remap
 from gateway.wasm.byte_strings import core
-from gateway.wasm.byte_strings.interface import Function, Interface
+from gateway.wasm.byte_strings.imported_interface import ImportedInterface, InterfaceFunction
 from gateway.wasm.byte_strings.prelude import Prelude
 
 __all__ = ["bridge_component"]
 
 
 def bridge_component(
-    prelude: Prelude, encoded_prelude: bytes, interface: Interface, instance: int
+    prelude: Prelude, encoded_prelude: bytes, interface: ImportedInterface, instance: int
 ) -> bytes:
     """The bridge to `interface`, which is `instance` among the imports of the prelude."""
     return _Bridge(prelude, encoded_prelude, interface, instance).build()
@@ -33,7 +33,7 @@ def bridge_component(
 
 class _Bridge:
     def __init__(
-        self, prelude: Prelude, encoded_prelude: bytes, interface: Interface, instance: int
+        self, prelude: Prelude, encoded_prelude: bytes, interface: ImportedInterface, instance: int
     ) -> None:
         self.out = ComponentWriter(encoded_prelude, prelude.counts)
         self.interface = interface
@@ -77,7 +77,7 @@ class _Bridge:
     def valtype(self, valtype: ValType) -> ValType:
         return valtype if isinstance(valtype, Primitive) else self.types[valtype]
 
-    def lift_all(self, functions: Sequence[Function]) -> list[int]:
+    def lift_all(self, functions: Sequence[InterfaceFunction]) -> list[int]:
         """Lowers the functions of the host and lifts them again, now with their own types."""
         out = self.out
         module = core.memory_module()
@@ -105,7 +105,7 @@ class _Bridge:
             for at, function in enumerate(functions)
         ]
 
-    def lower(self, function: Function, options: list[bytes]) -> int:
+    def lower(self, function: InterfaceFunction, options: list[bytes]) -> int:
         at = self.out.alias(Sort.FUNC, self.instance, function.name.name)
         latin1_utf16 = b"\x02"
         item = b"\x01\x00" + encode.u32(at) + encode.vector([latin1_utf16, *options])
@@ -115,16 +115,16 @@ class _Bridge:
         item = b"\x03" + encode.u32(self.types[resource])
         return self.out.add(ComponentSection.CANON, item, Sort.CORE_FUNC)
 
-    def post_return(self, function: Function, keeper: int) -> bytes:
+    def post_return(self, function: InterfaceFunction, keeper: int) -> bytes:
         name = core.release(function)
         return b"\x05" + encode.u32(self.out.alias_core(Sort.CORE_FUNC, keeper, name))
 
-    def lift(self, function: Function, core_function: int, options: list[bytes]) -> int:
+    def lift(self, function: InterfaceFunction, core_function: int, options: list[bytes]) -> int:
         function_type = encode.u32(self.types[function.type])
         item = b"\x00\x00" + encode.u32(core_function) + encode.vector(options) + function_type
         return self.out.add(ComponentSection.CANON, item, Sort.FUNC)
 
-    def export_function(self, function: Function, lifted: int | None) -> None:
+    def export_function(self, function: InterfaceFunction, lifted: int | None) -> None:
         at = lifted
         if at is None:
             at = self.out.alias(Sort.FUNC, self.instance, function.name.name)

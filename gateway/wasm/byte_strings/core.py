@@ -8,7 +8,7 @@ from gateway.wasm.binary import core_writer as write
 from gateway.wasm.binary import encode
 from gateway.wasm.binary.core_types import CoreFunction, CoreType
 from gateway.wasm.binary.sections import CoreSection
-from gateway.wasm.byte_strings.interface import Function
+from gateway.wasm.byte_strings.imported_interface import InterfaceFunction
 from gateway.wasm.byte_strings.shapes import MAX_RESULT_SIZE
 from gateway.wasm.canonical_abi import REALLOC_TYPE, Flat
 
@@ -47,14 +47,14 @@ _SET_TOP: Final = write.op(write.GLOBAL_SET, 0)
 _TRAP_IF: Final = write.IF + write.UNREACHABLE + write.END
 
 
-def release(function: Function) -> str:
-    """The name of the `post-return` function for a function."""
-    lifted = canonical_abi.lifted(function.parameters, _result(function))
+def release(function: InterfaceFunction) -> str:
+    """Names the `post-return` function of a function."""
+    lifted = canonical_abi.lifted_type(function.parameters, _result(function))
     return f"release{_RELEASES.index(CoreFunction(lifted.results, ()))}"
 
 
 def memory_module() -> bytes:
-    """A memory, and an allocator for one call at a time.
+    """Writes the module with a memory, and an allocator for one call at a time.
 
     Exports `MEMORY`; `REALLOC`, which hands out memory from the start of the heap upwards; and a
     `release` for each core result, which empties the heap: nothing outlives a call.
@@ -81,8 +81,8 @@ def memory_module() -> bytes:
     )
 
 
-def forwarder_module(functions: Sequence[Function], drops: Mapping[int, int]) -> bytes:
-    """Functions that call the host's functions of the same place, with what they were given.
+def forwarder_module(functions: Sequence[InterfaceFunction], drops: Mapping[int, int]) -> bytes:
+    """Writes the module whose functions call the host's of the same place, with what they were given.
 
     Imports `HOST` "0", "1", ... for the functions and `DROP` "0", "1", ... for the resources of
     their borrowed handles, which must be dropped before a call returns. Exports "0", "1", ...
@@ -96,8 +96,8 @@ def forwarder_module(functions: Sequence[Function], drops: Mapping[int, int]) ->
     imports = []
     bodies = []
     for at, function in enumerate(functions):
-        lowered = canonical_abi.lowered(function.parameters, _result(function))
-        lifted = canonical_abi.lifted(function.parameters, _result(function))
+        lowered = canonical_abi.lowered_type(function.parameters, _result(function))
+        lifted = canonical_abi.lifted_type(function.parameters, _result(function))
         imports.append(_import(HOST, at, len(types)))
         types += [write.function_type(lowered), write.function_type(lifted)]
         bodies.append(_forward(function, at, drop_functions))
@@ -123,11 +123,11 @@ def _import(module: str, field: int, function_type: int) -> bytes:
     return write.extern_import(module, str(field), write.FUNCTION, encode.u32(function_type))
 
 
-def _result(function: Function) -> Flat:
+def _result(function: InterfaceFunction) -> Flat:
     return () if function.result is None else function.result.layout.flat
 
 
-def _forward(function: Function, host: int, drops: Mapping[int, int]) -> bytes:
+def _forward(function: InterfaceFunction, host: int, drops: Mapping[int, int]) -> bytes:
     in_memory = canonical_abi.through_memory(_result(function))
     address = write.const(_RESULT_AT) if in_memory else b""
     code = b"".join(_get(place) for place in range(len(function.parameters or ())))
@@ -138,7 +138,7 @@ def _forward(function: Function, host: int, drops: Mapping[int, int]) -> bytes:
 
 
 def _realloc() -> bytes:
-    """`realloc(old, old_size, alignment, new_size)`: the address of a block.
+    """Writes `realloc(old, old_size, alignment, new_size)`, which gives the address of a block.
 
     Strings are why blocks are asked to change: one is allotted for the length that it has in one
     encoding, and turns out longer or shorter in another. Every block starts at a multiple of eight,
@@ -147,29 +147,16 @@ def _realloc() -> bytes:
     old, old_size, new_size, block, end, missing = 0, 1, 3, 4, 5, 6
     code = (
         # A block that is large enough is kept; in particular, one that is to be shortened.
-        (
-            _get(old)
-            + write.IF
-            + _get(new_size)
-            + _get(old_size)
-            + write.GREATER_UNSIGNED
-            + write.EQUAL_ZERO
-        )
-        + (write.IF + _get(old) + write.RETURN + write.END + write.END)
+        (_get(old) + write.IF + _get(new_size) + _get(old_size) + write.GREATER_UNSIGNED)
+        + (write.EQUAL_ZERO + write.IF + _get(old) + write.RETURN + write.END + write.END)
         + (_get(new_size) + write.const(_MAX_BLOCK) + write.GREATER_UNSIGNED + _TRAP_IF)
         # The new block lies at the top of the heap, and the top moves to its end.
         + (_TOP + _tee(block) + _get(new_size) + write.ADD)
         + (write.const(7) + write.ADD + write.const(-8) + write.AND + _tee(end) + _SET_TOP)
         # The pages missing for that; one too many where the block ends where a page ends.
         + (_get(end) + write.const(16) + write.SHIFT_RIGHT + write.const(1) + write.ADD)
-        + (
-            write.MEMORY_SIZE
-            + write.SUBTRACT
-            + _tee(missing)
-            + write.const(0)
-            + write.GREATER_SIGNED
-            + write.IF
-        )
+        + (write.MEMORY_SIZE + write.SUBTRACT + _tee(missing))
+        + (write.const(0) + write.GREATER_SIGNED + write.IF)
         + (_get(missing) + write.MEMORY_GROW + write.const(-1) + write.EQUAL + _TRAP_IF + write.END)
         # No block to copy from has the size 0.
         + (_get(block) + _get(old) + _get(old_size) + write.MEMORY_COPY + _get(block))

@@ -12,7 +12,7 @@ from gateway.wasm.binary.extern import Sort, encode_extern_name
 from gateway.wasm.binary.sections import ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.byte_strings.bridge import bridge_component
-from gateway.wasm.byte_strings.interface import Interface, read_interfaces
+from gateway.wasm.byte_strings.imported_interface import ImportedInterface, read_interfaces
 from gateway.wasm.byte_strings.prelude import (
     Prelude,
     PreludeImport,
@@ -84,9 +84,9 @@ def rewrite(component: bytes, wants: Callable[[str], bool]) -> Rewritten | None:
 
 
 def _bridged(
-    prelude: Prelude, interfaces: Mapping[int, Interface], wants: Callable[[str], bool]
-) -> list[tuple[PreludeImport, Interface]]:
-    found: list[tuple[PreludeImport, Interface]] = []
+    prelude: Prelude, interfaces: Mapping[int, ImportedInterface], wants: Callable[[str], bool]
+) -> list[tuple[PreludeImport, ImportedInterface]]:
+    found: list[tuple[PreludeImport, ImportedInterface]] = []
     uses = Counter(prelude.instance_types)
     for imported in prelude.imports:
         if imported.item.sort is not Sort.INSTANCE or len(found) == MAX_BRIDGES:
@@ -114,7 +114,7 @@ def _read_exports(component: bytes) -> list[ExportDefinition]:
 def _enclose(
     component: bytes,
     prelude: Prelude,
-    bridged: list[tuple[PreludeImport, Interface]],
+    bridged: list[tuple[PreludeImport, ImportedInterface]],
     exports: list[ExportDefinition],
 ) -> bytes:
     disguised = {}

@@ -52,12 +52,12 @@ class Shape:
 
 
 def primitive_shape(primitive: Primitive) -> Shape:
-    """The shape of a primitive type."""
+    """Gives the shape of a primitive type."""
     return Shape(PRIMITIVES[primitive], (False,) if primitive is Primitive.STRING else ())
 
 
 def shape(definition: TypeDefinition, shape_of: Callable[[ValType], Shape]) -> Shape | None:
-    """The shape of a value type, given those of its parts; None for what is no value type."""
+    """Folds the shape of a value type from those of its parts; None for what is no value type."""
     its_layout = layout(definition, lambda valtype: shape_of(valtype).layout)
     match definition:
         case _ if its_layout is None:
@@ -80,13 +80,13 @@ def shape(definition: TypeDefinition, shape_of: Callable[[ValType], Shape]) -> S
 
 
 def opaque(inner: Shape) -> Shape:
-    """The shape of the same type where no `list<u8>` in it can be disguised."""
+    """Gives the shape of the same type where no `list<u8>` in it can be disguised."""
     strings = inner.strings and tuple(is_bytes for is_bytes in inner.strings if not is_bytes)
     return replace(inner, strings=strings, holds_bytes=False)
 
 
 def joined_strings(shapes: Iterable[Shape]) -> tuple[bool, ...] | None:
-    """The `strings` of several types, one after another."""
+    """Joins the `strings` of several types, one after another."""
     strings: list[bool] = []
     for each in shapes:
         if each.strings is None or len(strings) + len(each.strings) > MAX_STRINGS:

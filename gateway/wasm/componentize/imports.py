@@ -11,7 +11,7 @@ from gateway.wasm.componentize import names
 from gateway.wasm.componentize.adapter_reduction import MAIN_MODULE
 from gateway.wasm.componentize.errors import NotComponentizable, described, shown
 from gateway.wasm.componentize.merge import canonical_place
-from gateway.wasm.componentize.names import ResourceBuiltin
+from gateway.wasm.componentize.names import ResourceOperation
 from gateway.wasm.componentize.world import Named, Place, Resource, World
 from gateway.wasm.componentize.world_functions import WorldFunctions
 
@@ -47,7 +47,7 @@ class ImportedFunction:
 class Builtin:
     """What a module does with the handles of a resource type."""
 
-    operation: ResourceBuiltin
+    operation: ResourceOperation
     resource: Named
 
 
@@ -168,7 +168,7 @@ class Resolver:
 
 def _allowed(builtin: Builtin) -> bool:
     """Handles of any type can be dropped; only those of one's own type be made or looked into."""
-    return builtin.resource.place.exported or builtin.operation is ResourceBuiltin.DROP
+    return builtin.resource.place.exported or builtin.operation is ResourceOperation.DROP
 
 
 def _check_type(module: CoreModule, wanted: CoreImport, expected: CoreFunction) -> None:

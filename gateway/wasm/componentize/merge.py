@@ -10,7 +10,7 @@ import re
 
 from gateway.wasm.componentize.dependencies import check_depths, dependency_order
 from gateway.wasm.componentize.errors import NotComponentizable, described
-from gateway.wasm.componentize.shapes import Shapes
+from gateway.wasm.componentize.type_identity import TypeIdentity
 from gateway.wasm.componentize.world import Interface, Place, Types, World
 from gateway.wasm.version import split_version, track
 
@@ -117,9 +117,9 @@ def _join(
 def _check(merged: World, twice: list[tuple[str, int, int]]) -> None:
     # Only what is acyclic can be walked, and joining worlds may have closed a circle.
     check_depths(merged, dependency_order(merged))
-    shapes = Shapes(merged)
+    identity = TypeIdentity(merged)
     for what, one, other in twice:
-        if shapes.of(one) != shapes.of(other):
+        if identity.of(one) != identity.of(other):
             raise NotComponentizable(
                 f"the libraries in it disagree on what {what} is. Build all of them against one "
                 "version of the WIT."

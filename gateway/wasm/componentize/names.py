@@ -33,7 +33,7 @@ __all__ = [
     "REALLOC_FOR_EXPORTS",
     "REALLOC_FOR_IMPORTS",
     "CoreExportNames",
-    "ResourceBuiltin",
+    "ResourceOperation",
     "destructor",
     "imported_place",
     "lifted",
@@ -51,7 +51,7 @@ REALLOC_FOR_EXPORTS: Final = ("cabi_export_realloc", *REALLOC)
 INITIALIZE: Final = ("_initialize", "cm32p2_initialize")
 
 
-class ResourceBuiltin(IntEnum):
+class ResourceOperation(IntEnum):
     """What a core module can do with a resource type; the value is the opcode of `canon`."""
 
     NEW = 0x02
@@ -85,15 +85,15 @@ def imported_place(module: str) -> Place:
     return Place(module.startswith("[export]"), module.removeprefix("[export]"))
 
 
-def resource_builtin(module: str, name: str) -> tuple[ResourceBuiltin, str] | None:
+def resource_builtin(module: str, name: str) -> tuple[ResourceOperation, str] | None:
     """The resource and what is done with it, if the import `name` of `module` is such a thing."""
-    for builtin in ResourceBuiltin:
-        prefix, suffix = f"[resource-{builtin.name.lower()}]", f"_{builtin.name.lower()}"
+    for operation in ResourceOperation:
+        prefix, suffix = f"[resource-{operation.name.lower()}]", f"_{operation.name.lower()}"
         if module.startswith(_STANDARD):
             if name.endswith(suffix):
-                return builtin, name.removesuffix(suffix)
+                return operation, name.removesuffix(suffix)
         elif name.startswith(prefix):
-            return builtin, name.removeprefix(prefix)
+            return operation, name.removeprefix(prefix)
     return None
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from gateway.wasm.binary.core_types import CoreFunction
 from gateway.wasm.binary.types import ListOf, Primitive, TupleOf, TypeDefinition, ValType, parts
-from gateway.wasm.canonical_abi import PRIMITIVES, Layout, layout, lifted, lowered, through_memory
+from gateway.wasm.canonical_abi import (
+    PRIMITIVES,
+    Layout,
+    layout,
+    lifted_type,
+    lowered_type,
+    through_memory,
+)
 from gateway.wasm.componentize.world import Named, Place, Resource, World
 
 __all__ = ["CanonOptions", "WorldFunctions"]
@@ -38,7 +45,7 @@ class _Value:
 
 
 class WorldFunctions:
-    """The functions of one world."""
+    """Tells how core modules call, or provide, the functions of one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -46,20 +53,20 @@ class WorldFunctions:
         self._functions: dict[int, tuple[_Value, _Value]] = {}
 
     def lowered(self, place: Place, name: str) -> tuple[CoreFunction, CanonOptions]:
-        """An imported function, as a core module calls it."""
+        """Gives the core type of an imported function, as a module calls it, and what it needs."""
         parameters, result = self._sides(place, name)
-        core = lowered(parameters.layout.flat, result.layout.flat)
+        core = lowered_type(parameters.layout.flat, result.layout.flat)
         return core, _options(parameters, result, realloc=result.pointers)
 
     def lifted(self, place: Place, name: str) -> tuple[CoreFunction, CanonOptions]:
-        """An exported function, as a core module provides it."""
+        """Gives the core type of an exported function, as a module provides it, and what it needs."""
         parameters, result = self._sides(place, name)
-        core = lifted(parameters.layout.flat, result.layout.flat)
+        core = lifted_type(parameters.layout.flat, result.layout.flat)
         given_in_memory = parameters.layout.flat is None or parameters.pointers
         return core, _options(parameters, result, realloc=given_in_memory)
 
     def _sides(self, place: Place, name: str) -> tuple[_Value, _Value]:
-        """The parameters and the result of a function, each as a tuple."""
+        """Gives the parameters and the result of a function, each as a tuple."""
         number = self._world.places[place].functions[name]
         if number not in self._functions:
             function = self._world.function(place, name)

@@ -30,11 +30,11 @@ from gateway.wasm.byte_strings.shapes import (
 )
 from gateway.wasm.canonical_abi import Flat, joined_flat
 
-__all__ = ["Function", "Interface", "read_interfaces"]
+__all__ = ["ImportedInterface", "InterfaceFunction", "read_interfaces"]
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class InterfaceFunction:
     """A function of an interface.
 
     Attributes:
@@ -73,7 +73,7 @@ class _LocalType:
     original: int
 
 
-class Interface:
+class ImportedInterface:
     """The type of an imported instance.
 
     Attributes:
@@ -91,13 +91,13 @@ class Interface:
         """
         self.type = instance_type
         self.exported_shapes: dict[str, Shape] = {}
-        self.functions: list[Function] = []
+        self.functions: list[InterfaceFunction] = []
         self._types: list[_LocalType] = []
         for declaration in instance_type.declarations:
             self._read(declaration, outer)
 
     @property
-    def bridgeable(self) -> list[Function]:
+    def bridgeable(self) -> list[InterfaceFunction]:
         """The functions that can be bridged."""
         return [function for function in self.functions if function.bridgeable]
 
@@ -184,7 +184,7 @@ class Interface:
             raise UnbridgeableError
         return definition
 
-    def _function(self, name: ExternName, index: int) -> Function:
+    def _function(self, name: ExternName, index: int) -> InterfaceFunction:
         definition = self._function_type(index)
         parameters = [self._shape(valtype) for _, valtype in definition.parameters]
         result = None if definition.result is None else self._shape(definition.result)
@@ -192,7 +192,7 @@ class Interface:
         flat = joined_flat(each.layout for each in parameters)
         strings = joined_strings(sides)
         borrows = self._borrows(definition, parameters)
-        return Function(
+        return InterfaceFunction(
             name=name,
             type=index,
             parameters=flat,
@@ -223,9 +223,9 @@ class Interface:
         return tuple(borrows)
 
 
-def read_interfaces(prelude: Prelude) -> dict[int, Interface]:
+def read_interfaces(prelude: Prelude) -> dict[int, ImportedInterface]:
     """The instance types of a prelude, by type index; without those of a form not handled here."""
-    interfaces: dict[int, Interface] = {}
+    interfaces: dict[int, ImportedInterface] = {}
     shapes: list[Shape | None] = []
 
     def shape_at(index: int | None) -> Shape | None:
@@ -239,7 +239,7 @@ def read_interfaces(prelude: Prelude) -> dict[int, Interface]:
 
     def read(index: int, source: TypeSource) -> Shape | None:
         if isinstance(source.definition, InstanceType):
-            interfaces[index] = Interface(source.definition, shapes)
+            interfaces[index] = ImportedInterface(source.definition, shapes)
             return None
         if source.definition is not None:
             return shape(source.definition, shape_of)
