@@ -28,6 +28,8 @@ from gateway.wasm.binary import (
     walk,
     wasi_0_3_externs,
 )
+from gateway.wasm.binary.core_module import CoreModule, Limits
+from gateway.wasm.binary.core_types import CoreFunction, CoreType
 from gateway.wasm.binary.measure import MAX_DEFINITIONS_SIZE, MAX_SECTIONS, check_measure
 from gateway.wasm.binary.sections import (
     COMPONENT_PREAMBLE,
@@ -407,6 +409,43 @@ def read_all(data: bytes) -> None:
 def test_a_section_says_where_it_is() -> None:
     data = COMPONENT_PREAMBLE + b"\x07\x01\x00"
     assert list(sections(data)) == [Section(7, "", len(data) - 1, len(data))]
+
+
+class TestCoreModule:
+    def test_a_section_that_is_not_asked_for_may_be_damaged(self) -> None:
+        memory = encode.section(CoreSection.MEMORY, encode.vector([b"\x01\x01\x02"]))
+        exports = encode.section(CoreSection.EXPORT, b"\xff\xff\xff\xff\x0f")
+        module = CoreModule(b"before" + MODULE_PREAMBLE + memory + exports, len(b"before"))
+        assert module.memories == (Limits(1 << 16, 2 << 16),)
+        assert (module.tables, module.imports, module.collects) == ((), (), False)
+        with pytest.raises(MalformedBinary, match="a vector of 4294967295 items"):
+            assert module.exports
+
+    def test_has_no_section_twice(self) -> None:
+        types = encode.section(CoreSection.TYPE, b"\0")
+        with pytest.raises(MalformedBinary, match="a second section with the id 1"):
+            CoreModule(MODULE_PREAMBLE + types + types)
+
+    @pytest.mark.parametrize(
+        ("text", "functions", "collects"),
+        [
+            ("(type (func (param i32 v128) (result f64)))", 1, False),
+            ("(type (func (param funcref)))", 1, False),
+            ("(type (func)) (type (func (param externref)))", 2, True),
+            ("(type (func)) (type (func (result (ref null 0))))", 0, True),
+            ("(type (func)) (type (array i8))", 0, True),
+            ("(table 1 externref)", 0, True),
+        ],
+    )
+    def test_tells_functions_and_what_is_collected(
+        self, text: str, functions: int, collects: bool
+    ) -> None:
+        module = CoreModule(bytes(wasmtime.wat2wasm(f"(module {text})")))
+        assert (len(module.types), module.collects) == (functions, collects)
+
+    def test_functions_are_written_as_people_do(self) -> None:
+        function = CoreFunction((CoreType.I32, CoreType.F64, 0x70), (CoreType.I64,))
+        assert str(function) == "(i32, f64, 0x70) -> (i64)"
 
 
 class TestMeasure:
