@@ -244,6 +244,7 @@ LINES = [
     ("component", 'environment = { "A=B" = "c" }', False),
     ("component", "environment = { A = 1 }", False),
     ("component", 'config_file = "values.toml"\nconfig = { a = "b" }', True),
+    ("component", 'config_file = ""', False),
     ("component", 'config = { "" = "b" }', False),
     ("component", "config = { a = 1 }", False),
     ("component", 'config_env_prefix = ""', False),

@@ -10,8 +10,8 @@ import typer
 from gateway import app
 from gateway.cli.options import Target, read
 from gateway.config import GatewayConfig
+from gateway.config.key import written
 from gateway.observe import log
-from gateway.units import format_duration, format_size
 
 __all__ = ["check"]
 
@@ -34,8 +34,6 @@ def _summary(target: Path, config: GatewayConfig) -> Iterable[str]:
         yield f"component {component.name}"
         yield f"  source              {component.source}"
         yield f"  routes              {', '.join(map(str, component.routes))}"
-        yield f"  max_execution_time  {format_duration(component.max_execution_time)}"
-        yield f"  max_memory          {format_size(component.max_memory)}"
-        max_body = component.max_body
-        yield f"  max_body            {'unlimited' if max_body is None else format_size(max_body)}"
-        yield f"  max_concurrency     {component.max_concurrency}"
+        for key in ("max_execution_time", "max_memory", "max_body", "max_concurrency"):
+            field = type(component).model_fields[key]
+            yield f"  {key:<18}  {written(field, getattr(component, key))}"

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -24,19 +24,20 @@ Command = Callable[..., None]
 def flags(*keys: str) -> Callable[[Command], Command]:
     """Give a command the flags of keys; it is called with what they say, as keys of a configuration.
 
-    Help shows them in the order of the models, and flags that the command has itself after those of the server.
+    Help shows the flags that the command has itself after those of the server.
 
     Args:
-        *keys: which; all that have a flag if none is named.
+        *keys: which, in the order that help shows; all that have a flag, in that of the models, if none is named.
     """
-    given = [each for each in _flagged() if not keys or each.key in keys]
+    known = {each.key: each for each in _flagged()}
+    given = [known[key] for key in keys or known]
 
     def decorate(command: Command) -> Command:
         own = inspect.signature(command, eval_str=True).parameters.values()
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            said = {each.key: values.pop(each.key) for each in given}
+            said = [(each, values.pop(each.key)) for each in given]
             command(**values, **_as_keys(said))
 
         # What typer makes a command of; it has no use for annotations where the parameters have their own.
@@ -61,6 +62,16 @@ class _Flagged(NamedTuple):
     flag: Flag
     panel: str
 
+    @property
+    def name(self) -> str:
+        """How the flag is spelled."""
+        return flag_name(self.key, self.field)
+
+    @property
+    def kind(self) -> Any:
+        """The type of the key's values."""
+        return _kind(self.field.annotation)
+
 
 def _flagged() -> Iterator[_Flagged]:
     for model, panel in ((ServerConfig, SERVER), (ComponentConfig, COMPONENT)):
@@ -72,8 +83,8 @@ def _flagged() -> Iterator[_Flagged]:
 def _parameter(flagged: _Flagged) -> inspect.Parameter:
     """Describe a flag to typer: most are text, which the models read, so that mistakes are told in their words."""
     key, field, flag, panel = flagged
-    name, metavar, default = flag_name(key, field), flag.metavar, written_default(field)
-    kind, quantity = _kind(field.annotation), quantity_of(field)
+    name, metavar, default = flagged.name, flag.metavar, written_default(field)
+    kind, quantity = flagged.kind, quantity_of(field)
     taken: Any = str | None
     if kind is bool and flag.name is not None:
         taken, default = bool, None
@@ -107,38 +118,43 @@ def _kind(annotation: Any) -> Any:
     return annotation
 
 
-def _as_keys(said: Mapping[str, Any]) -> dict[str, Any]:
+def _as_keys(said: Iterable[tuple[_Flagged, Any]]) -> dict[str, Any]:
     """What flags say, as keys of a configuration: None for those that were not given.
 
     Raises:
         ConfigError: with every flag that cannot be read.
     """
-    keys: dict[str, Any] = {key: None if value == [] else value for key, value in said.items()}
-    if "cache" in keys:
-        keys["cache"] = False if keys["cache"] else None
+    keys: dict[str, Any] = {}
     problems: list[Problem] = []
-    for key, flag, name in (("environment", "--env", "NAME"), ("config", "--config", "KEY")):
-        if items := keys.get(key):
-            keys[key] = _pairs(items, flag, name, problems)
-    if items := keys.get("mounts"):
-        keys["mounts"] = _mounts(items, problems)
+    for flagged, value in said:
+        if flagged.kind is bool and flagged.flag.name is not None:
+            keys[flagged.key] = False if value else None
+        elif value is None or value == []:
+            keys[flagged.key] = None
+        elif get_origin(flagged.kind) is dict:
+            keys[flagged.key] = _pairs(value, flagged, problems)
+        elif flagged.key == "mounts":
+            keys[flagged.key] = _mounts(value, flagged, problems)
+        else:
+            keys[flagged.key] = value
     if problems:
         raise ConfigError(problems)
     return keys
 
 
-def _pairs(items: Iterable[str], flag: str, name: str, problems: list[Problem]) -> dict[str, str]:
+def _pairs(items: Iterable[str], flagged: _Flagged, problems: list[Problem]) -> dict[str, str]:
     """Read NAME=VALUE; NAME alone keeps a secret out of the list of processes."""
     pairs: dict[str, str] = {}
     for item in items:
-        key, given, value = item.partition("=")
-        if not given and key not in os.environ:
-            reason = f"must be {name}=VALUE, or a {name} that is set"
-            problems.append(Problem("command line", flag, reason))
-        elif key in pairs:
-            problems.append(Problem("command line", flag, f'"{key}" is given twice'))
+        name, given, value = item.partition("=")
+        if not given and name not in os.environ:
+            form = str(flagged.flag.metavar)
+            reason = f"must be {form}, or a {form.partition('=')[0]} that is set"
+            problems.append(Problem("command line", flagged.name, reason))
+        elif name in pairs:
+            problems.append(Problem("command line", flagged.name, f'"{name}" is given twice'))
         else:
-            pairs[key] = value if given else os.environ[key]
+            pairs[name] = value if given else os.environ[name]
     return pairs
 
 
@@ -147,14 +163,16 @@ def _pairs(items: Iterable[str], flag: str, name: str, problems: list[Problem]) 
 _MOUNT: Final = re.compile(r"(?P<host>.*[^:]):(?P<guest>/[^:]*)(?::(?P<mode>ro|rw))?", re.DOTALL)
 
 
-def _mounts(items: Iterable[str], problems: list[Problem]) -> list[dict[str, Any]]:
+def _mounts(
+    items: Iterable[str], flagged: _Flagged, problems: list[Problem]
+) -> list[dict[str, Any]]:
     """Read HOST:GUEST, HOST:GUEST:ro and HOST:GUEST:rw."""
     mounts = []
     for item in items:
         match = _MOUNT.fullmatch(item)
         if match is None:
             reason = f'must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not "{item}"'
-            problems.append(Problem("command line", "--mount", reason))
+            problems.append(Problem("command line", flagged.name, reason))
         else:
             mounts.append(
                 {"host": match["host"], "guest": match["guest"], "writable": match["mode"] == "rw"}

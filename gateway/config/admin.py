@@ -10,11 +10,10 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 
-from gateway.config.values import AnyPath, Between, Table, Text
+from gateway.config.values import SOME_TEXT, AnyPath, Between, Table, Text
 from gateway.units import Delay, format_duration
 
 if TYPE_CHECKING:
@@ -53,9 +52,7 @@ def _some(value: str) -> str:
 
 
 _KEY_FILES: Final = ("secret_file", "public_key_file", "jwks_file")
-_Name = Annotated[
-    Text, AfterValidator(_some), WithJsonSchema({"type": "string", "pattern": r"^[^\x00]+$"})
-]
+_Name = Annotated[Text, AfterValidator(_some), SOME_TEXT]
 _KeyFile = Annotated[AnyPath, AfterValidator(_readable)]
 _Algorithm = Literal[
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",

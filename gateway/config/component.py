@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Callable
@@ -23,9 +24,19 @@ from pydantic import (
 
 from gateway.config.key import Flag
 from gateway.config.route import Route
-from gateway.config.values import GIB, KIB, MIB, AnyPath, Between, LogLevel, Table, Text, text
+from gateway.config.values import (
+    GIB,
+    KIB,
+    MIB,
+    SOME_TEXT,
+    AnyPath,
+    Between,
+    LogLevel,
+    Table,
+    Text,
+    text,
+)
 from gateway.host.files import open_regular
-from gateway.http.canonical import LABEL
 from gateway.policy.egress import EgressRule
 from gateway.policy.guest_path import guest_path
 from gateway.units import SIZE_SCHEMA, ByteSize, Duration, Quantity, format_size, parse_size
@@ -52,10 +63,9 @@ MAX_LOG_BYTES: Final = 1 * GIB
 """Lines and bytes of what guests write. Arbitrary: a log of this is read by nobody."""
 
 
-COMPONENT_NAME: Final[dict[str, Any]] = {
-    "type": "string",
-    "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-}
+_NAME: Final = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+COMPONENT_NAME: Final[dict[str, Any]] = {"type": "string", "pattern": f"^{_NAME.pattern}$"}
+"""The JSON Schema of a component's name."""
 
 
 def _parse_max_body(value: object) -> int | None:
@@ -67,7 +77,7 @@ def _write_max_body(size: int | None) -> str:
 
 
 def _component_name(name: str) -> str:
-    if "_" in name or not LABEL.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise ValueError(
             'must be lower-case letters, digits and inner hyphens, at most 63, such as "image-resizer"'
         )
@@ -314,9 +324,7 @@ class ComponentConfig(Defaults):
     """
 
     name: Annotated[str, AfterValidator(_component_name), WithJsonSchema(COMPONENT_NAME)]
-    source: Annotated[
-        AnyPath, _SOURCE_FILE, WithJsonSchema({"type": "string", "pattern": r"^[^\x00]+$"})
-    ]
+    source: Annotated[AnyPath, _SOURCE_FILE, SOME_TEXT]
     sha256: Annotated[_Digest | None, Flag("The digest that it must have.", metavar="DIGEST")] = (
         None
     )
@@ -346,7 +354,7 @@ class ComponentConfig(Defaults):
         ),
     ] = ()
     config_file: Annotated[
-        Annotated[AnyPath, AfterValidator(_values_file)] | None,
+        Annotated[AnyPath, AfterValidator(_values_file), SOME_TEXT] | None,
         Flag("A TOML file of values that the component finds by wasi:config.", metavar="FILE"),
     ] = None
     config_env_prefix: Annotated[

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.units import Quantity
 
-__all__ = ["RESTART", "Flag", "flag_name", "flag_of", "quantity_of", "written_default"]
+__all__ = ["RESTART", "Flag", "flag_name", "flag_of", "quantity_of", "written", "written_default"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,12 @@ def quantity_of(field: FieldInfo) -> Quantity | None:
     return next((each for each in field.metadata if isinstance(each, Quantity)), None)
 
 
+def written(field: FieldInfo, value: object) -> object:
+    """A value of a key, as a file would have it."""
+    quantity = quantity_of(field)
+    return value if quantity is None else quantity.write(value)
+
+
 def written_default(field: FieldInfo) -> object:
     """The default of a key, as a file would have it; None where there is none that one could write."""
-    if field.default is PydanticUndefined:
-        return None
-    quantity = quantity_of(field)
-    return field.default if quantity is None else quantity.write(field.default)
+    return None if field.default is PydanticUndefined else written(field, field.default)

@@ -22,6 +22,7 @@ __all__ = [
     "GIB",
     "KIB",
     "MIB",
+    "SOME_TEXT",
     "AnyPath",
     "Between",
     "LogFormat",
@@ -106,6 +107,8 @@ def _anchored(path: Path, info: ValidationInfo) -> Path:
 
 
 _NO_NUL: Final = WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$"})
+SOME_TEXT: Final = WithJsonSchema({"type": "string", "pattern": r"^[^\x00]+$"})
+"""How a schema describes a `Text` or `AnyPath` that must not be empty."""
 
 Text = Annotated[str, AfterValidator(text), _NO_NUL]
 

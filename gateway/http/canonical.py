@@ -8,9 +8,9 @@ import string
 import urllib.parse
 from typing import Final
 
-__all__ = ["LABEL", "canonical_host", "canonical_path"]
+__all__ = ["canonical_host", "canonical_path"]
 
-LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 """One part of a host name, between dots."""
 
 _UNRESERVED: Final = frozenset(string.ascii_letters + string.digits + "-._~")
@@ -47,7 +47,7 @@ def canonical_host(host: str) -> str:
     name = host.lower().removesuffix(".")
     if not name.isascii():
         raise ValueError('must be written in its ASCII form, such as "xn--bcher-kva.example"')
-    if not name or len(name) > 253 or not all(map(LABEL.fullmatch, name.split("."))):
+    if not name or len(name) > 253 or not all(map(_LABEL.fullmatch, name.split("."))):
         raise ValueError('must be a host, such as "example.com" or "*.example.com"')
     return name
 
