@@ -141,6 +141,7 @@ class Exchange:
                 if not finished:
                     failure = await self._run()
             finally:
+                # Before anything is sent: a client that takes its time must not keep the guest's memory.
                 call.free()
             if failure is not None:
                 call.report(failure)
@@ -152,6 +153,7 @@ class Exchange:
             finally:
                 call.outcome = request.outcome = outcome_of(failure, answered=self._is_answered())
                 call.bytes_out = request.sent
+        # Only now, when the event is sent: whoever breaks the connection may not come back here.
         if request.status != 0 and not self._complete and not self._client_left:
             raise ResponseAborted
 

@@ -18,6 +18,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
+import structlog
 from uvicorn.config import STARTUP_FAILURE
 
 from gateway.config import GatewayConfig
@@ -28,6 +29,8 @@ from gateway.server.listening import Sockets
 from gateway.server.settings import uvicorn_config
 
 __all__ = ["STOP_TIME", "Handlers", "Server", "Tell"]
+
+_log = structlog.get_logger("gateway.server")
 
 Handlers: TypeAlias = Mapping[signal.Signals, Callable[[], None]]
 """What is called at which signals."""
@@ -202,11 +205,15 @@ class Server:
         heap = Heap()
         while True:
             await asyncio.sleep(1)
-            main.tick()
-            if admin is not None:
-                admin.tick()
-            heap.tick(len(main.connections))
-            self._every_second()
+            try:
+                main.tick()
+                if admin is not None:
+                    admin.tick()
+                heap.tick(len(main.connections))
+                self._every_second()
+            except Exception:
+                # Without a next second, clients that are late would never be noticed again.
+                _log.exception("gateway failed")
 
 
 @contextlib.contextmanager

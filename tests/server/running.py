@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Self
 
@@ -22,10 +23,12 @@ class Running:
     Attributes:
         app: what it serves.
         port: where.
+        every_second: what the server calls so often.
     """
 
     def __init__(self, **options: Any) -> None:
         self.app = Echo()
+        self.every_second: Callable[[], None] = lambda: None
         config = GatewayConfig(
             server=ServerConfig(port=0, max_header_bytes=LIMIT, shutdown_timeout=0.1, **options)
         )
@@ -38,13 +41,16 @@ class Running:
             if event == "listening":
                 listening.set()
 
-        self._server = Server(config, self.app, tell)
+        self._server = Server(config, self.app, tell, self._every_second)
         # A daemon, so that a server which does not stop cannot keep the tests from ending.
         self._thread = threading.Thread(
             target=lambda: self._server.run(self._server.serve(sockets)), daemon=True
         )
         self._thread.start()
         assert listening.wait(PATIENCE)
+
+    def _every_second(self) -> None:
+        self.every_second()
 
     def __enter__(self) -> Self:
         return self

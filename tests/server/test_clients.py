@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.endpoint import Endpoint
@@ -202,3 +204,20 @@ def test_connections_that_wait_are_served_when_the_server_stops(small: Running) 
         small.stop()
         for number, connection in enumerate(connections):
             assert connection.response().json["path"] == f"/hold/{number}"
+
+
+def test_what_is_due_each_second_goes_on_after_a_failure() -> None:
+    seconds = 0
+    again = threading.Event()
+
+    def fail_once() -> None:
+        nonlocal seconds
+        seconds += 1
+        if seconds == 1:
+            raise ValueError("a bug")
+        again.set()
+
+    with Running() as server, capture_logs() as logs:
+        server.every_second = fail_once
+        assert again.wait(PATIENCE)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["gateway failed"]
