@@ -98,7 +98,7 @@ def _parameter(flagged: _Flagged) -> inspect.Parameter:
         taken = int | None
     elif get_origin(kind) is Literal:
         metavar = "|".join(get_args(kind))
-    elif get_origin(kind) in {tuple, dict}:
+    elif get_origin(kind) is dict or get_args(kind)[1:] == (...,):
         taken, default = list[str] | None, None
     text = flag.help if default is None else f"{flag.help} Default {default}.".lstrip()
     return inspect.Parameter(
