@@ -18,14 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypedDict, Unpack
 
-from tests.harness import (
-    PATIENCE,
-    GatewayProcess,
-    LogRecord,
-    exchange,
-    probe_headers,
-    probe_result,
-)
+from tests.harness import PATIENCE, GatewayProcess, LogRecord, exchange, probe_headers, probe_result
 
 PRELUDE: Final = """
 import json

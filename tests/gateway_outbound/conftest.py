@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway_outbound.peers import StartPeer, peers
 from tests.harness import GuestPath
-from tests.http.site import Site
+from tests.routes.site import Site
 
 CONFIG: Final = """
 [[components]]

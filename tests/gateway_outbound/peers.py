@@ -1,4 +1,4 @@
-"""Scripted servers beside a test: `tests.outbound.peer` in a thread of its own."""
+"""Scripted servers beside a test: `tests.bindings.outbound.peer` in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Final, Protocol
 
 from anyio.from_thread import start_blocking_portal
 
+from tests.bindings.outbound.peer import Peer, Script, Wire, peer
 from tests.harness import PATIENCE
-from tests.outbound.peer import Peer, Script, Wire, peer
 
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 """The head of a response whose content is to follow in chunks."""
@@ -22,7 +22,7 @@ class StartPeer(Protocol):
     """The fixture `start_peer`: starts a server that runs until the test ends."""
 
     def __call__(self, script: Script) -> Peer:
-        """Plays `script` on each connection, see `tests.outbound.peer`."""
+        """Plays `script` on each connection, see `tests.bindings.outbound.peer`."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.bindings.outbound.peer import Peer, Wire
 from tests.gateway_outbound.peers import (
     CHUNKED,
     Signal,
@@ -16,8 +17,7 @@ from tests.gateway_outbound.peers import (
     target_of,
     text,
 )
-from tests.http.site import Site
-from tests.outbound.peer import Peer, Wire
+from tests.routes.site import Site
 
 AT_ONCE: Final = 8
 """Requests of one invocation at the same time."""

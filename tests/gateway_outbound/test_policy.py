@@ -3,7 +3,7 @@
 import pytest
 
 from tests.gateway_outbound.peers import StartPeer, answering
-from tests.http.site import Site
+from tests.routes.site import Site
 
 
 @pytest.mark.parametrize(

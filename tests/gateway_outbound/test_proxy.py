@@ -5,11 +5,11 @@ from typing import Final
 
 import pytest
 
+from tests.bindings.outbound.peer import Wire
 from tests.gateway_outbound.peers import CHUNKED, Signal, StartPeer, answering, echo
-from tests.http.site import Site
-from tests.http.test_backpressure import BUFFERED, others_are_served, send_while_taken
-from tests.http.test_body import GROWTH, MIB, blocks, digest, sending
-from tests.outbound.peer import Wire
+from tests.routes.site import Site
+from tests.routes.test_backpressure import BUFFERED, others_are_served, send_while_taken
+from tests.routes.test_body import GROWTH, MIB, blocks, digest, sending
 
 FORWARDED: Final = 128 * MIB
 """Bytes that are forwarded both ways where memory is looked at: many times what it may grow by."""

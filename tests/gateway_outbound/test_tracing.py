@@ -7,11 +7,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.bindings.outbound.peer import Wire
 from tests.gateway_outbound.peers import StartPeer
 from tests.harness import GuestPath, StartGateway
-from tests.http.wire import Client
-from tests.outbound.peer import Wire
-from tests.test_telemetry import Collector, attributes, collecting
+from tests.observe.test_telemetry import Collector, attributes, collecting
+from tests.routes.wire import Client
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"

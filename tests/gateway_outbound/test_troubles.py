@@ -4,16 +4,9 @@ from typing import Final
 
 import pytest
 
-from tests.gateway_outbound.peers import (
-    CHUNKED,
-    Stalling,
-    StartPeer,
-    chunk,
-    refusing,
-    resetting,
-)
-from tests.http.site import Site
-from tests.http.wire import BrokenBody
+from tests.gateway_outbound.peers import CHUNKED, Stalling, StartPeer, chunk, refusing, resetting
+from tests.routes.site import Site
+from tests.routes.wire import BrokenBody
 
 ROUTES: Final = pytest.mark.parametrize(
     ("host", "route"),

@@ -11,13 +11,7 @@ import pytest
 from gateway.host import wit
 from gateway.host.store import STORES
 from tests.host.conftest import Load
-from tests.host.guests import (
-    call,
-    echo,
-    guest,
-    host,
-    invocation,
-)
+from tests.host.guests import call, echo, guest, host, invocation
 
 pytestmark = pytest.mark.anyio
 

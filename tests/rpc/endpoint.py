@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.harness import GatewayProcess
-from tests.http.wire import Client, Response
+from tests.routes.wire import Client, Response
 
 JSON: Final = "Content-Type: application/json"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.app import Gateway
-from tests.http.test_asgi import Server
+from tests.routes.test_asgi import Server
 
 MIRROR: Final = """
 (component

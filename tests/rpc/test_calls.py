@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from tests.harness import GuestPath
-from tests.http.site import ObservedSite
-from tests.http.wire import Client
+from tests.routes.site import ObservedSite
+from tests.routes.wire import Client
 from tests.rpc.endpoint import JSON
 
 AT_ONCE: Final = 16

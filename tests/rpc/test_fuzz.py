@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.harness import GuestPath
-from tests.http.wire import Client
+from tests.routes.wire import Client
 from tests.rpc.endpoint import JSON, Endpoint
 
 EXAMPLES: Final = 400

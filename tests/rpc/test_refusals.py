@@ -13,7 +13,7 @@ import pytest
 import gateway
 from gateway.json.text import MAX_DEPTH
 from tests.harness import GuestPath
-from tests.http.wire import Client, Response
+from tests.routes.wire import Client, Response
 from tests.rpc.endpoint import JSON, Endpoint
 
 MAX_BODY: Final = 64 << 10

@@ -14,7 +14,7 @@ import wasmtime
 from tests.forked import run
 from tests.guests.toolchains import GUESTS
 from tests.harness import GatewayProcess, GuestPath, StartGateway
-from tests.http.wire import Client, Response
+from tests.routes.wire import Client, Response
 from tests.rpc.endpoint import JSON
 
 ADD = b'{"jsonrpc":"2.0","method":"add","params":[40,2],"id":1}'

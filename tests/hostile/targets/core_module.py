@@ -10,7 +10,7 @@ from tests.hostile.target import Attack, Target
 
 
 def _seeds() -> Sequence[bytes]:
-    from tests.componentize.test_malicious import ADAPTED, SMALL
+    from tests.wasm.componentize.test_malicious import ADAPTED, SMALL
 
     return [SMALL, ADAPTED]
 

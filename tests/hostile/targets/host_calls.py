@@ -23,11 +23,11 @@ from gateway.host import wit
 from gateway.host.binding import HostInterface
 from gateway.host.errors import InvocationError
 from gateway.host.values import Err, Ok, Some, Variant
+from tests.bindings.filesystem import guest as filesystem_guest
+from tests.bindings.outbound import guest as outbound_guest
+from tests.bindings.sockets import guest as sockets_guest
 from tests.driven_guest import DrivenGuest, driven_guest, driving
-from tests.filesystem import guest as filesystem_guest
 from tests.hostile.target import Attack, Target
-from tests.outbound import guest as outbound_guest
-from tests.sockets import guest as sockets_guest
 
 _CALLS: Final = 24
 """Host calls of one guest, at most."""

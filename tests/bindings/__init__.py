@@ -1,0 +1,1 @@
+"""What a guest finds of each family of WIT interfaces."""

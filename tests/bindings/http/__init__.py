@@ -1,0 +1,1 @@
+"""The values of wasi:http, without I/O."""

@@ -1,0 +1,1 @@
+"""Binaries, without an engine that runs them."""

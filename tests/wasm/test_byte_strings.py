@@ -1,0 +1,282 @@
+"""Guests behind bridges: the host and the guest tell each other the same as without them."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasmtime
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wasmtime.component import _types as types
+
+from gateway.host.engine import Engine
+from gateway.wasm.binary import component_externs
+from tests.compiled import taken
+from tests.wasm.bridged import MEMORY, NAME, Host, behind_bridge, binary, rewritten
+
+ALL_BYTES = bytes(range(256))
+
+
+def passing_on(signatures: Mapping[str, tuple[str, str, str]], encoding: str = "utf8") -> bytes:
+    """A guest whose exports call the imports of the same name.
+
+    Args:
+        signatures: for each function, its type, its core parameters and its core result ("i32
+            memory" for more than one value, which lie in memory then).
+        encoding: the string encoding of the guest.
+    """
+    # Where strings may turn out shorter than they might have been, a block must be shortened.
+    memory = MEMORY % ("unreachable" if encoding == "utf8" else "(return (local.get $old))")
+    imports = "\n".join(
+        f'(export "{name}" (func {text}))' for name, (text, _, _) in signatures.items()
+    )
+    parts = [_pass_on(name, *signature, encoding) for name, signature in signatures.items()]
+    text = f'(component (import "{NAME}" (instance $api {imports})) {memory}'
+    return binary(text + "\n".join(parts) + ")")
+
+
+def _pass_on(name: str, text: str, parameters: str, result: str, encoding: str) -> str:
+    through_memory = result == "i32 memory"
+    results = f"(result {result.split(maxsplit=1)[0]})" if result else ""
+    imported = f"(param {parameters} i32)" if through_memory else f"(param {parameters}) {results}"
+    gets = "".join(f"(local.get {place})" for place in range(len(parameters.split())))
+    address = "(i32.const 64)"
+    call = f"(call $f {gets} {address}) {address}" if through_memory else f"(call $f {gets})"
+    options = f"(memory $m) (realloc $realloc) string-encoding={encoding}"
+    free = "(post-return $free)" if through_memory else ""
+    return f"""
+      (alias export $api "{name}" (func $host_{name}))
+      (core func $lowered_{name} (canon lower (func $host_{name}) {options}))
+      (core module $Pass_{name}
+        (import "host" "f" (func $f {imported}))
+        (func (export "f") (param {parameters}) {results} {call}))
+      (core instance $pass_{name} (instantiate $Pass_{name}
+        (with "host" (instance (export "f" (func $lowered_{name}))))))
+      (func $lifted_{name} {text} (canon lift (core func $pass_{name} "f") {options} {free}))
+      (export "{name}" (func $lifted_{name}))"""
+
+
+SHAPES = {
+    "take": ('(param "data" (list u8))', "i32 i32", ""),
+    "give": ("(result (list u8))", "", "i32 memory"),
+    "swap": (
+        '(param "data" (list u8)) (param "text" string) (result (tuple string (list u8)))',
+        "i32 i32 i32 i32",
+        "i32 memory",
+    ),
+    "read": (
+        '(param "length" u64) (param "wide" f64) (result (result (list u8) (error u32)))',
+        "i64 f64",
+        "i32 memory",
+    ),
+    "pairs": (
+        '(param "pairs" (list (tuple string (list u8)))) (result (list (tuple (list u8) string)))',
+        "i32 i32",
+        "i32 memory",
+    ),
+    "maybe": (
+        '(param "data" (option (list (list u8)))) (result (option (list u8)))',
+        "i32 i32 i32",
+        "i32 memory",
+    ),
+    "count": ('(param "data" (list u8)) (result u32)', "i32 i32", "i32"),
+    "total": ('(param "data" (list u8)) (result s64)', "i32 i32", "i64"),
+    "ratio": ('(param "data" (list u8)) (result f32)', "i32 i32", "f32"),
+    "exact": ('(param "data" (list u8)) (result f64)', "i32 i32", "f64"),
+}
+TABLE = {
+    "take": (True,),
+    "give": (True,),
+    "swap": (True, False, False, True),
+    "read": (True,),
+    "pairs": (False, True, True, False),
+    "maybe": (True, True),
+    "count": (True,),
+    "total": (True,),
+    "ratio": (True,),
+    "exact": (True,),
+}
+EXCHANGES: list[tuple[str, Sequence[Any], Any]] = [
+    *(("take", [data], None) for data in (b"", b"\0", ALL_BYTES, b"\xff" * 7)),
+    *(("give", [], data) for data in (b"", b"\0", ALL_BYTES, b"\xff" * 7)),
+    ("swap", [ALL_BYTES, "text"], ("text", ALL_BYTES)),
+    ("swap", [b"", ""], ("", b"")),
+    ("swap", ["é".encode("latin-1"), "é €\U0001f600"], ("ÿ\0\U0010ffff", b"\xc3\xa9")),
+    ("read", [2**64 - 1, -0.5], ALL_BYTES),
+    ("read", [0, 1e300], 7),
+    (
+        "pairs",
+        [[("naïve", ALL_BYTES), ("", b""), ("x", b"\x80")]],
+        [(ALL_BYTES, "naïve"), (b"", "")],
+    ),
+    ("pairs", [[]], []),
+    ("maybe", [None], None),
+    ("maybe", [[b"", ALL_BYTES]], b"\x80"),
+    ("count", [ALL_BYTES], 2**32 - 1),
+    ("total", [ALL_BYTES], -(2**63)),
+    ("ratio", [ALL_BYTES], 0.5),
+    ("exact", [ALL_BYTES], 1e300),
+]
+
+
+@pytest.fixture(scope="module")
+def plain() -> Host:
+    return Host(passing_on(SHAPES))
+
+
+@pytest.fixture(scope="module")
+def bridged() -> Host:
+    return behind_bridge(passing_on(SHAPES))
+
+
+class TestTable:
+    def test_has_an_entry_for_each_string(self) -> None:
+        assert rewritten(passing_on(SHAPES)).functions == {
+            (NAME, name): strings for name, strings in TABLE.items()
+        }
+
+    def test_has_as_many_entries_as_the_engine_tells_strings(self, bridged: Host) -> None:
+        for name, of in bridged.interface(NAME).items():
+            assert count_strings(of) == len(TABLE[name])
+
+
+class TestExchange:
+    @pytest.mark.parametrize(("name", "arguments", "answer"), EXCHANGES)
+    def test_is_the_same_with_a_bridge(
+        self, plain: Host, bridged: Host, name: str, arguments: Sequence[Any], answer: Any
+    ) -> None:
+        expected = (tuple(arguments), answer)
+        assert plain.exchange(name, arguments, answer) == expected
+        assert bridged.exchange(name, arguments, answer) == expected
+
+    @settings(deadline=None)
+    @given(
+        data=st.binary(max_size=2000),
+        text=st.text(),
+        answer=st.tuples(st.text(), st.binary(max_size=2000)),
+    )
+    def test_is_exact_for_any_bytes_and_text(
+        self, bridged: Host, data: bytes, text: str, answer: tuple[str, bytes]
+    ) -> None:
+        assert bridged.exchange("swap", [data, text], answer) == ((data, text), answer)
+
+    @settings(deadline=None)
+    @given(
+        pairs=st.lists(st.tuples(st.text(max_size=9), st.binary(max_size=30)), max_size=20),
+        answer=st.lists(st.tuples(st.binary(max_size=30), st.text(max_size=9)), max_size=20),
+    )
+    def test_is_exact_for_any_number_of_them(
+        self, bridged: Host, pairs: list[tuple[str, bytes]], answer: list[tuple[bytes, str]]
+    ) -> None:
+        assert bridged.exchange("pairs", [pairs], answer) == ((pairs,), answer)
+
+    def test_is_exact_for_a_megabyte(self) -> None:
+        bridged = behind_bridge(passing_on(SHAPES))
+        data = os.urandom(1 << 20)
+        assert bridged.exchange("take", [data], None) == ((data,), None)
+        assert bridged.exchange("give", [], data) == ((), data)
+
+    @pytest.mark.parametrize("encoding", ["utf16", "latin1+utf16"])
+    @pytest.mark.parametrize("text", ["", "plain", "é", "é €\U0001f600"])
+    def test_is_the_same_for_a_guest_of_another_encoding(self, encoding: str, text: str) -> None:
+        data = passing_on({"swap": SHAPES["swap"]}, encoding)
+        for host in (Host(data), behind_bridge(data)):
+            call, result = host.exchange("swap", [ALL_BYTES, text], (text, ALL_BYTES))
+            assert (call, result) == ((ALL_BYTES, text), (text, ALL_BYTES))
+
+
+class TestMemory:
+    def test_gives_back_the_memory_of_each_call(self) -> None:
+        """A hundred megabytes pass, in pieces of one, and no memory may grow beyond eight."""
+        bridged = behind_bridge(binary(WRITER))
+        bridged.store.set_limits(memory_size=8 << 20)
+        for _ in range(100):
+            call, _ = bridged.exchange("take", [65537, 1 << 20], None)
+            assert len(call[0]) == 1 << 20
+
+    @pytest.mark.parametrize(
+        ("address", "length"),
+        [(0, 1 << 31), (1, (1 << 31) + 2), (2, 0xFFFF_FFFF), (0x7FFF_FFFF, 1 << 31), (1 << 31, 9)],
+    )
+    def test_never_takes_a_long_list_for_utf16(self, address: int, length: int) -> None:
+        """The bit that would mark UTF-16 is what tells lists of two gigabytes and more."""
+        bridged = behind_bridge(binary(WRITER))
+        with pytest.raises(wasmtime.WasmtimeError):
+            bridged.exchange("take", [address, length], None)
+        assert bridged.calls == []
+
+    @pytest.mark.parametrize("address", [*range(65536, 65545), 40 * 65536 - 5])
+    def test_takes_lists_at_any_address(self, address: int) -> None:
+        bridged = behind_bridge(binary(WRITER))
+        assert bridged.exchange("take", [address, 5], None)[0] == (bytes(5),)
+
+    def test_traps_for_a_list_that_is_not_in_memory(self) -> None:
+        bridged = behind_bridge(binary(WRITER))
+        with pytest.raises(wasmtime.WasmtimeError, match="out-of-bounds"):
+            bridged.exchange("take", [40 * 65536 - 4, 5], None)
+
+
+# A guest that passes a list at any address of its 40 pages.
+WRITER = f"""(component
+  (import "{NAME}" (instance $api (export "take" (func (param "data" (list u8))))))
+  (core module $Memory (memory (export "memory") 40))
+  (core instance $memory (instantiate $Memory))
+  (alias export $api "take" (func $take))
+  (core func $lowered (canon lower (func $take) (memory (core memory $memory "memory"))))
+  (core module $Write (import "host" "f" (func $f (param i32 i32)))
+    (func (export "f") (param i32 i32) (call $f (local.get 0) (local.get 1))))
+  (core instance $write
+    (instantiate $Write (with "host" (instance (export "f" (func $lowered))))))
+  (func (export "take") (param "address" u32) (param "length" u32)
+    (canon lift (core func $write "f"))))"""
+
+
+WANTED = ("wasi:io/streams", "wasi:http/types", "wasi:random/random", "wasi:filesystem/types")
+
+
+class TestGuests:
+    @pytest.mark.parametrize(
+        "name", ["wat/hello", "c/hello", "c/echo", "c/fail", "examples/hello", "js/echo"]
+    )
+    def test_are_taken_by_the_engine(self, guest: Callable[[str], Path], name: str) -> None:
+        data = guest(name).read_bytes()
+        result = rewritten(data, lambda name: name.startswith(WANTED))
+        assert any(interface.startswith("wasi:io/streams@") for interface, _ in result.functions)
+        engine = Engine()
+        component = taken(engine, result.component)
+        imports = component.type.imports(engine.wasmtime)
+        for (interface, function), strings in result.functions.items():
+            imported = imports[interface].ty
+            assert isinstance(imported, types.ComponentInstanceType)
+            assert count_strings(imported.exports(engine.wasmtime)[function].ty) == len(strings)
+        externs = component_externs(data)
+        assert set(imports) == {name.name for name in externs.imports}
+        assert set(component.type.exports(engine.wasmtime)) == {
+            name.name for name in externs.exports
+        }
+
+
+def count_strings(of: Any) -> int:
+    parts: list[Any] = []
+    match of:
+        case types.FuncType():
+            parts = [one for _, one in of.params] + [of.result]
+        case types.String():
+            return 1
+        case types.ListType():
+            parts = [of.element]
+        case types.TupleType():
+            parts = of.elements
+        case types.OptionType():
+            parts = [of.payload]
+        case types.ResultType():
+            parts = [of.ok, of.err]
+        case types.RecordType():
+            parts = [one for _, one in of.fields]
+        case types.VariantType():
+            parts = [one for _, one in of.cases]
+        case _:
+            pass
+    return sum(count_strings(part) for part in parts)
