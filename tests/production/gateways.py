@@ -58,6 +58,11 @@ class Gateway(GatewayProcess):
         os.kill(self.pid, number)
         return seen
 
+    def wait_until_reloaded(self, after: int) -> None:
+        """Wait until each worker has told that it has, in the records behind so many."""
+        number = len(self.workers()) or 1
+        until(lambda: sum(line["event"] == "reloaded" for line in self.logs[after:]) >= number)
+
     @property
     def running(self) -> bool:
         """Whether it has not ended yet."""

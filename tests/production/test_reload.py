@@ -60,10 +60,9 @@ def test_a_changed_component_is_swapped(
         replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
         assert ask.get(gateway.url).content == HELLO
         seen = gateway.signal(signal.SIGHUP)
-        gateway.wait_for_log(after=seen, event="reloaded")
+        gateway.wait_until_reloaded(seen)
         # All workers, and the connections that they have.
-        until(lambda: ask.post(gateway.url, content=b"new").content == b"new")
-        until(lambda: all(_echoes(gateway) for _ in range(20)))
+        assert all(_echoes(gateway) for _ in range(20))
         kept.send(head("/", "Content-Length: 3", method="POST") + b"new")
         assert kept.framed_response().body == b"new"
 
@@ -107,8 +106,8 @@ def test_what_is_refused_leaves_the_old_one(
     app.write_text(CONFIG)
     replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
     seen = gateway.signal(signal.SIGHUP)
-    gateway.wait_for_log(after=seen, event="reloaded")
-    until(lambda: all(_echoes(gateway) for _ in range(20)))
+    gateway.wait_until_reloaded(seen)
+    assert all(_echoes(gateway) for _ in range(20))
     assert told(gateway) == []
     assert gateway.stop() == 0
 
@@ -136,8 +135,8 @@ def test_a_worker_that_is_started_later_has_the_new_configuration(
     shutil.copy(guest("c/echo"), app.with_name("other.wasm"))
     app.write_text(CONFIG.replace("app.wasm", "other.wasm"))
     seen = gateway.signal(signal.SIGHUP)
-    gateway.wait_for_log(after=seen, event="reloaded")
-    until(lambda: all(_echoes(gateway) for _ in range(20)))
+    gateway.wait_until_reloaded(seen)
+    assert all(_echoes(gateway) for _ in range(20))
     for pid in gateway.workers():
         seen = len(gateway.logs)
         os.kill(pid, signal.SIGKILL)
@@ -161,8 +160,8 @@ def test_changes_are_noticed(
     gateway = start("--workers", workers, "--watch", target=app)
     seen = len(gateway.logs)
     replace(app.with_name("app.wasm"), guest("c/echo").read_bytes())
-    gateway.wait_for_log(after=seen, event="reloaded")
-    until(lambda: all(_echoes(gateway) for _ in range(20)))
+    gateway.wait_until_reloaded(seen)
+    assert all(_echoes(gateway) for _ in range(20))
 
     seen = len(gateway.logs)
     app.write_text(CONFIG + "routes = 1")
@@ -174,12 +173,12 @@ def test_changes_are_noticed(
     other = app.with_name("other.wasm")
     shutil.copy(guest("c/hello"), other)
     app.write_text(CONFIG.replace("app.wasm", "other.wasm"))
-    gateway.wait_for_log(after=seen, event="reloaded")
-    until(lambda: not any(_echoes(gateway) for _ in range(20)))
+    gateway.wait_until_reloaded(seen)
+    assert not any(_echoes(gateway) for _ in range(20))
     seen = len(gateway.logs)
     replace(other, guest("c/echo").read_bytes())
-    gateway.wait_for_log(after=seen, event="reloaded")
-    until(lambda: all(_echoes(gateway) for _ in range(20)))
+    gateway.wait_until_reloaded(seen)
+    assert all(_echoes(gateway) for _ in range(20))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
