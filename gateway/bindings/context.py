@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 __all__ = ["State", "WasiCtx"]
 
@@ -35,19 +35,20 @@ class WasiCtx:
     __slots__ = ("_states", "started_ns")
 
     def __init__(self, *granted: State, started_ns: int | None = None) -> None:
-        self._states: dict[type[Any], State] = {type(state): state for state in granted}
+        self._states: dict[type[State], Any] = {type(state): state for state in granted}
         self.started_ns = monotonic_ns() if started_ns is None else started_ns
 
     def of(self, family: type[S]) -> S:
         """The state of a family; where nothing was granted, one without grants is made on first use."""
-        state = self._states.get(family)
+        state: S | None = self._states.get(family)
         if state is None:
             state = self._states[family] = family()
-        return cast("S", state)
+        return state
 
     def granted(self, family: type[S]) -> S | None:
         """The state of a family that is nothing without a grant; None if there is none."""
-        return cast("S | None", self._states.get(family))
+        state: S | None = self._states.get(family)
+        return state
 
     def close(self) -> None:
         """End what goes on outside for the invocation, which has ended."""
