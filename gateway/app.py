@@ -64,7 +64,6 @@ class Gateway:
         self.owner = Owner()
         self.draining = self._out_of_service = False
         self._started_at = datetime.now(UTC)
-        self._server = config.server
         routes = operations(self, self.runtime.metrics)
         self._deployment = Deployment(config, self.runtime, routes, self.owner)
         self._closed = False
@@ -159,7 +158,7 @@ class Gateway:
         Raises:
             ComponentError: a component cannot be put in service any more.
         """
-        self.runtime.reopen(self._server)
+        self.runtime.reopen(self._deployment.config.server)
         self.draining = self._out_of_service
         await self._deployment.reopen()
         self._closed = False
@@ -192,7 +191,7 @@ class Gateway:
             draining=self.draining,
             ready=not reasons,
             reasons=reasons,
-            workers=self._server.workers,
+            workers=self._deployment.config.server.workers,
         )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

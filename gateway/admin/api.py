@@ -61,12 +61,7 @@ class AdminApi:
         base: the folder that relative paths of components count from: that of the configuration file.
     """
 
-    def __init__(
-        self,
-        operations: Operations,
-        verifier: Verifier,
-        base: Path,
-    ) -> None:
+    def __init__(self, operations: Operations, verifier: Verifier, base: Path) -> None:
         self._operations = operations
         self._verifier = verifier
         self._base = base
@@ -86,8 +81,8 @@ class AdminApi:
     async def answer(self, request: Request) -> None:
         """Answer a request."""
         principal: Principal | None = None
-        path = canonical_path(path_of(request.scope))
         try:
+            path = canonical_path(path_of(request.scope))
             if path != _DOCUMENT_PATH:
                 principal = self._authenticate(request)
             await self._dispatch(request, path, principal)

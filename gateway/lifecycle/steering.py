@@ -47,7 +47,7 @@ class Steering:
 
     def components(self) -> Sequence[ComponentStatus]:
         """The components, in the order of the configuration."""
-        ended = self._ended()
+        ended = _ended(self._metrics)
         return [self._component(service, ended) for service in self._deployment.services]
 
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
@@ -65,7 +65,7 @@ class Steering:
         service = next((it for it in self._deployment.services if it.name == config.name), None)
         if service is None:
             raise ComponentError(f'Component "{config.name}" was deleted meanwhile.')
-        return self._component(service, self._ended()), created
+        return self._component(service, _ended(self._metrics)), created
 
     async def delete_component(self, name: str) -> bool:
         """Unload a component: `Deployment.delete_component`."""
@@ -95,9 +95,6 @@ class Steering:
                 if service.name != config.name:
                     raise RouteConflict(f'component "{service.name}" answers {route} already')
 
-    def _ended(self) -> Mapping[str, Mapping[Outcome, int]]:
-        return {} if self._metrics is None else _ended(self._metrics)
-
     def _component(
         self, service: Service, ended: Mapping[str, Mapping[Outcome, int]]
     ) -> ComponentStatus:
@@ -122,10 +119,10 @@ class Steering:
         )
 
 
-def _ended(metrics: Metrics) -> dict[str, dict[Outcome, int]]:
-    """How many invocations of each component have ended, in all workers, by how."""
+def _ended(metrics: Metrics | None) -> dict[str, dict[Outcome, int]]:
+    """How many invocations of each component have ended, in all workers, by how; none where nobody counts."""
     ended: dict[str, dict[Outcome, int]] = {}
-    for family in metrics.registry.collect():
+    for family in () if metrics is None else metrics.registry.collect():
         for sample in family.samples:
             if sample.name == "gateway_invocations_total":
                 counts = ended.setdefault(sample.labels["component"], {})

@@ -19,7 +19,6 @@ __all__ = [
     "ContentTooLarge",
     "Request",
     "content_length",
-    "receive_content",
     "server_timing",
 ]
 
@@ -144,42 +143,33 @@ class Request:
         await self.send({"type": "http.response.body", "body": body[last:]})
 
     async def content(self, limit: int) -> bytes:
-        """Receive the whole body: `receive_content`."""
-        return await receive_content(self.scope["headers"], self.receive, limit)
+        """Receive the whole body.
 
+        Args:
+            limit: the most bytes that it may have.
 
-async def receive_content(
-    headers: list[tuple[bytes, bytes]], receive: Receive, limit: int
-) -> bytes:
-    """Receive the whole body of a request.
-
-    Args:
-        headers: the fields of the request.
-        receive: its messages.
-        limit: the most bytes that it may have.
-
-    Raises:
-        ContentTooLarge: it has more, or says that it will.
-        ClientDisconnected: it is not whole and never will be.
-        TimeoutError: it was not whole in time.
-    """
-    if content_length(headers) > limit:
-        raise ContentTooLarge
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    async with asyncio.timeout(CONTENT_TIMEOUT):
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
-                raise ContentTooLarge
-            parts.append(part)
-            more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        Raises:
+            ContentTooLarge: it has more, or says that it will.
+            ClientDisconnected: it is not whole and never will be.
+            TimeoutError: it was not whole in time.
+        """
+        if content_length(self.scope["headers"]) > limit:
+            raise ContentTooLarge
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        async with asyncio.timeout(CONTENT_TIMEOUT):
+            while more:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnected
+                part = message.get("body", b"")
+                size += len(part)
+                if size > limit:
+                    raise ContentTooLarge
+                parts.append(part)
+                more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def content_length(headers: list[tuple[bytes, bytes]]) -> int:

@@ -65,6 +65,8 @@ class Grants:
             on_request=on_outbound_request,
             share=self._share,
         )
+        self._has_cli = _imports(imports, "wasi:cli/")
+        self._has_log = _imports(imports, "wasi:logging/")
         self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
@@ -80,10 +82,11 @@ class Grants:
             trace: the trace that its outbound requests are part of.
         """
         client = self._client
-        granted: list[State] = [
-            CliCtx(self._environment, self._arguments, output),
-            LoggingCtx(log),
-        ]
+        granted: list[State] = []
+        if self._has_cli:
+            granted.append(CliCtx(self._environment, self._arguments, output))
+        if self._has_log:
+            granted.append(LoggingCtx(log))
         if self._values:
             granted.append(ConfigCtx(self._values))
         if self._mounts:
