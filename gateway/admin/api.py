@@ -6,6 +6,7 @@ token every path and every method has the same answer.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -163,7 +164,10 @@ class AdminApi:
     async def _put_component(self, request: Request, name: str) -> None:
         content = await _json_content(request)
         try:
-            config = describe(name, parse(content), self._base, self._operations.defaults())
+            # It looks at files, and reads one of values.
+            config = await asyncio.to_thread(
+                describe, name, parse(content), self._base, self._operations.defaults()
+            )
         except InvalidJson as error:
             raise Refused(problems.invalid_json(str(error))) from None
         except InvalidComponent as error:

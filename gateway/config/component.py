@@ -153,6 +153,8 @@ def _values(path: Path) -> dict[str, str]:
         raise ValueError(f"is not UTF-8 at byte {error.start}: {path}") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"is not TOML: {error}: {path}") from None
+    except RecursionError:
+        raise ValueError(f"is nested too deeply: {path}") from None
     for key, value in values.items():
         if not isinstance(value, str):
             reason = f'has "{key}", which must be text in quotes: {path}'

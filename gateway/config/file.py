@@ -199,4 +199,6 @@ def _parse(path: Path) -> dict[str, Any]:
         reason = f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
     except ValueError as error:  # tomllib's own, which has line and column, and int's
         reason = f"is not TOML: {error}"
+    except RecursionError:
+        reason = "is nested too deeply"
     raise ConfigError([Problem(str(path), "", reason)])

@@ -87,6 +87,7 @@ FILES = {
     "no TOML": (b"key", "is not TOML"),
     "no text as value": (b"key = 1", 'has "key", which must be text in quotes'),
     "deep": (b'[table]\nkey = "value"', 'has "table", which must be text in quotes'),
+    "nested": (b"key = " + b"[" * 10_000, "is nested too deeply"),
     "large": (b"#" * (1 << 20) + b"#", "has more than 1MiB"),
 }
 

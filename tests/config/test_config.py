@@ -508,6 +508,7 @@ def test_a_key_that_is_unknown_in_a_component_is_not_taken_for_the_flag_of_its_n
         ("[server\n", "is not TOML: Expected ']'"),
         ("a = 1\na = 2\n", "is not TOML: Cannot overwrite a value (at line 2, column 6)"),
         (f"[server]\nport = {'9' * 5000}\n", "is not TOML: Exceeds the limit"),
+        (f"a = {'[' * 10_000}", "is nested too deeply"),
     ],
 )
 def test_broken_toml_is_told_with_its_place(directory: Path, text: str, reason: str) -> None:
