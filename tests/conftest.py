@@ -59,8 +59,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     # Thousands of tests and their parameters stay until the end. Many a test collects all garbage, which takes
-    # half a second for as long as these are looked at. Hypothesis asks the collector who holds its random numbers when
-    # the first of its tests runs, and what is frozen is not told of: it has to ask before.
+    # half a second for as long as these are looked at. Hypothesis asks the collector who holds its random numbers
+    # when the first of its tests runs, and what is frozen is not told of: it has to ask before.
     find(none(), lambda _: True)
     gc.collect()
     gc.freeze()
