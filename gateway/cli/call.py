@@ -17,11 +17,11 @@ from gateway.cli.flags import flags
 from gateway.cli.options import ComponentFile
 from gateway.cli.status import REFUSED
 from gateway.config import single
-from gateway.host.errors import DeadlineExceeded, InvocationError, Trap
+from gateway.host.errors import Trap
 from gateway.host.values import Err
 from gateway.json.text import InvalidJson, dump, parse
 from gateway.observe import log
-from gateway.observe.events import DynamicExportReturned
+from gateway.observe.events import DynamicExportReturned, Outcome
 from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.procedure import Procedure
 from gateway.serving.call import Call
@@ -34,6 +34,14 @@ __all__ = ["call"]
 RETURNED_ERR: Final = 1
 COMPONENT_FAILED: Final = 3
 DEADLINE: Final = 4
+
+_FAILURES: Final = {
+    Outcome.DEADLINE: (DEADLINE, "{}; --max-execution-time gives it more"),
+    Outcome.EXHAUSTED: (COMPONENT_FAILED, "{}"),
+    Outcome.TRAP: (COMPONENT_FAILED, "the component trapped: {}"),
+    Outcome.ERR: (COMPONENT_FAILED, "{}"),  # it exited, and owed a value
+}
+"""Exit status and what is told where the function has not returned. All else is the gateway's own failure."""
 
 _SHOWN: Final = 10
 """Methods that are named where one was not found."""
@@ -119,24 +127,17 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
     ):
         answer = await perform(call, procedure)
     if isinstance(answer, Exception):
-        return _failed(answer)
+        return _failed(call.outcome, answer)
     typer.echo(dump(procedure.encode(answer)), err=isinstance(answer, Err))
     return RETURNED_ERR if isinstance(answer, Err) else 0
 
 
-def _failed(failure: Exception) -> int:
-    match failure:
-        case DeadlineExceeded():
-            typer.echo(f"gateway: {failure}; --max-execution-time gives it more", err=True)
-            return DEADLINE
-        case Trap():
-            frames = "".join(f"\n  at {frame}" for frame in failure.backtrace)
-            typer.echo(f"gateway: the component trapped: {failure.message}{frames}", err=True)
-            return COMPONENT_FAILED
-        case InvocationError():
-            typer.echo(f"gateway: {failure}", err=True)
-            return COMPONENT_FAILED
-    raise failure
+def _failed(outcome: Outcome, failure: Exception) -> int:
+    if outcome not in _FAILURES:
+        raise failure
+    status, words = _FAILURES[outcome]
+    frames = failure.backtrace if isinstance(failure, Trap) else ()
+    return _refuse("\n  at ".join((words.format(failure), *frames)), status)
 
 
 def _write(_stream: str, data: bytes) -> None:
@@ -144,9 +145,9 @@ def _write(_stream: str, data: bytes) -> None:
     sys.stderr.buffer.flush()
 
 
-def _refuse(reason: str) -> int:
+def _refuse(reason: str, status: int = REFUSED) -> int:
     typer.echo(f"gateway: {reason}", err=True)
-    return REFUSED
+    return status
 
 
 def _unknown(service: Service, name: str) -> str:

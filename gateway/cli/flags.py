@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -133,8 +132,8 @@ def _as_keys(said: Iterable[tuple[_Flagged, Any]]) -> dict[str, Any]:
             keys[flagged.key] = None
         elif get_origin(flagged.kind) is dict:
             keys[flagged.key] = _pairs(value, flagged, problems)
-        elif flagged.key == "mounts":
-            keys[flagged.key] = _mounts(value, flagged, problems)
+        elif (read := flagged.flag.read) is not None:
+            keys[flagged.key] = _items(value, read, flagged.name, problems)
         else:
             keys[flagged.key] = value
     if problems:
@@ -158,23 +157,14 @@ def _pairs(items: Iterable[str], flagged: _Flagged, problems: list[Problem]) -> 
     return pairs
 
 
-# As Docker has it, though what is not said to be writable is not. The guest's path is absolute, so colons in the
-# host's do no harm; one at its end is Wasmtime's HOST::GUEST, which must not be taken for a folder's name.
-_MOUNT: Final = re.compile(r"(?P<host>.*[^:]):(?P<guest>/[^:]*)(?::(?P<mode>ro|rw))?", re.DOTALL)
-
-
-def _mounts(
-    items: Iterable[str], flagged: _Flagged, problems: list[Problem]
-) -> list[dict[str, Any]]:
-    """Read HOST:GUEST, HOST:GUEST:ro and HOST:GUEST:rw."""
-    mounts = []
+def _items(
+    items: Iterable[str], read: Callable[[str], object], name: str, problems: list[Problem]
+) -> list[object]:
+    """Read what is given one by one."""
+    values = []
     for item in items:
-        match = _MOUNT.fullmatch(item)
-        if match is None:
-            reason = f'must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not "{item}"'
-            problems.append(Problem("command line", flagged.name, reason))
-        else:
-            mounts.append(
-                {"host": match["host"], "guest": match["guest"], "writable": match["mode"] == "rw"}
-            )
-    return mounts
+        try:
+            values.append(read(item))
+        except ValueError as error:
+            problems.append(Problem("command line", name, str(error)))
+    return values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -36,7 +35,7 @@ from gateway.config.values import (
     Text,
     text,
 )
-from gateway.host.files import open_regular
+from gateway.config.values_file import ValuesFile
 from gateway.policy.egress import EgressRule
 from gateway.policy.guest_path import guest_path
 from gateway.units import SIZE_SCHEMA, ByteSize, Duration, Quantity, format_size, parse_size
@@ -54,9 +53,6 @@ MAX_MEMORY: Final = 4 * GIB
 MAX_CONCURRENCY: Final = 100_000
 """Invocations at once of one component. Arbitrary; each reserves address space in the engine's pools,
 and a worker of one thread is out of processor time far below this."""
-
-MAX_CONFIG_FILE: Final = 1 * MIB
-"""Bytes of a file of values. Arbitrary: they are held in memory, and read while others wait."""
 
 MAX_LOG_LINES: Final = 1_000_000
 MAX_LOG_BYTES: Final = 1 * GIB
@@ -135,38 +131,6 @@ def _key(key: str) -> str:
     return key
 
 
-def _values(path: Path) -> dict[str, str]:
-    """The values in a file.
-
-    Raises:
-        ValueError: it cannot be read, or is no flat table of text.
-    """
-    try:
-        with open_regular(path) as file:
-            content = file.read(MAX_CONFIG_FILE + 1)
-        if len(content) > MAX_CONFIG_FILE:
-            raise ValueError(f"has more than {format_size(MAX_CONFIG_FILE)}: {path}")
-        values = tomllib.loads(content.decode())
-    except OSError as error:
-        raise ValueError(f"{error.strerror}: {path}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"is not UTF-8 at byte {error.start}: {path}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"is not TOML: {error}: {path}") from None
-    except RecursionError:
-        raise ValueError(f"is nested too deeply: {path}") from None
-    for key, value in values.items():
-        if not isinstance(value, str):
-            reason = f'has "{key}", which must be text in quotes: {path}'
-            raise ValueError(reason)  # noqa: TRY004 - as pydantic takes it
-    return values
-
-
-def _values_file(path: Path) -> Path:
-    _values(path)
-    return path
-
-
 _SOURCE_FILE: Final = _present(
     stat.S_ISREG, "Not a regular file", os.R_OK, "May not be read by this user"
 )
@@ -221,6 +185,11 @@ _MaxBody = Annotated[
 ]
 
 
+# As Docker has it, though what is not said to be writable is not. The guest's path is absolute, so colons in the
+# host's do no harm; one at its end is Wasmtime's HOST::GUEST, which must not be taken for a folder's name.
+_MOUNT: Final = re.compile(r"(?P<host>.*[^:]):(?P<guest>/[^:]*)(?::(?P<mode>ro|rw))?", re.DOTALL)
+
+
 class MountConfig(Table):
     """A folder of the host that a component may use.
 
@@ -233,6 +202,20 @@ class MountConfig(Table):
     host: Annotated[AnyPath, _FOLDER]
     guest: _GuestPath
     writable: StrictBool = False
+
+    @staticmethod
+    def parse(text: str) -> dict[str, Any]:
+        """Read HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw, as keys of such a table.
+
+        Raises:
+            ValueError: it is none of them.
+        """
+        match = _MOUNT.fullmatch(text)
+        if match is None:
+            raise ValueError(
+                f'must be HOST:GUEST or HOST:GUEST:rw, such as "data:/data", not "{text}"'
+            )
+        return {"host": match["host"], "guest": match["guest"], "writable": match["mode"] == "rw"}
 
 
 class Limits(Table):
@@ -353,10 +336,11 @@ class ComponentConfig(Defaults):
             ":rw. Repeatable.",
             name="--mount",
             metavar="HOST:GUEST[:rw]",
+            read=MountConfig.parse,
         ),
     ] = ()
     config_file: Annotated[
-        Annotated[AnyPath, AfterValidator(_values_file), SOME_TEXT] | None,
+        Annotated[ValuesFile, SOME_TEXT] | None,
         Flag("A TOML file of values that the component finds by wasi:config.", metavar="FILE"),
     ] = None
     config_env_prefix: Annotated[
@@ -388,7 +372,7 @@ class ComponentConfig(Defaults):
         """Gather the values here, where a change of them is a change of the configuration."""
         values: dict[str, str] = {}
         if (file := info.data.get("config_file")) is not None:
-            values |= _values(file)
+            values |= file.values
         if (prefix := info.data.get("config_env_prefix")) is not None:
             values |= {
                 name.removeprefix(prefix): value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -12,17 +11,20 @@ from pydantic import ValidationError
 
 from gateway.config.admin import AdminConfig
 from gateway.config.component import ComponentConfig, Defaults
-from gateway.config.gateway import Claim, GatewayConfig, conflicts
+from gateway.config.gateway import TABLES, Claim, GatewayConfig, conflicts
 from gateway.config.key import flag_name
 from gateway.config.problem import ConfigError, Problem, dotted, reason_of, unknown_key
 from gateway.config.route import Route
 from gateway.config.server import ServerConfig
-from gateway.config.values import Table
+from gateway.config.toml_file import read_toml
+from gateway.config.values import MIB, Table
 
 __all__ = ["load", "single"]
 
+MAX_SIZE: Final = 16 * MIB
+"""Bytes of a configuration. Arbitrary: 100,000 components are less, and more than this is another file."""
+
 _COMMAND_LINE: Final = "command line"
-_TABLES: Final = ("server", "admin", "defaults", "components")
 _T = TypeVar("_T", bound=Table)
 
 
@@ -73,8 +75,8 @@ class _Reader:
             ConfigError: with everything that is wrong with it.
         """
         for key in document:
-            if key not in _TABLES:
-                self.note(key, unknown_key(key, _TABLES))
+            if key not in TABLES:
+                self.note(key, unknown_key(key, TABLES))
         server = self.table(ServerConfig, self._server(document), "server")
         admin = None
         if "admin" in document:
@@ -160,7 +162,11 @@ def load(path: Path, **flags: Any) -> GatewayConfig:
         )
         reason = f"is for a component served by itself: set {key} {where} of {path}"
         reader.problems.append(Problem(_COMMAND_LINE, _flag(ComponentConfig, key), reason))
-    return reader.document(_parse(path))
+    try:
+        document = read_toml(path, MAX_SIZE)
+    except ValueError as error:
+        raise ConfigError([Problem(str(path), "", str(error))]) from None
+    return reader.document(document)
 
 
 def single(source: Path, **flags: Any) -> GatewayConfig:
@@ -187,18 +193,3 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
         if key not in known:
             raise TypeError(f"{key}: {unknown_key(key, known)}")
     return {key: value for key, value in flags.items() if value is not None}
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        reason = f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError as error:
-        reason = f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
-    except ValueError as error:  # tomllib's own, which has line and column, and int's
-        reason = f"is not TOML: {error}"
-    except RecursionError:
-        reason = "is nested too deeply"
-    raise ConfigError([Problem(str(path), "", reason)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
@@ -13,9 +13,9 @@ from gateway.config.admin import AdminConfig
 from gateway.config.component import ComponentConfig, Defaults
 from gateway.config.route import Route
 from gateway.config.server import ServerConfig
-from gateway.config.values import Table
+from gateway.config.values import Table, table_of
 
-__all__ = ["Claim", "GatewayConfig", "conflicts"]
+__all__ = ["TABLES", "Claim", "GatewayConfig", "conflicts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,14 @@ class GatewayConfig(Table):
         if told := [f"{key}: {reason}" for key, reason in conflicts(claims)]:
             raise ValueError("; ".join(told))
         return self
+
+
+TABLES: Final = {
+    key: table
+    for key, field in GatewayConfig.model_fields.items()
+    if (table := table_of(field.annotation)) is not None
+}
+"""The tables of a configuration file, by key; of `components` it has a list."""
 
 
 def _routes_by_key(index: int, component: ComponentConfig) -> Iterator[tuple[str, Route]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,11 +23,13 @@ class Flag:
         name: how it is spelled, where that is not the key with hyphens. A key that is true or false has a flag for
             both; one with a name has that one alone, for false.
         metavar: what stands for its value, where the type does not say.
+        read: reads one of a list, where that is no text; raises ValueError, which says what it must be.
     """
 
     help: str = ""
     name: str | None = None
     metavar: str | None = None
+    read: Callable[[str], object] | None = None
 
 
 class _Restart:

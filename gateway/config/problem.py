@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from gateway.config.values import Table
+from gateway.config.values import Table, table_of
 
 __all__ = ["ConfigError", "Problem", "dotted", "reason_of", "unknown_key"]
 
@@ -80,8 +80,7 @@ def _table_at(place: Iterable[int | str], table: type[Table]) -> type[Table]:
     """The table at a place within another, such as the one that `routes` has at 0."""
     for part in place:
         if isinstance(part, str):
-            kinds = get_args(table.model_fields[part].annotation)
-            (table,) = (kind for kind in kinds if kind is not ...)
+            table = table_of(table.model_fields[part].annotation) or table
     return table
 
 

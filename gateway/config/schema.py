@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias
 
 from pydantic.fields import FieldInfo
 
-from gateway.config.admin import AdminConfig
-from gateway.config.component import ComponentConfig, Defaults
+from gateway.config.gateway import TABLES
 from gateway.config.key import RESTART, quantity_of, written_default
-from gateway.config.server import ServerConfig
-from gateway.config.values import Table
+from gateway.config.values import Table, table_of
 
 __all__ = ["Schema", "configuration_schema", "described", "plain"]
 
@@ -32,22 +30,19 @@ def configuration_schema() -> Schema:
 
     Source: https://json-schema.org/draft-07
     """
+    components = {
+        "description": "What is served: a table for each component.",
+        "type": "array",
+        "minItems": 1,
+        "items": _table("[[components]]", TABLES["components"]),
+    }
+    tables = {key: _table(f"[{key}]", table) for key, table in TABLES.items()}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "gateway.toml",
         "description": "A configuration of component-gateway.",
         "type": "object",
-        "properties": {
-            "server": _table("[server]", ServerConfig),
-            "admin": _table("[admin]", AdminConfig),
-            "defaults": _table("[defaults]", Defaults),
-            "components": {
-                "description": "What is served: a table for each component.",
-                "type": "array",
-                "minItems": 1,
-                "items": _table("[[components]]", ComponentConfig),
-            },
-        },
+        "properties": {**tables, "components": components},
         "required": ["components"],
         "additionalProperties": False,
         "if": {"required": ["admin"]},
@@ -60,9 +55,8 @@ def _table(title: str, model: type[Table]) -> Schema:
     schema.pop("$defs", None)
     for key, field in model.model_fields.items():
         found = _key(schema["properties"][key], field)
-        for kind in get_args(field.annotation):
-            if isinstance(kind, type) and issubclass(kind, Table):
-                found["items"] = _table(key, kind)
+        if (table := table_of(field.annotation)) is not None:
+            found["items"] = _table(key, table)
         schema["properties"][key] = found
     return {"title": title, **schema}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ __all__ = [
     "LogLevel",
     "Table",
     "Text",
+    "table_of",
     "text",
 ]
 
@@ -45,6 +46,14 @@ class Table(BaseModel):
 
     # Values of `environment` are secrets: pydantic must not quote them in its errors.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def table_of(annotation: Any) -> type[Table] | None:
+    """The table that a field of this type is, or has a list of; None where it is none."""
+    kinds = (annotation, *get_args(annotation))
+    return next(
+        (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Table)), None
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,9 @@ import string
 import urllib.parse
 from typing import Final
 
-__all__ = ["canonical_host", "canonical_path"]
+from gateway.http.syntax import is_host_name
 
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-"""One part of a host name, between dots."""
+__all__ = ["canonical_host", "canonical_path"]
 
 _UNRESERVED: Final = frozenset(string.ascii_letters + string.digits + "-._~")
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -47,7 +46,7 @@ def canonical_host(host: str) -> str:
     name = host.lower().removesuffix(".")
     if not name.isascii():
         raise ValueError('must be written in its ASCII form, such as "xn--bcher-kva.example"')
-    if not name or len(name) > 253 or not all(map(_LABEL.fullmatch, name.split("."))):
+    if not is_host_name(name):
         raise ValueError('must be a host, such as "example.com" or "*.example.com"')
     return name
 

@@ -14,6 +14,7 @@ from typing import Final
 __all__ = [
     "TOKEN",
     "is_authority",
+    "is_host_name",
     "is_method",
     "is_path_with_query",
     "is_scheme",
@@ -39,6 +40,9 @@ _AUTHORITY: Final = re.compile(
     re.VERBOSE,
 )
 _PORT_MAX: Final = 65535
+
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NAME_MAX: Final = 253
 
 # VCHAR without `"`, `#`, `<` and `>`. RFC 3986 excludes ``[ ] \ ^ ` { | }`` too, yet URL Standard
 # parsers (a JavaScript guest's fetch) leave them bare in a query, and none of them can end a
@@ -83,6 +87,11 @@ def is_authority(authority: str) -> bool:
         except AddressValueError:
             return False
     return True
+
+
+def is_host_name(name: str) -> bool:
+    """Whether `name` is a host's, without a final dot: RFC 1123 section 2.1 in lower case, and "_"."""
+    return len(name) <= _NAME_MAX and all(map(_LABEL.fullmatch, name.split(".")))
 
 
 def is_path_with_query(path_with_query: str) -> bool:

@@ -38,6 +38,8 @@ from ipaddress import (
 )
 from typing import Final, NamedTuple
 
+from gateway.http.syntax import is_host_name
+
 __all__ = ["EgressPolicy", "EgressRule", "IPAddress", "Verdict", "canonical_host"]
 
 IPAddress = IPv4Address | IPv6Address
@@ -56,8 +58,6 @@ _ENTRY: Final = re.compile(
     """,
     re.VERBOSE,
 )
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_MAX_NAME: Final = 253
 _EXAMPLE: Final = '"https://api.example.com" or "http://localhost:8000-8100"'
 
 
@@ -215,7 +215,7 @@ def _parse_host(host: str) -> str | _IPNetwork:
         raise ValueError('must be written in its ASCII form, such as "xn--bcher-kva.example"')
     if not wildcard and _is_numeric(name):
         return _parse_network(host, name)
-    if len(name) > _MAX_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
+    if not is_host_name(name):
         raise ValueError(f'must have a host, such as "api.example.com", not "{host}"')
     return wildcard + name
 

@@ -78,7 +78,7 @@ class Configuration:
         components = self._written.components
         return [
             *(component.source for component in components),
-            *(component.config_file for component in components if component.config_file),
+            *(component.config_file.path for component in components if component.config_file),
         ]
 
 

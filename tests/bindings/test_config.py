@@ -75,15 +75,16 @@ def test_a_file_that_has_changed_makes_another_configuration(tmp_path: Path, sou
     made = []
     for value in ("first", "second"):
         file.write_text(f'key = "{value}"')
-        made.append(ComponentConfig(name="guest", source=source, config_file=file))
+        keys = {"name": "guest", "source": source, "config_file": file}
+        made.append(ComponentConfig.model_validate(keys))
     assert [component.config for component in made] == [{"key": "first"}, {"key": "second"}]
     assert made[0] != made[1]
     assert "first" not in repr(made[0])
 
 
 FILES = {
-    "missing": (None, "No such file or directory"),
-    "no text": (b"\xff", "is not UTF-8 at byte 0"),
+    "missing": (None, "cannot be read: No such file or directory"),
+    "no text": (b"\xff", "is not UTF-8: byte 0 is 0xff"),
     "no TOML": (b"key", "is not TOML"),
     "no text as value": (b"key = 1", 'has "key", which must be text in quotes'),
     "deep": (b'[table]\nkey = "value"', 'has "table", which must be text in quotes'),

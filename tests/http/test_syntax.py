@@ -38,6 +38,18 @@ def test_invalid_methods(method: str) -> None:
     assert not http_syntax.is_method(method)
 
 
+@pytest.mark.parametrize("name", ["a", "a-b.example", "_sip._tcp.example", "1.2", "a." * 126 + "a"])
+def test_host_names(name: str) -> None:
+    assert http_syntax.is_host_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a.", ".a", "a..b", "-a", "a-.b", "A", "é", "a b", "a" * 64, "a." * 127, "a\n"]
+)
+def test_invalid_host_names(name: str) -> None:
+    assert not http_syntax.is_host_name(name)
+
+
 @pytest.mark.parametrize("scheme", ["http", "HTTPS", "a", "coap+tcp", "z39.50r", "x-y"])
 def test_schemes(scheme: str) -> None:
     assert http_syntax.is_scheme(scheme)
