@@ -33,6 +33,7 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from functools import partial
 from typing import Any, Final
 
 from wasmtime import Config, WasmtimeError
@@ -67,8 +68,11 @@ __all__ = [
     "new_tuple",
     "new_value",
     "protect_stack",
-    "resource_lift",
-    "resource_lower",
+    "resource_delete",
+    "resource_from_value",
+    "resource_new",
+    "resource_rep",
+    "resource_to_value",
     "set_async_stack_size",
     "set_continuation",
     "set_growing_memories",
@@ -145,69 +149,38 @@ new_flags: Final = _function(
 value_delete: Final = _function(_held, "wasmtime_component_val_delete", None, c_void_p)
 """`(address)`: free all that the value at an address owns."""
 
-_value_new = _function(_held, "wasmtime_component_val_new", c_void_p, c_void_p)
 _false = (c_uint64 * 4)()
-_false_address = ctypes.addressof(_false)
-
-
-def new_value() -> int:
-    """A value on the library's heap, `false` for now, for its parent to own."""
-    return _value_new(_false_address)  # type: ignore[no-any-return]
+new_value: Final = partial(
+    _function(_held, "wasmtime_component_val_new", c_void_p, c_void_p), ctypes.addressof(_false)
+)
+"""`()`: a value on the library's heap, `false` for now, for its parent to own."""
 
 
 # --- resources ---------------------------------------------------------------------------------------------
 
-_any_to_host = _function(
+resource_from_value: Final = _function(
     _held, "wasmtime_component_resource_any_to_host", c_void_p, c_void_p, c_void_p, c_void_p
 )
-_host_to_any = _function(
+"""`(context, resource, out) -> error`: the host's side of a resource that a guest passed.
+
+Every borrow must come through here in the call that receives it: the engine lends it for that call, and traps if
+it is not handed back."""
+resource_to_value: Final = _function(
     _held, "wasmtime_component_resource_host_to_any", c_void_p, c_void_p, c_void_p, c_void_p
 )
-_host_new = _function(
+"""`(context, host, out) -> error`: what a value has of a resource, as the store knows it."""
+resource_new: Final = _function(
     _held, "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32
 )
-_host_rep = _function(_held, "wasmtime_component_resource_host_rep", c_uint32, c_void_p)
-_host_delete = _function(_held, "wasmtime_component_resource_host_delete", None, c_void_p)
-
-_RESOURCE_KIND: Final = 21
-
-
-def resource_lift(context: int, resource: int, out: int) -> int:
-    """The host's number of a resource that the guest passed.
-
-    Every borrow must come through here in the call that receives it: the engine lends it for that call, and
-    traps if it is not handed back.
-
-    Args:
-        context: the address of the store's context.
-        resource: the address of the resource.
-        out: the address of a word that nobody else uses meanwhile.
-
-    Raises:
-        WasmtimeError: the resource is not one of the host's.
-    """
-    if error := _any_to_host(context, resource, out):
-        raise take_error(error)
-    host = words[out >> 3]
-    rep: int = _host_rep(host)
-    _host_delete(host)
-    return rep
-
-
-def resource_lower(context: int, address: int, owned: bool, rep: int, host_id: int) -> None:
-    """Write a host resource as a value.
-
-    Raises:
-        WasmtimeError: the store refused it.
-    """
-    host = _host_new(owned, rep, host_id)
-    word = address >> 3
-    error = _host_to_any(context, host, address + 8)
-    _host_delete(host)
-    if error:
-        words[word + 1] = 0
-        raise take_error(error)
-    words[word] = _RESOURCE_KIND
+"""`(owned, rep, type)`: the host's side of a resource, by its number and that of its type."""
+resource_rep: Final = _function(
+    _held, "wasmtime_component_resource_host_rep", c_uint32, c_void_p
+)
+"""`(host)`: its number."""
+resource_delete: Final = _function(
+    _held, "wasmtime_component_resource_host_delete", None, c_void_p
+)
+"""`(host)`: free it. The resource stays."""
 
 
 # --- errors ------------------------------------------------------------------------------------------------

@@ -243,20 +243,6 @@ def _on_stack(store: Store, address: int) -> None:
     _capi.protect_stack(address, HOST_STACK)
 
 
-def _lift_all(
-    lifts: list[tuple[Lift, int]],
-) -> Callable[[Store, int], Sequence[Any]]:
-    """What lifts all arguments. Most functions have one or two: a loop over them would cost as much as they do."""
-    match lifts:
-        case []:
-            return lambda _store, _args: ()
-        case [(only, _)]:
-            return lambda store, args: (only(store, args),)
-        case [(first, _), (second, offset)]:
-            return lambda store, args: (first(store, args), second(store, args + offset))
-    return lambda store, args: [lift(store, args + offset) for lift, offset in lifts]
-
-
 def host_function(frame: FrameType) -> str | None:
     """The host function that a frame calls, by its name in WIT without a version; None for any other frame."""
     if frame.f_globals is globals() and "host_name" in frame.f_code.co_freevars:
@@ -271,7 +257,7 @@ def _callback(
     lifts: list[tuple[Lift, int]],
     lower_result: Lower | None,
 ) -> Callable[..., int | None]:
-    function, host_name, lift_all = host.function, host.name, _lift_all(lifts)
+    function, host_name = host.function, host.name
 
     def call(
         _env: int, context: int, ty: int, args: int, _nargs: int, results: int, _nresults: int
@@ -283,7 +269,10 @@ def _callback(
         calls = store.host_calls
         calls[interface] = calls.get(interface, 0) + 1
         try:
-            value = function(store.data, *lift_all(store, args))
+            values = [store.data]
+            for lift_one, offset in lifts:
+                values.append(lift_one(store, args + offset))
+            value = function(*values)
             if lower_result is not None:
                 lower_result(store, results, value)
         except ArgumentTooLarge as error:
@@ -303,7 +292,7 @@ def _blocking_callback(
     lifts: list[tuple[Lift, int]],
     lower_result: Lower | None,
 ) -> Callable[..., None]:
-    function, host_name, lift_all = host.function, host.name, _lift_all(lifts)
+    function, host_name = host.function, host.name
 
     def call(  # noqa: PLR0917 - as the engine calls it
         _env: int,
@@ -324,7 +313,10 @@ def _blocking_callback(
         calls[interface] = calls.get(interface, 0) + 1
         _capi.set_continuation(continuation, _CONTINUE_ADDRESS, context)
         try:
-            value = function(store.data, *lift_all(store, args))
+            values = [store.data]
+            for lift_one, offset in lifts:
+                values.append(lift_one(store, args + offset))
+            value = function(*values)
             if type(value) is CoroutineType:
                 try:
                     awaited = value.send(None)

@@ -84,10 +84,10 @@ class ResourceTable:
         Raises:
             Trap: there is none.
         """
-        try:
-            return self._entries[rep]
-        except KeyError:
-            raise Trap(f"unknown resource {rep}") from None
+        resource = self._entries.get(rep)
+        if resource is None:
+            raise Trap(f"unknown resource {rep}")
+        return resource
 
     def take(self, rep: int) -> Resource:
         """Remove a resource, for a caller that owns it from now on.
@@ -95,7 +95,9 @@ class ResourceTable:
         Raises:
             Trap: there is none, or it has children.
         """
-        resource = self.get(rep)
+        resource = self._entries.get(rep)
+        if resource is None:
+            raise Trap(f"unknown resource {rep}")
         if resource.children:
             raise Trap(f"{type(resource).__name__}: resource has children")
         del self._entries[rep]

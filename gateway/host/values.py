@@ -35,8 +35,6 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
-from wasmtime import WasmtimeError
-
 from gateway.host import wit
 from gateway.host._capi import (
     doubles,
@@ -48,9 +46,13 @@ from gateway.host._capi import (
     new_record,
     new_tuple,
     new_value,
-    resource_lift,
-    resource_lower,
+    resource_delete,
+    resource_from_value,
+    resource_new,
+    resource_rep,
+    resource_to_value,
     string_at,
+    take_error,
     words,
 )
 from gateway.host.pieces import STRETCH, pause
@@ -104,9 +106,8 @@ _RECORD_ENTRY: Final = 48
 
 # wasmtime_component_valkind_t
 _BOOL, _S8, _U8, _S16, _U16, _S32, _U32, _S64, _U64 = range(9)
-_F32, _F64, _CHAR, _STRING, _LIST, _RECORD, _TUPLE, _VARIANT, _ENUM, _OPTION, _RESULT, _FLAGS = (
-    range(9, 21)
-)
+_F32, _F64, _CHAR, _STRING, _LIST, _RECORD, _TUPLE, _VARIANT, _ENUM, _OPTION = range(9, 19)
+_RESULT, _FLAGS, _RESOURCE = range(19, 22)
 
 _INTEGER_KINDS: Final = {
     (8, True): _S8,
@@ -269,16 +270,8 @@ def _lift(ty: wit.Type, bound: _Bound) -> Lift:
             return _lift_result(ty, bound)
         case wit.Flags():
             return _lift_flags
-        case wit.Own():
-            _host_id(ty)
-            return lambda store, address: store.table.take(
-                resource_lift(store.context, words[(address >> 3) + 1], store.scratch)
-            )
-        case wit.Borrow():
-            _host_id(ty)
-            return lambda store, address: store.table.get(
-                resource_lift(store.context, words[(address >> 3) + 1], store.scratch)
-            )
+        case wit.Own() | wit.Borrow():
+            return _lift_resource(ty)
         case wit.Unsupported():
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
 
@@ -429,6 +422,22 @@ def _lift_flags(_store: Holder, address: int) -> frozenset[str]:
     start = words[word + 2] >> 3
     end = start + 2 * words[word + 1]
     return frozenset([string_at(words[at + 1], words[at]).decode() for at in range(start, end, 2)])
+
+
+def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
+    owned = isinstance(ty, wit.Own)
+    _host_id(ty)
+
+    def lift_resource(store: Holder, address: int) -> Resource:
+        out = store.scratch
+        if error := resource_from_value(store.context, words[(address >> 3) + 1], out):
+            raise take_error(error)
+        host = words[out >> 3]
+        rep = resource_rep(host)
+        resource_delete(host)
+        return store.table.take(rep) if owned else store.table.get(rep)
+
+    return lift_resource
 
 
 # Limits: a string has its length where a list has it.
@@ -799,9 +808,13 @@ def _lower_resource(ty: wit.Own | wit.Borrow) -> Lower:
         if not isinstance(value, Resource):
             raise _mismatch(f"resource {ty}", value)
         rep = store.table.push(value) if owned else value.rep
-        try:
-            resource_lower(store.context, address, owned, rep, host_id)
-        except WasmtimeError as error:  # the guest holds as many handles as the engine has
-            raise from_engine(error, None) from None
+        host = resource_new(owned, rep, host_id)
+        error = resource_to_value(store.context, host, address + 8)
+        resource_delete(host)
+        word = address >> 3
+        if error:  # the guest holds as many handles as the engine has
+            words[word + 1] = 0
+            raise from_engine(take_error(error), None)
+        words[word] = _RESOURCE
 
     return lower_resource
