@@ -76,30 +76,27 @@ class Source(ABC):
         """Forget a future."""
 
 
-class Waiters:
-    """The futures that wait on a source."""
+class Waiters(dict[asyncio.Future[None], None]):
+    """The futures that wait on a source. Where there are none, as on most, nobody need be woken."""
 
-    __slots__ = ("_waiters",)
-
-    def __init__(self) -> None:
-        # Ordered, and fast to leave: a guest may wait on thousands of things that all come down to one.
-        self._waiters: dict[asyncio.Future[None], None] = {}
+    # Ordered, and fast to leave: a guest may wait on thousands of things that all come down to one.
+    __slots__ = ()
 
     def add(self, waiter: asyncio.Future[None]) -> None:
         """Have a future completed by the next `wake`."""
-        self._waiters[waiter] = None
+        self[waiter] = None
 
     def discard(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
-        self._waiters.pop(waiter, None)
+        self.pop(waiter, None)
 
     def wake(self) -> None:
         """Complete all that wait."""
-        if self._waiters:
-            waiters, self._waiters = self._waiters, {}
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        waiters = list(self)
+        self.clear()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 async def until_ready(*sources: Source) -> set[Source]:
@@ -332,11 +329,6 @@ def subscribe(_ctx: WasiCtx, this: InputStream | OutputStream) -> Pollable:
     return Pollable(this, parent=this)
 
 
-def _check_write(stream: OutputStream) -> int:
-    stream.permit = permit = stream.check_write()
-    return permit
-
-
 def _write(stream: OutputStream, data: bytes) -> None:
     if len(data) > stream.permit:
         raise Trap(
@@ -355,7 +347,8 @@ def _flush(stream: OutputStream) -> None:
 @_fallible
 def check_write(_ctx: WasiCtx, this: OutputStream) -> int:
     """How many bytes the next write may have."""
-    return _check_write(this)
+    this.permit = permit = this.check_write()
+    return permit
 
 
 @streams.method("output-stream", "write")
@@ -387,20 +380,21 @@ async def blocking_flush(_ctx: WasiCtx, this: OutputStream) -> None:
     """Flush, and wait until writing is possible again."""
     _flush(this)
     await until_ready(this)
-    _check_write(this)
+    this.permit = this.check_write()
 
 
 async def _write_and_flush(stream: OutputStream, data: bytes) -> None:
     view = memoryview(data)
     while view:
         await until_ready(stream)
-        size = min(_check_write(stream), len(view))
+        stream.permit = permit = stream.check_write()
+        size = min(permit, len(view))
         _write(stream, bytes(view[:size]))
         view = view[size:]
     try:
         _flush(stream)
         await until_ready(stream)
-        _check_write(stream)
+        stream.permit = stream.check_write()
     except Closed:
         # All was taken; that the other side has left since is for the next call to find out.
         return
@@ -425,7 +419,8 @@ async def blocking_write_zeroes_and_flush(_ctx: WasiCtx, this: OutputStream, siz
 
 
 def _splice(this: OutputStream, source: InputStream, size: int) -> int:
-    size = min(size, _check_write(this), MAX_READ)
+    this.permit = permit = this.check_write()
+    size = min(size, permit, MAX_READ)
     if not size:
         return 0
     data = source.read(size)

@@ -173,13 +173,9 @@ resource_new: Final = _function(
     _held, "wasmtime_component_resource_host_new", c_void_p, c_bool, c_uint32, c_uint32
 )
 """`(owned, rep, type)`: the host's side of a resource, by its number and that of its type."""
-resource_rep: Final = _function(
-    _held, "wasmtime_component_resource_host_rep", c_uint32, c_void_p
-)
+resource_rep: Final = _function(_held, "wasmtime_component_resource_host_rep", c_uint32, c_void_p)
 """`(host)`: its number."""
-resource_delete: Final = _function(
-    _held, "wasmtime_component_resource_host_delete", None, c_void_p
-)
+resource_delete: Final = _function(_held, "wasmtime_component_resource_host_delete", None, c_void_p)
 """`(host)`: free it. The resource stays."""
 
 

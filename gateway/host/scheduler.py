@@ -241,7 +241,7 @@ class Scheduler:
         if self._spin:
             while self._spinning and not _complete(self._spinning.popleft()):
                 pass
-        else:
+        elif self._number_waiting:
             # Twice as many as ran in the last turn: where guests take long, waking all would be for nothing.
             for waiting in islice(self._in_turns(), 2 * self._ran + 1):
                 _complete(waiting.turn)

@@ -294,7 +294,7 @@ class Exchange:
                 chunk = await content.chunk()
             except BodyAborted:
                 return
-            if content.ended and content.drained:
+            if content.ended:
                 await self._send_last(chunk)
                 if trailing:
                     await self._send_trailers(content.trailers)

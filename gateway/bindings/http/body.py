@@ -97,7 +97,8 @@ class IncomingContent:
         """The body is whole."""
         self.trailers = trailers
         self.ended = True
-        self._readers.wake()
+        if self._readers:
+            self._readers.wake()
 
     def fail(self, error: Variant) -> None:
         """The body will never be whole, for the reason that an `error-code` gives."""
@@ -180,19 +181,15 @@ class Queue:
     """The bytes that the bodies of one invocation have waiting to be sent, together.
 
     Attributes:
+        free: how many more bytes may wait; below 0 if there are too many.
         room: completes futures when there may be room again.
     """
 
-    __slots__ = ("_size", "room")
+    __slots__ = ("free", "room")
 
     def __init__(self) -> None:
-        self._size = 0
+        self.free = INVOCATION_CAPACITY
         self.room = Waiters()
-
-    @property
-    def free(self) -> int:
-        """How many more bytes may wait; not below 0."""
-        return max(INVOCATION_CAPACITY - self._size, 0)
 
     def add(self, size: int) -> None:
         """Count bytes that wait from now on.
@@ -201,14 +198,14 @@ class Queue:
             Trap: they are far too many. Permits given for several bodies before any of them is written may
                 exceed the capacity together; no guest needs to double it.
         """
-        if self._size + size > 2 * INVOCATION_CAPACITY:
+        if size - self.free > INVOCATION_CAPACITY:
             raise Trap(f"more than {2 * INVOCATION_CAPACITY} bytes of bodies wait to be sent")
-        self._size += size
+        self.free -= size
 
     def remove(self, size: int) -> None:
         """Count bytes that wait no more."""
-        if size:
-            self._size -= size
+        self.free += size
+        if self.room:
             self.room.wake()
 
 
@@ -231,7 +228,7 @@ class OutgoingContent:
     __slots__ = (
         "_capacity",
         "_chunks",
-        "_consumer",
+        "_consumers",
         "_content_length",
         "_gone",
         "_queue",
@@ -252,7 +249,7 @@ class OutgoingContent:
         self._chunks: list[bytes] = []
         self._size = 0
         self._writers = Waiters()
-        self._consumer: asyncio.Future[None] | None = None
+        self._consumers = Waiters()
         self._gone = False
         self.trailers: Fields | None = None
         self.written = 0
@@ -279,7 +276,8 @@ class OutgoingContent:
             LastOperationFailed: they are more than the headers announce. The body is aborted.
             Trap: the invocation has far too many bytes waiting.
         """
-        self.check_write()
+        if self._gone or self.aborted:
+            raise Closed
         if not data:
             return
         self.written += len(data)
@@ -288,7 +286,8 @@ class OutgoingContent:
         self._queue.add(len(data))
         self._chunks.append(data)
         self._size += len(data)
-        self._wake_consumer()
+        if self._consumers:
+            self._consumers.wake()
 
     def finish(self, trailers: Fields | None) -> Variant | None:
         """End the body.
@@ -303,14 +302,15 @@ class OutgoingContent:
             return Variant(self._size_error, self.written)
         self.trailers = trailers
         self.ended = True
-        self._wake_consumer()
+        if self._consumers:
+            self._consumers.wake()
         return None
 
     def abort(self) -> None:
         """End the body without it being whole, unless it has ended already."""
         if not self.ended:
             self.aborted = True
-            self._wake_consumer()
+            self._consumers.wake()
             self._writers.wake()
 
     def ready(self) -> bool:
@@ -339,22 +339,14 @@ class OutgoingContent:
         """How many bytes it has in all; None as long as the guest may add some."""
         return self.written if self.ended else None
 
-    @property
-    def drained(self) -> bool:
-        """Whether nothing waits to be sent."""
-        return not self._chunks
-
     def take(self) -> bytes:
         """All bytes that wait to be sent."""
-        chunks = self._chunks
-        if not chunks:
-            return b""
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        data = b"".join(self._chunks)
         self._clear()
         return data
 
     async def chunk(self) -> bytes:
-        """The next bytes, as soon as there are some; empty at the end.
+        """All bytes that wait to be sent, as soon as there are some; empty at the end.
 
         Raises:
             BodyAborted: the body will never be whole; what was written before has been returned.
@@ -364,8 +356,9 @@ class OutgoingContent:
                 return b""
             if self.aborted:
                 raise BodyAborted
-            self._consumer = asyncio.get_running_loop().create_future()
-            await self._consumer
+            consumer = asyncio.get_running_loop().create_future()
+            self._consumers.add(consumer)
+            await consumer
         return self.take()
 
     def forsake(self) -> None:
@@ -377,13 +370,8 @@ class OutgoingContent:
         self._chunks.clear()
         self._queue.remove(self._size)
         self._size = 0
-        self._writers.wake()
-
-    def _wake_consumer(self) -> None:
-        if self._consumer is not None:
-            if not self._consumer.done():
-                self._consumer.set_result(None)
-            self._consumer = None
+        if self._writers:
+            self._writers.wake()
 
     def _wrong_size(self) -> LastOperationFailed:
         self.abort()

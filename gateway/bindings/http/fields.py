@@ -261,10 +261,13 @@ class Fields:
             HeaderError: invalid-syntax; a value is not a number, or two values differ (RFC 9110
                 section 8.6).
         """
-        lengths = {_decimal(value) for value in self.get(_CONTENT_LENGTH)}
-        if len(lengths) > 1:
-            raise HeaderError("invalid-syntax")
-        return int(lengths.pop()) if lengths else None
+        length: bytes | None = None
+        for name, value in self._entries:
+            if name == _CONTENT_LENGTH:
+                known, length = length, _decimal(value)
+                if known is not None and known != length:
+                    raise HeaderError("invalid-syntax")
+        return None if length is None else int(length)
 
     def asgi(self) -> list[tuple[bytes, bytes]]:
         """Give the entries as the `headers` of an ASGI message.
@@ -276,13 +279,15 @@ class Fields:
         Raises:
             HeaderError: invalid-syntax; values of `content-length` differ.
         """
-        headers = [(name.encode(), value.strip(_OWS)) for name, value in self._entries]
-        lengths = self.get(_CONTENT_LENGTH)
-        if len(lengths) > 1:
-            self.content_length()
+        headers: list[tuple[bytes, bytes]] = []
+        lengths = 0
+        for name, value in self._entries:
+            lengths += name == _CONTENT_LENGTH
+            headers.append((name.encode(), value.strip(_OWS)))
+        if lengths > 1:
             raw_name = _CONTENT_LENGTH.encode()
             headers = [header for header in headers if header[0] != raw_name]
-            headers.append((raw_name, lengths[0]))
+            headers.append((raw_name, str(self.content_length()).encode()))
         return headers
 
     def _count(self) -> MutableSet[str]:
