@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from gateway.bindings.fallible import fallible, fallible_async
 from gateway.host.binding import HostInterface
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "INTERFACES",
     "Closed",
+    "Failing",
     "InputStream",
     "IoError",
     "LastOperationFailed",
@@ -36,6 +37,7 @@ __all__ = [
     "Source",
     "StreamError",
     "Waiters",
+    "Wakers",
     "until_ready",
 ]
 
@@ -67,13 +69,19 @@ class Source(ABC):
     def ready(self) -> bool:
         """Whether it is ready now. Never blocks, and may be asked again."""
 
-    @abstractmethod
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when `ready` may have become true."""
+        for each in self._woken_by():
+            each.watch(waiter)
 
-    @abstractmethod
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
+        for each in self._woken_by():
+            each.unwatch(waiter)
+
+    def _woken_by(self) -> Wakers:
+        """What completes the futures that wait on it; nothing, if it is always ready."""
+        return ()
 
 
 class Waiters(dict[asyncio.Future[None], None]):
@@ -82,11 +90,11 @@ class Waiters(dict[asyncio.Future[None], None]):
     # Ordered, and fast to leave: a guest may wait on thousands of things that all come down to one.
     __slots__ = ()
 
-    def add(self, waiter: asyncio.Future[None]) -> None:
+    def watch(self, waiter: asyncio.Future[None]) -> None:
         """Have a future completed by the next `wake`."""
         self[waiter] = None
 
-    def discard(self, waiter: asyncio.Future[None]) -> None:
+    def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
         self.pop(waiter, None)
 
@@ -97,6 +105,10 @@ class Waiters(dict[asyncio.Future[None], None]):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+Wakers: TypeAlias = Iterable[Source | Waiters]
+"""What a source is woken by."""
 
 
 async def until_ready(*sources: Source) -> set[Source]:
@@ -209,6 +221,19 @@ class InputStream(Resource, Source):
     def skip(self, size: int) -> int:
         """Read and forget; returns how many bytes that were."""
         return len(self.read(size))
+
+
+class Failing:
+    """A stream that tells once what it has failed with, and then that it is closed."""
+
+    __slots__ = ()
+
+    _end: StreamError | None
+
+    def _raise_end(self) -> None:
+        if self._end is not None:
+            end, self._end = self._end, Closed()  # type: ignore[misc] # slots cannot be mixed in
+            raise end
 
 
 class OutputStream(Resource, Source):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Final, Protocol
 
-from gateway.bindings.io import Closed, InputStream, OutputStream, Source, Waiters
+from gateway.bindings.io import Closed, InputStream, OutputStream, Source, Waiters, Wakers
 
 __all__ = ["MAX_LINE", "LineOutput", "NoInput", "Output", "StandardOutput", "discard"]
 
@@ -54,29 +54,17 @@ def discard(_stream: str, _data: bytes) -> None:
     """The output of a guest whose words nobody wants."""
 
 
-class _AlwaysReady(Source):
-    """A source that nobody ever has to wait for."""
-
-    __slots__ = ()
-
-    def ready(self) -> bool:
-        """It is."""
-        return True
-
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Nothing changes."""
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Nothing was kept."""
-
-
-class NoInput(_AlwaysReady, InputStream):
+class NoInput(InputStream):
     """The standard input of a guest: closed from the start.
 
     Even a read of no bytes says so, as WIT has it; Wasmtime's succeeds.
     """
 
     __slots__ = ()
+
+    def ready(self) -> bool:
+        """It is."""
+        return True
 
     def read(self, _size: int) -> bytes:
         """The end.
@@ -108,15 +96,8 @@ class StandardOutput(OutputStream):
         """Whether what was written before has been worked off."""
         return self._source is None or self._source.ready()
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when it has been."""
-        if self._source is not None:
-            self._source.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        if self._source is not None:
-            self._source.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return () if self._source is None else (self._source,)
 
     def check_write(self) -> int:
         """A permit, however much was written before, once that has been worked off."""
@@ -210,16 +191,10 @@ class LineOutput(Source):
         """Whether all that was taken has been emitted, but for a line that has not ended."""
         return not self._pending
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when it has been."""
+    def _woken_by(self) -> Wakers:
         if self._waiters is None:
             self._waiters = Waiters()
-        self._waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        if self._waiters is not None:
-            self._waiters.discard(waiter)
+        return (self._waiters,)
 
     def _work(self) -> None:
         """Work off some of what was taken, and ask for another turn if there is more."""

@@ -77,12 +77,12 @@ class Scripted(Resource):
         self._waiters = Waiters()
 
     def watch(self, waiter: asyncio.Future[None]) -> None:
-        self._waiters.add(waiter)
+        self._waiters.watch(waiter)
         self.watchers += 1
         self.watched.set()
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        self._waiters.discard(waiter)
+        self._waiters.unwatch(waiter)
         self.watchers -= 1
 
     def drop(self) -> None:
@@ -314,9 +314,9 @@ async def test_a_pollable_is_a_child_of_its_stream(
 async def test_a_wait_that_is_given_up_is_forgotten() -> None:
     waiters = Waiters()
     waiter = asyncio.get_running_loop().create_future()
-    waiters.add(waiter)
-    waiters.discard(waiter)
-    waiters.discard(waiter)
+    waiters.watch(waiter)
+    waiters.unwatch(waiter)
+    waiters.unwatch(waiter)
     reference = weakref.ref(waiter)
     del waiter
     assert reference() is None

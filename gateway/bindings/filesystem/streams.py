@@ -18,11 +18,12 @@ from gateway.bindings.filesystem.open_files import OpenFiles
 from gateway.bindings.io import (
     MAX_READ,
     Closed,
+    Failing,
     InputStream,
     LastOperationFailed,
     OutputStream,
-    StreamError,
     Waiters,
+    Wakers,
 )
 
 __all__ = ["FileInputStream", "FileOutputStream"]
@@ -42,7 +43,7 @@ def _failure(error: BaseException) -> LastOperationFailed:
     return LastOperationFailed("the file could not be accessed", ErrorCode.IO)
 
 
-class FileInputStream(InputStream):
+class FileInputStream(Failing, InputStream):
     """The stream of `read-via-stream`.
 
     It reads one block whenever the guest wants more than is there, and none before.
@@ -76,7 +77,7 @@ class FileInputStream(InputStream):
         self._handle = handle.hold()
         self._offset = offset
         self._block = _NOTHING
-        self._end: StreamError | None = None
+        self._end = None
         self._reading = False
         self._outdated = False
         self._dropped = False
@@ -89,9 +90,7 @@ class FileInputStream(InputStream):
             self._block = self._block[size:]
             self._offset += len(data)
             return data
-        if self._end is not None:
-            end, self._end = self._end, Closed()
-            raise end
+        self._raise_end()
         if size:
             self._read_block()
         return b""
@@ -103,13 +102,8 @@ class FileInputStream(InputStream):
         self._read_block()
         return False
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there may be something to read."""
-        self._waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._waiters.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._waiters,)
 
     def modified(self, identity: Identity) -> None:
         """Forget what was read ahead, if it is of this file."""
@@ -150,7 +144,7 @@ class FileInputStream(InputStream):
         self._files.closed()
 
 
-class FileOutputStream(OutputStream):
+class FileOutputStream(Failing, OutputStream):
     """The stream of `write-via-stream` and `append-via-stream`.
 
     What it was given is written even if the stream is dropped meanwhile. Flushing waits for the system to
@@ -183,7 +177,7 @@ class FileOutputStream(OutputStream):
         self._handle = handle.hold()
         self._offset = offset
         self._pending: list[bytes] = []
-        self._end: StreamError | None = None
+        self._end = None
         self._writing = False
         self._dropped = False
         self._waiters = Waiters()
@@ -209,24 +203,14 @@ class FileOutputStream(OutputStream):
         """Whether no thread is writing, or one has failed."""
         return not self._writing
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when all is written, or that has failed."""
-        self._waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._waiters.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._waiters,)
 
     def drop(self) -> None:
         """Let go of the file, once all is written."""
         self._dropped = True
         if not self._writing:
             self._let_go()
-
-    def _raise_end(self) -> None:
-        if self._end is not None:
-            end, self._end = self._end, Closed()
-            raise end
 
     def _write_pending(self) -> None:
         data = b"".join(self._pending)

@@ -14,7 +14,14 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.bindings.http.fields import Fields
-from gateway.bindings.io import Closed, InputStream, LastOperationFailed, OutputStream, Waiters
+from gateway.bindings.io import (
+    Closed,
+    InputStream,
+    LastOperationFailed,
+    OutputStream,
+    Waiters,
+    Wakers,
+)
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
 from gateway.host.values import Variant
@@ -56,26 +63,27 @@ class IncomingContent:
         error: the `error-code` that the body failed with, if it did.
         ended: whether nothing more will come.
         abandoned: whether the guest has let go of it for good.
+        readers: wait for something to read.
         on_abandoned: called when that happens, whether it has ended or not.
     """
 
     __slots__ = (
         "_chunks",
         "_discarding",
-        "_readers",
         "_room",
         "_size",
         "abandoned",
         "ended",
         "error",
         "on_abandoned",
+        "readers",
         "trailers",
     )
 
     def __init__(self) -> None:
         self._chunks: deque[bytes | memoryview] = deque()
         self._size = 0
-        self._readers = Waiters()
+        self.readers = Waiters()
         self._room: asyncio.Future[None] | None = None
         self._discarding = False
         self.trailers: Fields | None = None
@@ -91,21 +99,21 @@ class IncomingContent:
         if data and not self._discarding:
             self._chunks.append(data)
             self._size += len(data)
-            self._readers.wake()
+            self.readers.wake()
 
     def end(self, trailers: Fields | None = None) -> None:
         """The body is whole."""
         self.trailers = trailers
         self.ended = True
-        if self._readers:
-            self._readers.wake()
+        if self.readers:
+            self.readers.wake()
 
     def fail(self, error: Variant) -> None:
         """The body will never be whole, for the reason that an `error-code` gives."""
         if not self.ended:
             self.error = error
             self.ended = True
-            self._readers.wake()
+            self.readers.wake()
 
     async def room(self) -> None:
         """Wait until the guest has read enough for more to be fed."""
@@ -118,14 +126,6 @@ class IncomingContent:
     def ready(self) -> bool:
         """Whether a read would return something, the end and an error included."""
         return bool(self._chunks) or self.ended
-
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there is something to read."""
-        self._readers.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._readers.discard(waiter)
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of what is there; empty if nothing is yet.
@@ -223,6 +223,8 @@ class OutgoingContent:
         written: how many bytes the guest has written so far.
         ended: whether the guest has finished it.
         aborted: whether it will never be whole.
+        writers: wait for room in it.
+        queue: what it has waiting is a part of.
     """
 
     __slots__ = (
@@ -231,24 +233,24 @@ class OutgoingContent:
         "_consumers",
         "_content_length",
         "_gone",
-        "_queue",
         "_size",
         "_size_error",
-        "_writers",
         "aborted",
         "ended",
+        "queue",
         "trailers",
+        "writers",
         "written",
     )
 
     def __init__(self, queue: Queue, content_length: int | None, size_error: str) -> None:
-        self._queue = queue
+        self.queue = queue
         self._content_length = content_length
         self._size_error = size_error
         self._capacity = UNSENT_CAPACITY
         self._chunks: list[bytes] = []
         self._size = 0
-        self._writers = Waiters()
+        self.writers = Waiters()
         self._consumers = Waiters()
         self._gone = False
         self.trailers: Fields | None = None
@@ -266,7 +268,7 @@ class OutgoingContent:
         """
         if self._gone or self.aborted:
             raise Closed
-        return max(min(self._capacity - self._size, self._queue.free), 0)
+        return max(min(self._capacity - self._size, self.queue.free), 0)
 
     def write(self, data: bytes) -> None:
         """Add bytes.
@@ -283,7 +285,7 @@ class OutgoingContent:
         self.written += len(data)
         if self._content_length is not None and self.written > self._content_length:
             raise self._wrong_size()
-        self._queue.add(len(data))
+        self.queue.add(len(data))
         self._chunks.append(data)
         self._size += len(data)
         if self._consumers:
@@ -311,22 +313,12 @@ class OutgoingContent:
         if not self.ended:
             self.aborted = True
             self._consumers.wake()
-            self._writers.wake()
+            self.writers.wake()
 
     def ready(self) -> bool:
         """Whether `check_write` would return more than 0, or fail."""
-        has_room = self._size < self._capacity and self._queue.free > 0
+        has_room = self._size < self._capacity and self.queue.free > 0
         return has_room or self._gone or self.aborted
-
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there is room again."""
-        self._writers.add(waiter)
-        self._queue.room.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._writers.discard(waiter)
-        self._queue.room.discard(waiter)
 
     # The host's side.
 
@@ -357,7 +349,7 @@ class OutgoingContent:
             if self.aborted:
                 raise BodyAborted
             consumer = asyncio.get_running_loop().create_future()
-            self._consumers.add(consumer)
+            self._consumers.watch(consumer)
             await consumer
         return self.take()
 
@@ -368,10 +360,10 @@ class OutgoingContent:
 
     def _clear(self) -> None:
         self._chunks.clear()
-        self._queue.remove(self._size)
+        self.queue.remove(self._size)
         self._size = 0
-        if self._writers:
-            self._writers.wake()
+        if self.writers:
+            self.writers.wake()
 
     def _wrong_size(self) -> LastOperationFailed:
         self.abort()
@@ -398,13 +390,8 @@ class BodyInputStream(InputStream):
         """Whether there is something to read, the end included."""
         return self._content.ready()
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there may be something to read."""
-        self._content.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._content.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._content.readers,)
 
 
 class BodyOutputStream(OutputStream):
@@ -428,10 +415,5 @@ class BodyOutputStream(OutputStream):
         """Whether bytes fit, or never will again."""
         return self._content.ready()
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when bytes may fit again."""
-        self._content.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._content.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._content.writers, self._content.queue.room)

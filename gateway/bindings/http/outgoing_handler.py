@@ -13,7 +13,6 @@ Source: `wasi:http@0.2.12`, `handler.wit`, `types.wit`.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from gateway.bindings.context import WasiCtx
@@ -33,7 +32,7 @@ from gateway.bindings.http.types import (
     RequestOptions,
     types,
 )
-from gateway.bindings.io import Pollable, Source
+from gateway.bindings.io import Pollable, Source, Wakers
 from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
 from gateway.host.values import Err, Ok
@@ -66,13 +65,8 @@ class FutureIncomingResponse(Resource, Source):
         """Whether there is a response, or an error."""
         return self.exchange.result is not None
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there is."""
-        self.exchange.waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self.exchange.waiters.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self.exchange.waiters,)
 
 
 @types.method("future-incoming-response", "subscribe")

@@ -11,7 +11,6 @@ Source: `wasi:http@0.2.12`, `types.wit`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -31,7 +30,7 @@ from gateway.bindings.http.fields import (
     FieldsTooLarge,
     HeaderError,
 )
-from gateway.bindings.io import IoError, Pollable, Source
+from gateway.bindings.io import IoError, Pollable, Source, Wakers
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
@@ -188,13 +187,8 @@ class FutureTrailers(Resource, Source):
         """Whether the body has ended."""
         return self.content.ended
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when the body may have ended."""
-        self.content.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self.content.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self.content.readers,)
 
 
 class OutgoingBody(Resource):

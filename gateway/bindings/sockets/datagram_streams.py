@@ -9,12 +9,11 @@ Source: `wasi:sockets@0.2.12`, `udp.wit`: `incoming-datagram-stream`, `outgoing-
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from gateway.bindings.io import Source
+from gateway.bindings.io import Source, Wakers
 from gateway.bindings.sockets.addresses import SocketAddress
 from gateway.bindings.sockets.context import WasiSocketsCtx
 from gateway.bindings.sockets.descriptor import Descriptor
@@ -106,15 +105,8 @@ class IncomingDatagramStream(_DatagramStream):
             self._next = self._take()
         return self._next is not None
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there may be."""
-        for source in self._paths.incoming:
-            source.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        for source in self._paths.incoming:
-            source.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return self._paths.incoming
 
     def receive(self, max_results: int) -> list[Datagram]:
         """The datagrams that have arrived, up to `MAX_DATAGRAMS`; none if none have.
@@ -192,15 +184,8 @@ class OutgoingDatagramStream(_DatagramStream):
         """Whether there is room to send, or an error."""
         return self._paths.descriptor is None or self._paths.descriptor.writable.ready()
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there is."""
-        if self._paths.descriptor is not None:
-            self._paths.descriptor.writable.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        if self._paths.descriptor is not None:
-            self._paths.descriptor.writable.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return () if self._paths.descriptor is None else (self._paths.descriptor.writable,)
 
     def check_send(self) -> int:
         """How many datagrams the next `send` may have."""

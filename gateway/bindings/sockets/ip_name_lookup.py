@@ -12,12 +12,11 @@ Source: `wasi:sockets@0.2.12`, `ip-name-lookup.wit`.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Iterable
 
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.io import Pollable, Source, Waiters
+from gateway.bindings.io import Pollable, Source, Waiters, Wakers
 from gateway.bindings.sockets.addresses import ip_address
 from gateway.bindings.sockets.context import Lookup, WasiSocketsCtx
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, fallible
@@ -67,13 +66,8 @@ class ResolveAddressStream(Resource, Source):
         """Whether they are known, or never will be."""
         return self._lookup is None
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when they are."""
-        self._waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._waiters.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._waiters,)
 
     def drop(self) -> None:
         """Cancel the lookup."""

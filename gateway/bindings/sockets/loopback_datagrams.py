@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from typing import Final, NamedTuple
 
-from gateway.bindings.io import Source, Waiters
+from gateway.bindings.io import Source, Waiters, Wakers
 from gateway.bindings.sockets.addresses import Family, SocketAddress
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError
 
@@ -81,10 +80,5 @@ class Mailbox(Source):
         """Whether there is anything to take."""
         return bool(self._queue) or self._error is not None
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there is."""
-        self._waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._waiters.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._waiters,)

@@ -9,7 +9,6 @@ by closing too early, and what waits is `CAPACITY` and one write at most.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from collections import deque
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from gateway.bindings.io import Source, Waiters
+from gateway.bindings.io import Source, Waiters, Wakers
 from gateway.bindings.sockets.addresses import SocketAddress
 
 __all__ = ["CAPACITY", "DEFAULT_BACKLOG", "Listener", "LoopbackStream"]
@@ -97,11 +96,8 @@ class _Readable(Source):
     def ready(self) -> bool:
         return bool(self._pipe.buffer) or self._pipe.ended
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        self._pipe.readers.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        self._pipe.readers.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._pipe.readers,)
 
 
 class _Writable(Source):
@@ -118,11 +114,8 @@ class _Writable(Source):
             return stream.refused
         return pipe.abandoned or pipe.ended or len(pipe.buffer) < CAPACITY
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        self._stream.outgoing.writers.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        self._stream.outgoing.writers.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._stream.outgoing.writers,)
 
 
 class LoopbackStream:
@@ -325,10 +318,5 @@ class Listener(Source):
         """Whether a connection can be accepted."""
         return bool(self._queue)
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when one can."""
-        self._waiters.add(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._waiters.discard(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._waiters,)

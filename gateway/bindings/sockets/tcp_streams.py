@@ -18,11 +18,12 @@ from typing import Final
 
 from gateway.bindings.io import (
     Closed,
+    Failing,
     InputStream,
     LastOperationFailed,
     OutputStream,
-    StreamError,
     Waiters,
+    Wakers,
 )
 from gateway.bindings.sockets.connection import Connection
 from gateway.bindings.sockets.error_code import from_os_error
@@ -58,13 +59,8 @@ class TcpInputStream(InputStream):
         """Whether there is something to read, or the end."""
         return self._closed or self._connection.readable.ready()
 
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Complete a future when there is."""
-        self._connection.readable.watch(waiter)
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Forget a future."""
-        self._connection.readable.unwatch(waiter)
+    def _woken_by(self) -> Wakers:
+        return (self._connection.readable,)
 
     def read(self, size: int) -> bytes:
         """What has arrived.
@@ -95,7 +91,7 @@ class TcpInputStream(InputStream):
         self._connection.end_receiving()
 
 
-class TcpOutputStream(OutputStream):
+class TcpOutputStream(Failing, OutputStream):
     """What the guest sends.
 
     Args:
@@ -111,7 +107,7 @@ class TcpOutputStream(OutputStream):
         self._unsent = memoryview(b"")
         self._waiters = Waiters()
         self._ending = False
-        self._end: StreamError | None = None
+        self._end = None
 
     def ready(self) -> bool:
         """Whether all that was written is with the system and there is room for more, or the stream has ended."""
@@ -122,13 +118,13 @@ class TcpOutputStream(OutputStream):
     def watch(self, waiter: asyncio.Future[None]) -> None:
         """Complete a future when it may be."""
         if self._unsent:
-            self._waiters.add(waiter)
+            self._waiters.watch(waiter)
         else:
             self._connection.writable.watch(waiter)
 
     def unwatch(self, waiter: asyncio.Future[None]) -> None:
         """Forget a future."""
-        self._waiters.discard(waiter)
+        self._waiters.unwatch(waiter)
         self._connection.writable.unwatch(waiter)
 
     def check_write(self) -> int:
@@ -207,8 +203,3 @@ class TcpOutputStream(OutputStream):
         if self._end is None:
             self._end = Closed()
             self._connection.end_sending()
-
-    def _raise_end(self) -> None:
-        if self._end is not None:
-            end, self._end = self._end, Closed()
-            raise end

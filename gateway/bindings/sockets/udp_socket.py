@@ -15,7 +15,6 @@ Source: `wasi:sockets@0.2.12`, `udp.wit`.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import errno
 import os
@@ -186,12 +185,6 @@ class UdpSocket(BaseSocket):
     def ready(self) -> bool:
         """Always: nothing takes time."""
         return True
-
-    def watch(self, waiter: asyncio.Future[None]) -> None:
-        """Nothing changes."""
-
-    def unwatch(self, waiter: asyncio.Future[None]) -> None:
-        """Nothing was kept."""
 
     def drop(self) -> None:
         """Close it."""

@@ -107,7 +107,7 @@ def post(requests: OutboundRequests, server: Peer) -> tuple[Exchange, OutgoingCo
 async def response_of(exchange: Exchange) -> ResponseHead:
     while exchange.result is None:
         waiter = asyncio.get_running_loop().create_future()
-        exchange.waiters.add(waiter)
+        exchange.waiters.watch(waiter)
         await waiter
     assert isinstance(exchange.result, ResponseHead), exchange.result
     return exchange.result
