@@ -190,7 +190,9 @@ def _parse_delay(value: object) -> float:
     return 0.0 if value in (0, "0s") and value is not False else parse_duration(value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    frozen=True, slots=True, eq=False
+)  # with its dictionary, only as itself it can be hashed
 class Quantity:
     """Reads, writes and describes a number that people write with its unit; for the type of a field.
 

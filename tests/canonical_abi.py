@@ -96,7 +96,7 @@ def store_arguments(ty: wit.Function, args: tuple[Any, ...], heap: int) -> bytes
     slots: list[int] = []
     for (_, param), value in zip(ty.params, args, strict=True):
         slots += _flatten(param, value, rest)
-    return b"".join(slot.to_bytes(8, "little") for slot in slots) + rest.data
+    return b"".join((slot % (1 << 64)).to_bytes(8, "little") for slot in slots) + rest.data
 
 
 def _flatten(ty: wit.Type, value: Any, heap: _Heap) -> list[int]:

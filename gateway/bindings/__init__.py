@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from gateway.bindings import cli, clocks, config, filesystem, http, io, logging, random, sockets
+from gateway.bindings import (
+    cli,
+    clocks,
+    config,
+    filesystem,
+    http,
+    io,
+    keyvalue,
+    logging,
+    random,
+    sockets,
+)
 from gateway.host.binding import Provided
 
 __all__ = ["provided"]
@@ -13,5 +24,5 @@ __all__ = ["provided"]
 @cache
 def provided() -> Provided:
     """Every interface that the gateway implements."""
-    families = (io, clocks, random, cli, filesystem, sockets, http, config, logging)
+    families = (io, clocks, random, cli, filesystem, sockets, http, config, logging, keyvalue)
     return Provided(interface for family in families for interface in family.INTERFACES)

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from time import monotonic_ns
-from typing import Any, TypeVar
+import math
+from time import monotonic, monotonic_ns
+from typing import Any, Final, NamedTuple, TypeVar
 
-__all__ = ["State", "WasiCtx"]
+from gateway.http.trace_context import TraceContext
+
+__all__ = ["NOBODY", "Caller", "State", "WasiCtx"]
 
 S = TypeVar("S", bound="State")
+
+
+class Caller(NamedTuple):
+    """On whose behalf an invocation runs, and for how long.
+
+    Attributes:
+        component: the name of the component.
+        request_id: the id of the request that it is made for.
+        trace: the trace that it is part of, if it is of one.
+        deadline: when it must have finished, on the clock of `time.monotonic`.
+    """
+
+    component: str
+    request_id: str
+    trace: TraceContext | None = None
+    deadline: float = math.inf
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left to it, 0 or more."""
+        return max(0.0, self.deadline - monotonic())
+
+    @property
+    def log_context(self) -> dict[str, str]:
+        """What log lines about it have in common."""
+        context = {"component": self.component, "request_id": self.request_id}
+        if self.trace is not None:
+            context["trace_id"] = self.trace.trace_id
+        return context
+
+
+NOBODY: Final = Caller("", "")
+"""The caller where a component runs for nobody who is known."""
 
 
 class State:
@@ -26,15 +62,20 @@ class WasiCtx:
 
     Args:
         granted: the states of families that were granted something.
-        started_ns: when the invocation began, on the clock of `time.monotonic_ns`; now by default.
+        caller: on whose behalf the invocation runs.
+        started_ns: when it began, on the clock of `time.monotonic_ns`; now by default.
 
     Attributes:
+        caller: ditto.
         started_ns: ditto.
     """
 
-    __slots__ = ("_states", "started_ns")
+    __slots__ = ("_states", "caller", "started_ns")
 
-    def __init__(self, *granted: State, started_ns: int | None = None) -> None:
+    def __init__(
+        self, *granted: State, caller: Caller = NOBODY, started_ns: int | None = None
+    ) -> None:
+        self.caller = caller
         self._states: dict[type[State], Any] = {type(state): state for state in granted}
         self.started_ns = monotonic_ns() if started_ns is None else started_ns
 

@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from gateway.config.grant import KeyValueGrant, OrURL
 from gateway.config.key import Flag
 from gateway.config.route import Route
 from gateway.config.values import (
@@ -304,6 +305,7 @@ class ComponentConfig(Defaults):
         config_env_prefix: what the names of environment variables begin with that are such values too.
         config: what `wasi:config` gives it, by key: of the file, then the environment, then what is said here,
             each in the place of the one before. Never printed.
+        keyvalue: the stores that it may open by `wasi:keyvalue`, by the identifiers that it knows them by.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -355,6 +357,14 @@ class ComponentConfig(Defaults):
         dict[_Key, str],
         Flag("Such a value; KEY alone has the value it has here. Repeatable.", metavar="KEY=VALUE"),
     ] = Field(default_factory=dict, repr=False, validate_default=True)
+    keyvalue: Annotated[
+        dict[_Key, Annotated[KeyValueGrant, OrURL()]],
+        Flag(
+            "A key-value store that the component may open, by the identifier that it knows it by, such as "
+            "default=sqlite:app.db. Repeatable.",
+            metavar="IDENTIFIER=URL",
+        ),
+    ] = Field(default_factory=dict)
     allowed_outbound_hosts: Annotated[
         tuple[_OutboundHost, ...],
         Flag(

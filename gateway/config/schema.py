@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from pydantic.fields import FieldInfo
@@ -56,9 +57,19 @@ def _table(title: str, model: type[Table]) -> Schema:
     for key, field in model.model_fields.items():
         found = _key(schema["properties"][key], field)
         if (table := table_of(field.annotation)) is not None:
-            found["items"] = _table(key, table)
+            found = _resolved(found, {f"#/$defs/{table.__name__}": _table(key, table)})
         schema["properties"][key] = found
     return {"title": title, **schema}
+
+
+def _resolved(value: Any, tables: Mapping[str, Schema]) -> Any:
+    """A schema with those of tables in the place of references to them."""
+    if isinstance(value, list):
+        return [_resolved(item, tables) for item in value]
+    if not isinstance(value, dict):
+        return value
+    table = tables.get(value.get("$ref", ""))
+    return table or {key: _resolved(item, tables) for key, item in value.items()}
 
 
 def _key(schema: Schema, field: FieldInfo) -> Schema:

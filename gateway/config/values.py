@@ -29,6 +29,7 @@ __all__ = [
     "LogLevel",
     "Table",
     "Text",
+    "anchored",
     "table_of",
     "text",
 ]
@@ -49,11 +50,10 @@ class Table(BaseModel):
 
 
 def table_of(annotation: Any) -> type[Table] | None:
-    """The table that a field of this type is, or has a list of; None where it is none."""
-    kinds = (annotation, *get_args(annotation))
-    return next(
-        (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Table)), None
-    )
+    """The table that a field of this type is, or has some of; None where it is none."""
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        return annotation
+    return next(filter(None, map(table_of, get_args(annotation))), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,12 @@ def text(value: str) -> str:
     return value
 
 
-def _anchored(path: Path, info: ValidationInfo) -> Path:
+def anchored(path: Path, info: ValidationInfo) -> Path:
+    """The absolute form of a path, which counts from the configuration file if there is one.
+
+    Raises:
+        ValueError: it starts at a home directory, and there is none.
+    """
     try:
         path = path.expanduser()
     except RuntimeError:
@@ -121,5 +126,5 @@ SOME_TEXT: Final = WithJsonSchema({"type": "string", "pattern": r"^[^\x00]+$"})
 
 Text = Annotated[str, AfterValidator(text), _NO_NUL]
 
-AnyPath = Annotated[Path, AfterValidator(_anchored), _NO_NUL]
+AnyPath = Annotated[Path, AfterValidator(anchored), _NO_NUL]
 """An absolute path; relative ones count from the configuration file, if there is one."""

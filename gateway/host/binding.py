@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+from gateway.host import wit
 from gateway.wasm.version import split_version, track
 
 __all__ = ["HostFunction", "HostInterface", "Provided"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+Of: TypeAlias = Callable[[wit.Function], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,37 @@ class HostInterface:
         self.version = version
         self.carries_bytes = carries_bytes
         self.functions: dict[str, HostFunction] = {}
+        self._special: dict[str, list[tuple[Of, HostFunction]]] = {}
 
     def function(
-        self, name: str, *, blocking: bool = False, cuts: bool = False
+        self, name: str, *, blocking: bool = False, cuts: bool = False, of: Of | None = None
     ) -> Callable[[F], F]:
-        """Declare a free function, by its WIT name."""
+        """Declare a free function, by its WIT name.
+
+        Args:
+            name: the name.
+            blocking: as of `HostFunction`.
+            cuts: ditto.
+            of: tells from its type in a component whether this is the one that it means, where drafts of an
+                interface have other types under one name. One without is for all that none is found for so.
+        """
 
         def declare(function: F) -> F:
-            if name in self.functions:
+            host = HostFunction(function, f"{self.name}#{name}", blocking, cuts)
+            if of is not None:
+                self._special.setdefault(name, []).append((of, host))
+            elif self.functions.setdefault(name, host) is not host:
                 raise ValueError(f"{self.name} has {name} already")
-            self.functions[name] = HostFunction(function, f"{self.name}#{name}", blocking, cuts)
             return function
 
         return declare
+
+    def find(self, name: str, ty: wit.Function) -> HostFunction | None:
+        """The function that a component imports by a name and type; None where there is none of that name."""
+        for of, host in self._special.get(name, ()):
+            if of(ty):
+                return host
+        return self.functions.get(name)
 
     def method(
         self, resource: str, name: str, *, blocking: bool = False, cuts: bool = False

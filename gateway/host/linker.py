@@ -170,7 +170,7 @@ def _define_interface(
     for resource_name, resource in ty.resources.items():
         _define_resource(instance, resource_name, resource)
     for function_name, function_type in ty.functions.items():
-        function = provided.functions.get(function_name)
+        function = provided.find(function_name, function_type)
         if function is None:
             full_name = f"{name}#{function_name}"
             missing.append(full_name)

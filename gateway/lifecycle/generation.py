@@ -58,7 +58,7 @@ class Generation:
             self._dispatcher = Dispatcher(self.services, config.server, operations, runtime.tracer)
         except ComponentError:
             for service in self.services:
-                service.grants.close_mounts()
+                service.grants.abandon()
             raise
         self._requests = 0
         self._idle: asyncio.Future[None] | None = None

@@ -55,6 +55,9 @@ DURATION_BUCKETS: Final = (
 (below a millisecond) to the default `max_execution_time` (30 s) and one step beyond. Each is a time series
 for every component and kind: 16, where the library's own default has 14 that start at 5 ms."""
 
+OPERATION_BUCKETS: Final = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
+"""Seconds, in steps of 10: there is a series of them for each function, backend and outcome."""
+
 _DIGEST_LENGTH: Final = 12
 """Hexadecimal digits of a component's digest in a label: 48 bits tell the files of one gateway apart."""
 
@@ -91,6 +94,7 @@ class Metrics:
         self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
         # Those that events were added up in since somebody looked, which may be in any thread.
         self._untold: list[_Series] = []
+        self._operation_series: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
         self._lock = threading.Lock()
         self._metrics: list[Counter | Gauge | Histogram] = []
         self._define()
@@ -130,6 +134,20 @@ class Metrics:
             "HTTP requests that components made, by how they ended: response, refused, failed or cancelled.",
             (*component, "outcome"),
         )
+        operation = (*component, "interface", "function", "backend", "outcome")
+        self._operations = self._counter(
+            "gateway_capability_operations",
+            "What components did with the capabilities that they are granted, by how it ended.",
+            operation,
+        )
+        self._operation_durations = Histogram(
+            "gateway_capability_operation_duration_seconds",
+            "Time that such operations took, of those that were allowed.",
+            operation,
+            buckets=OPERATION_BUCKETS,
+            registry=None,
+        )
+        self._metrics.append(self._operation_durations)
         self._descriptors_refused = self._counter(
             "gateway_descriptors_refused",
             "Files, sockets and connections that components could not open for want of a file descriptor.",
@@ -294,6 +312,34 @@ class Metrics:
             outcome: how it ended: `response`, `refused`, `failed` or `cancelled`.
         """
         self._outbound.labels(component, outcome).inc()
+
+    def operation_performed(
+        self,
+        component: str,
+        operation: tuple[str, str],
+        backend: str,
+        outcome: str,
+        seconds: float | None,
+    ) -> None:
+        """Count something that a component did with a capability.
+
+        Args:
+            component: who did it.
+            operation: the interface without its version, and the function.
+            backend: the kind of what stands behind it.
+            outcome: a value of `gateway.capabilities.operations.OperationOutcome`.
+            seconds: what it took; None where it was not allowed.
+        """
+        key = (component, *operation, backend, outcome)
+        counted = self._operation_series.get(key)
+        if counted is None:
+            counted = self._operation_series[key] = (
+                self._operations.labels(*key),
+                self._operation_durations.labels(*key),
+            )
+        counted[0].inc()
+        if seconds is not None:
+            counted[1].observe(seconds)
 
     def descriptor_refused(self, component: str) -> None:
         """Count something that a component could not open for want of a file descriptor. From any thread."""

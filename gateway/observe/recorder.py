@@ -52,8 +52,11 @@ __all__ = ["Recorder"]
 
 _log = structlog.get_logger("gateway.telemetry")
 
+BACKEND: Final = "gateway.backend"
 COMPONENT: Final = "gateway.component"
 EXPORT: Final = "gateway.export"
+FUNCTION: Final = "gateway.function"
+INTERFACE: Final = "gateway.interface"
 OUTCOME: Final = "gateway.outcome"
 REQUEST_ID: Final = "gateway.request_id"
 
@@ -120,6 +123,12 @@ class Recorder(Tracer):
         return self._begin(
             _name(attributes), SpanKind.CLIENT, _inside(trace, is_remote=False), attributes
         )
+
+    def operation(self, trace: TraceContext, interface: str, function: str, backend: str) -> Span:
+        """Begin the span of what a component does with a capability: `Tracer.operation`."""
+        attributes: _Attributes = {INTERFACE: interface, FUNCTION: function, BACKEND: backend}
+        name = f"{interface}#{function}"
+        return self._begin(name, SpanKind.CLIENT, _inside(trace, is_remote=False), attributes)
 
     def close(self, timeout: float) -> None:
         """Export what is left: `Tracer.close`."""

@@ -101,6 +101,23 @@ class Tracer:
         """
         return Span(trace)
 
+    def operation(
+        self,
+        trace: TraceContext,
+        interface: str,  # noqa: ARG002
+        function: str,  # noqa: ARG002
+        backend: str,  # noqa: ARG002
+    ) -> Span:
+        """Begin the span of what a component does with a capability.
+
+        Args:
+            trace: that of the span of the invocation.
+            interface: the interface, without its version.
+            function: the function that the guest calls.
+            backend: the kind of what stands behind it.
+        """
+        return Span(trace)
+
     def close(self, timeout: float) -> None:
         """Hand on what was recorded: blocks until then, but not much longer than a timeout in seconds."""
 

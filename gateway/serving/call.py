@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from gateway.bindings.context import Caller
 from gateway.bindings.stdio import MAX_LINE, LineOutput, Output
 from gateway.host.errors import (
     InvocationError,
@@ -101,7 +103,10 @@ class Call:
         if trace is not None:
             self._span = service.tracer.invocation(trace, service.name, export.name)
             trace = self._span.trace
-        self._wasi = service.grants.context(request_id, output, self._log_message, trace)
+        self._caller = Caller(
+            service.name, request_id, trace, monotonic() + service.config.max_execution_time
+        )
+        self._wasi = service.grants.context(self._caller, output, self._log_message)
         self._invocation = Invocation(
             export,
             args,
@@ -153,10 +158,7 @@ class Call:
     @property
     def context(self) -> dict[str, str]:
         """What log lines about it have in common."""
-        context = {"component": self._service.name, "request_id": self._request_id}
-        if self._trace is not None:
-            context["trace_id"] = self._trace.trace_id
-        return context
+        return self._caller.log_context
 
     @property
     def has_turn(self) -> bool:

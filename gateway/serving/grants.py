@@ -7,16 +7,19 @@ from collections.abc import Collection
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.config import ConfigCtx
-from gateway.bindings.context import State, WasiCtx
+from gateway.bindings.context import Caller, State, WasiCtx
 from gateway.bindings.descriptors import Descriptors, Share
 from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.outbound import OnRequest, OutboundClient
+from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
 from gateway.bindings.logging import Log, LoggingCtx
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
+from gateway.capabilities.backend import Backends, BackendUnusable, Lease
+from gateway.capabilities.keyvalue import KeyValueStore, Quota
+from gateway.capabilities.operations import OnOperation, Operations
 from gateway.config import ComponentConfig
 from gateway.host.errors import ComponentError
-from gateway.http.trace_context import TraceContext
 from gateway.observe.telemetry import OFF, Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 
@@ -33,11 +36,13 @@ class Grants:
         imports: the names of what it imports.
         tls: what makes the servers that it talks to trusted.
         descriptors: the file descriptors that guests may hold.
-        tracer: what is told of its outbound requests.
-        on_outbound_request: what is told how each of them ended.
+        keyvalue: the key-value stores of the worker.
+        tracer: what is told of its outbound requests, and of what it does with its stores.
+        on_outbound_request: what is told how each of the former ended.
+        on_operation: and each of the latter.
 
     Raises:
-        ComponentError: a folder that should be mounted cannot be opened.
+        ComponentError: a folder that should be mounted cannot be opened, or a store cannot be used.
     """
 
     def __init__(
@@ -46,9 +51,11 @@ class Grants:
         imports: Collection[str],
         tls: ssl.SSLContext,
         descriptors: Descriptors,
+        keyvalue: Backends[KeyValueStore],
         *,
         tracer: Tracer = OFF,
         on_outbound_request: OnRequest | None = None,
+        on_operation: OnOperation | None = None,
     ) -> None:
         self._name = config.name
         self._environment = config.environment
@@ -56,6 +63,13 @@ class Grants:
         self._values = config.config
         self._share = descriptors.share(config.name)
         self._mounts = _open_mounts(config, self._share)
+        self._leases: list[Lease[KeyValueStore]] = []
+        self._buckets: dict[str, GrantedBucket] = {}
+        try:
+            self._open_buckets(config, keyvalue, tracer, on_operation)
+        except ComponentError:
+            self.abandon()
+            raise
         policy = EgressPolicy(map(EgressRule.parse, config.allowed_outbound_hosts))
         self._client = OutboundClient(
             config.name,
@@ -70,16 +84,40 @@ class Grants:
         self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
-    def context(
-        self, request_id: str, output: Output, log: Log, trace: TraceContext | None = None
-    ) -> WasiCtx:
+    def _open_buckets(
+        self,
+        config: ComponentConfig,
+        stores: Backends[KeyValueStore],
+        tracer: Tracer,
+        on_operation: OnOperation | None,
+    ) -> None:
+        for identifier, grant in config.keyvalue.items():
+            try:
+                lease = stores.lease(grant.url)
+                self._leases.append(lease)
+                store = lease.backend
+                quota = Quota(grant.max_value, grant.max_keys, grant.max_bytes)
+                bucket = store.bucket(grant.prefix, quota)
+            except BackendUnusable as error:
+                raise ComponentError(
+                    f'{config.source}: keyvalue "{identifier}" of component {config.name}: {error}'
+                ) from error
+            operations = Operations(
+                config.name,
+                store.kind,
+                timeout=grant.timeout if store.waits else None,
+                on_operation=on_operation,
+                tracer=tracer,
+            )
+            self._buckets[identifier] = GrantedBucket(bucket, operations, read_only=grant.read_only)
+
+    def context(self, caller: Caller, output: Output, log: Log) -> WasiCtx:
         """The context of one invocation, to be closed when that ends.
 
         Args:
-            request_id: the id of the request that it answers, for the log.
+            caller: on whose behalf it runs.
             output: where stdout and stderr go.
             log: where it logs.
-            trace: the trace that its outbound requests are part of.
         """
         client = self._client
         granted: list[State] = []
@@ -92,24 +130,31 @@ class Grants:
         if self._mounts:
             granted.append(OpenFiles(self._mounts))
         if self._has_requests:
-            granted.append(client.invocation(request_id, trace))
+            granted.append(client.invocation(caller.request_id, caller.trace))
         if self._has_sockets:
-            whose = {"component": self._name, "request_id": request_id}
-            if trace is not None:
-                whose["trace_id"] = trace.trace_id
+            whose = caller.log_context
             granted.append(WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share))
-        return WasiCtx(*granted)
+        if self._buckets:
+            granted.append(KeyValueCtx(self._buckets))
+        return WasiCtx(*granted, caller=caller)
 
-    def close_mounts(self) -> None:
-        """Close the folders. Invocations that come later find none."""
+    def abandon(self) -> None:
+        """Close all of a component that never served: nothing has been connected to yet."""
+        self._close_mounts()
+        for lease in self._leases:
+            lease.release()
+
+    async def aclose(self) -> None:
+        """Close the folders, which invocations that come later do not find, and every connection."""
+        self._close_mounts()
+        await self._client.aclose()
+        for lease in self._leases:
+            await lease.aclose()
+
+    def _close_mounts(self) -> None:
         for mount in self._mounts:
             mount.close()
         self._mounts = ()
-
-    async def aclose(self) -> None:
-        """Close the folders and every connection."""
-        self.close_mounts()
-        await self._client.aclose()
 
 
 def _open_mounts(config: ComponentConfig, share: Share) -> tuple[Mount, ...]:

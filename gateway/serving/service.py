@@ -124,10 +124,12 @@ class Service:
             linked.component.imports,
             tls,
             runtime.descriptors,
+            runtime.keyvalue,
             tracer=runtime.tracer,
             on_outbound_request=None
             if metrics is None
             else functools.partial(metrics.outbound_requested, config.name),
+            on_operation=None if metrics is None else metrics.operation_performed,
         )
         self.tracer = runtime.tracer
         self.gate = runtime.admission.gate(
@@ -337,7 +339,7 @@ def make_services(
     conflicts = list(_conflicts(services))
     if refused or conflicts:
         for service in services:
-            service.grants.close_mounts()
+            service.grants.abandon()
         kind = ComponentError if refused else RouteConflict
         raise kind("\n".join(refused + conflicts))
     for service in services:

@@ -1,0 +1,370 @@
+"""`wasi:keyvalue`: stores that the operator has granted a component, by the identifiers that it opens.
+
+There are two drafts, with the same functions in other types: cursors of `list-keys` are numbers or strings,
+`increment` is unsigned or signed, and only the second has `cas` and `swap`. Spin's has the name of the second and
+pairs what `get-many` returns otherwise. Which one a component was built for is seen from the types of its imports.
+
+A component opens what its configuration names: any other identifier is `no-such-store`, and a change of what it
+may only read is `access-denied`. What goes wrong with a store is `other`, within the time that it has to answer.
+
+Source: `wasi:keyvalue@0.2.0-draft` and `@0.2.0-draft2`, `store.wit`, `atomics.wit`, `batch.wit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, ParamSpec, TypeVar
+
+from gateway.bindings.context import State, WasiCtx
+from gateway.bindings.fallible import fallible_async
+from gateway.capabilities.backend import BackendError
+from gateway.capabilities.keyvalue import Bucket, Current
+from gateway.capabilities.keyvalue.store import MAX_KEY
+from gateway.capabilities.operations import Operation, Operations
+from gateway.host import wit
+from gateway.host.binding import HostInterface
+from gateway.host.table import Resource
+from gateway.host.values import Err, Variant
+
+__all__ = ["INTERFACES", "GrantedBucket", "KeyValueCtx"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DEFAULT: Final = "default"
+"""What a component gets that opens "": Wasmtime knows its store by no name, Spin and wasmCloud by this one."""
+
+
+class Refused(Exception):
+    """A case of `error`, without a payload.
+
+    Args:
+        case: `no-such-store` or `access-denied`.
+    """
+
+    def __init__(self, case: str) -> None:
+        super().__init__(case)
+        self.case = case
+
+
+class GrantedBucket:
+    """A bucket as one component may use it.
+
+    Args:
+        bucket: the bucket.
+        operations: what is done with the store that it is in.
+        read_only: whether the component may change nothing.
+
+    Attributes:
+        bucket: ditto.
+    """
+
+    def __init__(self, bucket: Bucket, operations: Operations, *, read_only: bool = False) -> None:
+        self.bucket: Final = bucket
+        self._operations = operations
+        self._read_only = read_only
+
+    async def read(
+        self,
+        ctx: WasiCtx,
+        what: Operation,
+        work: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Do something that changes nothing.
+
+        Raises:
+            BackendError: the store does not do it.
+        """
+        return await self._operations.perform(what, ctx.caller, work, *args, **kwargs)
+
+    async def write(
+        self,
+        ctx: WasiCtx,
+        what: Operation,
+        work: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Do something that may change it.
+
+        Raises:
+            Refused: `access-denied`: the component may not.
+            BackendError: the store does not do it.
+        """
+        if self._read_only:
+            self._operations.refused(what)
+            raise Refused("access-denied")
+        return await self._operations.perform(what, ctx.caller, work, *args, **kwargs)
+
+
+class KeyValueCtx(State):
+    """The stores of an invocation.
+
+    Attributes:
+        buckets: those that it may open, by identifier.
+    """
+
+    __slots__ = ("buckets",)
+
+    def __init__(self, buckets: Mapping[str, GrantedBucket] = MappingProxyType({})) -> None:
+        self.buckets = buckets
+
+
+class BucketHandle(Resource):
+    """`bucket`."""
+
+    __slots__ = ("bucket", "read", "write")
+
+    def __init__(self, granted: GrantedBucket) -> None:
+        super().__init__()
+        self.bucket = granted.bucket
+        self.read = granted.read
+        self.write = granted.write
+
+
+class Cas(Resource):
+    """`cas`: a key, and what it had when somebody looked."""
+
+    __slots__ = ("handle", "key", "seen")
+
+    def __init__(self, handle: BucketHandle, key: str, seen: Current) -> None:
+        super().__init__()
+        self.handle = handle
+        self.key = key
+        self.seen = seen
+
+
+def _error(failure: BackendError | Refused) -> Variant:
+    """The `error` of what went wrong."""
+    return (
+        Variant(failure.case) if isinstance(failure, Refused) else Variant("other", failure.message)
+    )
+
+
+def _cas_error(failure: BackendError | Refused) -> Variant:
+    return Variant("store-error", _error(failure))
+
+
+_fallible = fallible_async(BackendError, Refused, err=_error)
+
+
+def _key(key: str) -> str:
+    """Refuse a key that not every store takes.
+
+    Raises:
+        BackendError: it is empty or too long.
+    """
+    if not key or len(key.encode()) > MAX_KEY:
+        raise BackendError(f"a key must have 1 to {MAX_KEY} bytes")
+    return key
+
+
+# --- the interfaces ----------------------------------------------------------------------------------------
+
+
+class _Drafts:
+    """An interface in both drafts: what is declared here is declared for each.
+
+    Args:
+        name: its name in the package.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = f"wasi:keyvalue/{name}"
+        self.interfaces = tuple(
+            HostInterface(self.name, version, carries_bytes=True)
+            for version in ("0.2.0-draft", "0.2.0-draft2")
+        )
+
+    def function(
+        self, name: str, *, of: Callable[[wit.Function], bool] | None = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Declare a function, by its WIT name; `of` as of `HostInterface.function`."""
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            for interface in self.interfaces:
+                interface.function(name, blocking=True, of=of)(function)
+            return function
+
+        return declare
+
+    def operation(self, name: str) -> Operation:
+        """What metrics call a function of it."""
+        return Operation(self.name, name)
+
+
+store = _Drafts("store")
+atomics = _Drafts("atomics")
+batch = _Drafts("batch")
+INTERFACES = (*store.interfaces, *atomics.interfaces, *batch.interfaces)
+
+_GET: Final = store.operation("get")
+_SET: Final = store.operation("set")
+_DELETE: Final = store.operation("delete")
+_EXISTS: Final = store.operation("exists")
+_LIST_KEYS: Final = store.operation("list-keys")
+_INCREMENT: Final = atomics.operation("increment")
+_NEW_CAS: Final = atomics.operation("cas.new")
+_SWAP: Final = atomics.operation("swap")
+_GET_MANY: Final = batch.operation("get-many")
+_SET_MANY: Final = batch.operation("set-many")
+_DELETE_MANY: Final = batch.operation("delete-many")
+
+
+@store.function("open")
+@_fallible
+async def open_(ctx: WasiCtx, identifier: str) -> BucketHandle:
+    """The store of an identifier; "" is the default one."""
+    granted = ctx.of(KeyValueCtx).buckets.get(identifier or DEFAULT)
+    if granted is None:
+        raise Refused("no-such-store")
+    return BucketHandle(granted)
+
+
+@store.function("[method]bucket.get")
+@_fallible
+async def get(ctx: WasiCtx, this: BucketHandle, key: str) -> bytes | None:
+    """The value of a key; none where it is missing."""
+    return await this.read(ctx, _GET, this.bucket.get, _key(key))
+
+
+@store.function("[method]bucket.set")
+@_fallible
+async def set_(ctx: WasiCtx, this: BucketHandle, key: str, value: bytes) -> None:
+    """Set a key."""
+    await this.write(ctx, _SET, this.bucket.set, _key(key), value)
+
+
+@store.function("[method]bucket.delete")
+@_fallible
+async def delete(ctx: WasiCtx, this: BucketHandle, key: str) -> None:
+    """Remove a key, if it is there."""
+    await this.write(ctx, _DELETE, this.bucket.delete, _key(key))
+
+
+@store.function("[method]bucket.exists")
+@_fallible
+async def exists(ctx: WasiCtx, this: BucketHandle, key: str) -> bool:
+    """Whether a key is there."""
+    return await this.read(ctx, _EXISTS, this.bucket.exists, _key(key))
+
+
+@store.function("[method]bucket.list-keys")
+@_fallible
+async def list_keys(ctx: WasiCtx, this: BucketHandle, cursor: int | None) -> dict[str, Any]:
+    """Some of the keys, and where the next are; no cursor after the last."""
+    page = await this.read(ctx, _LIST_KEYS, this.bucket.keys, cursor or 0)
+    return {"keys": page.keys, "cursor": page.cursor}
+
+
+@store.function(
+    "[method]bucket.list-keys",
+    of=lambda ty: wit.Option(wit.Integer(64, signed=False)) != ty.params[1][1],
+)
+@_fallible
+async def list_keys_by_text(ctx: WasiCtx, this: BucketHandle, cursor: str | None) -> dict[str, Any]:
+    """The same in the second draft, whose cursors are strings."""
+    if cursor is not None and not (
+        cursor.isascii() and cursor.isdecimal() and len(cursor) <= _DIGITS
+    ):
+        raise BackendError("the cursor is not one that list-keys has returned")
+    page = await this.read(ctx, _LIST_KEYS, this.bucket.keys, int(cursor or 0))
+    return {"keys": page.keys, "cursor": None if page.cursor is None else str(page.cursor)}
+
+
+@atomics.function("increment")
+@_fallible
+async def increment(ctx: WasiCtx, this: BucketHandle, key: str, delta: int) -> int:
+    """Add to a number, from 0 where there is none; gives the sum."""
+    return await this.write(ctx, _INCREMENT, this.bucket.increment, _key(key), delta, 0, _MAX_U64)
+
+
+@atomics.function("increment", of=lambda ty: wit.Integer(64, signed=True) == ty.params[2][1])
+@_fallible
+async def increment_signed(ctx: WasiCtx, this: BucketHandle, key: str, delta: int) -> int:
+    """The same in the second draft, whose numbers have a sign."""
+    return await this.write(
+        ctx, _INCREMENT, this.bucket.increment, _key(key), delta, _MIN_S64, _MAX_S64
+    )
+
+
+@atomics.function("[static]cas.new")
+@_fallible
+async def new_cas(ctx: WasiCtx, this: BucketHandle, key: str) -> Cas:
+    """Look at a key, to `swap` its value later."""
+    return await _look(ctx, this, _key(key))
+
+
+@atomics.function("[method]cas.current")
+@_fallible
+async def current(_ctx: WasiCtx, this: Cas) -> bytes | None:
+    """The value that the key had then."""
+    return this.seen.value
+
+
+@atomics.function("swap")
+@fallible_async(BackendError, Refused, err=_cas_error)
+async def swap(ctx: WasiCtx, this: Cas, value: bytes) -> Err | None:
+    """Set the key if nobody has since; otherwise gives what it has now, to try again."""
+    handle = this.handle
+    if await handle.write(ctx, _SWAP, handle.bucket.swap, this.key, this.seen.version, value):
+        return None
+    return Err(Variant("cas-failed", await _look(ctx, handle, this.key)))
+
+
+async def _look(ctx: WasiCtx, handle: BucketHandle, key: str) -> Cas:
+    return Cas(handle, key, await handle.read(ctx, _NEW_CAS, handle.bucket.current, key))
+
+
+@batch.function("get-many")
+@_fallible
+async def get_many(
+    ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]
+) -> list[tuple[str, bytes] | None]:
+    """Keys and values, in order; none for each key that is missing."""
+    values = await _get_many(ctx, this, keys)
+    return [None if value is None else (key, value) for key, value in values]
+
+
+@batch.function("get-many", of=lambda ty: "list<tuple<" in str(ty))
+@_fallible
+async def get_many_as_spin(
+    ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]
+) -> list[tuple[str, bytes | None]]:
+    """The same in Spin's draft, which returns each key, with none for a value that is missing."""
+    return await _get_many(ctx, this, keys)
+
+
+async def _get_many(
+    ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]
+) -> list[tuple[str, bytes | None]]:
+    keys = list(map(_key, keys))
+    values = await this.read(ctx, _GET_MANY, this.bucket.get_many, keys)
+    return list(zip(keys, values, strict=True))
+
+
+@batch.function("set-many")
+@_fallible
+async def set_many(
+    ctx: WasiCtx, this: BucketHandle, key_values: Sequence[tuple[str, bytes]]
+) -> None:
+    """Set several keys; the last value counts of one that is there twice."""
+    values = {_key(key): value for key, value in key_values}
+    await this.write(ctx, _SET_MANY, this.bucket.set_many, values)
+
+
+@batch.function("delete-many")
+@_fallible
+async def delete_many(ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]) -> None:
+    """Remove several keys, as far as they are there."""
+    await this.write(ctx, _DELETE_MANY, this.bucket.delete_many, list(map(_key, keys)))
+
+
+_MIN_S64: Final = -(1 << 63)
+_MAX_S64: Final = (1 << 63) - 1
+_MAX_U64: Final = (1 << 64) - 1
+_DIGITS: Final = 20
+"""Those of the largest cursor."""

@@ -1,0 +1,28 @@
+"""Key-value stores: what `wasi:keyvalue` needs of one, and those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.capabilities.backend import Opener
+from gateway.capabilities.keyvalue.store import Bucket, Current, KeyValueStore, Page, Quota
+from gateway.config.backend_url import BackendURL
+
+__all__ = ["OPENERS", "Bucket", "Current", "KeyValueStore", "Page", "Quota"]
+
+
+def _sqlite(url: BackendURL) -> KeyValueStore:
+    from gateway.capabilities.keyvalue.sqlite import SQLiteStore  # noqa: PLC0415 - for those who use it
+
+    return SQLiteStore.file(url)
+
+
+def _memory(url: BackendURL) -> KeyValueStore:
+    from gateway.capabilities.keyvalue.sqlite import SQLiteStore  # noqa: PLC0415 - for those who use it
+
+    return SQLiteStore.in_memory(url)
+
+
+OPENERS: Final[Mapping[str, Opener[KeyValueStore]]] = {"memory": _memory, "sqlite": _sqlite}
+"""What opens a store, by the scheme of its URL."""

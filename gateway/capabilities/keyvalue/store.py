@@ -1,0 +1,167 @@
+"""What `wasi:keyvalue` needs of a store. Each backend implements these two protocols."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from gateway.capabilities.backend import Backend, BackendError
+
+__all__ = [
+    "MAX_BATCH",
+    "MAX_KEY",
+    "PAGE",
+    "Bucket",
+    "Current",
+    "KeyValueStore",
+    "Page",
+    "Quota",
+    "check_size",
+    "decimal",
+]
+
+MAX_BATCH: Final = 2 << 20
+"""Bytes of values that one `get-many` returns at most. Threat: a guest that asks for thousands of large values at
+once, of which each is in memory several times on its way. As much as an argument may have."""
+
+MAX_KEY: Final = 1024
+"""Bytes of a key in UTF-8. NATS and S3 have about as much, Redis more; what fits here fits everywhere."""
+
+PAGE: Final = 1000
+"""Keys that one call of `list-keys` returns at most. Arbitrary; S3 has as many."""
+
+
+class Quota(NamedTuple):
+    """How much a component may keep in a bucket.
+
+    Attributes:
+        max_value: bytes of a value, written or read.
+        max_keys: how many keys; None for no bound.
+        max_bytes: bytes of all keys and values; None for no bound.
+    """
+
+    max_value: int
+    max_keys: int | None = None
+    max_bytes: int | None = None
+
+
+class Page(NamedTuple):
+    """Some of the keys of a bucket.
+
+    Attributes:
+        keys: at most `PAGE`.
+        cursor: where the next page begins, 1 or more; None after the last.
+    """
+
+    keys: list[str]
+    cursor: int | None
+
+
+class Current(NamedTuple):
+    """The value of a key at some moment.
+
+    Attributes:
+        value: the value; None where there was none.
+        version: by which the store knows whether there was another since; opaque to others.
+    """
+
+    value: bytes | None
+    version: Any
+
+
+class Bucket(Protocol):
+    """The part of a store that a component may use. It sees its own keys there, and keeps to its quota.
+
+    Each method raises `BackendError` where the store cannot be used, a quota is exceeded, or a value is larger
+    than the quota has it. A write that raises has changed nothing, unless the store could not be heard any more.
+    """
+
+    async def get(self, key: str) -> bytes | None:
+        """The value of a key."""
+
+    async def set(self, key: str, value: bytes) -> None:
+        """Set a key, whether it is there or not."""
+
+    async def delete(self, key: str) -> None:
+        """Remove a key, if it is there."""
+
+    async def exists(self, key: str) -> bool:
+        """Whether a key is there."""
+
+    async def keys(self, cursor: int) -> Page:
+        """A page of the keys. What is there all along is on one page at least, whatever changes meanwhile.
+
+        Args:
+            cursor: 0 for the first page, or what another returned.
+        """
+
+    async def increment(self, key: str, delta: int, low: int, high: int) -> int:
+        """Add to a number that is kept as decimal text, from 0 where there is none; atomically.
+
+        Args:
+            key: the key.
+            delta: what to add.
+            low: the least that may come of it.
+            high: the most.
+
+        Returns:
+            The sum.
+        """
+
+    async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of some keys, in their order."""
+
+    async def set_many(self, values: Mapping[str, bytes]) -> None:
+        """Set some keys; where the store can, all or none of them."""
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove some keys; where the store can, all or none of them."""
+
+    async def current(self, key: str) -> Current:
+        """The value of a key, for `swap`."""
+
+    async def swap(self, key: str, version: Any, value: bytes) -> bool:
+        """Set a key if nobody has since `version` was its; tells whether it was."""
+
+
+class KeyValueStore(Backend, Protocol):
+    """A store, for all components of a worker that name its URL."""
+
+    def bucket(self, prefix: str, quota: Quota) -> Bucket:
+        """The part of the store that a component may use.
+
+        Args:
+            prefix: what its keys begin with in there, where the store is shared; "" for no prefix.
+            quota: how much it may keep.
+
+        Raises:
+            BackendUnusable: the store cannot keep to the quota.
+        """
+
+
+_DECIMAL: Final = re.compile(rb"-?[0-9]{1,20}")
+"""What all of 64 bits takes, with a sign or without."""
+
+
+def decimal(value: bytes | None) -> int:
+    """The number that a counter has; 0 where there is none yet.
+
+    Raises:
+        BackendError: the value is no number.
+    """
+    if value is None:
+        return 0
+    if not _DECIMAL.fullmatch(value):
+        raise BackendError("the value is not a number in decimal text")
+    return int(value)
+
+
+def check_size(value: bytes, quota: Quota) -> None:
+    """Refuse a value that is too large to be written.
+
+    Raises:
+        BackendError: it is.
+    """
+    if len(value) > quota.max_value:
+        raise BackendError(f"the value has {len(value)} bytes, and may have {quota.max_value}")

@@ -1,0 +1,177 @@
+"""What components do with the backends that they are granted: bounded in time, counted, and told of."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Awaitable, Callable
+from time import monotonic, perf_counter
+from typing import Final, NamedTuple, ParamSpec, Protocol, TypeVar
+
+import structlog
+
+from gateway.capabilities.backend import BackendError
+from gateway.http.trace_context import TraceContext
+from gateway.observe.telemetry import OFF, Tracer
+
+__all__ = ["Caller", "OnOperation", "Operation", "OperationOutcome", "Operations"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_TOLD: Final = 10.0
+"""Seconds between two lines about one component's trouble with one backend. Arbitrary: each call of a guest may
+meet it."""
+
+_log = structlog.get_logger("gateway.capabilities")
+
+
+class Operation(NamedTuple):
+    """A function that a guest called.
+
+    Attributes:
+        interface: the interface, without its version.
+        function: its name there, without `[method]` and the like.
+    """
+
+    interface: str
+    function: str
+
+
+class OperationOutcome(enum.StrEnum):
+    """How an operation ended. The values are labels of metrics."""
+
+    OK = "ok"
+    ERROR = "error"
+    """What the component asked for cannot be: a quota, a value that is no number."""
+    REFUSED = "refused"
+    """The component may not do it."""
+    FAILED = "failed"
+    """The backend cannot be used, or failed."""
+    TIMEOUT = "timeout"
+    """It took longer than the backend has, or than the invocation had left."""
+    CANCELLED = "cancelled"
+    """The invocation ended first."""
+
+
+class Caller(Protocol):
+    """Who an operation is performed for."""
+
+    @property
+    def trace(self) -> TraceContext | None:
+        """The trace that it is part of, if it is of one."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left to the invocation."""
+
+    @property
+    def log_context(self) -> dict[str, str]:
+        """What log lines about it have in common."""
+
+
+class OnOperation(Protocol):
+    """What is told of operations."""
+
+    def __call__(
+        self,
+        component: str,
+        operation: Operation,
+        backend: str,
+        outcome: OperationOutcome,
+        seconds: float | None,
+    ) -> None:
+        """Take note of one that has ended, and of what it took. Must not raise."""
+
+
+class Operations:
+    """The operations of one component on one backend.
+
+    Args:
+        component: the component's name.
+        backend: the backend's `kind`.
+        timeout: seconds that each may take at most; None where the backend never waits for anything else.
+        on_operation: told of each, if anybody wants to know.
+        tracer: told of those that are part of a trace.
+    """
+
+    def __init__(
+        self,
+        component: str,
+        backend: str,
+        *,
+        timeout: float | None = None,
+        on_operation: OnOperation | None = None,
+        tracer: Tracer = OFF,
+    ) -> None:
+        self._component = component
+        self._backend = backend
+        self._timeout = timeout
+        self._on_operation = on_operation
+        self._tracer = tracer
+        self._tell_after = 0.0
+
+    async def perform(
+        self,
+        what: Operation,
+        caller: Caller,
+        work: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Perform one.
+
+        Raises:
+            BackendError: it failed, or took too long.
+        """
+        trace = caller.trace
+        span = None
+        if trace is not None:
+            span = self._tracer.operation(trace, what.interface, what.function, self._backend)
+        began = perf_counter()
+        outcome = OperationOutcome.CANCELLED
+        try:
+            if self._timeout is None:
+                result = await work(*args, **kwargs)
+            else:
+                async with asyncio.timeout(min(self._timeout, caller.remaining)):
+                    result = await work(*args, **kwargs)
+        except BackendError as error:
+            outcome = OperationOutcome.ERROR
+            if error.reason is not None:
+                outcome = OperationOutcome.FAILED
+                self._tell(what, caller, error.reason)
+            raise
+        except TimeoutError as error:
+            outcome = OperationOutcome.TIMEOUT
+            reason = f"no answer within {self._timeout:g} s, or what the invocation had left"
+            self._tell(what, caller, reason)
+            raise BackendError("the store did not answer in time", reason) from error
+        else:
+            outcome = OperationOutcome.OK
+            return result
+        finally:
+            if span is not None:
+                span.end(error=None if outcome is OperationOutcome.OK else outcome.value)
+            self._count(what, outcome, perf_counter() - began)
+
+    def refused(self, what: Operation) -> None:
+        """Count one that the component may not perform."""
+        self._count(what, OperationOutcome.REFUSED, None)
+
+    def _count(self, what: Operation, outcome: OperationOutcome, seconds: float | None) -> None:
+        if self._on_operation is not None:
+            self._on_operation(self._component, what, self._backend, outcome, seconds)
+
+    def _tell(self, what: Operation, caller: Caller, reason: str) -> None:
+        now = monotonic()
+        if now >= self._tell_after:
+            self._tell_after = now + _TOLD
+            _log.warning(
+                "backend failed",
+                backend=self._backend,
+                interface=what.interface,
+                function=what.function,
+                reason=reason,
+                **caller.log_context,
+            )

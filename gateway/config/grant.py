@@ -1,0 +1,99 @@
+"""What a component may use that stands behind a capability: a backend by its URL, and how much of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
+
+from gateway.config.backend_url import BackendURL
+from gateway.config.values import GIB, KIB, MIB, Between, Table, Text, anchored
+from gateway.units import ByteSize, Duration, format_size
+
+__all__ = ["BackendGrant", "KeyValueGrant", "OrURL"]
+
+MAX_VALUE: Final = 2 * MIB
+"""Bytes: what an argument of a host function may have (`gateway.host.values.MAX_ARGUMENT`)."""
+
+_FILES: Final = frozenset(("sqlite", "file"))
+"""Schemes of URLs that name a file or folder."""
+
+
+def _url(value: object, info: ValidationInfo) -> BackendURL:
+    if isinstance(value, BackendURL):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004 - as pydantic takes it
+    url = BackendURL.parse(value)
+    if url.scheme in _FILES and (path := url.rest.removeprefix("//")):
+        return BackendURL(url.scheme, str(anchored(Path(path), info)))
+    return url
+
+
+class OrURL:
+    """Lets the table of a backend be written as its URL alone, where nothing else is said; for a field's type."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return handler.generate_schema(Annotated[source, BeforeValidator(_table)])
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [_URL_SCHEMA, handler(schema)]}
+
+
+def _table(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+_URL_SCHEMA: Final[dict[str, Any]] = {
+    "type": "string",
+    "pattern": r"^[a-z][a-z0-9+.-]*:[^\x00]*$",
+    "examples": ["memory:"],
+}
+
+
+class BackendGrant(Table):
+    """A backend that a component may use.
+
+    Attributes:
+        url: where it is, with what is needed to be let in; relative files count from the configuration file. Never
+            printed.
+        timeout: seconds that one operation may take.
+        read_only: whether the component may change nothing there.
+    """
+
+    url: Annotated[BackendURL, BeforeValidator(_url), WithJsonSchema(_URL_SCHEMA)] = Field(
+        repr=False
+    )
+    timeout: Duration = 5.0
+    read_only: StrictBool = False
+
+
+class KeyValueGrant(BackendGrant):
+    """A key-value store that a component may open.
+
+    Attributes:
+        prefix: what its keys begin with in there, where it shares the store with others; it is not told.
+        max_value: bytes of a value.
+        max_keys: how many keys it may have there, for stores that count them; None for no bound.
+        max_bytes: bytes of its keys and values together, for stores that count them; None for no bound.
+    """
+
+    prefix: Text = ""
+    max_value: Annotated[ByteSize, Between(1, MAX_VALUE, format_size)] = 1 * MIB
+    max_keys: Annotated[StrictInt, Between(1, 1_000_000_000, str)] | None = None
+    max_bytes: Annotated[ByteSize, Between(KIB, 1024 * GIB, format_size)] | None = None
