@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.config import GatewayConfig
 from gateway.host.errors import ComponentError
 from gateway.http import problem
+from gateway.http.field_lines import FieldLines
 from gateway.http.problem import send_problem
 from gateway.http.request_id import request_id
 from gateway.lifecycle.deployment import Deployment
@@ -93,7 +94,7 @@ class Gateway:
         """Serve one scope: a request, or the server's lifespan."""
         match scope["type"]:
             case "http" if self._closed:
-                identity = request_id(scope["headers"])
+                identity = request_id(FieldLines(scope["headers"]))
                 await send_problem(
                     send, problem.CLOSED, identity, head_only=scope["method"] == "HEAD"
                 )
@@ -150,7 +151,8 @@ class Gateway:
         await self._deployment.aclose()
         self.runtime.watchdog.stop()
         self.runtime.channel.flush()
-        await asyncio.to_thread(self.runtime.tracer.close, _FLUSH_TIMEOUT)
+        if self.runtime.tracer is not None:
+            await asyncio.to_thread(self.runtime.tracer.close, _FLUSH_TIMEOUT)
 
     async def _reopen(self) -> None:
         """Serve again what was closed, maybe on another event loop. Nothing is compiled again.

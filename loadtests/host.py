@@ -27,13 +27,10 @@ from typing import Any
 from gateway.bindings import provided
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.http.body import IncomingContent
-from gateway.bindings.http.fields import Fields
 from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
-    method_variant,
-    scheme_variant,
 )
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine, PoolSize
@@ -68,11 +65,11 @@ def hello(handler: Export) -> Request:
         content.end()
         responses: list[Any] = []
         incoming = IncomingRequest(
-            method=method_variant("GET"),
+            method="GET",
             path_with_query="/",
-            scheme=scheme_variant("http"),
+            scheme="http",
             authority="localhost",
-            headers=Fields.incoming(HEADERS),
+            headers=HEADERS,
             content=content,
         )
         await Invocation(

@@ -19,7 +19,7 @@ from gateway.server import serve
 from gateway.serving import call
 
 _ID = "0123456789abcdef0123456789abcdef"
-_TRACE = incoming([], _ID)
+_TRACE = incoming({}, _ID)
 
 
 class _Silent(call.Call):
@@ -32,8 +32,8 @@ class _Silent(call.Call):
 def main() -> int:
     """Serve."""
     replaced: Any = dispatcher
-    replaced.request_id = lambda _headers: _ID
-    replaced.incoming = lambda _headers, _request_id: _TRACE
+    replaced.request_id = lambda _lines: _ID
+    replaced.incoming = lambda _lines, _request_id: _TRACE
     for module in (sys.modules["gateway.routes.exchange"], sys.modules["gateway.routes.calls"]):
         module.Call = _Silent  # type: ignore[attr-defined]
     config = single(Path(sys.argv[1]), port=0, access_log=False, metrics=False, log_format="json")

@@ -29,7 +29,6 @@ from gateway.host.errors import ComponentError
 from gateway.http import problem
 from gateway.http.canonical import canonical_path
 from gateway.http.media_type import JSON, is_utf_8
-from gateway.http.target import path_of
 from gateway.json.text import InvalidJson, dump, parse
 from gateway.lifecycle.reload import Spreading
 from gateway.lifecycle.status import ComponentStatus, ServerStatus, Superseded
@@ -83,7 +82,7 @@ class AdminApi:
         """Answer a request."""
         principal: Principal | None = None
         try:
-            path = canonical_path(path_of(request.scope))
+            path = canonical_path(request.path)
             if path != _DOCUMENT_PATH:
                 principal = self._authenticate(request)
             await self._dispatch(request, path, principal)
@@ -234,7 +233,7 @@ async def _json_content(request: Request) -> bytes:
         Refused: it says something else, or is too large or too slow.
         ClientDisconnected: it never came.
     """
-    if not is_utf_8(request.scope["headers"], {JSON}):
+    if not is_utf_8(request.lines, {JSON}):
         raise Refused(problem.UNSUPPORTED_MEDIA_TYPE)
     try:
         return await request.content(MAX_CONTENT)

@@ -13,6 +13,7 @@ from gateway.admin.operations import Operations
 from gateway.admin.problems import MISDIRECTED
 from gateway.admin.token import Verifier
 from gateway.config import GatewayConfig, Route
+from gateway.http.field_lines import FieldLines
 from gateway.http.problem import send_problem
 from gateway.http.request_id import request_id
 from gateway.observe.telemetry import Tracer
@@ -28,7 +29,7 @@ class AdminSite:
         config: whose tokens open the API; without such there is none.
         routes: the operational routes, by path.
         operations: what the API can do.
-        tracer: what is told of requests.
+        tracer: what is told of requests; None for nothing.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class AdminSite:
         config: GatewayConfig,
         routes: Mapping[str, Endpoint],
         operations: Operations,
-        tracer: Tracer,
+        tracer: Tracer | None,
     ) -> None:
         address = config.server.admin_addr
         self._local_only = address is not None and is_loopback(address[0])
@@ -48,9 +49,9 @@ class AdminSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        headers = scope["headers"]
-        if self._local_only and not all(is_local(it) for name, it in headers if name == b"host"):
+        lines = FieldLines(scope["headers"])
+        if self._local_only and not all(map(is_local, lines.get(b"host", ()))):
             head_only = scope["method"] == "HEAD"
-            await send_problem(send, MISDIRECTED, request_id(headers), head_only=head_only)
+            await send_problem(send, MISDIRECTED, request_id(lines), head_only=head_only)
         else:
             await self._dispatcher(scope, receive, send)

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.capabilities.backend import BackendError
 from gateway.http.trace_context import TraceContext
-from gateway.observe.telemetry import OFF, Tracer
+from gateway.observe.telemetry import Tracer
 
 __all__ = ["Caller", "OnOperation", "Operation", "OperationOutcome", "Operations"]
 
@@ -92,7 +92,7 @@ class Operations:
         backend: the backend's `kind`.
         timeout: seconds that each may take at most; None where the backend never waits for anything else.
         on_operation: told of each, if anybody wants to know.
-        tracer: told of those that are part of a trace.
+        tracer: told of those that are part of a trace, if any is.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Operations:
         *,
         timeout: float | None = None,
         on_operation: OnOperation | None = None,
-        tracer: Tracer = OFF,
+        tracer: Tracer | None = None,
     ) -> None:
         self._component = component
         self._backend = backend
@@ -126,7 +126,7 @@ class Operations:
         """
         trace = caller.trace
         span = None
-        if trace is not None:
+        if trace is not None and self._tracer is not None:
             span = self._tracer.operation(trace, what.interface, what.function, self._backend)
         began = perf_counter()
         outcome = OperationOutcome.CANCELLED

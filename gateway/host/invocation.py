@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +48,10 @@ _SPINNING: Final = EPOCH_TICK / 2
 only there when a tick came."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Invocation:
     """A call under way.
 
@@ -61,8 +65,11 @@ class Invocation:
             large (`gateway.host.pieces`). There must be no resources among them.
         max_result: the largest result there may be then, in elements of lists and bytes of text; None for any.
         lane: where it waits for its turns.
+        on_close: called once all of it is free.
 
     Attributes:
+        store: its store, which counts what the guest calls. All of it is freed in the end.
+        instantiated: whether an instance was made.
         deadline: when it must have finished, on the clock of `time.monotonic`.
         result: what the function returned, once it has.
         large: whether its arguments or its result were so large that they crossed in pieces.
@@ -82,6 +89,7 @@ class Invocation:
         in_pieces: bool = False,
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
+        on_close: Callable[[], None] = _nothing,
     ) -> None:
         self.max_execution_time = max_execution_time
         self.deadline = monotonic() + max_execution_time
@@ -91,12 +99,13 @@ class Invocation:
         self._began = 0.0
         self._ended = 0.0
         self._lane = lane
+        self._on_close = on_close
         self._export = export
         self._args = args
         self._task: asyncio.Task[Any] | None = None
         self._stopped: InvocationError | None = None
         self._cancelled = False
-        self._calling = False
+        self.instantiated = False
         self._preempted = 0
         self._returned = False
         self._future = 0
@@ -108,7 +117,7 @@ class Invocation:
         self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(args) * VALUE_SIZE // 8))()
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
-        self._store = Store(component.engine, component.limits(max_memory), max_memory, data)
+        self.store = Store(component.engine, component.limits(max_memory), max_memory, data)
 
     @property
     def has_turn(self) -> bool:
@@ -153,11 +162,11 @@ class Invocation:
             if self._stopped is not None:
                 raise self._stopped
             self._began = perf_counter()
-            self._store.open()
+            self.store.open()
             linked = self._export.linked
             self._future = _capi.instantiate_async(
                 linked.address,
-                self._store.context,
+                self.store.context,
                 linked.component.address,
                 self._address + _INSTANCE,
                 self._address + _ERROR,
@@ -233,24 +242,9 @@ class Invocation:
                 self._cancelled = self._task.cancel()
 
     @property
-    def instantiated(self) -> bool:
-        """Whether an instance was made."""
-        return self._calling
-
-    @property
     def elapsed(self) -> float:
         """Seconds from its start to its end, or until now; 0 before it was started."""
         return (self._ended or perf_counter()) - self._began if self._began else 0.0
-
-    @property
-    def host_time(self) -> float:
-        """Seconds of them that were spent in host functions, and in what they waited for."""
-        return self._store.host_time
-
-    @property
-    def host_calls(self) -> Mapping[str, int]:
-        """How often host functions were called, by the full name of their interface."""
-        return self._store.host_calls
 
     def expire(self) -> None:
         """Stop the guest because its deadline has passed."""
@@ -270,7 +264,7 @@ class Invocation:
             future, self._future = self._future, 0
             _capi.future_delete(future)
         try:
-            self._store.close()
+            self.store.close()
         finally:
             self._delete_args()
             if self._returned and self._export.lift is not None:
@@ -279,10 +273,12 @@ class Invocation:
             self._postponed = None
             self._stopped = None  # its traceback leads back to here
             self._args = ()  # they may know who calls
+            on_close, self._on_close = self._on_close, _nothing
+            on_close()
 
     async def _wait(self, scheduler: Scheduler) -> None:
         """Wait for what the guest waits for: the host function it is in, its turn, or large values to cross."""
-        store = self._store
+        store = self.store
         if self._postponed is not None:
             max_size = self._max_result if self._returned else None
             await in_pieces(self._postponed, max_size=max_size)
@@ -309,7 +305,7 @@ class Invocation:
 
     def _poll(self) -> bool:
         """Run the guest until the function has returned (true), or it waits."""
-        store = self._store
+        store = self.store
         while True:
             if not self._future:  # values have crossed
                 if self._returned:
@@ -323,11 +319,11 @@ class Invocation:
             if error := self._block[_ERROR]:
                 self._block[_ERROR] = 0
                 raise from_engine(_capi.take_error(error), store.failure)
-            if self._calling:
+            if self.instantiated:
                 self._returned = True
                 crossed = self._export.lift is None or self._cross(self._lift_result)
             else:
-                self._calling = True
+                self.instantiated = True
                 self.instantiate_time = perf_counter() - self._began
                 crossed = self._cross(self._lower_args)
             if not crossed:
@@ -335,7 +331,7 @@ class Invocation:
 
     def _advance(self) -> bool:
         """Run the guest until its future is done (true), or it waits."""
-        store = self._store
+        store = self.store
         if store.stack:
             _capi.protect_stack(store.stack, HOST_STACK)
         try:
@@ -364,7 +360,7 @@ class Invocation:
         return True
 
     def _call(self) -> None:
-        export, store, address = self._export, self._store, self._address
+        export, store, address = self._export, self.store, self._address
         if not _capi.export_func(
             address + _INSTANCE, store.context, export.index_address, address + _FUNC
         ):
@@ -387,7 +383,7 @@ class Invocation:
         at = self._address + _ARGS
         for lower, value in zip(self._export.lowers, self._args, strict=True):
             self._lowered += 1
-            lower(self._store, at, value)
+            lower(self.store, at, value)
             at += VALUE_SIZE
 
     def _delete_args(self) -> None:
@@ -399,7 +395,7 @@ class Invocation:
     def _lift_result(self) -> None:
         lift = self._export.lift
         if lift is not None:
-            self.result = lift(self._store, self._address + _RESULT)
+            self.result = lift(self.store, self._address + _RESULT)
 
 
 def is_guest(frame: FrameType) -> bool:

@@ -17,7 +17,7 @@ malformed `Forwarded` is not made up for by the other family.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Network,
@@ -41,7 +41,6 @@ _ADDRESSES_CACHED: Final = 1024
 
 _FORWARDED: Final = b"forwarded"
 _X_FORWARDED: Final = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
-_FIELDS: Final = frozenset((_FORWARDED, *_X_FORWARDED))
 
 _PAIR: Final = re.compile(
     rf"""
@@ -150,7 +149,7 @@ def effective(
     client: str | None,
     scheme: str,
     host_header: bytes | None,
-    headers: Iterable[tuple[bytes, bytes]],
+    lines: Mapping[bytes, Sequence[bytes]],
     trusted: TrustedProxies,
 ) -> Origin:
     """Tell where a request comes from.
@@ -159,17 +158,13 @@ def effective(
         client: the host of the `client` of the ASGI scope; None for a Unix domain socket.
         scheme: the `scheme` of the ASGI scope.
         host_header: the value of the `host` field, if there is one.
-        headers: the `headers` of the ASGI scope: lower-case names and values.
+        lines: the values of its fields, by their names in lower case.
         trusted: the proxies to believe.
     """
     direct = Origin(client, scheme, _authority(host_header))
     if not trusted or client not in trusted:
         return direct
 
-    lines: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        if name in _FIELDS:
-            lines.setdefault(name, []).append(value)
     forwarded = lines.get(_FORWARDED)
     x_forwarded = [_list(lines.get(name)) for name in _X_FORWARDED]
 
@@ -198,7 +193,7 @@ def _walk(direct: Origin, hops: Sequence[_Hop], trusted: TrustedProxies) -> Orig
     return Origin(client, scheme, authority)
 
 
-def _parse_forwarded(lines: list[bytes]) -> list[_Hop]:
+def _parse_forwarded(lines: Sequence[bytes]) -> list[_Hop]:
     """Parse `Forwarded` by RFC 7239 section 4; a malformed value has no elements.
 
     Beyond the grammar, white space is allowed around semicolons as it is around commas.
@@ -244,7 +239,7 @@ def _aligned(values: list[str], length: int) -> Sequence[str | None]:
     return [*[None] * (length - 1), values[-1] if values else None]
 
 
-def _list(lines: list[bytes] | None) -> list[str]:
+def _list(lines: Sequence[bytes] | None) -> list[str]:
     """Give the elements of a list field, without empty ones (RFC 9110 section 5.6.1.2)."""
     if lines is None:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 __all__ = ["HEADER", "request_id"]
@@ -18,7 +18,7 @@ HEADER: Final = b"x-request-id"
 _WELL_FORMED: Final = re.compile(rb"[A-Za-z0-9._:/+=@\-]{1,128}")
 
 
-def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def request_id(lines: Mapping[bytes, Sequence[bytes]]) -> str:
     """Give the id of a request: the one it came with, if that is well-formed, or a new one.
 
     A well-formed id has 1 to 128 letters, digits and characters of `._:/+=@-`, and is the only one.
@@ -26,14 +26,9 @@ def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     half a microsecond), so there is no state that a forked worker could share with its parent.
 
     Args:
-        headers: the `headers` of an ASGI scope: lower-case names and values.
+        lines: the values of its fields, by their names in lower case.
     """
-    incoming = None
-    for name, value in headers:
-        if name == HEADER:
-            if incoming is not None:
-                return os.urandom(16).hex()
-            incoming = value
-    if incoming is not None and _WELL_FORMED.fullmatch(incoming) is not None:
-        return incoming.decode("ascii")
+    incoming = lines.get(HEADER, ())
+    if len(incoming) == 1 and _WELL_FORMED.fullmatch(incoming[0]) is not None:
+        return incoming[0].decode("ascii")
     return os.urandom(16).hex()

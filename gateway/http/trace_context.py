@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 __all__ = ["TRACEPARENT", "TRACESTATE", "TraceContext", "incoming", "parse_tracestate"]
@@ -110,34 +110,34 @@ class TraceContext:
         return fields
 
 
-def incoming(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> TraceContext:
+def incoming(lines: Mapping[bytes, Sequence[bytes]], request_id: str) -> TraceContext:
     """The trace of a request: the one that it names in one valid `traceparent`, or one that begins with it.
 
     That one has the id of the request if that can be the id of a trace, so that the two need not be told apart;
     the ids that `gateway.http.request_id` makes can. It is not `sampled`: nobody has recorded anything.
 
     Args:
-        headers: the `headers` of an ASGI scope: lower-case names and values.
+        lines: the values of its fields, by their names in lower case.
         request_id: the id of the request.
     """
-    lines = [value for name, value in headers if name == TRACEPARENT]
-    if lines:
-        match = _TRACEPARENT.fullmatch(lines[0].strip(b" \t"))
-        if match is not None and len(lines) == 1:
+    parents = lines.get(TRACEPARENT, ())
+    if len(parents) == 1:
+        match = _TRACEPARENT.fullmatch(parents[0].strip(b" \t"))
+        if match is not None:
             version, trace_id, parent_id, flags, more = match.groups()
             # What other versions append is theirs (section 3.2.4); 00 has nothing to append.
             if version != b"00":
-                return _continued(trace_id, parent_id, int(flags, 16) & _SAMPLED, headers)
+                return _continued(trace_id, parent_id, int(flags, 16) & _SAMPLED, lines)
             if more is None:
-                return _continued(trace_id, parent_id, int(flags, 16), headers)
+                return _continued(trace_id, parent_id, int(flags, 16), lines)
     return TraceContext(request_id if _match_trace_id(request_id) else os.urandom(16).hex())
 
 
 def _continued(
-    trace_id: bytes, parent_id: bytes, flags: int, headers: Iterable[tuple[bytes, bytes]]
+    trace_id: bytes, parent_id: bytes, flags: int, lines: Mapping[bytes, Sequence[bytes]]
 ) -> TraceContext:
     # "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate": so not earlier.
-    tracestate = parse_tracestate([value for name, value in headers if name == TRACESTATE])
+    tracestate = parse_tracestate(lines.get(TRACESTATE, ()))
     return TraceContext(trace_id.decode("ascii"), parent_id.decode("ascii"), flags, tracestate)
 
 

@@ -315,17 +315,17 @@ class LogSink:
 
 def _fields(event: ReturnEvent) -> dict[str, Any]:
     """What an event tells, for JSON: times in seconds, to the microsecond."""
-    context, phases = event.context, event.phases
+    phases = event.phases
     return {
         "kind": event.kind.value,
-        "component": context.component,
-        "digest": context.digest,
-        "export": context.export,
-        "request_id": context.request_id,
-        "trace_id": context.trace_id,
-        "route": context.route,
-        "issuer": context.issuer,
-        "subject": context.subject,
+        "component": event.component,
+        "digest": event.digest,
+        "export": event.export,
+        "request_id": event.request_id,
+        "trace_id": event.trace_id,
+        "route": event.route,
+        "issuer": event.issuer,
+        "subject": event.subject,
         "success": event.success,
         "outcome": event.outcome.value,
         "trap": None if event.trap is None else event.trap.value,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.host.errors import (
@@ -26,7 +26,6 @@ __all__ = [
     "DynamicExportReturned",
     "HttpIncomingHandlerHandleReturned",
     "Interrupted",
-    "InvocationContext",
     "Kind",
     "MessagingHandlerHandleMessageReturned",
     "Outcome",
@@ -109,31 +108,6 @@ def outcome_of(failure: BaseException | None, *, answered: bool) -> Outcome:
     return Outcome.FAILED
 
 
-class InvocationContext(NamedTuple):
-    """What was invoked, and for whom.
-
-    Attributes:
-        component: the component's name.
-        digest: the SHA-256 of its file, in hexadecimal.
-        export: the full name of the function, `interface#function` or `function`; empty where the request was
-            refused or stopped before it was read.
-        request_id: the id of the request that it was made for.
-        trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None where there is none.
-        route: the route that led to it, as the configuration has it; for calls the prefix of JSON-RPC.
-        issuer: the public key that signed the component, where that is proven.
-        subject: the public key that the issuer says it is.
-    """
-
-    component: str
-    digest: str
-    export: str
-    request_id: str
-    trace_id: str | None = None
-    route: str | None = None
-    issuer: str | None = None
-    subject: str | None = None
-
-
 class Phases(NamedTuple):
     """Where the time of an invocation went, in seconds.
 
@@ -155,16 +129,23 @@ class Phases(NamedTuple):
         return self.queue + self.instantiate + self.guest + self.host
 
 
-_NO_TIME: Final = Phases()
+_NO_CALLS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class _Returned:
+class _Returned(NamedTuple):
     """An invocation has ended.
 
     Attributes:
-        context: what was invoked, and for whom.
+        component: the component's name.
+        digest: the SHA-256 of its file, in hexadecimal.
+        export: the full name of the function, `interface#function` or `function`; empty where the request was
+            refused or stopped before it was read.
+        request_id: the id of the request that it was made for.
         outcome: how it ended.
+        trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None where there is none.
+        route: the route that led to it, as the configuration has it; for calls the prefix of JSON-RPC.
+        issuer: the public key that signed the component, where that is proven.
+        subject: the public key that the issuer says it is.
         trap: why the guest was stopped, if the outcome is a trap.
         phases: where its time went.
         bytes_in: bytes of the request's content that the guest was given.
@@ -173,13 +154,20 @@ class _Returned:
         instantiated: whether an instance was made for it.
     """
 
-    context: InvocationContext
+    component: str
+    digest: str
+    export: str
+    request_id: str
     outcome: Outcome
+    trace_id: str | None = None
+    route: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
     trap: TrapKind | None = None
-    phases: Phases = _NO_TIME
+    phases: Phases = Phases()
     bytes_in: int = 0
     bytes_out: int = 0
-    host_calls: Mapping[str, int] = field(default_factory=dict)
+    host_calls: Mapping[str, int] = _NO_CALLS
     instantiated: bool = False
 
     @property

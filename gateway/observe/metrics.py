@@ -21,9 +21,10 @@ import os
 import platform
 import threading
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -248,30 +249,32 @@ class Metrics:
         """Count an invocation that has ended, or was refused. A sink of return events.
 
         Incrementing a counter of the library takes six calls, and there would be six counters for each event. So
-        events are added up here, until somebody looks.
+        events are added up here, until somebody looks. An exemplar costs as much as all the rest: a bucket gets
+        one, until then.
         """
-        context, phases, outcome = event.context, event.phases, event.outcome
-        name = context.component
+        name, phases, outcome = event.component, event.phases, event.outcome
         series = self._series.get((name, event.kind, outcome))
         if series is None:
             series = self._new_series(name, event.kind, outcome)
-        exemplar: dict[str, str] | None = None
-        if context.trace_id is not None and self._workers is None:
-            exemplar = {"trace_id": context.trace_id}
-        if series.duration is not None:
-            series.duration.observe(phases.total, exemplar)
         with self._lock:
             sums = series.untold
             if sums is None:
                 sums = series.untold = _Sums()
                 self._untold.append(series)
+            exemplar: dict[str, str] | None = None
+            seconds = phases.total
+            if event.trace_id is not None and self._workers is None:
+                bucket = bisect_left(DURATION_BUCKETS, seconds)
+                if bucket not in sums.exemplars:
+                    exemplar = sums.exemplars[bucket] = {"trace_id": event.trace_id}
             sums.invocations += 1
-            sums.exemplar = exemplar or sums.exemplar
             sums.instances += event.instantiated
             sums.queue += phases.queue
             sums.instantiate += phases.instantiate
             sums.guest += phases.guest
             sums.host += phases.host
+        if series.duration is not None:
+            series.duration.observe(seconds, exemplar)
         if event.trap is not None:
             self._traps.labels(name, event.trap.value).inc()
 
@@ -535,8 +538,8 @@ class _Series:
         sums, self.untold = self.untold, None
         if sums is None:
             return
-        if sums.exemplar is not None:  # it is of one of them
-            self.invocations.inc(1, sums.exemplar)
+        for exemplar in sums.exemplars.values():  # it is of one of them
+            self.invocations.inc(1, exemplar)
             sums.invocations -= 1
         for counter, amount in (
             (self.invocations, sums.invocations),
@@ -552,7 +555,7 @@ class _Series:
 
 @dataclass(slots=True)
 class _Sums:
-    """What events add up to: numbers of them, times in seconds, and the exemplar of the last that had one."""
+    """What events add up to: numbers of them, times in seconds, and an exemplar for each bucket of durations."""
 
     invocations: int = 0
     instances: int = 0
@@ -560,7 +563,7 @@ class _Sums:
     instantiate: float = 0.0
     guest: float = 0.0
     host: float = 0.0
-    exemplar: dict[str, str] | None = None
+    exemplars: dict[int, dict[str, str]] = field(default_factory=dict)
 
 
 class _Told(Collector):

@@ -151,13 +151,18 @@ class Recorder(Tracer):
 class _Recorded(Span):
     """A span of OpenTelemetry."""
 
-    __slots__ = ("_kind", "_name", "_span")
+    __slots__ = ("_kind", "_name", "_span", "_trace")
 
     def __init__(self, span: OpenTelemetrySpan, name: str, kind: SpanKind) -> None:
-        super().__init__(_trace_of(span.get_span_context()))
+        self._trace = _trace_of(span.get_span_context())
         self._span = span
         self._name = name
         self._kind = kind
+
+    @property
+    def trace(self) -> TraceContext:
+        """The trace as it goes on in here: `Span.trace`."""
+        return self._trace
 
     def end(
         self,

@@ -1,7 +1,7 @@
 """Spans: what the gateway does for a request, told to an OpenTelemetry collector where that is wanted.
 
-The rest of the gateway knows `Tracer` and `Span`, which record nothing. OpenTelemetry is an optional extra,
-imported when a process of the gateway starts to trace, and never otherwise.
+The rest of the gateway knows `Tracer` and `Span`, and has none where tracing is off. OpenTelemetry is an optional
+extra, imported when a process of the gateway starts to trace, and never otherwise.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 from importlib.util import find_spec
 from typing import Final
 
-from gateway.observe.tracer import OFF, Span, Tracer
+from gateway.observe.tracer import Span, Tracer
 
-__all__ = ["OFF", "Span", "TelemetryError", "Tracer", "check", "start"]
+__all__ = ["Span", "TelemetryError", "Tracer", "check", "start"]
 
 _NEEDED: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 
@@ -49,18 +49,18 @@ def check() -> None:
             break
 
 
-def start() -> Tracer:
+def start() -> Tracer | None:
     """Trace in this process, which must not fork afterwards, as the environment variables `OTEL_*` say.
 
     Those of the SDK count: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/. The
-    tracer belongs to one event loop. It is to be closed.
+    tracer belongs to one event loop. It is to be closed. None where they switch the SDK off.
 
     Raises:
         TelemetryError: see `check`.
     """
     check()
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return OFF
+        return None
     from gateway.observe.recorder import Recorder  # noqa: PLC0415 - the extra is optional, and slow to import
 
     return Recorder()

@@ -1,8 +1,8 @@
-"""What a tracer does for the rest of the gateway, by one that records nothing."""
+"""What a tracer does for the rest of the gateway. Where tracing is off there is none, and no span."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Protocol
 
 from starlette.types import Scope
 
@@ -10,20 +10,15 @@ from gateway.http.forwarded import Origin
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import Outcome
 
-__all__ = ["OFF", "Span", "Tracer"]
+__all__ = ["Span", "Tracer"]
 
 
-class Span:
-    """Something that the gateway does for a trace, from now until it ends. This one nobody records.
+class Span(Protocol):
+    """Something that the gateway does for a trace, from now until it ends."""
 
-    Attributes:
-        trace: the trace as it goes on in here, for the spans of what is done in turn.
-    """
-
-    __slots__ = ("trace",)
-
-    def __init__(self, trace: TraceContext) -> None:
-        self.trace: Final = trace
+    @property
+    def trace(self) -> TraceContext:
+        """The trace as it goes on in here, for the spans of what is done in turn."""
 
     def end(
         self,
@@ -45,17 +40,15 @@ class Span:
         """
 
 
-class Tracer:
-    """Makes spans. These nobody records, and what they pass on is what they were given."""
-
-    __slots__ = ()
+class Tracer(Protocol):
+    """Makes spans."""
 
     def request(
         self,
         trace: TraceContext,
-        scope: Scope,  # noqa: ARG002
-        origin: Origin,  # noqa: ARG002
-        request_id: str,  # noqa: ARG002
+        scope: Scope,
+        origin: Origin,
+        request_id: str,
     ) -> Span:
         """Begin the span of a request that came in.
 
@@ -65,13 +58,12 @@ class Tracer:
             origin: where it comes from.
             request_id: its id.
         """
-        return Span(trace)
 
     def invocation(
         self,
         trace: TraceContext,
-        component: str,  # noqa: ARG002
-        export: str,  # noqa: ARG002
+        component: str,
+        export: str,
     ) -> Span:
         """Begin the span of an invocation.
 
@@ -80,15 +72,14 @@ class Tracer:
             component: the component's name.
             export: the full name of the function.
         """
-        return Span(trace)
 
     def outbound(
         self,
         trace: TraceContext,
-        method: str,  # noqa: ARG002
-        scheme: str,  # noqa: ARG002
-        host: str,  # noqa: ARG002
-        port: int,  # noqa: ARG002
+        method: str,
+        scheme: str,
+        host: str,
+        port: int,
     ) -> Span:
         """Begin the span of a request that a component makes.
 
@@ -99,14 +90,13 @@ class Tracer:
             host: the server, IPv6 addresses in brackets.
             port: its port.
         """
-        return Span(trace)
 
     def operation(
         self,
         trace: TraceContext,
-        interface: str,  # noqa: ARG002
-        function: str,  # noqa: ARG002
-        backend: str,  # noqa: ARG002
+        interface: str,
+        function: str,
+        backend: str,
     ) -> Span:
         """Begin the span of what a component does with a capability.
 
@@ -116,11 +106,6 @@ class Tracer:
             function: the function that the guest calls.
             backend: the kind of what stands behind it.
         """
-        return Span(trace)
 
     def close(self, timeout: float) -> None:
         """Hand on what was recorded: blocks until then, but not much longer than a timeout in seconds."""
-
-
-OFF: Final = Tracer()
-"""The tracer where tracing is off."""

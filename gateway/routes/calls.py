@@ -244,7 +244,7 @@ class Calls:
                 return None
             if isinstance(answer, Error):
                 return self._failure(entry, answer)
-            return await self._written(entry, procedure, answer, large=call.large)
+            return await self._written(entry, procedure, answer, large=call.invocation.large)
 
     async def _arguments(self, procedure: Procedure, entry: message.Request) -> list[Any]:
         """What a method is called with.

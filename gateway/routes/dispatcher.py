@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -12,12 +12,13 @@ from starlette.types import Receive, Scope, Send
 from gateway.config import Route, ServerConfig
 from gateway.host.errors import ComponentError
 from gateway.http import problem
+from gateway.http.field_lines import FieldLines
 from gateway.http.forwarded import Origin, TrustedProxies, effective
 from gateway.http.problem import Problem
 from gateway.http.request_id import request_id
 from gateway.http.target import path_of, server_authority
 from gateway.http.trace_context import incoming
-from gateway.observe.telemetry import OFF, Tracer
+from gateway.observe.telemetry import Span, Tracer
 from gateway.routes.incoming_handler import HttpEndpoint
 from gateway.routes.request import Request
 from gateway.routes.router import Router
@@ -27,9 +28,6 @@ from gateway.serving.service import Service
 __all__ = ["Dispatcher", "Endpoint"]
 
 _log = structlog.get_logger("gateway.access")
-
-_LINE_OVERHEAD: Final = 4
-"""Bytes of a header line besides name and value: a colon, a space, CR and LF."""
 
 
 class Endpoint(Protocol):
@@ -50,7 +48,7 @@ class Dispatcher:
         services: the components.
         config: what the operator said of the server.
         operations: what answers health checks and the like, by path; nothing where they are served elsewhere.
-        tracer: what is told of requests.
+        tracer: what is told of requests; None for nothing.
         beside: what else answers, and where.
 
     Raises:
@@ -62,7 +60,7 @@ class Dispatcher:
         services: Sequence[Service],
         config: ServerConfig,
         operations: Mapping[str, Endpoint],
-        tracer: Tracer = OFF,
+        tracer: Tracer | None = None,
         *,
         beside: Iterable[tuple[Route, Endpoint]] = (),
     ) -> None:
@@ -81,14 +79,27 @@ class Dispatcher:
             gateway.routes.exchange.ResponseAborted: the response had begun and is not whole.
         """
         began = perf_counter()
-        origin, hosts = self._origin(scope)
-        identity = request_id(scope["headers"])
-        trace = incoming(scope["headers"], identity)
-        span = self._tracer.request(trace, scope, origin, identity)
-        request = Request(scope, receive, send, id=identity, origin=origin, trace=span.trace)
-        endpoint = self._endpoint(origin.authority, path_of(scope))
+        lines = FieldLines(scope["headers"])
+        origin = self._origin(scope, lines)
+        identity = request_id(lines)
+        trace = incoming(lines, identity)
+        span: Span | None = None
+        if self._tracer is not None:
+            span = self._tracer.request(trace, scope, origin, identity)
+            trace = span.trace
+        request = Request(
+            scope,
+            receive,
+            send,
+            lines=lines,
+            path=path_of(scope),
+            id=identity,
+            origin=origin,
+            trace=trace,
+        )
+        endpoint = self._endpoint(origin.authority, request.path)
         try:
-            refusal = self._refusal(request, hosts)
+            refusal = self._refusal(request)
             if refusal is not None:
                 await request.refuse(refusal)
             elif endpoint is None:
@@ -96,12 +107,13 @@ class Dispatcher:
             else:
                 await endpoint.answer(request)
         finally:
-            span.end(
-                status=request.status,
-                route=request.route,
-                component=request.component,
-                outcome=request.outcome,
-            )
+            if span is not None:
+                span.end(
+                    status=request.status,
+                    route=request.route,
+                    component=request.component,
+                    outcome=request.outcome,
+                )
             if self._access_log:
                 _log_access(request, perf_counter() - began)
 
@@ -111,30 +123,27 @@ class Dispatcher:
             return operation
         return self._router.match(authority, path) or operation
 
-    def _origin(self, scope: Scope) -> tuple[Origin, int]:
-        """Where a request comes from, and how many `Host` fields it has."""
-        headers = scope["headers"]
-        # Not every server strips the whitespace behind a field's value (RFC 9110 section 5.5).
-        hosts = [value.strip(b" \t") for name, value in headers if name == b"host"]
+    def _origin(self, scope: Scope, lines: FieldLines) -> Origin:
+        """Where a request comes from."""
+        hosts = lines.get(b"host", ())
         client = scope.get("client")
         origin = effective(
             client[0] if client else None,
             scope["scheme"],
-            hosts[0] if len(hosts) == 1 else None,
-            headers,
+            # Not every server strips the whitespace behind a field's value (RFC 9110 section 5.5).
+            hosts[0].strip(b" \t") if len(hosts) == 1 else None,
+            lines,
             self._trusted,
         )
         if not hosts and origin.authority is None and scope["http_version"] == "1.0":
             origin = origin._replace(authority=server_authority(scope))
-        return origin, len(hosts)
+        return origin
 
-    def _refusal(self, request: Request, hosts: int) -> Problem | None:
-        scope = request.scope
-        size = sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in scope["headers"])
-        if size > self._max_header_bytes:
+    def _refusal(self, request: Request) -> Problem | None:
+        if request.lines.size > self._max_header_bytes:
             return problem.HEADERS_TOO_LARGE
         # RFC 9112 section 3.2: 400 for a request without one valid Host. HTTP/1.0 need not have one.
-        if hosts > 1 or request.origin.authority is None:
+        if len(request.lines.get(b"host", ())) > 1 or request.origin.authority is None:
             return problem.NO_AUTHORITY
         return None
 
@@ -169,7 +178,7 @@ def _log_access(request: Request, duration: float) -> None:
         client=request.origin.client,
         method=scope["method"],
         authority=request.origin.authority,
-        path=path_of(scope),
+        path=request.path,
         status=request.status,
         outcome=None if request.outcome is None else request.outcome.value,
         sent=request.sent,

@@ -26,13 +26,10 @@ from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
-    method_variant,
-    scheme_variant,
 )
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.http import problem
-from gateway.http.connection_options import connection_options
 from gateway.http.problem import Problem
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.target import target_of
@@ -132,17 +129,14 @@ class Exchange:
         with self._call as call:
             failure: BaseException | None = None
             try:
-                try:
-                    if not call.has_turn:
-                        await call.turn(self._client.left)
-                    finished = call.begin()
-                except Exception as error:
-                    failure, finished = error, True
-                if not finished:
-                    failure = await self._run()
-            finally:
-                # Before anything is sent: a client that takes its time must not keep the guest's memory.
-                call.free()
+                if not call.invocation.has_turn:
+                    await call.turn(self._client.left)
+                finished = call.invocation.begin()
+            except Exception as error:
+                failure, finished = error, True
+            if not finished:
+                failure = await self._run()
+            # The guest's memory is free by now: a client that takes its time keeps none of it.
             if failure is not None:
                 call.report(failure)
             try:
@@ -160,26 +154,21 @@ class Exchange:
     # --- the guest -----------------------------------------------------------------------------------------
 
     def _incoming_request(self) -> IncomingRequest:
-        scope, origin = self._request.scope, self._request.origin
-        headers = scope["headers"]
-        if self._has_no_body():
+        request, scope = self._request, self._request.scope
+        # Whether it is certain before anything is received (RFC 9112 section 6.3) that there is no body.
+        if (
+            scope["http_version"] in {"1.0", "1.1"}
+            and b"transfer-encoding" not in request.lines
+            and not request.content_length()
+        ):
             self._content.end()
         return IncomingRequest(
-            method=method_variant(scope["method"]),
+            method=scope["method"],
             path_with_query=target_of(scope),
-            scheme=scheme_variant(origin.scheme),
-            authority=origin.authority,
-            headers=Fields.incoming(headers, connection_options(headers)),
+            scheme=request.origin.scheme,
+            authority=request.origin.authority,
+            headers=scope["headers"],
             content=self._content,
-        )
-
-    def _has_no_body(self) -> bool:
-        """Whether it is certain before anything is received (RFC 9112 section 6.3) that there is none."""
-        if self._request.scope["http_version"] not in {"1.0", "1.1"}:
-            return False
-        return not any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self._request.scope["headers"]
         )
 
     def _respond(self, response: OutgoingResponse | Variant) -> None:
@@ -197,7 +186,7 @@ class Exchange:
         failure: BaseException | None = None
         try:
             try:
-                await self._call.run()
+                await self._call.invocation.run()
             except Exception as error:
                 failure = error
             # The guest is gone. A response that has begun goes on if all of it was written, until it
@@ -285,7 +274,11 @@ class Exchange:
             return
         if self._is_read():
             self._client.reads_on()
-        await self._send_head(response.status, head, trailing=trailing)
+        self._request.status = response.status
+        start = {"type": "http.response.start", "status": response.status, "headers": head}
+        if trailing:
+            start["trailers"] = True
+        await self._request.send(start)
         if content is None:
             await self._send_last(b"")
             return
@@ -350,15 +343,6 @@ class Exchange:
             extension["own"]()
             dropped -= {date.FIELD}
         return [header for header in headers if header[0] not in dropped]
-
-    async def _send_head(
-        self, status: int, headers: list[tuple[bytes, bytes]], *, trailing: bool
-    ) -> None:
-        self._request.status = status
-        message = {"type": "http.response.start", "status": status, "headers": headers}
-        if trailing:
-            message["trailers"] = True
-        await self._request.send(message)
 
     async def _send_trailers(self, trailers: Fields | None) -> None:
         headers = [] if trailers is None else trailers.asgi()

@@ -8,7 +8,7 @@ from gateway.http import problem
 from gateway.http.problem import Problem
 from gateway.observe.events import HttpIncomingHandlerHandleReturned, Outcome
 from gateway.routes.exchange import Exchange
-from gateway.routes.request import Request, content_length
+from gateway.routes.request import Request
 from gateway.serving.admission import NoRoom
 from gateway.serving.service import Service
 
@@ -41,7 +41,7 @@ class HttpEndpoint:
         request.route = self._path
         request.log = service.access_log.info
         max_body = service.config.max_body
-        if max_body is not None and content_length(request.scope["headers"]) > max_body:
+        if max_body is not None and request.content_length() > max_body:
             await self._refuse(request, problem.CONTENT_TOO_LARGE, Outcome.REJECTED)
             return
         try:
@@ -49,8 +49,10 @@ class HttpEndpoint:
         except NoRoom:
             await self._refuse(request, problem.OVERLOADED, Outcome.EXHAUSTED)
             return
-        with place:
+        try:
             await Exchange(service, self._handler, request, place=place, route=self._route).run()
+        finally:
+            place.release()
 
     async def _refuse(self, request: Request, what: Problem, outcome: Outcome) -> None:
         """Refuse what would have been an invocation, and counts as one."""

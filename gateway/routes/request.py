@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.http.field_lines import FieldLines
 from gateway.http.forwarded import Origin
 from gateway.http.problem import Problem, send_problem
 from gateway.http.request_id import HEADER as REQUEST_ID
@@ -18,7 +19,6 @@ __all__ = [
     "ClientDisconnected",
     "ContentTooLarge",
     "Request",
-    "content_length",
     "server_timing",
 ]
 
@@ -49,6 +49,8 @@ class Request:
         scope: its ASGI scope.
         receive: its messages.
         send: where the response goes.
+        lines: the values of its header fields, by name.
+        path: its path as sent, below the path that the application is mounted at.
         id: its id, as `request_id.request_id` gives it.
         origin: where it comes from.
         trace: the trace that it belongs to.
@@ -66,9 +68,11 @@ class Request:
     __slots__ = (
         "component",
         "id",
+        "lines",
         "log",
         "origin",
         "outcome",
+        "path",
         "receive",
         "route",
         "scope",
@@ -85,6 +89,8 @@ class Request:
         receive: Receive,
         send: Send,
         *,
+        lines: FieldLines,
+        path: str,
         id: str,  # noqa: A002
         origin: Origin,
         trace: TraceContext,
@@ -92,6 +98,8 @@ class Request:
         self.scope = scope
         self.receive = receive
         self.send = send
+        self.lines = lines
+        self.path = path
         self.id = id
         self.origin = origin
         self.trace = trace
@@ -102,6 +110,11 @@ class Request:
         self.outcome: Outcome | None = None
         self.log: Any = None
         self.timing: bytes | None = None
+
+    def content_length(self) -> int:
+        """The announced length of its body, in bytes; 0 if none is. The server has checked the syntax."""
+        lengths = self.lines.get(b"content-length")
+        return int(lengths[0]) if lengths else 0
 
     async def refuse(self, what: Problem, *headers: tuple[bytes, bytes]) -> None:
         """Answer with a problem document, and more fields. Nothing has been sent yet."""
@@ -153,7 +166,7 @@ class Request:
             ClientDisconnected: it is not whole and never will be.
             TimeoutError: it was not whole in time.
         """
-        if content_length(self.scope["headers"]) > limit:
+        if self.content_length() > limit:
             raise ContentTooLarge
         parts: list[bytes] = []
         size = 0
@@ -170,11 +183,6 @@ class Request:
                 parts.append(part)
                 more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def content_length(headers: list[tuple[bytes, bytes]]) -> int:
-    """The announced length of a request's body, in bytes; 0 if none is. The server has checked the syntax."""
-    return next((int(value) for name, value in headers if name == b"content-length"), 0)
 
 
 def server_timing(*calls: Phases) -> bytes:

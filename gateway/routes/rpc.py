@@ -20,7 +20,6 @@ from typing import Final
 from gateway.config import ServerConfig, canonical_path
 from gateway.http import problem
 from gateway.http.media_type import JSON, is_utf_8
-from gateway.http.target import path_of
 from gateway.json.text import dump
 from gateway.observe.events import Outcome
 from gateway.routes.calls import Calls
@@ -54,7 +53,7 @@ class RpcEndpoint:
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
-        name = canonical_path(path_of(request.scope))[len(self._prefix) + 1 :]
+        name = canonical_path(request.path)[len(self._prefix) + 1 :]
         method = request.scope["method"]
         if not name:
             if method in {"GET", "HEAD"}:
@@ -77,7 +76,7 @@ class RpcEndpoint:
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD, POST"))
 
     async def _post(self, service: Service, request: Request) -> None:
-        if not is_utf_8(request.scope["headers"], _MEDIA_TYPES):
+        if not is_utf_8(request.lines, _MEDIA_TYPES):
             await request.refuse(problem.UNSUPPORTED_MEDIA_TYPE)
             return
         try:

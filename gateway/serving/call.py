@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gateway.bindings.context import Caller
-from gateway.bindings.stdio import MAX_LINE, LineOutput, Output
+from gateway.bindings.stdio import MAX_LINE, LineOutput, Output, discard
 from gateway.host.errors import (
     InvocationError,
     Trap,
@@ -21,7 +21,6 @@ from gateway.host.scheduler import Lane
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import (
     Cancelled,
-    InvocationContext,
     Outcome,
     Phases,
     ReturnEvent,
@@ -59,6 +58,7 @@ class Call:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
         bytes_in: bytes of the request's content so far.
         bytes_out: bytes of the response's content so far.
+        invocation: the guest. All that it holds is freed when it has ended.
     """
 
     def __init__(
@@ -89,10 +89,9 @@ class Call:
         self._trace = trace
         self._route = route
         self._trap: TrapKind | None = None
-        self._freed = False
         self._reports = reports
         self._lines: LineOutput | None = None
-        if output is None:
+        if output is None and service.grants.writes:
             output = self._lines = LineOutput(
                 self._log_line,
                 max_lines=service.config.log_max_lines,
@@ -100,14 +99,14 @@ class Call:
                 on_dropped=self._log_dropped,
             )
         self._span: Span | None = None
-        if trace is not None:
+        if trace is not None and service.tracer is not None:
             self._span = service.tracer.invocation(trace, service.name, export.name)
             trace = self._span.trace
         self._caller = Caller(
             service.name, request_id, trace, monotonic() + service.config.max_execution_time
         )
-        self._wasi = service.grants.context(self._caller, output, self._log_message)
-        self._invocation = Invocation(
+        self._wasi = service.grants.context(self._caller, output or discard, self._log_message)
+        self.invocation = Invocation(
             export,
             args,
             self._wasi,
@@ -116,6 +115,7 @@ class Call:
             in_pieces=in_pieces,
             max_result=max_result,
             lane=lane,
+            on_close=self._close,
         )
 
     def __enter__(self) -> Self:
@@ -129,7 +129,7 @@ class Call:
         _traceback: TracebackType | None,
     ) -> None:
         try:
-            self.free()
+            self.invocation.close()
         finally:
             self._service.ended(self)
             if self._span is not None:
@@ -138,20 +138,10 @@ class Call:
             self._send()
 
     @property
-    def result(self) -> Any:
-        """What the function returned, once it has."""
-        return self._invocation.result
-
-    @property
-    def large(self) -> bool:
-        """Whether its arguments or its result were large: `Invocation.large`."""
-        return self._invocation.large
-
-    @property
     def phases(self) -> Phases:
         """Where its time went so far."""
-        invocation = self._invocation
-        instantiate, host = invocation.instantiate_time, invocation.host_time
+        invocation = self.invocation
+        instantiate, host = invocation.instantiate_time, invocation.store.host_time
         guest = max(0.0, invocation.elapsed - instantiate - host)
         return Phases(self._queued + invocation.delay, instantiate, guest, host)
 
@@ -160,43 +150,19 @@ class Call:
         """What log lines about it have in common."""
         return self._caller.log_context
 
-    @property
-    def has_turn(self) -> bool:
-        """Whether it may begin now; otherwise `turn` comes first."""
-        return self._invocation.has_turn
-
     async def turn(self, left: asyncio.Future[None] | None = None) -> None:
-        """Wait until it may begin.
+        """Wait until the guest may begin, which has to.
 
         Args:
             left: done when nobody waits for the answer any more; the guest does not begin then.
         """
-        await self._invocation.turn()
+        await self.invocation.turn()
         if left is not None and left.done():
             self.stop(Cancelled("the client went away"))
 
-    def begin(self) -> bool:
-        """Go on as far as that goes without waiting: `Invocation.begin`."""
-        return self._invocation.begin()
-
-    async def run(self) -> None:
-        """Go on until the function returns: `Invocation.run`."""
-        await self._invocation.run()
-
     def stop(self, error: InvocationError) -> None:
         """Stop the guest, wherever it is: `Invocation.stop`."""
-        self._invocation.stop(error)
-
-    def free(self) -> None:
-        """Free the guest and what it holds, whether it has ended or not. May be called again."""
-        if self._freed:
-            return
-        self._freed = True
-        self._invocation.close()
-        self._wasi.close()
-        if self._lines is not None:
-            self._lines.close()
-            self._lines = None
+        self.invocation.stop(error)
 
     def report(self, failure: BaseException) -> None:
         """Log what ended it."""
@@ -206,27 +172,32 @@ class Call:
             report(failure, self._service.log, self.context)
 
     def _send(self) -> None:
-        service, invocation = self._service, self._invocation
+        service, invocation = self._service, self.invocation
         event = self._event(
-            InvocationContext(
-                service.name,
-                service.digest,
-                self._export.name,
-                self._request_id,
-                None if self._trace is None else self._trace.trace_id,
-                self._route,
-                service.provenance.issuer,
-                service.provenance.subject,
-            ),
-            self.outcome,
-            self._trap,
-            self.phases,
-            self.bytes_in,
-            self.bytes_out,
-            invocation.host_calls,
-            invocation.instantiated,
+            component=service.name,
+            digest=service.digest,
+            export=self._export.name,
+            request_id=self._request_id,
+            outcome=self.outcome,
+            trace_id=None if self._trace is None else self._trace.trace_id,
+            route=self._route,
+            issuer=service.provenance.issuer,
+            subject=service.provenance.subject,
+            trap=self._trap,
+            phases=self.phases,
+            bytes_in=self.bytes_in,
+            bytes_out=self.bytes_out,
+            host_calls=invocation.store.host_calls,
+            instantiated=invocation.instantiated,
         )
         service.channel.send(event)
+
+    def _close(self) -> None:
+        """The guest is gone: end what it had outside of itself."""
+        self._wasi.close()
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
 
     def _log_line(self, stream: str, line: str) -> None:
         self._service.guest_log.line(stream, line, self.context)

@@ -20,7 +20,7 @@ from gateway.capabilities.keyvalue import KeyValueStore, Quota
 from gateway.capabilities.operations import OnOperation, Operations
 from gateway.config import ComponentConfig
 from gateway.host.errors import ComponentError
-from gateway.observe.telemetry import OFF, Tracer
+from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 
 __all__ = ["Grants"]
@@ -31,13 +31,16 @@ class Grants:
 
     What a component does not import is not made for its invocations.
 
+    Attributes:
+        writes: whether it may write to its standard streams, or log.
+
     Args:
         config: what the operator said of the component.
         imports: the names of what it imports.
         tls: what makes the servers that it talks to trusted.
         descriptors: the file descriptors that guests may hold.
         keyvalue: the key-value stores of the worker.
-        tracer: what is told of its outbound requests, and of what it does with its stores.
+        tracer: what is told of its outbound requests, and of what it does with its stores, if anything is.
         on_outbound_request: what is told how each of the former ended.
         on_operation: and each of the latter.
 
@@ -53,7 +56,7 @@ class Grants:
         descriptors: Descriptors,
         keyvalue: Backends[KeyValueStore],
         *,
-        tracer: Tracer = OFF,
+        tracer: Tracer | None = None,
         on_outbound_request: OnRequest | None = None,
         on_operation: OnOperation | None = None,
     ) -> None:
@@ -81,6 +84,7 @@ class Grants:
         )
         self._has_cli = _imports(imports, "wasi:cli/")
         self._has_log = _imports(imports, "wasi:logging/")
+        self.writes = self._has_cli or self._has_log
         self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
@@ -88,7 +92,7 @@ class Grants:
         self,
         config: ComponentConfig,
         stores: Backends[KeyValueStore],
-        tracer: Tracer,
+        tracer: Tracer | None,
         on_operation: OnOperation | None,
     ) -> None:
         for identifier, grant in config.keyvalue.items():

@@ -32,14 +32,15 @@ async def perform(
     Returns:
         What the function returned, or what it ended with instead.
     """
+    invocation = call.invocation
     answer: Ok | Err | None = None
     try:
-        if not call.has_turn:
+        if not invocation.has_turn:
             await call.turn(left)
-        if not call.begin():
+        if not invocation.begin():
             waits()
-            await call.run()
-        answer = procedure.returned(call.result)
+            await invocation.run()
+        answer = procedure.returned(invocation.result)
     except Exception as failure:
         call.report(failure)
         if isinstance(failure, Exit):

@@ -26,7 +26,7 @@ class Runtime:
         admission: the places of invocations.
         channel: where return events go.
         metrics: what Prometheus is told; None for nothing.
-        tracer: what is told of requests, invocations and outbound requests as they go on.
+        tracer: what is told of requests, invocations and outbound requests as they go on; None for nothing.
         descriptors: the file descriptors that guests may hold.
         keyvalue: the key-value stores of components.
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
@@ -42,7 +42,7 @@ class Runtime:
         Raises:
             TelemetryError: tracing cannot be had.
         """
-        self.tracer = telemetry.start() if config.tracing else telemetry.OFF
+        self.tracer = telemetry.start() if config.tracing else None
         self.admission = Admission(config.max_in_flight)
         self.channel = Channel()
         self.metrics: Metrics | None = None

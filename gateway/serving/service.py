@@ -25,7 +25,7 @@ from gateway.host.errors import ComponentError, InvocationError
 from gateway.host.linker import Export, LinkedComponent, link
 from gateway.host.store import FREED_APART, LARGE
 from gateway.observe import log
-from gateway.observe.events import InvocationContext, Outcome, ReturnEvent
+from gateway.observe.events import Outcome, ReturnEvent
 from gateway.observe.metrics import Metrics
 from gateway.rpc.method import Methods
 from gateway.rpc.procedure import Procedure
@@ -71,6 +71,7 @@ class Service:
         name: the component's name.
         config: what the operator said of it.
         linked: the component.
+        digest: the SHA-256 of its file, in hexadecimal.
         handler: its `wasi:http/incoming-handler`; None if it has none.
         routes: the HTTP requests that go there.
         methods: what it offers to callers with JSON.
@@ -112,6 +113,7 @@ class Service:
         self.name = config.name
         self.config = config
         self.linked = linked
+        self.digest = linked.component.digest
         self.handler = _handler(linked)
         self.methods = Methods(linked.component.exports)
         self.procedures: dict[str, Procedure] = {}
@@ -159,11 +161,6 @@ class Service:
         self.provenance = Provenance()
 
     @property
-    def digest(self) -> str:
-        """The SHA-256 of its file, in hexadecimal."""
-        return self.linked.component.digest
-
-    @property
     def in_flight(self) -> int:
         """How many invocations of it there are now."""
         return self.gate.in_flight
@@ -186,16 +183,18 @@ class Service:
     def began(self, work: Work) -> None:
         """Note that an invocation is under way, or what is done for one before or after it runs."""
         self.under_way.add(work)
-        self._changed()
+        if not self._telling:
+            self._changed()
 
     def ended(self, work: Work) -> None:
         """Note that it is not any more."""
         self.under_way.remove(work)
-        self._changed()
+        if not self._telling:
+            self._changed()
 
     def _changed(self) -> None:
         # Most invocations begin and end in one turn of the loop, and change nothing that anyone could see.
-        if not self._telling and self._metrics is not None:
+        if self._metrics is not None:
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell_in_flight, self._metrics)
 
@@ -211,8 +210,7 @@ class Service:
     ) -> None:
         """Send the event of an invocation that was not made; of no export, where it was not known yet of which."""
         name = "" if export is None else export.name
-        context = InvocationContext(self.name, self.digest, name, request_id)
-        self.channel.send(event(context, outcome))
+        self.channel.send(event(self.name, self.digest, name, request_id, outcome))
 
 
 class Prepared(NamedTuple):

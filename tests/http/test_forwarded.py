@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.http.field_lines import FieldLines
 from gateway.http.forwarded import Origin, TrustedProxies, effective
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "2001:db8:1::/48"])
@@ -24,7 +25,7 @@ def origin(
     host: bytes | None = HOST.encode(),
 ) -> Origin:
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-    return effective(peer, "http", host, raw, trusted)
+    return effective(peer, "http", host, FieldLines(raw), trusted)
 
 
 def forwarded(*lines: str, peer: str | None = PEER, trusted: TrustedProxies = PROXIES) -> Origin:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.http.field_lines import FieldLines
 from gateway.http.request_id import request_id
 from gateway.http.trace_context import (
     MAX_MEMBERS,
@@ -27,7 +28,7 @@ TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
 def of(*headers: tuple[str, str], request: str = REQUEST) -> TraceContext:
     """The trace of a request with these headers."""
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    return incoming([(b"host", b"gateway.test"), *encoded], request)
+    return incoming(FieldLines([(b"host", b"gateway.test"), *encoded]), request)
 
 
 def begins_here(trace: TraceContext) -> bool:
@@ -126,7 +127,7 @@ def test_fields_of_other_names_are_others(name: str) -> None:
 
 
 def test_it_has_the_id_of_the_request() -> None:
-    identity = request_id([])
+    identity = request_id({})
     trace = of(request=identity)
     assert trace.trace_id == identity
     assert trace.parent_id is None
@@ -279,13 +280,13 @@ fields = st.lists(
 def test_whatever_comes_in_what_goes_out_is_valid(
     headers: list[tuple[bytes, bytes]], request_id: str
 ) -> None:
-    out = incoming(headers, request_id).fields()
+    out = incoming(FieldLines(headers), request_id).fields()
     (name, value), *rest = out
     assert name == b"traceparent"
     assert TRACEPARENT.fullmatch(value.decode())
     assert [name for name, _ in rest] in ([], [b"tracestate"])
     assert all(0 < len(value) <= MAX_TRACESTATE for _, value in rest)
-    again = incoming(out, request_id)
+    again = incoming(FieldLines(out), request_id)
     assert again.fields() == out
 
 

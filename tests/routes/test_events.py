@@ -68,12 +68,11 @@ async def test_a_request(app: Gateway, events: list[ReturnEvent]) -> None:
     event = await only(app, events, Posting("/echo", b"x" * 1000, *headers))
     assert isinstance(event, HttpIncomingHandlerHandleReturned)
     assert (event.kind, event.outcome, event.success) == (Kind.HTTP, Outcome.OK, True)
-    context = event.context
-    assert (context.component, context.route) == ("echo", "*/echo")
-    assert context.digest == app.services[1].linked.component.digest
-    assert context.export == "wasi:http/incoming-handler@0.2.0#handle"
-    assert context.request_id == "here"
-    assert context.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert (event.component, event.route) == ("echo", "*/echo")
+    assert event.digest == app.services[1].linked.component.digest
+    assert event.export == "wasi:http/incoming-handler@0.2.0#handle"
+    assert event.request_id == "here"
+    assert event.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
     assert (event.bytes_in, event.bytes_out) == (1000, 1000)
     assert event.instantiated
     phases = event.phases
@@ -98,8 +97,8 @@ async def test_a_call(app: Gateway, events: list[ReturnEvent]) -> None:
     event = await only(app, events, server)
     assert isinstance(event, DynamicExportReturned)
     assert (event.kind, event.outcome) == (Kind.RPC, Outcome.OK)
-    assert (event.context.export, event.context.route) == ("add", "/rpc")
-    assert len(event.context.trace_id or "") == 32
+    assert (event.export, event.route) == ("add", "/rpc")
+    assert len(event.trace_id or "") == 32
     assert event.host_calls == {}
 
 

@@ -66,7 +66,7 @@ async def test_reading_has_the_time_of_the_call(mirror: Path) -> None:
     await ended(app)
     assert (caller.status, caller.json["error"]["code"], caller.json["id"]) == (200, -32001, None)
     assert [(event.outcome, event.instantiated) for event in events] == [(Outcome.DEADLINE, False)]
-    assert events[0].context.export == ""
+    assert events[0].export == ""
 
 
 async def test_a_long_request_without_a_place_is_not_read(mirror: Path) -> None:

@@ -11,7 +11,7 @@ Source: `wasi:http@0.2.12`, `types.wit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.bindings.context import WasiCtx
@@ -35,6 +35,7 @@ from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
 from gateway.host.values import Err, Ok, Variant
+from gateway.http.connection_options import connection_options
 from gateway.http.syntax import (
     is_authority,
     is_method,
@@ -112,24 +113,31 @@ class IncomingRequest(Resource):
     """`incoming-request`: a request as the host received it.
 
     Attributes:
-        method: the WIT `method`.
+        method: its method.
         path_with_query: the request target's path and query, as sent.
-        scheme: the WIT `scheme`.
+        scheme: the URI scheme, in lower case.
         authority: the host that the request is for, without userinfo.
-        headers: its headers, immutable.
         content: its body, until it is consumed.
     """
 
-    __slots__ = ("authority", "content", "headers", "method", "path_with_query", "scheme")
+    __slots__ = (
+        "_headers",
+        "_raw_headers",
+        "authority",
+        "content",
+        "method",
+        "path_with_query",
+        "scheme",
+    )
 
     def __init__(
         self,
         *,
-        method: Variant,
+        method: str,
         path_with_query: str | None,
-        scheme: Variant | None,
+        scheme: str,
         authority: str | None,
-        headers: Fields,
+        headers: Sequence[tuple[bytes, bytes]],
         content: IncomingContent,
     ) -> None:
         super().__init__()
@@ -137,8 +145,17 @@ class IncomingRequest(Resource):
         self.path_with_query = path_with_query
         self.scheme = scheme
         self.authority = authority
-        self.headers = headers
         self.content: IncomingContent | None = content
+        self._raw_headers = headers
+        self._headers: Fields | None = None
+
+    @property
+    def headers(self) -> Fields:
+        """Its headers, immutable; made when a guest first asks for them."""
+        if self._headers is None:
+            raw = self._raw_headers
+            self._headers = Fields.incoming(raw, connection_options(raw))
+        return self._headers
 
     def drop(self) -> None:
         """Read nothing of a body that was never consumed."""
@@ -378,7 +395,7 @@ def fields_clone(ctx: WasiCtx, this: FieldsHandle) -> FieldsHandle:
 @types.method("incoming-request", "method")
 def incoming_request_method(_ctx: WasiCtx, this: IncomingRequest) -> Variant:
     """The method."""
-    return this.method
+    return method_variant(this.method)
 
 
 @types.method("incoming-request", "path-with-query")
@@ -388,9 +405,9 @@ def incoming_request_path(_ctx: WasiCtx, this: IncomingRequest) -> str | None:
 
 
 @types.method("incoming-request", "scheme")
-def incoming_request_scheme(_ctx: WasiCtx, this: IncomingRequest) -> Variant | None:
+def incoming_request_scheme(_ctx: WasiCtx, this: IncomingRequest) -> Variant:
     """The scheme that the client used."""
-    return this.scheme
+    return scheme_variant(this.scheme)
 
 
 @types.method("incoming-request", "authority")

@@ -419,7 +419,7 @@ class Guard:
         if refusal is None or self._answered or protocol.transport.is_closing():
             return
         self._answered = True
-        identity = request_id(())
+        identity = request_id({})
         problem = refusal.problem
         _log.info(
             "request refused",

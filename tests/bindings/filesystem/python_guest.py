@@ -11,13 +11,10 @@ from gateway.bindings.cli import CliCtx
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.body import IncomingContent
-from gateway.bindings.http.fields import Fields
 from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
-    method_variant,
-    scheme_variant,
 )
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export, link
@@ -45,11 +42,11 @@ async def run(guest: Path, source: str, *mounts: Mount) -> Any:
     content = IncomingContent()
     content.end()
     request = IncomingRequest(
-        method=method_variant("GET"),
+        method="GET",
         path_with_query="/",
-        scheme=scheme_variant("http"),
+        scheme="http",
         authority="probe.test",
-        headers=Fields.incoming(headers),
+        headers=headers,
         content=content,
     )
     responses: list[Any] = []

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.bindings.descriptors import Descriptors
 from gateway.bindings.http.outbound import OnRequest, OutboundClient, Resolve, tls_context
-from gateway.observe.telemetry import OFF, Tracer
+from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 from tests.harness import PATIENCE
 
@@ -26,7 +26,7 @@ async def component(
     *,
     tls: ssl.SSLContext = SYSTEM_TLS,
     resolve: Resolve | None = None,
-    tracer: Tracer = OFF,
+    tracer: Tracer | None = None,
     on_request: OnRequest | None = None,
     places: int | None = None,
 ) -> AsyncIterator[OutboundClient]:

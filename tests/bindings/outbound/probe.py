@@ -14,14 +14,11 @@ from typing import Any, Final
 from gateway.bindings import provided
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.http.body import IncomingContent
-from gateway.bindings.http.fields import Fields
 from gateway.bindings.http.outbound import OutboundClient
 from gateway.bindings.http.types import (
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
-    method_variant,
-    scheme_variant,
 )
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export, link
@@ -151,13 +148,11 @@ async def ask(
         handler,
         (
             IncomingRequest(
-                method=method_variant("GET"),
+                method="GET",
                 path_with_query="/",
-                scheme=scheme_variant("http"),
+                scheme="http",
                 authority="probe.test",
-                headers=Fields.incoming(
-                    (name.encode(), value.encode()) for name, value in carried.items()
-                ),
+                headers=[(name.encode(), value.encode()) for name, value in carried.items()],
                 content=IncomingContent(),
             ),
             ResponseOutparam(responses.append),

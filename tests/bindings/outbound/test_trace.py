@@ -21,7 +21,7 @@ TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 OTHER = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 
 CONTINUED = incoming(
-    [(b"traceparent", TRACEPARENT.encode()), (b"tracestate", b"rojo=1, congo=2")], "request-1"
+    {b"traceparent": [TRACEPARENT.encode()], b"tracestate": [b"rojo=1, congo=2"]}, "request-1"
 )
 
 
@@ -53,7 +53,7 @@ async def test_the_trace_of_the_request_that_came_in_is_passed_on() -> None:
 
 
 async def test_a_trace_that_begins_here_has_one_parent_for_all_requests() -> None:
-    trace = incoming([], TRACE)
+    trace = incoming({}, TRACE)
     first, second = await seen(trace, requests=2)
     assert first == second == [b"traceparent: " + trace.traceparent.encode()]
     assert trace.trace_id == TRACE

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from gateway.admin.token import InvalidToken, NoToken, bearer
+from gateway.http.field_lines import FieldLines
 from gateway.http.forwarded import TrustedProxies, effective
 from gateway.http.request_id import request_id
 from gateway.http.syntax import is_authority, is_method, is_path_with_query, is_token
@@ -37,10 +38,11 @@ def _attack() -> Iterator[Attack]:
         # The parsers leave no field without a name, in lower case.
         pairs = [line.partition(b":") for line in lines]
         headers = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
+        fields = FieldLines(headers)
         host = next((value for name, value in headers if name == b"host"), None)
         for proxies in trusted:
-            effective("10.0.0.1", "http", host, headers, proxies)
-        incoming(headers, request_id(headers))
+            effective("10.0.0.1", "http", host, fields, proxies)
+        incoming(fields, request_id(fields))
         with suppress(NoToken, InvalidToken):
             bearer(headers)
         with suppress(Refusal):

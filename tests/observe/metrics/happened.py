@@ -4,7 +4,6 @@ from typing import Any
 
 from gateway.observe.events import (
     HttpIncomingHandlerHandleReturned,
-    InvocationContext,
     Outcome,
     Phases,
 )
@@ -23,14 +22,14 @@ def returned(
     **fields: Any,
 ) -> HttpIncomingHandlerHandleReturned:
     """An HTTP request that a component has answered, or has not."""
-    context = InvocationContext(
+    return HttpIncomingHandlerHandleReturned(
         component=component,
         digest=DIGEST,
         export="wasi:http/incoming-handler@0.2.3#handle",
         request_id=request_id,
         trace_id=trace_id,
+        outcome=outcome,
         route="/shop",
-    )
-    return HttpIncomingHandlerHandleReturned(
-        context, outcome, phases=phases or Phases(guest=0.002), **fields
+        phases=phases or Phases(guest=0.002),
+        **fields,
     )

@@ -29,7 +29,7 @@ class Told:
         self.request_ids: list[str] = []
 
     def __call__(self, event: ReturnEvent) -> None:
-        self.request_ids.append(event.context.request_id)
+        self.request_ids.append(event.request_id)
 
 
 class Clock:

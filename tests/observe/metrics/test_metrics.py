@@ -36,8 +36,8 @@ def test_invocations_by_component_kind_and_outcome(metrics: Metrics) -> None:
     metrics(returned("shop"))
     metrics(returned("shop"))
     metrics(returned("shop", Outcome.DEADLINE))
-    metrics(DynamicExportReturned(returned("shop").context, Outcome.ERR))
-    metrics(MessagingHandlerHandleMessageReturned(returned("mill").context, Outcome.OK))
+    metrics(DynamicExportReturned("shop", DIGEST, "add", "request", Outcome.ERR))
+    metrics(MessagingHandlerHandleMessageReturned("mill", DIGEST, "handle", "request", Outcome.OK))
 
     assert told(metrics, "gateway_invocations_total") == {
         'gateway_invocations_total{component="shop",kind="http",outcome="ok"}': 2,

@@ -122,8 +122,8 @@ async def test_events_tell_who_signed_the_component(tmp_path: Path, hello: bytes
     app.runtime.channel.add_sink(events.append)
     await Server("/").run(app)
     app.runtime.channel.flush()
-    assert events[0].context.issuer == ISSUER
-    assert events[0].context.subject == app.services[0].provenance.subject is not None
+    assert events[0].issuer == ISSUER
+    assert events[0].subject == app.services[0].provenance.subject is not None
 
 
 def test_a_digest_pins_the_content(tmp_path: Path, hello: bytes) -> None:

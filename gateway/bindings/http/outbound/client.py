@@ -27,7 +27,7 @@ from gateway.bindings.http.outbound.request import OutboundRequest
 from gateway.bindings.http.outbound.resolver import Resolve, SystemResolver
 from gateway.host.values import Variant
 from gateway.http.trace_context import TraceContext
-from gateway.observe.tracer import OFF, Span, Tracer
+from gateway.observe.tracer import Span, Tracer
 from gateway.policy.egress import EgressPolicy
 
 __all__ = ["OnRequest", "OutboundClient", "OutboundRequests"]
@@ -51,7 +51,7 @@ class OutboundClient:
         policy: what it may reach.
         tls: what makes servers trusted, of `tls_context`.
         resolve: how names are looked up; as the system does by default.
-        tracer: what is told of requests that belong to a trace.
+        tracer: what is told of requests that belong to a trace; None for nothing.
         on_request: what is told how each ended.
         share: where connections and lookups take their places among the file descriptors.
     """
@@ -63,7 +63,7 @@ class OutboundClient:
         *,
         tls: ssl.SSLContext,
         resolve: Resolve | None = None,
-        tracer: Tracer = OFF,
+        tracer: Tracer | None = None,
         on_request: OnRequest | None = None,
         share: Share = UNCOUNTED,
     ) -> None:
@@ -120,11 +120,12 @@ class OutboundRequests(State):
         """
         client = self._client
         span: Span | None = None
-        if self._trace is not None:
-            span = client.tracer.outbound(
-                self._trace, request.head.method.decode(), *request.origin
-            )
-            request = request.belonging_to(span.trace)
+        trace = self._trace
+        if trace is not None:
+            if client.tracer is not None:
+                span = client.tracer.outbound(trace, request.head.method.decode(), *request.origin)
+                trace = span.trace
+            request = request.belonging_to(trace)
         try:
             self._check(request)
         except OutboundFailure as failure:
