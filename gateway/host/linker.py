@@ -195,7 +195,7 @@ def _define_resource(instance: LinkerInstance, name: str, resource: wit.Resource
 def _drop(_env: int, context: int, rep: int) -> int | None:
     store = STORES[context]
     try:
-        store.table.drop(rep)
+        store.table.take(rep).drop()
     except BaseException as error:
         return store.fail(error, "a resource's destructor")
     return None

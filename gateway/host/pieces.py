@@ -133,30 +133,19 @@ def _piece(worker: _Worker, scheduler: Scheduler) -> bool:
 class _Budget:
     """The pace of what is done at once."""
 
-    __slots__ = ("_size", "_steps")
+    __slots__ = ("_max_size", "_size", "_steps")
 
     def __init__(self, max_size: int | None) -> None:
-        self._steps = _AT_ONCE
-        self._size = _Size(max_size)
+        self._max_size = max_size
+        self._size = self._steps = 0
 
     def did(self, steps: int, size: int) -> None:
-        self._size.grow(size)
-        self._steps -= steps
-        if self._steps < 0:
+        self._size += size
+        if self._max_size is not None and self._size > self._max_size:
+            raise ResultTooLarge(self._max_size)
+        self._steps += steps
+        if self._steps > _AT_ONCE:
             raise Postponed
-
-
-class _Size:
-    __slots__ = ("_left", "_most")
-
-    def __init__(self, most: int | None) -> None:
-        self._most = most
-        self._left = most or 0
-
-    def grow(self, size: int) -> None:
-        self._left -= size
-        if self._most is not None and self._left < 0:
-            raise ResultTooLarge(self._most)
 
 
 class _Worker:
@@ -164,7 +153,7 @@ class _Worker:
 
     def __init__(self, work: Callable[[], Any], max_size: int | None) -> None:
         self._work = work
-        self._size = _Size(max_size)
+        self._max_size = max_size
         self._its_turn = threading.Lock()
         self._our_turn = threading.Lock()
         self._its_turn.acquire()
@@ -173,7 +162,7 @@ class _Worker:
         self._running = self._done = self._abandoned = False
         self._result: Any = None
         self._error: BaseException | None = None
-        self._steps = 0
+        self._size = self._steps = 0
         self._until = 0.0
         self._cpu = self._computed = 0.0
 
@@ -223,7 +212,9 @@ class _Worker:
 
     def did(self, steps: int, size: int) -> None:
         """See whether its time is up."""
-        self._size.grow(size)
+        self._size += size
+        if self._max_size is not None and self._size > self._max_size:
+            raise ResultTooLarge(self._max_size)
         self._steps += steps
         if self._steps >= STRETCH:
             self._steps = 0

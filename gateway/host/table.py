@@ -47,17 +47,16 @@ class Resource:
         """
 
 
-class ResourceTable:
-    """The resources of one store, by number."""
+class ResourceTable(dict[int, Resource]):
+    """The resources of one store, by number. Asking for one that is not there traps."""
 
-    __slots__ = ("_entries", "_last")
+    __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self._entries: dict[int, Resource] = {}
         self._last = 0
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __missing__(self, rep: int) -> Resource:
+        raise Trap(f"unknown resource {rep}")
 
     def push(self, resource: Resource) -> int:
         """Enter a resource, as a child of its parent.
@@ -68,26 +67,14 @@ class ResourceTable:
         Raises:
             Trap: the table is full.
         """
-        entries = self._entries
-        if len(entries) >= MAX_RESOURCES:
+        if len(self) >= MAX_RESOURCES:
             raise Trap("resource table has no free keys")
         self._last = rep = self._last + 1
-        entries[rep] = resource
+        self[rep] = resource
         resource.rep = rep
         if resource.parent is not None:
             resource.parent.children += 1
         return rep
-
-    def get(self, rep: int) -> Resource:
-        """The resource of a number.
-
-        Raises:
-            Trap: there is none.
-        """
-        resource = self._entries.get(rep)
-        if resource is None:
-            raise Trap(f"unknown resource {rep}")
-        return resource
 
     def take(self, rep: int) -> Resource:
         """Remove a resource, for a caller that owns it from now on.
@@ -95,23 +82,13 @@ class ResourceTable:
         Raises:
             Trap: there is none, or it has children.
         """
-        resource = self._entries.get(rep)
-        if resource is None:
-            raise Trap(f"unknown resource {rep}")
+        resource = self[rep]
         if resource.children:
             raise Trap(f"{type(resource).__name__}: resource has children")
-        del self._entries[rep]
+        del self[rep]
         if resource.parent is not None:
             resource.parent.children -= 1
         return resource
-
-    def drop(self, rep: int) -> None:
-        """Remove a resource and release what it holds.
-
-        Raises:
-            Trap: there is none, or it has children.
-        """
-        self.take(rep).drop()
 
     def close(self) -> None:
         """Drop all that the guest never dropped, children before their parents.
@@ -122,21 +99,20 @@ class ResourceTable:
             BaseException: the first that a `drop` raised although it must not. The others are dropped too.
         """
         failure = self._drop(_AT_ONCE)
-        if self._entries:
+        if self:
             try:
                 asyncio.get_running_loop().call_soon(self.close)
             except RuntimeError:
-                failure = self._drop(len(self._entries)) or failure
+                failure = self._drop(len(self)) or failure
         if failure is not None:
             raise failure
 
     def _drop(self, count: int) -> BaseException | None:
         """Drop so many resources; gives the first that one of them raised."""
-        entries = self._entries
         failure: BaseException | None = None
-        while entries and count:
+        while self and count:
             count -= 1
-            _, resource = entries.popitem()
+            _, resource = self.popitem()
             if resource.parent is not None:
                 resource.parent.children -= 1
             try:

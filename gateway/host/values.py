@@ -435,7 +435,7 @@ def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
         host = words[out >> 3]
         rep = resource_rep(host)
         resource_delete(host)
-        return store.table.take(rep) if owned else store.table.get(rep)
+        return store.table.take(rep) if owned else store.table[rep]
 
     return lift_resource
 

@@ -119,12 +119,11 @@ class TrustedProxies:
         self.header: Final = header
         self.lookup: Final = lru_cache(maxsize=_ADDRESSES_CACHED)(self._lookup)
 
-    def __bool__(self) -> bool:
-        return self._unix or bool(self._networks)
-
     def __contains__(self, peer: str | None) -> bool:
         """Whether the peer of a connection is trusted: the host of an ASGI scope's `client`."""
-        return self._unix if peer is None else self.lookup(peer)[1]
+        if peer is None:
+            return self._unix
+        return bool(self._networks) and self.lookup(peer)[1]
 
     def _lookup(self, address: str) -> tuple[str | None, bool]:
         try:
@@ -161,8 +160,11 @@ def effective(
         lines: the values of its fields, by their names in lower case.
         trusted: the proxies to believe.
     """
-    direct = Origin(client, scheme, _authority(host_header))
-    if not trusted or client not in trusted:
+    authority = None if host_header is None else host_header.decode("latin-1")
+    if authority is not None and not is_authority(authority):
+        authority = None
+    direct = Origin(client, scheme, authority)
+    if client not in trusted:
         return direct
 
     forwarded = lines.get(_FORWARDED)
@@ -255,10 +257,3 @@ def _identify(node: str | None, trusted: TrustedProxies) -> tuple[str | None, bo
     ipv6, ipv4, obfuscated, bare = match.groups()
     address = ipv4 or ipv6 or bare
     return (obfuscated, False) if address is None else trusted.lookup(address)
-
-
-def _authority(host_header: bytes | None) -> str | None:
-    if host_header is None:
-        return None
-    authority = host_header.decode("latin-1")
-    return authority if is_authority(authority) else None

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.bindings.http.body import BodyAborted, IncomingContent, OutgoingContent
+from gateway.bindings.http.body import BodyAborted, IncomingContent
 from gateway.bindings.http.error_code import CASES
 from gateway.bindings.http.fields import Fields, HeaderError
 from gateway.bindings.http.types import (
@@ -241,10 +241,6 @@ class Exchange:
             self._client_left = True
             self._call.stop(Cancelled("the client went away"))
 
-    def _is_read(self) -> bool:
-        """Whether the guest has the body, and has not let go of it."""
-        return self._incoming.content is None and not self._content.abandoned
-
     def _make_room(self, _left: asyncio.Future[None]) -> None:
         """Have what is pumped go on to where it hears that the client went away."""
         self._content.discard()
@@ -264,7 +260,13 @@ class Exchange:
     async def _send_response(self, response: OutgoingResponse) -> None:
         content = response.content
         bodiless = self._is_bodiless(response)
-        trailing = not bodiless and content is not None and self._carries_trailers(content)
+        # Whether the server will be given trailers, as far as it is known by now.
+        trailing = (
+            _TRAILERS in self._extensions
+            and not bodiless
+            and content is not None
+            and (not content.ended or content.trailers is not None)
+        )
         head = self._head(response, bodiless=bodiless, trailing=trailing)
         if content is not None and (isinstance(head, str) or bodiless):
             content.forsake()
@@ -272,7 +274,8 @@ class Exchange:
         if isinstance(head, str):
             await self._fail(head)
             return
-        if self._is_read():
+        # Whether the guest has the body, and has not let go of it.
+        if self._incoming.content is None and not self._content.abandoned:
             self._client.reads_on()
         self._request.status = response.status
         start = {"type": "http.response.start", "status": response.status, "headers": head}
@@ -323,8 +326,8 @@ class Exchange:
             if content is None and announced:
                 return f"its headers announce {announced} bytes of content, and it has none"
             # Where it is known by now, and trailers need no chunks to follow.
-            length = 0 if content is None else content.length
-            if length is not None and announced is None and not trailing:
+            if announced is None and not trailing and (content is None or content.ended):
+                length = 0 if content is None else content.written
                 headers.append((b"content-length", b"%d" % length))
         for name, _ in headers:
             if name in _NOT_THE_GUESTS:
@@ -357,12 +360,6 @@ class Exchange:
     async def _send_problem(self, what: Problem) -> None:
         self._complete = True
         await self._request.refuse(what)
-
-    def _carries_trailers(self, content: OutgoingContent) -> bool:
-        """Whether the server will be given trailers, as far as it is known by now."""
-        if _TRAILERS not in self._extensions:
-            return False
-        return not content.ended or content.trailers is not None
 
     def _is_bodiless(self, response: OutgoingResponse) -> bool:
         """Whether the response has no content, whatever the guest wrote."""

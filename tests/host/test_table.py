@@ -28,12 +28,12 @@ class Named(Resource):
 def test_numbers_are_never_used_again() -> None:
     resources = ResourceTable()
     first = resources.push(Resource())
-    resources.drop(first)
+    resources.take(first)
     assert resources.push(Resource()) != first
     assert len(resources) == 1
 
 
-@pytest.mark.parametrize("use", [ResourceTable.get, ResourceTable.take, ResourceTable.drop])
+@pytest.mark.parametrize("use", [ResourceTable.__getitem__, ResourceTable.take])
 def test_a_number_that_is_not_there_traps(use: object) -> None:
     assert callable(use)
     with pytest.raises(Trap, match="unknown resource 7"):
@@ -45,7 +45,7 @@ def test_a_parent_is_free_again_when_its_last_child_has_gone() -> None:
     parent = Resource()
     rep = resources.push(parent)
     children = [resources.push(Resource(parent)) for _ in range(2)]
-    resources.drop(children[0])
+    resources.take(children[0])
     with pytest.raises(Trap, match="Resource: resource has children"):
         resources.take(rep)
     resources.take(children[1])
@@ -98,5 +98,5 @@ def test_a_full_table_traps(monkeypatch: pytest.MonkeyPatch) -> None:
     rep = resources.push(Resource())
     with pytest.raises(Trap, match="resource table has no free keys"):
         resources.push(Resource())
-    resources.drop(rep)
+    resources.take(rep)
     resources.push(Resource())

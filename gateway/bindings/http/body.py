@@ -326,15 +326,14 @@ class OutgoingContent:
         """It is sent from now on, while the guest writes."""
         self._capacity = OUTGOING_CAPACITY
 
-    @property
-    def length(self) -> int | None:
-        """How many bytes it has in all; None as long as the guest may add some."""
-        return self.written if self.ended else None
-
     def take(self) -> bytes:
         """All bytes that wait to be sent."""
         data = b"".join(self._chunks)
-        self._clear()
+        self._chunks.clear()
+        self.queue.remove(self._size)
+        self._size = 0
+        if self.writers:
+            self.writers.wake()
         return data
 
     async def chunk(self) -> bytes:
@@ -356,14 +355,7 @@ class OutgoingContent:
     def forsake(self) -> None:
         """Nobody wants the body any more: drop what waits, and have further writes see a closed stream."""
         self._gone = True
-        self._clear()
-
-    def _clear(self) -> None:
-        self._chunks.clear()
-        self.queue.remove(self._size)
-        self._size = 0
-        if self.writers:
-            self.writers.wake()
+        self.take()
 
     def _wrong_size(self) -> LastOperationFailed:
         self.abort()

@@ -11,7 +11,7 @@ Source: `wasi:http@0.2.12`, `types.wit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from gateway.bindings.context import WasiCtx
@@ -316,13 +316,10 @@ def _header_error(error: HeaderError | FieldsTooLarge) -> Variant:
 _header_errors = fallible(HeaderError, FieldsTooLarge, err=_header_error)
 
 
-def _size(name: str, value: bytes) -> int:
-    return len(name) + len(value) + NAME_SIZE + VALUE_SIZE
-
-
-def _charge(ctx: WasiCtx, size: int) -> None:
+def _charge(ctx: WasiCtx, entries: Iterable[tuple[str, bytes]]) -> None:
     http = ctx.of(HttpCtx)
-    http.fields_size += size
+    for name, value in entries:
+        http.fields_size += len(name) + len(value) + NAME_SIZE + VALUE_SIZE
     if http.fields_size > MAX_FIELDS_SIZE:
         raise Trap(f"more than {MAX_FIELDS_SIZE} bytes of header fields in one invocation")
 
@@ -337,7 +334,7 @@ def fields_new(_ctx: WasiCtx) -> FieldsHandle:
 @_header_errors
 def fields_from_list(ctx: WasiCtx, entries: list[tuple[str, bytes]]) -> FieldsHandle:
     """Mutable fields of the entries."""
-    _charge(ctx, sum(_size(name, value) for name, value in entries))
+    _charge(ctx, entries)
     return FieldsHandle(Fields.from_list(entries))
 
 
@@ -357,7 +354,7 @@ def fields_has(_ctx: WasiCtx, this: FieldsHandle, name: str) -> bool:
 @_header_errors
 def fields_set(ctx: WasiCtx, this: FieldsHandle, name: str, values: list[bytes]) -> None:
     """Replace the values of a name."""
-    _charge(ctx, sum(_size(name, value) for value in values))
+    _charge(ctx, [(name, value) for value in values])
     this.fields.set(name, values)
 
 
@@ -372,7 +369,7 @@ def fields_delete(_ctx: WasiCtx, this: FieldsHandle, name: str) -> None:
 @_header_errors
 def fields_append(ctx: WasiCtx, this: FieldsHandle, name: str, value: bytes) -> None:
     """Add a value."""
-    _charge(ctx, _size(name, value))
+    _charge(ctx, ((name, value),))
     this.fields.append(name, value)
 
 
@@ -385,7 +382,7 @@ def fields_entries(_ctx: WasiCtx, this: FieldsHandle) -> list[tuple[str, bytes]]
 @types.method("fields", "clone")
 def fields_clone(ctx: WasiCtx, this: FieldsHandle) -> FieldsHandle:
     """A mutable copy."""
-    _charge(ctx, sum(_size(name, value) for name, value in this.fields.entries()))
+    _charge(ctx, this.fields.entries())
     return FieldsHandle(this.fields.clone())
 
 
