@@ -81,7 +81,7 @@ class Calls:
         max_result: bytes that the response may have.
 
     Attributes:
-        phases: where the time of the calls went that have ended.
+        phases: where the time of the calls went that have ended, if that is to be told.
     """
 
     def __init__(
@@ -239,7 +239,8 @@ class Calls:
             ) as call:
                 answer = await self._run(call, procedure)
             self._outcome = call.outcome
-            self.phases.append(call.phases)
+            if self._service.server_timing:
+                self.phases.append(call.phases)
             if entry.is_notification:
                 return None
             if isinstance(answer, Error):

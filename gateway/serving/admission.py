@@ -43,7 +43,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import OrderedDict
-from types import TracebackType
 from typing import Self, TypeAlias
 
 __all__ = ["Admission", "Closed", "Gate", "NoRoom", "Place"]
@@ -278,19 +277,13 @@ class Place:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def release(self) -> None:
+    def release(self, *_exception: object) -> None:
         """Give it back, to the next in line. Only the first call does anything."""
         gate, self._gate = self._gate, None
         if gate is not None:
             gate._release()
+
+    __exit__ = release
 
 
 _Answer: TypeAlias = Place | NoRoom
