@@ -14,6 +14,7 @@ from gateway.bindings import (
     keyvalue,
     logging,
     random,
+    secrets,
     sockets,
 )
 from gateway.host.binding import Provided
@@ -24,5 +25,17 @@ __all__ = ["provided"]
 @cache
 def provided() -> Provided:
     """Every interface that the gateway implements."""
-    families = (io, clocks, random, cli, filesystem, sockets, http, config, logging, keyvalue)
+    families = (
+        io,
+        clocks,
+        random,
+        cli,
+        filesystem,
+        sockets,
+        http,
+        config,
+        logging,
+        keyvalue,
+        secrets,
+    )
     return Provided(interface for family in families for interface in family.INTERFACES)

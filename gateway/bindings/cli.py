@@ -48,7 +48,7 @@ class CliCtx(State):
         self.output = discard
 
 
-environment = HostInterface("wasi:cli/environment", "0.2.12")
+environment = HostInterface("wasi:cli/environment", "0.2.12", key="environment")
 exit_ = HostInterface("wasi:cli/exit", "0.2.12")
 stdin = HostInterface("wasi:cli/stdin", "0.2.12")
 stdout = HostInterface("wasi:cli/stdout", "0.2.12")

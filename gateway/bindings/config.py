@@ -35,10 +35,10 @@ class ConfigCtx(State):
 
 
 INTERFACES = (
-    HostInterface("wasi:config/store", "0.2.0-rc.1"),
-    HostInterface("wasi:config/store", "0.2.0-draft"),
-    HostInterface("wasi:config/store", "0.2.0-draft-2024-09-27"),
-    HostInterface("wasi:config/runtime", "0.2.0-draft"),
+    HostInterface("wasi:config/store", "0.2.0-rc.1", key="config"),
+    HostInterface("wasi:config/store", "0.2.0-draft", key="config"),
+    HostInterface("wasi:config/store", "0.2.0-draft-2024-09-27", key="config"),
+    HostInterface("wasi:config/runtime", "0.2.0-draft", key="config"),
 )
 """Drafts match no version but their own."""
 

@@ -175,7 +175,7 @@ class _Drafts:
     def __init__(self, name: str) -> None:
         self.name = f"wasi:keyvalue/{name}"
         self.interfaces = tuple(
-            HostInterface(self.name, version, carries_bytes=True)
+            HostInterface(self.name, version, carries_bytes=True, key="keyvalue")
             for version in ("0.2.0-draft", "0.2.0-draft2")
         )
 

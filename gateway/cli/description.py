@@ -43,9 +43,9 @@ def describe(path: Path) -> str:
     lines += (f"  {label:<6}  {text}" for label, text in claims)
     seen = _Seen()
     for name, item in component.imports.items():
-        lines += ["", *_item(f"import {name}", name, item, seen, _trapping(name, item))]
+        lines += ["", *_item(f"import {name}", name, item, seen, _notes(name, item))]
     for name, item in component.exports.items():
-        lines += ["", *_item(f"export {name}", name, item, seen, frozenset())]
+        lines += ["", *_item(f"export {name}", name, item, seen, {})]
     methods = Methods(component.exports)
     if component.find_export(INCOMING_HANDLER) is None:
         lines += ["", f"It exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests."]
@@ -58,12 +58,13 @@ def describe(path: Path) -> str:
     return "\n".join(lines)
 
 
-def _trapping(name: str, item: wit.Item) -> frozenset[str]:
-    """What nothing is provided for: functions of an import, or its own name where that is all of it."""
+def _notes(name: str, item: wit.Item) -> dict[str, str]:
+    """What is said of an import: of its functions that nothing provides, or of all of it."""
     interface = provided().interface(name)
     if interface is None or not isinstance(item, wit.Interface):
-        return frozenset((name,))
-    return frozenset(item.functions.keys() - interface.functions.keys())
+        return {name: _TRAPS}
+    notes = dict.fromkeys(item.functions.keys() - interface.functions.keys(), _TRAPS)
+    return notes if interface.key is None else {**notes, name: f"  // granted by {interface.key}"}
 
 
 class _Seen:
@@ -81,12 +82,12 @@ class _Seen:
 
 
 def _item(
-    head: str, name: str, item: wit.Item, seen: _Seen, trapping: frozenset[str]
+    head: str, name: str, item: wit.Item, seen: _Seen, notes: Mapping[str, str]
 ) -> Iterator[str]:
-    note = _TRAPS if name in trapping else ""
+    note = notes.get(name, "")
     match item:
         case wit.Interface():
-            yield from _block(head, _Interface(name, item, seen, trapping).lines(), note)
+            yield from _block(head, _Interface(name, item, seen, notes).lines(), note)
         case wit.Resource():
             yield f"{head}: resource;{note}"
         case wit.Function():
@@ -101,7 +102,7 @@ class _Interface:
     """An interface, sorted as people write it: what it uses, types, resources with their functions, functions."""
 
     def __init__(
-        self, name: str, interface: wit.Interface, seen: _Seen, trapping: frozenset[str]
+        self, name: str, interface: wit.Interface, seen: _Seen, notes: Mapping[str, str]
     ) -> None:
         self._name = name
         self._seen = seen
@@ -122,7 +123,7 @@ class _Interface:
         for local, ty in interface.types.items():
             self._add_type(local, ty)
         for full_name, function in interface.functions.items():
-            self._add_function(full_name, function, _TRAPS if full_name in trapping else "")
+            self._add_function(full_name, function, notes.get(full_name, ""))
         self._functions += [f"{local}: {kind};" for local, kind in interface.others.items()]
 
     def lines(self) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
@@ -21,7 +22,7 @@ from gateway.config.backend_url import BackendURL
 from gateway.config.values import GIB, KIB, MIB, Between, Table, Text, anchored
 from gateway.units import ByteSize, Duration, format_size
 
-__all__ = ["BackendGrant", "KeyValueGrant", "OrURL"]
+__all__ = ["BackendGrant", "KeyValueGrant", "OrURL", "SecretGrant"]
 
 MAX_VALUE: Final = 2 * MIB
 """Bytes: what an argument of a host function may have (`gateway.host.values.MAX_ARGUMENT`)."""
@@ -39,6 +40,12 @@ def _url(value: object, info: ValidationInfo) -> BackendURL:
     if url.scheme in _FILES and (path := url.rest.removeprefix("//")):
         return BackendURL(url.scheme, str(anchored(Path(path), info)))
     return url
+
+
+def _named(name: str) -> str:
+    if not name:
+        raise ValueError("must not be empty")
+    return name
 
 
 class OrURL:
@@ -73,26 +80,36 @@ class BackendGrant(Table):
         url: where it is, with what is needed to be let in; relative files count from the configuration file. Never
             printed.
         timeout: seconds that one operation may take.
-        read_only: whether the component may change nothing there.
     """
 
     url: Annotated[BackendURL, BeforeValidator(_url), WithJsonSchema(_URL_SCHEMA)] = Field(
         repr=False
     )
     timeout: Duration = 5.0
-    read_only: StrictBool = False
+
+
+class SecretGrant(BackendGrant):
+    """A secret that a component may have.
+
+    Attributes:
+        name: what it is called where it is kept; what the component calls it by default.
+    """
+
+    name: Annotated[Text, AfterValidator(_named)] | None = None
 
 
 class KeyValueGrant(BackendGrant):
     """A key-value store that a component may open.
 
     Attributes:
+        read_only: whether the component may change nothing there.
         prefix: what its keys begin with in there, where it shares the store with others; it is not told.
         max_value: bytes of a value.
         max_keys: how many keys it may have there, for stores that count them; None for no bound.
         max_bytes: bytes of its keys and values together, for stores that count them; None for no bound.
     """
 
+    read_only: StrictBool = False
     prefix: Text = ""
     max_value: Annotated[ByteSize, Between(1, MAX_VALUE, format_size)] = 1 * MIB
     max_keys: Annotated[StrictInt, Between(1, 1_000_000_000, str)] | None = None

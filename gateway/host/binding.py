@@ -51,12 +51,16 @@ class HostInterface:
         version: any version of the track that it serves, such as `0.2.12`; None for an unversioned name.
         carries_bytes: whether so many bytes pass through it that a component is worth rewriting for their
             sake (`gateway.wasm.byte_strings`).
+        key: the key of a component's configuration that grants what it is for; None where nobody has to grant it.
     """
 
-    def __init__(self, name: str, version: str | None, *, carries_bytes: bool = False) -> None:
+    def __init__(
+        self, name: str, version: str | None, *, carries_bytes: bool = False, key: str | None = None
+    ) -> None:
         self.name = name
         self.version = version
         self.carries_bytes = carries_bytes
+        self.key = key
         self.functions: dict[str, HostFunction] = {}
         self._special: dict[str, list[tuple[Of, HostFunction]]] = {}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.config import ConfigCtx
@@ -13,17 +15,22 @@ from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.outbound import OnRequest, OutboundClient
 from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
 from gateway.bindings.logging import Log, LoggingCtx
+from gateway.bindings.secrets import GrantedSecret, SecretsCtx
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
-from gateway.capabilities.backend import Backends, BackendUnusable, Lease
-from gateway.capabilities.keyvalue import KeyValueStore, Quota
+from gateway.capabilities.backend import Backend, Backends, BackendUnusable, Lease
+from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.operations import OnOperation, Operations
+from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
+from gateway.config.grant import BackendGrant
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 
 __all__ = ["Grants"]
+
+B = TypeVar("B", bound=Backend)
 
 
 class Grants:
@@ -39,13 +46,13 @@ class Grants:
         imports: the names of what it imports.
         tls: what makes the servers that it talks to trusted.
         descriptors: the file descriptors that guests may hold.
-        keyvalue: the key-value stores of the worker.
+        backends: what stands behind the capabilities of a worker's components.
         tracer: what is told of its outbound requests, and of what it does with its stores, if anything is.
         on_outbound_request: what is told how each of the former ended.
         on_operation: and each of the latter.
 
     Raises:
-        ComponentError: a folder that should be mounted cannot be opened, or a store cannot be used.
+        ComponentError: a folder that should be mounted cannot be opened, or a backend cannot be used.
     """
 
     def __init__(
@@ -54,7 +61,7 @@ class Grants:
         imports: Collection[str],
         tls: ssl.SSLContext,
         descriptors: Descriptors,
-        keyvalue: Backends[KeyValueStore],
+        backends: WorkerBackends,
         *,
         tracer: Tracer | None = None,
         on_outbound_request: OnRequest | None = None,
@@ -66,10 +73,11 @@ class Grants:
         self._values = config.config
         self._share = descriptors.share(config.name)
         self._mounts = _open_mounts(config, self._share)
-        self._leases: list[Lease[KeyValueStore]] = []
-        self._buckets: dict[str, GrantedBucket] = {}
+        self._operations = _Operations(config.name, on_operation, tracer)
+        self._leases: list[Lease[Any]] = []
         try:
-            self._open_buckets(config, keyvalue, tracer, on_operation)
+            self._buckets = dict(self._open_buckets(config, backends))
+            self._secrets = dict(self._find_secrets(config, backends))
         except ComponentError:
             self.abandon()
             raise
@@ -89,31 +97,30 @@ class Grants:
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
     def _open_buckets(
-        self,
-        config: ComponentConfig,
-        stores: Backends[KeyValueStore],
-        tracer: Tracer | None,
-        on_operation: OnOperation | None,
-    ) -> None:
+        self, config: ComponentConfig, backends: WorkerBackends
+    ) -> Iterator[tuple[str, GrantedBucket]]:
         for identifier, grant in config.keyvalue.items():
-            try:
-                lease = stores.lease(grant.url)
-                self._leases.append(lease)
-                store = lease.backend
+            with _refusing(config, "keyvalue", identifier):
+                store = self._lease(backends.keyvalue, grant)
                 quota = Quota(grant.max_value, grant.max_keys, grant.max_bytes)
                 bucket = store.bucket(grant.prefix, quota)
-            except BackendUnusable as error:
-                raise ComponentError(
-                    f'{config.source}: keyvalue "{identifier}" of component {config.name}: {error}'
-                ) from error
-            operations = Operations(
-                config.name,
-                store.kind,
-                timeout=grant.timeout if store.waits else None,
-                on_operation=on_operation,
-                tracer=tracer,
-            )
-            self._buckets[identifier] = GrantedBucket(bucket, operations, read_only=grant.read_only)
+            operations = self._operations.on(store, grant)
+            yield identifier, GrantedBucket(bucket, operations, read_only=grant.read_only)
+
+    def _find_secrets(
+        self, config: ComponentConfig, backends: WorkerBackends
+    ) -> Iterator[tuple[str, GrantedSecret]]:
+        for key, grant in config.secrets.items():
+            name = grant.name or key
+            with _refusing(config, "secrets", key):
+                source = self._lease(backends.secrets, grant)
+                source.check(name)
+            yield key, GrantedSecret(source, name, self._operations.on(source, grant))
+
+    def _lease(self, backends: Backends[B], grant: BackendGrant) -> B:
+        lease = backends.lease(grant.url)
+        self._leases.append(lease)
+        return lease.backend
 
     def context(self, caller: Caller, output: Output, log: Log) -> WasiCtx:
         """The context of one invocation, to be closed when that ends.
@@ -140,6 +147,8 @@ class Grants:
             granted.append(WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share))
         if self._buckets:
             granted.append(KeyValueCtx(self._buckets))
+        if self._secrets:
+            granted.append(SecretsCtx(self._secrets))
         return WasiCtx(*granted, caller=caller)
 
     def abandon(self) -> None:
@@ -159,6 +168,34 @@ class Grants:
         for mount in self._mounts:
             mount.close()
         self._mounts = ()
+
+
+class _Operations(NamedTuple):
+    """Makes what is told of a component's operations on a backend."""
+
+    component: str
+    on_operation: OnOperation | None
+    tracer: Tracer | None
+
+    def on(self, backend: Backend, grant: BackendGrant) -> Operations:
+        return Operations(
+            self.component,
+            backend.kind,
+            timeout=grant.timeout if backend.waits else None,
+            on_operation=self.on_operation,
+            tracer=self.tracer,
+        )
+
+
+@contextmanager
+def _refusing(config: ComponentConfig, key: str, name: str) -> Iterator[None]:
+    """Refuse the component where what it is granted by a key, under a name, cannot be used."""
+    try:
+        yield
+    except BackendUnusable as error:
+        raise ComponentError(
+            f'{config.source}: {key} "{name}" of component {config.name}: {error}'
+        ) from error
 
 
 def _open_mounts(config: ComponentConfig, share: Share) -> tuple[Mount, ...]:

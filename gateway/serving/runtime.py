@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from gateway.bindings.descriptors import Descriptors
-from gateway.capabilities import keyvalue
-from gateway.capabilities.backend import Backends
-from gateway.capabilities.keyvalue import KeyValueStore
+from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ServerConfig
 from gateway.observe import telemetry
 from gateway.observe.event_queue import Channel, LogSink
@@ -28,7 +26,7 @@ class Runtime:
         metrics: what Prometheus is told; None for nothing.
         tracer: what is told of requests, invocations and outbound requests as they go on; None for nothing.
         descriptors: the file descriptors that guests may hold.
-        keyvalue: the key-value stores of components.
+        backends: what stands behind the capabilities of components.
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
@@ -55,7 +53,7 @@ class Runtime:
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log", timed=False)
         self.descriptors = Descriptors.of_process(self._descriptor_refused)
-        self.keyvalue: Backends[KeyValueStore] = Backends(keyvalue.OPENERS)
+        self.backends = WorkerBackends()
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 

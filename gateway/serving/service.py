@@ -126,7 +126,7 @@ class Service:
             linked.component.imports,
             tls,
             runtime.descriptors,
-            runtime.keyvalue,
+            runtime.backends,
             tracer=runtime.tracer,
             on_outbound_request=None
             if metrics is None

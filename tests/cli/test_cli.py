@@ -454,7 +454,7 @@ def test_types_are_written_as_wit_does(tmp_path: Path) -> None:
         "  }",
         "}",
         "",
-        "import wasi:cli/environment@0.2.3 {",
+        "import wasi:cli/environment@0.2.3 {  // granted by environment",
         "  get-arguments: func() -> list<string>;",
         f"  get-secrets: func() -> list<string>;{traps}",
         "}",

@@ -31,7 +31,7 @@ from gateway.host.values import Variant
 __all__ = ["INTERFACES"]
 
 
-preopens = HostInterface("wasi:filesystem/preopens", "0.2.12")
+preopens = HostInterface("wasi:filesystem/preopens", "0.2.12", key="mounts")
 types = HostInterface("wasi:filesystem/types", "0.2.12")
 INTERFACES = (preopens, types)
 

@@ -90,7 +90,9 @@ def future_incoming_response_get(_ctx: WasiCtx, this: FutureIncomingResponse) ->
     return Ok(Err(result))
 
 
-outgoing_handler = HostInterface("wasi:http/outgoing-handler", "0.2.12")
+outgoing_handler = HostInterface(
+    "wasi:http/outgoing-handler", "0.2.12", key="allowed_outbound_hosts"
+)
 INTERFACES = (outgoing_handler,)
 
 

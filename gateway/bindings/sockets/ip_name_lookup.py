@@ -91,7 +91,9 @@ class ResolveAddressStream(Resource, Source):
 
 # --- the interface -----------------------------------------------------------------------------------------
 
-ip_name_lookup = HostInterface("wasi:sockets/ip-name-lookup", "0.2.12")
+ip_name_lookup = HostInterface(
+    "wasi:sockets/ip-name-lookup", "0.2.12", key="allowed_outbound_hosts"
+)
 INTERFACES = (ip_name_lookup,)
 
 

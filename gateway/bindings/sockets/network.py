@@ -24,7 +24,9 @@ class Network(Resource):
 
 
 network = HostInterface("wasi:sockets/network", "0.2.12")
-instance_network = HostInterface("wasi:sockets/instance-network", "0.2.12")
+instance_network = HostInterface(
+    "wasi:sockets/instance-network", "0.2.12", key="allowed_outbound_hosts"
+)
 INTERFACES = (network, instance_network)
 
 

@@ -1,0 +1,45 @@
+"""Secrets in the gateway's own environment: `env:VARIABLE`."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.config.backend_url import BackendURL
+
+__all__ = ["Environment"]
+
+
+class Environment:
+    """One variable of the environment, whatever the secret is called.
+
+    Args:
+        url: it names the variable.
+
+    Raises:
+        BackendUnusable: it names none.
+    """
+
+    kind: Final = "env"
+    waits: Final = False
+
+    def __init__(self, url: BackendURL) -> None:
+        if not url.rest or "=" in url.rest:
+            raise BackendUnusable('must name a variable, such as "env:API_KEY"')
+        self._variable = url.rest
+
+    def check(self, name: str) -> None:  # noqa: ARG002 - of `SecretSource`
+        """See that the variable is set: `SecretSource.check`."""
+        if self._variable not in os.environ:
+            raise BackendUnusable(f"{self._variable} is not set in the gateway's environment")
+
+    async def read(self, name: str) -> bytes:  # noqa: ARG002 - of `SecretSource`
+        """Its value: `SecretSource.read`."""
+        value = os.environ.get(self._variable)
+        if value is None:
+            raise BackendError("the secret is not there any more", f"{self._variable} is not set")
+        return os.fsencode(value)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,34 @@
+"""What `wasmcloud:secrets` needs of a place where secrets are kept. Each backend implements this protocol."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from gateway.capabilities.backend import Backend
+
+__all__ = ["MAX_SECRET", "SecretSource"]
+
+MAX_SECRET: Final = 64 << 10
+"""Bytes of a secret. Arbitrary: keys, tokens and chains of certificates are smaller."""
+
+
+class SecretSource(Backend, Protocol):
+    """A place where secrets are kept.
+
+    It keeps none of them itself: each is read when it is revealed, so that one that was replaced is seen at once,
+    and no more of them is in memory than guests are about to get.
+    """
+
+    def check(self, name: str) -> None:
+        """See that a secret is there, when a component is put in service. It may block: there is no event loop.
+
+        Raises:
+            BackendUnusable: it is not, or cannot be read.
+        """
+
+    async def read(self, name: str) -> bytes:
+        """The value of a secret.
+
+        Raises:
+            BackendError: it is not there any more, or cannot be read.
+        """
