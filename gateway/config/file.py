@@ -163,7 +163,8 @@ def load(path: Path, **flags: Any) -> GatewayConfig:
         reason = f"is for a component served by itself: set {key} {where} of {path}"
         reader.problems.append(Problem(_COMMAND_LINE, _flag(ComponentConfig, key), reason))
     try:
-        document = read_toml(path, MAX_SIZE)
+        # It may be a pipe, into which something else writes it.
+        document = read_toml(path, MAX_SIZE, lambda path: path.open("rb"))
     except ValueError as error:
         raise ConfigError([Problem(str(path), "", str(error))]) from None
     return reader.document(document)

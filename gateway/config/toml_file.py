@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from gateway.host.files import open_regular
 from gateway.units import format_size
 
 __all__ = ["read_toml"]
 
 
-def read_toml(path: Path, max_size: int) -> dict[str, Any]:
+def read_toml(path: Path, max_size: int, open_file: Callable[[Path], BinaryIO]) -> dict[str, Any]:
     """Read a TOML file.
 
     Args:
         path: the file.
         max_size: bytes that it may have.
+        open_file: opens it, and raises OSError.
 
     Raises:
-        ValueError: it cannot be read, or is no such file; the message is the reason, in words that follow a path.
+        ValueError: it cannot be read, or is no TOML; the message is the reason, in words that follow a path.
     """
     try:
-        with open_regular(path) as file:
+        with open_file(path) as file:
             content = file.read(max_size + 1)
         if len(content) <= max_size:
             return tomllib.loads(content.decode())

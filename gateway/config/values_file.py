@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from gateway.config.toml_file import read_toml
 from gateway.config.values import MIB, AnyPath
+from gateway.host.files import open_regular
 
 __all__ = ["ValuesFile"]
 
@@ -39,7 +40,7 @@ class ValuesFile:
             ValueError: it cannot be read, or is no flat table of text.
         """
         try:
-            values = read_toml(path, MAX_SIZE)
+            values = read_toml(path, MAX_SIZE, open_regular)
         except ValueError as error:
             raise ValueError(f"{error}: {path}") from None
         for key, value in values.items():

@@ -528,12 +528,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load(tmp_path)
-    with pytest.raises(ConfigError, match="/dev/zero: cannot be read: Not a regular file"):
-        load(Path("/dev/zero"))
 
 
 def test_a_file_that_is_too_large_is_refused(directory: Path) -> None:
     assert problems(directory, "#" * ((16 << 20) + 1))[""] == "has more than 16MiB"
+    with pytest.raises(ConfigError, match="/dev/zero: has more than 16MiB"):
+        load(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize(
