@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import __version__
+from gateway.capabilities.worker import Lent
 from gateway.config import GatewayConfig
 from gateway.host.errors import ComponentError
 from gateway.http import problem
@@ -50,18 +52,25 @@ class Gateway:
         admin: what is served at `admin_addr`; None where there is none.
     """
 
-    def __init__(self, config: GatewayConfig, *, metrics_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        *,
+        metrics_dir: Path | None = None,
+        backends: Lent = MappingProxyType({}),
+    ) -> None:
         """Load, compile and link every component.
 
         Args:
             config: what to serve.
             metrics_dir: what the workers of one gateway share; None for one alone.
+            backends: as of `create_app`.
 
         Raises:
             ComponentError: a component is refused; the message names each that is.
         """
         log.embed(config.server)
-        self.runtime = Runtime(config.server, metrics_dir=metrics_dir)
+        self.runtime = Runtime(config.server, metrics_dir=metrics_dir, lent=backends)
         self.owner = Owner()
         self.draining = self._out_of_service = False
         self._started_at = datetime.now(UTC)
@@ -226,17 +235,25 @@ def _closing(send: Send) -> Send:
     return send_last
 
 
-def create_app(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Gateway:
+def create_app(
+    config: GatewayConfig,
+    *,
+    metrics_dir: Path | None = None,
+    backends: Lent = MappingProxyType({}),
+) -> Gateway:
     """Make the application for a configuration; every component is loaded, compiled and linked.
 
     Args:
         config: what to serve.
         metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+        backends: objects that components may use as backends, by family and scheme: with `{"keyvalue": {"app":
+            store}}`, `app:` is the URL of the store. The gateway never closes them.
 
     Raises:
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
+        ValueError: a backend has no family, or no scheme of its own.
     """
-    return Gateway(config, metrics_dir=metrics_dir)
+    return Gateway(config, metrics_dir=metrics_dir, backends=backends)
 
 
 def verify(config: GatewayConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from gateway.config.backend_url import BackendURL
@@ -83,13 +84,19 @@ class Lease(Generic[B]):
 class Backends(Generic[B]):
     """Those of one family. They belong to the worker: a reload, which takes before it gives back, closes none.
 
+    Other packages may have more: an entry point of the group `component_gateway.FAMILY` has the scheme as its
+    name, and is an `Opener`.
+
     Args:
+        family: its name, as the key of a component's configuration.
         openers: what makes one, by the scheme of its URL.
     """
 
-    def __init__(self, openers: Mapping[str, Opener[B]]) -> None:
+    def __init__(self, family: str, openers: Mapping[str, Opener[B]]) -> None:
+        self._group = f"component_gateway.{family}"
         self._openers = openers
         self._open: dict[str, tuple[B, int]] = {}
+        self._lent: list[str] = []
         self._lock = threading.Lock()  # components are put in service by threads
 
     def lease(self, url: BackendURL) -> Lease[B]:
@@ -98,15 +105,39 @@ class Backends(Generic[B]):
         Raises:
             BackendUnusable: there is none of that scheme, or what the URL says cannot be used.
         """
-        opener = self._openers.get(url.scheme)
-        if opener is None:
-            known = ", ".join(f"{scheme}:" for scheme in sorted(self._openers))
-            raise BackendUnusable(f'has the scheme "{url.scheme}:"; there are {known}')
         name = str(url)
         with self._lock:
-            backend, count = self._open.get(name) or (opener(url), 0)
+            backend, count = self._open.get(name) or (self._opener(url.scheme)(url), 0)
             self._open[name] = backend, count + 1
         return Lease(backend, self, name)
+
+    def lend(self, scheme: str, backend: B) -> None:
+        """Let components use a backend by the URL `scheme:`. It stays its owner's, who closes it.
+
+        Raises:
+            ValueError: there is one of that scheme, or it is no scheme.
+        """
+        name = str(BackendURL.parse(f"{scheme}:"))
+        with self._lock:
+            if scheme in self._openers or name in self._open:
+                raise ValueError(f"{self._group} has {name} already")
+            self._open[name] = backend, 1
+            self._lent.append(scheme)
+
+    def _opener(self, scheme: str) -> Opener[B]:
+        if (opener := self._openers.get(scheme)) is not None:
+            return opener
+        for point in entry_points(group=self._group, name=scheme):
+            try:
+                found: Opener[B] = point.load()
+            except Exception as error:
+                raise BackendUnusable(
+                    f'has the scheme "{scheme}:", whose {point.value} cannot be loaded: {error}'
+                ) from error
+            return found
+        installed = (point.name for point in entry_points(group=self._group))
+        known = ", ".join(f"{each}:" for each in sorted({*self._openers, *self._lent, *installed}))
+        raise BackendUnusable(f'has the scheme "{scheme}:"; there are {known}')
 
     def give_back(self, url: str) -> B | None:
         """Note that a lease has ended; returns the backend if that was the last."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from gateway.bindings.descriptors import Descriptors
-from gateway.capabilities.worker import WorkerBackends
+from gateway.capabilities.worker import Lent, WorkerBackends
 from gateway.config import ServerConfig
 from gateway.observe import telemetry
 from gateway.observe.event_queue import Channel, LogSink
@@ -30,14 +31,22 @@ class Runtime:
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
-    def __init__(self, config: ServerConfig, *, metrics_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        metrics_dir: Path | None = None,
+        lent: Lent = MappingProxyType({}),
+    ) -> None:
         """Make them.
 
         Args:
             config: what the operator said of the server.
             metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+            lent: backends that stay their owner's.
 
         Raises:
+            ValueError: one of those has no family, or no scheme of its own.
             TelemetryError: tracing cannot be had.
         """
         self.tracer = telemetry.start() if config.tracing else None
@@ -53,7 +62,7 @@ class Runtime:
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log", timed=False)
         self.descriptors = Descriptors.of_process(self._descriptor_refused)
-        self.backends = WorkerBackends()
+        self.backends = WorkerBackends(lent)
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 

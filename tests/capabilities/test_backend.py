@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.app import create_app
 from gateway.capabilities.backend import Backends, BackendUnusable
 from gateway.capabilities.keyvalue import OPENERS, KeyValueStore, Quota
+from gateway.capabilities.worker import WorkerBackends
+from gateway.config import ComponentConfig, GatewayConfig
 from gateway.config.backend_url import BackendURL
+from gateway.config.grant import KeyValueGrant
+from tests.capabilities.keyvalue.conftest import documented
+from tests.harness import GuestPath
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +28,7 @@ def lease(backends: Backends[KeyValueStore], url: str) -> object:
 
 
 async def test_one_url_is_one_backend() -> None:
-    backends: Backends[KeyValueStore] = Backends(OPENERS)
+    backends: Backends[KeyValueStore] = Backends("keyvalue", OPENERS)
     first, second = (backends.lease(BackendURL.parse("memory:")) for _ in range(2))
     other = backends.lease(BackendURL.parse("memory:other"))
     assert first.backend is second.backend is not other.backend
@@ -48,7 +55,7 @@ async def test_one_url_is_one_backend() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_early(url: str, reason: str) -> None:
-    backends: Backends[KeyValueStore] = Backends(OPENERS)
+    backends: Backends[KeyValueStore] = Backends("keyvalue", OPENERS)
     with pytest.raises(BackendUnusable) as refused:
         lease(backends, url)
     assert str(refused.value) == reason
@@ -68,9 +75,56 @@ def test_credentials_are_not_shown() -> None:
 
 
 async def test_a_file_is_made_when_it_is_used(tmp_path: Path) -> None:
-    backends: Backends[KeyValueStore] = Backends(OPENERS)
+    backends: Backends[KeyValueStore] = Backends("keyvalue", OPENERS)
     taken = backends.lease(BackendURL.parse(f"sqlite:{tmp_path}/a.db"))
     assert os.listdir(tmp_path) == []
     await taken.backend.bucket("", QUOTA).set("key", b"1")
     assert "a.db" in os.listdir(tmp_path)
     await taken.aclose()
+
+
+async def test_an_application_lends_its_own(guest: GuestPath) -> None:
+    store = documented()(BackendURL.parse("dict:"))
+    await store.bucket("", QUOTA).set("key", b"1")
+    grant = KeyValueGrant.model_validate({"url": "app:"})
+    component = ComponentConfig(name="guest", source=guest("c/hello"), keyvalue={"default": grant})
+    app = create_app(GatewayConfig(components=(component,)), backends={"keyvalue": {"app": store}})
+    assert app.components() == ["guest"]
+    await app.aclose()
+    assert await store.bucket("", QUOTA).get("key") == b"1"  # nobody has closed it
+
+
+@pytest.mark.parametrize(
+    ("backends", "reason"),
+    [
+        ({"keyvalue": {"memory": None}}, "component_gateway.keyvalue has memory: already"),
+        ({"keyvalue": {"My": None}}, "must be a URL"),
+        ({"cache": {}}, 'there is no family "cache" of backends: keyvalue, secrets'),
+    ],
+)
+def test_what_cannot_be_lent_is_refused(backends: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        WorkerBackends(backends)
+
+
+def test_another_package_may_have_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "shop-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[component_gateway.keyvalue]\nshop = shop_stores:Store\nbroken = shop_stores:Missing\n"
+    )
+    (tmp_path / "shop_stores.py").write_text(
+        "from gateway.capabilities.keyvalue.sqlite import SQLiteStore\n"
+        "def Store(url):\n    assert url.rest == 'here'\n    return SQLiteStore(None)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    backends: Backends[KeyValueStore] = Backends("keyvalue", OPENERS)
+    assert backends.lease(BackendURL.parse("shop:here")).backend.kind == "memory"
+    for url, reason in {
+        "broken:": 'has the scheme "broken:", whose shop_stores:Missing cannot be loaded: ',
+        "other:": 'has the scheme "other:"; there are broken:, memory:, shop:, sqlite:',
+    }.items():
+        with pytest.raises(BackendUnusable) as refused:
+            backends.lease(BackendURL.parse(url))
+        assert str(refused.value).startswith(reason)

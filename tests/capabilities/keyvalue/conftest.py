@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.capabilities.backend import Opener
 from gateway.capabilities.keyvalue import OPENERS, Bucket, KeyValueStore, Quota
 from gateway.config.backend_url import BackendURL
 
-Open = Callable[..., Bucket]
+DOCS = Path(__file__).parents[3] / "docs" / "capabilities.md"
 
 QUOTA = Quota(1 << 20)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "dict"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty store."""
-    return {"memory": "memory:", "sqlite": f"sqlite:{tmp_path}/store.db"}[request.param]
+    """The URL of an empty store; `dict:` is the one that the documentation shows."""
+    return {"memory": "memory:", "sqlite": f"sqlite:{tmp_path}/store.db", "dict": "dict:"}[
+        request.param
+    ]
+
+
+def documented() -> Opener[KeyValueStore]:
+    """The class of stores that the documentation shows."""
+    (program,) = re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102 - the documentation is ours
+    store: Opener[KeyValueStore] = names["DictStore"]
+    return store
 
 
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[KeyValueStore]:
     """That store."""
     parsed = BackendURL.parse(url)
-    store = OPENERS[parsed.scheme](parsed)
+    openers = {**OPENERS, "dict": documented()}
+    store = openers[parsed.scheme](parsed)
     yield store
     await store.aclose()
 
