@@ -26,17 +26,12 @@ They use these internals of uvicorn: the callbacks and `_start_asgi_task` of `Ht
 
 import asyncio
 import importlib.util
-from typing import TYPE_CHECKING, Literal, TypeAlias, Union
+from typing import Literal
 
+from gateway.server.http1._guarded import GuardedProtocol
 from gateway.server.http1._h11 import GuardedH11Protocol
 
-if TYPE_CHECKING:
-    from gateway.server.http1._httptools import GuardedHttpToolsProtocol
-
 __all__ = ["GuardedProtocol", "http_protocol"]
-
-GuardedProtocol: TypeAlias = Union["GuardedH11Protocol", "GuardedHttpToolsProtocol"]
-"""A connection, of either parser."""
 
 _FASTEST: type[asyncio.Protocol] = GuardedH11Protocol
 

@@ -13,12 +13,11 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.http.target import EXTENSION as TARGET
+from gateway.server.http1._guarded import GuardedProtocol
 from gateway.server.http1.close_delimited import CloseDelimited
-from gateway.server.http1.connections import Connections
 from gateway.server.http1.framing import MAX_METHOD, body_length
-from gateway.server.http1.intake import PIECE, Intake
+from gateway.server.http1.intake import PIECE
 from gateway.server.http1.limits import LINE_OVERHEAD, Guard, max_head
-from gateway.server.http1.outlet import Outlet
 from gateway.server.http1.refusal import HEADERS_TOO_LARGE, MALFORMED, NOT_IMPLEMENTED, Refusal
 from gateway.server.http1.target import absolute_form
 
@@ -115,21 +114,11 @@ class _H11Connection(h11.Connection):
         )
 
 
-class GuardedH11Protocol(H11Protocol):
+class GuardedH11Protocol(GuardedProtocol, H11Protocol):  # type: ignore[misc] # ours are narrower
     """uvicorn's protocol on h11, bounded."""
 
-    transport: Outlet
-    flow: Intake
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: Connections,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.shared = server_state
+    def __init__(self, config: uvicorn.Config, *args: Any, **keys: Any) -> None:
+        super().__init__(config, *args, **keys)
         self.guard = Guard(self, self)
         self._completing = self._due = False
         self.conn = self._connection = _H11Connection(
@@ -140,24 +129,13 @@ class GuardedH11Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.flow = Intake(transport, self.loop, self._parse, self.guard, self.shared.ahead)
-        self.transport = Outlet(transport, self.flow, self.loop, self.guard)
         app = CloseDelimited(cast("ASGIApp", self.app), self.transport, self.flow)
         self.app = cast("ASGI3Application", app)
-        self.guard.connected(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.shared.ahead.leave(self._handle_due)
-        self.guard.lost()
         super().connection_lost(exc)
         self._connection.close()
-
-    def data_received(self, data: bytes) -> None:
-        self.guard.received()
-        self.flow.take(data)
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        return self.guard.eof_received()
 
     # --- what the guard is told ------------------------------------------------------------------------------
 
@@ -194,7 +172,7 @@ class GuardedH11Protocol(H11Protocol):
         known = 0 if self.is_whole() else self._connection.unread or 0
         piece = data[offset : offset + max(PIECE, known)]
         before = self._connection.events
-        super().data_received(piece)
+        H11Protocol.data_received(self, piece)
         self.flow.events += self._connection.events - before
         self.guard.parsed(len(piece))
         return len(piece)
@@ -232,10 +210,6 @@ class GuardedH11Protocol(H11Protocol):
             self.handle_events()
             self.guard.parsed(0)
             self.flow.go_on()
-
-    def shutdown(self) -> None:
-        if self.guard.may_end():
-            super().shutdown()
 
     def _is_last(self) -> bool:
         self.guard.respond()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, Final, cast
 
@@ -13,12 +12,11 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.http.target import EXTENSION as TARGET
+from gateway.server.http1._guarded import GuardedProtocol
 from gateway.server.http1.close_delimited import CloseDelimited
-from gateway.server.http1.connections import Connections
 from gateway.server.http1.framing import MAX_METHOD, body_length
-from gateway.server.http1.intake import PIECE, Intake
+from gateway.server.http1.intake import PIECE
 from gateway.server.http1.limits import LINE_OVERHEAD, Guard, max_head
-from gateway.server.http1.outlet import Outlet
 from gateway.server.http1.refusal import HEADERS_TOO_LARGE, MALFORMED, Refusal
 from gateway.server.http1.target import absolute_form
 
@@ -56,7 +54,7 @@ class _Unchunked(CloseDelimited):
         self._cycle.expected_content_length = size
 
 
-class GuardedHttpToolsProtocol(HttpToolsProtocol):
+class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ignore[misc] # ours are narrower
     """uvicorn's protocol on httptools, bounded.
 
     httptools keeps a header to itself until it has ended. So a head is measured twice: by its target and
@@ -68,18 +66,8 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
     of known length, or an empty line, which every head and every body in chunks ends with.
     """
 
-    transport: Outlet
-    flow: Intake
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: Connections,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self.shared = server_state
+    def __init__(self, config: uvicorn.Config, *args: Any, **keys: Any) -> None:
+        super().__init__(config, *args, **keys)
         self.guard = Guard(self, self)
         self._max_head = max_head(config)
         self._whole = True
@@ -92,25 +80,6 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
         self._head_size = 0
         self._received = 0
         self._untold = 0
-
-    # --- the transport's callbacks -------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.flow = Intake(transport, self.loop, self._parse, self.guard, self.shared.ahead)
-        self.transport = Outlet(transport, self.flow, self.loop, self.guard)
-        self.guard.connected(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.guard.lost()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self.guard.received()
-        self.flow.take(data)
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        return self.guard.eof_received()
 
     # --- what the guard is told ------------------------------------------------------------------------------
 
@@ -143,10 +112,6 @@ class GuardedHttpToolsProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self.guard.response_complete()
-
-    def shutdown(self) -> None:
-        if self.guard.may_end():
-            super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         if cycle.scope["http_version"] < "1.1":
