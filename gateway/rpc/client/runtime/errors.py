@@ -49,6 +49,7 @@ class RpcError(ClientError):
         self.code = code
         self.message = message
         self.response = response
+        self._data = data
         self.request_id: str | None = data.get("request_id")
         of_request = f" (request {self.request_id})" if self.request_id else ""
         super().__init__(f"{message}{of_request}")
@@ -66,16 +67,10 @@ class InvalidParams(RpcError):
         expected: what it expected there, in words.
     """
 
-    def __init__(
-        self,
-        code: int,
-        message: str,
-        data: Mapping[str, Any],
-        response: httpx.Response,
-    ) -> None:
-        super().__init__(code, message, data, response)
-        self.pointer: str | None = data.get("pointer")
-        self.expected: str | None = data.get("expected")
+    def __init__(self, *of: Any) -> None:
+        super().__init__(*of)
+        self.pointer: str | None = self._data.get("pointer")
+        self.expected: str | None = self._data.get("expected")
         if self.pointer is not None:
             self.args = (f"{self}, at {self.pointer}: expected {self.expected}",)
 
@@ -99,15 +94,9 @@ class Busy(RpcError):
         retry_after: seconds after which to try again, if it said so.
     """
 
-    def __init__(
-        self,
-        code: int,
-        message: str,
-        data: Mapping[str, Any],
-        response: httpx.Response,
-    ) -> None:
-        super().__init__(code, message, data, response)
-        seconds: str = response.headers.get("retry-after", "")
+    def __init__(self, *of: Any) -> None:
+        super().__init__(*of)
+        seconds: str = self.response.headers.get("retry-after", "")
         self.retry_after = int(seconds) if seconds.isdecimal() else None
 
 
