@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["Backend", "BackendError", "BackendUnusable", "Backends", "Lease", "Opener"]
+__all__ = [
+    "Availability",
+    "Backend",
+    "BackendError",
+    "BackendUnusable",
+    "Backends",
+    "Lease",
+    "Opener",
+    "missing_extra",
+]
 
 
 class BackendUnusable(ValueError):
@@ -30,6 +40,27 @@ class BackendError(Exception):
         self.reason = reason
 
 
+def missing_extra(extra: str) -> BackendUnusable:
+    """Why a backend is unusable whose client is not installed."""
+    return BackendUnusable(
+        f"needs a package that is not installed: pip install 'component-gateway[{extra}]'"
+    )
+
+
+class Availability(Protocol):
+    """Whether the server behind a backend can be used (`gateway.capabilities.availability`).
+
+    Attributes:
+        on_change: told when trouble begins or ends.
+    """
+
+    on_change: Callable[[], None] | None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it cannot be used, for the operator; None while nothing is known against it."""
+
+
 class Backend(Protocol):
     """What stands behind a capability."""
 
@@ -40,6 +71,10 @@ class Backend(Protocol):
     @property
     def waits(self) -> bool:
         """Whether it may wait for something outside of this process, so that operations need a time limit."""
+
+    @property
+    def availability(self) -> Availability | None:
+        """Whether its server can be used; None where there is none that could be away."""
 
     async def aclose(self) -> None:
         """Close what it has open. Nothing is asked of it any more. Must not raise."""
@@ -62,7 +97,7 @@ class Lease(Generic[B]):
         backend: the backend.
     """
 
-    def __init__(self, backend: B, backends: Backends[B], url: str) -> None:
+    def __init__(self, backend: B, backends: Backends[B], url: BackendURL) -> None:
         self.backend: Final = backend
         self._backends = backends
         self._url = url
@@ -90,12 +125,21 @@ class Backends(Generic[B]):
     Args:
         family: its name, as the key of a component's configuration.
         openers: what makes one, by the scheme of its URL.
+        on_change: told of the family and a kind of backend whether all servers behind those of it can be used,
+            when one is opened and whenever that may have changed.
     """
 
-    def __init__(self, family: str, openers: Mapping[str, Opener[B]]) -> None:
+    def __init__(
+        self,
+        family: str,
+        openers: Mapping[str, Opener[B]],
+        on_change: Callable[[str, str, bool], None] | None = None,
+    ) -> None:
+        self._family = family
         self._group = f"component_gateway.{family}"
         self._openers = openers
-        self._open: dict[str, tuple[B, int]] = {}
+        self._on_change = on_change
+        self._open: dict[BackendURL, tuple[B, int]] = {}
         self._lent: list[str] = []
         self._lock = threading.Lock()  # components are put in service by threads
 
@@ -105,11 +149,12 @@ class Backends(Generic[B]):
         Raises:
             BackendUnusable: there is none of that scheme, or what the URL says cannot be used.
         """
-        name = str(url)
         with self._lock:
-            backend, count = self._open.get(name) or (self._opener(url.scheme)(url), 0)
-            self._open[name] = backend, count + 1
-        return Lease(backend, self, name)
+            backend, count = self._open.get(url) or (self._opener(url.scheme)(url), 0)
+            self._open[url] = backend, count + 1
+        if count == 0:
+            self._watch(backend)
+        return Lease(backend, self, url)
 
     def lend(self, scheme: str, backend: B) -> None:
         """Let components use a backend by the URL `scheme:`. It stays its owner's, who closes it.
@@ -117,12 +162,13 @@ class Backends(Generic[B]):
         Raises:
             ValueError: there is one of that scheme, or it is no scheme.
         """
-        name = str(BackendURL.parse(f"{scheme}:"))
+        url = BackendURL.parse(f"{scheme}:")
         with self._lock:
-            if scheme in self._openers or name in self._open:
-                raise ValueError(f"{self._group} has {name} already")
-            self._open[name] = backend, 1
+            if scheme in self._openers or url in self._open:
+                raise ValueError(f"{self._group} has {url} already")
+            self._open[url] = backend, 1
             self._lent.append(scheme)
+        self._watch(backend)
 
     def _opener(self, scheme: str) -> Opener[B]:
         if (opener := self._openers.get(scheme)) is not None:
@@ -139,11 +185,41 @@ class Backends(Generic[B]):
         known = ", ".join(f"{each}:" for each in sorted({*self._openers, *self._lent, *installed}))
         raise BackendUnusable(f'has the scheme "{scheme}:"; there are {known}')
 
-    def give_back(self, url: str) -> B | None:
+    def give_back(self, url: BackendURL) -> B | None:
         """Note that a lease has ended; returns the backend if that was the last."""
         with self._lock:
             backend, count = self._open.pop(url)
-            if count == 1:
-                return backend
-            self._open[url] = backend, count - 1
-            return None
+            if count > 1:
+                self._open[url] = backend, count - 1
+                return None
+        if backend.availability is not None:
+            backend.availability.on_change = None
+            self._changed(backend.kind)
+        return backend
+
+    def troubles(self) -> list[str]:
+        """Each backend whose server cannot be used: the family, its URL without secrets, and why."""
+        return [
+            f"{self._family} {url!r}: {availability.trouble}"
+            for url, availability in self._availabilities()
+            if availability.trouble is not None
+        ]
+
+    def _watch(self, backend: B) -> None:
+        if backend.availability is not None:
+            backend.availability.on_change = partial(self._changed, backend.kind)
+            self._changed(backend.kind)
+
+    def _changed(self, kind: str) -> None:
+        if self._on_change is not None:
+            ours = self._availabilities(kind)
+            up = all(availability.trouble is None for _, availability in ours)
+            self._on_change(self._family, kind, up)
+
+    def _availabilities(self, kind: str | None = None) -> list[tuple[BackendURL, Availability]]:
+        with self._lock:
+            return [
+                (url, backend.availability)
+                for url, (backend, _) in self._open.items()
+                if backend.availability is not None and kind in {None, backend.kind}
+            ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +23,7 @@ class WorkerBackends:
 
     Args:
         lent: those that stay their owner's.
+        on_change: told of a family and a kind of backend whether the servers behind those can be used.
 
     Attributes:
         keyvalue: key-value stores.
@@ -32,10 +33,19 @@ class WorkerBackends:
         ValueError: one of those has no family, or no scheme of its own.
     """
 
-    def __init__(self, lent: Lent = MappingProxyType({})) -> None:
-        self.keyvalue: Final[Backends[KeyValueStore]] = Backends("keyvalue", keyvalue.OPENERS)
-        self.secrets: Final[Backends[SecretSource]] = Backends("secrets", secrets.OPENERS)
+    def __init__(
+        self,
+        lent: Lent = MappingProxyType({}),
+        on_change: Callable[[str, str, bool], None] | None = None,
+    ) -> None:
+        self.keyvalue: Final[Backends[KeyValueStore]] = Backends(
+            "keyvalue", keyvalue.OPENERS, on_change
+        )
+        self.secrets: Final[Backends[SecretSource]] = Backends(
+            "secrets", secrets.OPENERS, on_change
+        )
         families: dict[str, Backends[Any]] = {"keyvalue": self.keyvalue, "secrets": self.secrets}
+        self._families: Final = families
         for family, backends in lent.items():
             if family not in families:
                 raise ValueError(
@@ -43,3 +53,7 @@ class WorkerBackends:
                 )
             for scheme, backend in backends.items():
                 families[family].lend(scheme, backend)
+
+    def troubles(self) -> list[str]:
+        """What the operator should see to: each server that cannot be used, and why."""
+        return [trouble for backends in self._families.values() for trouble in backends.troubles()]

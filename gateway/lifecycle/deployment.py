@@ -98,7 +98,8 @@ class Deployment:
     def warnings(self) -> list[str]:
         """What the operator should see to, although requests may be sent."""
         failure = self._reload_failure
-        return [] if failure is None else [f"the last reload failed: {failure}"]
+        reload = [] if failure is None else [f"the last reload failed: {failure}"]
+        return reload + self._runtime.backends.troubles()
 
     # --- its end -------------------------------------------------------------------------------------------
 

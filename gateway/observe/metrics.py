@@ -149,6 +149,14 @@ class Metrics:
             registry=None,
         )
         self._metrics.append(self._operation_durations)
+        self._backend_up = Gauge(
+            "gateway_capability_backend_up",
+            "Whether all servers behind capabilities of this kind can be used, as far as any worker knows.",
+            ("capability", "backend"),
+            multiprocess_mode="livemin",
+            registry=None,
+        )
+        self._metrics.append(self._backend_up)
         self._descriptors_refused = self._counter(
             "gateway_descriptors_refused",
             "Files, sockets and connections that components could not open for want of a file descriptor.",
@@ -343,6 +351,16 @@ class Metrics:
         counted[0].inc()
         if seconds is not None:
             counted[1].observe(seconds)
+
+    def backend_changed(self, capability: str, backend: str, up: bool) -> None:
+        """Tell whether the servers behind a capability can be used. From any thread.
+
+        Args:
+            capability: the key of the configuration that grants it.
+            backend: the kind of what stands behind it.
+            up: whether all of that kind can be used.
+        """
+        self._backend_up.labels(capability, backend).set(int(up))
 
     def descriptor_refused(self, component: str) -> None:
         """Count something that a component could not open for want of a file descriptor. From any thread."""

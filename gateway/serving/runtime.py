@@ -62,7 +62,8 @@ class Runtime:
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log", timed=False)
         self.descriptors = Descriptors.of_process(self._descriptor_refused)
-        self.backends = WorkerBackends(lent)
+        told = None if self.metrics is None else self.metrics.backend_changed
+        self.backends = WorkerBackends(lent, told)
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 

@@ -47,8 +47,17 @@ async def test_one_url_is_one_backend() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("nothing:", 'has the scheme "nothing:"; there are memory:, sqlite:'),
+        ("nothing:", 'has the scheme "nothing:"; there are memory:, redis:, rediss:, sqlite:'),
         ("memory:a/b", 'must be "memory:", or with a name of letters and digits "memory:NAME"'),
+        ("redis:", 'must name a server, such as "redis://HOST:6379/0"'),
+        ("redis:///1", 'must name a server, such as "redis://HOST:6379/0"'),
+        ("redis://host/one", 'must have the number of a database for its path, such as "/0"'),
+        ("redis://host:port", "has a port that is not a number from 1 to 65535"),
+        (
+            "redis://host?ssl_ca_certs=x",
+            "has a parameter of the query that is not known; of rediss:// there are ssl_ca_certs, ssl_certfile, "
+            "ssl_keyfile",
+        ),
         ("sqlite:", 'must name a file, such as "sqlite:app.db"'),
         ("sqlite:/nowhere/app.db", "names a file in a folder that is not there: make the folder"),
         ("sqlite:/usr", "names a folder, and must name a file, such as app.db in there"),
@@ -123,7 +132,7 @@ def test_another_package_may_have_some(tmp_path: Path, monkeypatch: pytest.Monke
     assert backends.lease(BackendURL.parse("shop:here")).backend.kind == "memory"
     for url, reason in {
         "broken:": 'has the scheme "broken:", whose shop_stores:Missing cannot be loaded: ',
-        "other:": 'has the scheme "other:"; there are broken:, memory:, shop:, sqlite:',
+        "other:": 'has the scheme "other:"; there are broken:, memory:, redis:, rediss:, shop:, sqlite:',
     }.items():
         with pytest.raises(BackendUnusable) as refused:
             backends.lease(BackendURL.parse(url))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.capabilities.backend import Opener
+from gateway.capabilities.backend import Opener, missing_extra
 from gateway.capabilities.keyvalue.store import Bucket, Current, KeyValueStore, Page, Quota
 from gateway.config.backend_url import BackendURL
 
@@ -24,5 +24,18 @@ def _memory(url: BackendURL) -> KeyValueStore:
     return SQLiteStore.in_memory(url)
 
 
-OPENERS: Final[Mapping[str, Opener[KeyValueStore]]] = {"memory": _memory, "sqlite": _sqlite}
+def _redis(url: BackendURL) -> KeyValueStore:
+    try:
+        from gateway.capabilities.keyvalue.redis import RedisStore  # noqa: PLC0415 - for those who use it
+    except ModuleNotFoundError:
+        raise missing_extra("redis") from None
+    return RedisStore(url)
+
+
+OPENERS: Final[Mapping[str, Opener[KeyValueStore]]] = {
+    "memory": _memory,
+    "redis": _redis,
+    "rediss": _redis,
+    "sqlite": _sqlite,
+}
 """What opens a store, by the scheme of its URL."""

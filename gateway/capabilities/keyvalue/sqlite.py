@@ -28,6 +28,7 @@ from gateway.capabilities.keyvalue.store import (
     Quota,
     check_size,
     decimal,
+    in_range,
 )
 from gateway.config.backend_url import BackendURL
 
@@ -88,7 +89,10 @@ class SQLiteStore:
     Attributes:
         kind: `sqlite` or `memory`.
         waits: whether it may wait, for a disk.
+        availability: None, for a file is not asked whether it is there.
     """
+
+    availability: Final = None
 
     def __init__(self, path: Path | None) -> None:
         self.waits: Final = path is not None
@@ -295,9 +299,7 @@ class SQLiteBucket:
         """`Bucket.increment`."""
 
         def add(connection: sqlite3.Connection) -> int:
-            total = decimal(self._value(connection, key)) + delta
-            if not low <= total <= high:
-                raise BackendError(f"the sum is not between {low} and {high}")
+            total = in_range(decimal(self._value(connection, key)) + delta, low, high)
             self._write(connection, {key: str(total).encode()})
             return total
 

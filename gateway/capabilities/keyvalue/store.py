@@ -19,6 +19,7 @@ __all__ = [
     "Quota",
     "check_size",
     "decimal",
+    "in_range",
 ]
 
 MAX_BATCH: Final = 2 << 20
@@ -29,7 +30,7 @@ MAX_KEY: Final = 1024
 """Bytes of a key in UTF-8. NATS and S3 have about as much, Redis more; what fits here fits everywhere."""
 
 PAGE: Final = 1000
-"""Keys that one call of `list-keys` returns at most. Arbitrary; S3 has as many."""
+"""Keys that one call of `list-keys` returns, give or take a few. Arbitrary; S3 has as many."""
 
 
 class Quota(NamedTuple):
@@ -50,7 +51,7 @@ class Page(NamedTuple):
     """Some of the keys of a bucket.
 
     Attributes:
-        keys: at most `PAGE`.
+        keys: about `PAGE` at most; none, where there are more, if the store found none in reasonable time.
         cursor: where the next page begins, 1 or more; None after the last.
     """
 
@@ -122,7 +123,10 @@ class Bucket(Protocol):
         """The value of a key, for `swap`."""
 
     async def swap(self, key: str, version: Any, value: bytes) -> bool:
-        """Set a key if nobody has since `version` was its; tells whether it was."""
+        """Set a key if nobody has since `version` was its; tells whether it was.
+
+        A store that does not count writes compares values: then the same value again is none that was set since.
+        """
 
 
 class KeyValueStore(Backend, Protocol):
@@ -155,6 +159,17 @@ def decimal(value: bytes | None) -> int:
     if not _DECIMAL.fullmatch(value):
         raise BackendError("the value is not a number in decimal text")
     return int(value)
+
+
+def in_range(total: int, low: int, high: int) -> int:
+    """A sum that may be kept.
+
+    Raises:
+        BackendError: it is out of range.
+    """
+    if not low <= total <= high:
+        raise BackendError(f"the sum is not between {low} and {high}")
+    return total
 
 
 def check_size(value: bytes, quota: Quota) -> None:

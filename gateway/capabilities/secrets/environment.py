@@ -23,6 +23,7 @@ class Environment:
 
     kind: Final = "env"
     waits: Final = False
+    availability: Final = None
 
     def __init__(self, url: BackendURL) -> None:
         if not url.rest or "=" in url.rest:

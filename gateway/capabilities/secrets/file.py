@@ -30,6 +30,7 @@ class Files:
 
     kind: Final = "file"
     waits: Final = True
+    availability: Final = None
 
     def __init__(self, url: BackendURL) -> None:
         path = url.rest.removeprefix("//")

