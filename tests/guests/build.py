@@ -72,8 +72,10 @@ def _find() -> Mapping[str, Guest]:
         for pattern, toolchain in kinds
         for source in sorted(GUESTS.glob(pattern))
     ]
-    hello = wit.ROOT / "examples" / "hello"
-    guests.append(Guest("examples/hello", hello, toolchains.Example()))
+    guests += [
+        Guest(f"examples/{program.parent.name}", program.parent, toolchains.Example())
+        for program in sorted(wit.ROOT.glob("examples/*/app.py"))
+    ]
     return {guest.name: guest for guest in guests}
 
 

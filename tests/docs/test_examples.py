@@ -1,0 +1,74 @@
+"""The examples do what their READMEs say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import ask
+from tests.harness import GatewayProcess, GuestPath, StartGateway
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def serve(
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """An example by the line of its README, with further options."""
+    monkeypatch.chdir(tmp_path)
+
+    def serve(name: str, *options: str) -> GatewayProcess:
+        shutil.copy(guest(f"examples/{name}"), f"{name}.wasm")
+        text = (EXAMPLES / name / "README.md").read_text()
+        (line,) = re.findall(r"^    gateway serve (.*)$", text, re.MULTILINE)
+        return GatewayProcess(*shlex.split(line), *options)
+
+    return serve
+
+
+def call(gateway: GatewayProcess, path: str, document: str) -> Any:
+    """The result of a JSON-RPC call."""
+    answer = ask.post(f"{gateway.url}{path}", json=json.loads(document)).json()
+    assert "error" not in answer, answer
+    return answer["result"]
+
+
+def documents(name: str) -> list[tuple[str, str]]:
+    """The calls of a README: paths, and what is sent there."""
+    text = (EXAMPLES / name / "README.md").read_text()
+    return re.findall(r"curl http://127\.0\.0\.1:8080(\S+) .*?-d '(.*?)'", text, re.DOTALL)
+
+
+def test_the_counter_counts_in_all_workers_and_after_a_restart(serve: Any) -> None:
+    visit, visits = documents("counter")
+    with serve("counter", "--workers", "2") as gateway, ThreadPoolExecutor(8) as clients:
+        answers = clients.map(lambda _: call(gateway, *visit), range(40))
+        assert sorted(answers) == list(range(1, 41))
+    with serve("counter") as gateway:
+        assert call(gateway, *visit) == 41
+        assert call(gateway, *visits) == [["home", 41]]
+        metrics = ask.get(f"{gateway.url}/metrics").text
+    labels = (
+        'backend="sqlite",component="counter",function="increment",'
+        'interface="wasi:keyvalue/atomics",outcome="ok"'
+    )
+    assert f"gateway_capability_operations_total{{{labels}}} 1.0" in metrics
+
+
+def test_without_a_store_the_counter_says_what_to_do(
+    guest: GuestPath, gateway: StartGateway
+) -> None:
+    visit, _ = documents("counter")
+    started = gateway(guest("examples/counter"))
+    name = started.wait_for_log(event="component loaded")["component"]
+    path = f"/rpc/{name}"
+    answer = ask.post(f"{started.url}{path}", json=json.loads(visit[1])).json()
+    assert "--keyvalue default=memory:" in json.dumps(answer["error"])
