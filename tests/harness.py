@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -80,12 +79,7 @@ class GatewayProcess:
         self.port = urlsplit(self.url).port or 0
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -271,12 +265,7 @@ class RawConnection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -313,6 +302,20 @@ class RawConnection:
             self._unread += piece
         head, mark, self._unread = self._unread.partition(mark)
         return head + mark
+
+    def read_exactly(self, size: int) -> bytes:
+        """Reads so many bytes.
+
+        Raises:
+            EOFError: The stream has ended before; its argument is what came until then.
+        """
+        while len(self._unread) < size:
+            piece = self._socket.recv(max(self._step, 1 << 16))
+            if not piece:
+                raise EOFError(self._unread)
+            self._unread += piece
+        data, self._unread = self._unread[:size], self._unread[size:]
+        return data
 
     def read_to_end(self) -> bytes:
         """Reads until the other side closes.

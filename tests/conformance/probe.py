@@ -15,7 +15,6 @@ import textwrap
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Self, TypedDict, Unpack
 
 from tests.harness import PATIENCE, GatewayProcess, LogRecord, exchange, probe_headers, probe_result
@@ -170,12 +169,7 @@ class Conversation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.hang_up()
 
     def send(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Final
 
 from tests.harness import PATIENCE, GatewayProcess, LogRecord
-from tests.routes.wire import HOST, Client, Response
+from tests.routes.wire import HOST, Client, Response, get, post
 
 CONFIG: Final = """
 [server]
@@ -89,13 +89,11 @@ class Site(GatewayProcess):
 
     def get(self, target: str, *headers: str, host: str = HOST) -> Response:
         """Answers to a GET on a connection of its own."""
-        with self.connect() as client:
-            return client.get(target, *headers, host=host)
+        return get(self, target, *headers, host=host)
 
     def post(self, target: str, body: bytes, *headers: str, host: str = HOST) -> Response:
         """Answers to a POST on a connection of its own."""
-        with self.connect() as client:
-            return client.post(target, body, *headers, host=host)
+        return post(self, target, body, *headers, host=host)
 
     def ended(self, request_id: str) -> LogRecord:
         """Waits for the end of a request, and gives the record that tells of it."""

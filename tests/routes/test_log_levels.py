@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.harness import GatewayProcess, GuestPath, StartGateway
-from tests.routes.wire import Client, Response
+from tests.routes.wire import get
 
 CONFIG = """
 [server]
@@ -25,11 +25,6 @@ source = "{fail}"
 PHASES = re.compile(
     r"queue;dur=\d+\.\d{3}, instantiate;dur=(\d+\.\d{3}), guest;dur=\d+\.\d{3}, host;dur=\d+\.\d{3}"
 )
-
-
-def get(gateway: GatewayProcess, target: str, *headers: str) -> Response:
-    with Client(gateway.port) as client:
-        return client.get(target, *headers)
 
 
 def test_a_component_has_a_level_of_its_own(guest: GuestPath, tmp_path: Path) -> None:

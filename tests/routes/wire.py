@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Self
 
-from tests.harness import PATIENCE, RawConnection
+from tests.harness import PATIENCE, GatewayProcess, RawConnection
 
 HOST: Final = "gateway.test"
 """The host that requests are sent to unless a test says otherwise."""
@@ -123,20 +123,6 @@ class Client(RawConnection):
         """Reads the head of a response."""
         return Head.parse(self.read_until(b"\r\n\r\n"))
 
-    def read_exactly(self, size: int) -> bytes:
-        """Reads so many bytes.
-
-        Raises:
-            EOFError: The stream has ended before; its argument is what came until then.
-        """
-        while len(self._unread) < size:
-            piece = self._socket.recv(max(self._step, 1 << 16))
-            if not piece:
-                raise EOFError(self._unread)
-            self._unread += piece
-        data, self._unread = self._unread[:size], self._unread[size:]
-        return data
-
     def read_chunk(self) -> bytes:
         """Reads one chunk of a chunked body; the last is empty, and has no trailers."""
         size = int(self.read_until(b"\r\n"), 16)
@@ -191,3 +177,17 @@ class Client(RawConnection):
     def socket(self) -> socket.socket:
         """What is beneath, for what a stream of bytes cannot tell."""
         return self._socket
+
+
+def get(gateway: GatewayProcess, target: str, *headers: str, host: str = HOST) -> Response:
+    """Sends a GET on a connection of its own, and reads the response."""
+    with Client(gateway.port) as client:
+        return client.get(target, *headers, host=host)
+
+
+def post(
+    gateway: GatewayProcess, target: str, body: bytes, *headers: str, host: str = HOST
+) -> Response:
+    """Sends a POST on a connection of its own, and reads the response."""
+    with Client(gateway.port) as client:
+        return client.post(target, body, *headers, host=host)

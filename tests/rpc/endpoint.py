@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.harness import GatewayProcess
-from tests.routes.wire import Client, Response
+from tests.routes.wire import Client, Response, post
 
 JSON: Final = "Content-Type: application/json"
 
@@ -40,8 +40,7 @@ class Endpoint(GatewayProcess):
 
     def post(self, body: bytes, *headers: str) -> Response:
         """Sends a body of JSON on a connection of its own."""
-        with self.connect() as client:
-            return client.post(self.path, body, JSON, *headers)
+        return post(self, self.path, body, JSON, *headers)
 
     def call(self, method: str, params: Any = (), id: Any = 0) -> Any:  # noqa: A002
         """Calls a method; returns the response object."""

@@ -14,7 +14,7 @@ import wasmtime
 from tests.forked import run
 from tests.guests.toolchains import GUESTS
 from tests.harness import GatewayProcess, GuestPath, StartGateway
-from tests.routes.wire import Client, Response
+from tests.routes.wire import Client, Response, get, post
 from tests.rpc.endpoint import JSON
 
 ADD = b'{"jsonrpc":"2.0","method":"add","params":[40,2],"id":1}'
@@ -107,14 +107,8 @@ def refusal(config: Path) -> str:
     return " ".join(done.stderr.split())
 
 
-def get(gateway: GatewayProcess, target: str) -> Response:
-    with Client(gateway.port) as client:
-        return client.get(target)
-
-
 def add(gateway: GatewayProcess, path: str) -> Response:
-    with Client(gateway.port) as client:
-        return client.post(path, ADD, JSON)
+    return post(gateway, path, ADD, JSON)
 
 
 def test_a_component_without_a_handler_needs_no_configuration(

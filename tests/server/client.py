@@ -26,14 +26,6 @@ class Response:
 class Connection(RawConnection):
     """A connection whose responses are read one by one."""
 
-    def read_exactly(self, size: int) -> bytes:
-        while len(self._unread) < size:
-            piece = self._socket.recv(self._step)
-            assert piece, f"the stream ended {size - len(self._unread)} bytes early"
-            self._unread += piece
-        data, self._unread = self._unread[:size], self._unread[size:]
-        return data
-
     def response(self) -> Response:
         """Read a response of known length, and no byte more."""
         begun = self.head()

@@ -50,7 +50,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum, Flag
-from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeAlias, TypeVar, cast
 
 import httpx"""

@@ -10,7 +10,7 @@ from tests.forked import run
 from tests.guests import modules
 from tests.guests.toolchains import Unavailable
 from tests.harness import GatewayProcess, StartGateway
-from tests.routes.wire import Client
+from tests.routes.wire import get
 from tests.wasm.claims.elsewhere import ACCOUNT, signed
 
 
@@ -21,16 +21,15 @@ def core_module(name: str) -> Path:
         pytest.skip(f"{name}: {missing}")
 
 
-def get(gateway: GatewayProcess, target: str = "/") -> bytes:
-    with Client(gateway.port) as client:
-        response = client.get(target)
+def content(gateway: GatewayProcess, target: str = "/") -> bytes:
+    response = get(gateway, target)
     assert response.status == 200
     return response.body
 
 
 @pytest.mark.parametrize("name", ["module/hello", "preview1/libc", "preview1/golang"])
 def test_a_core_module_is_served_as_it_is(gateway: StartGateway, name: str) -> None:
-    assert get(gateway(core_module(name)))
+    assert content(gateway(core_module(name)))
 
 
 def test_a_signed_core_module_is_verified_as_it_was_signed(
@@ -39,7 +38,7 @@ def test_a_signed_core_module_is_verified_as_it_was_signed(
     module = tmp_path / "signed.wasm"
     module.write_bytes(signed(core_module("module/hello").read_bytes()))
     running = gateway(module, "--trusted-issuer", ACCOUNT)
-    assert get(running) == b"Hello, World!\n"
+    assert content(running) == b"Hello, World!\n"
 
 
 def test_a_component_is_made_ahead_of_time(gateway: StartGateway, tmp_path: Path) -> None:
@@ -48,7 +47,7 @@ def test_a_component_is_made_ahead_of_time(gateway: StartGateway, tmp_path: Path
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     assert component.read_bytes()[:8] == b"\0asm\x0d\0\x01\0"
     assert "export wasi:http/incoming-handler@0.2.0" in run("inspect", component).stdout
-    assert get(gateway(component)) == b"Hello, World!\n"
+    assert content(gateway(component)) == b"Hello, World!\n"
     # What is a component stays what it is.
     again = tmp_path / "again.wasm"
     assert run("componentize", component, "-o", again).returncode == 0

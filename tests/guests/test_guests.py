@@ -9,7 +9,7 @@ from tests.guests import build
 from tests.guests.toolchains import BuildFailed, Wat
 from tests.harness import GuestPath
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def strings(module: Path) -> set[str]:
