@@ -20,7 +20,7 @@ from gateway.bindings.context import State, WasiCtx
 from gateway.bindings.fallible import fallible_async
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.keyvalue import Bucket, Current
-from gateway.capabilities.keyvalue.store import MAX_KEY
+from gateway.capabilities.keyvalue.store import MAX_KEY, MAX_KEYS
 from gateway.capabilities.operations import Operation, Operations
 from gateway.host import wit
 from gateway.host.binding import HostInterface
@@ -160,6 +160,17 @@ def _key(key: str) -> str:
     if not key or len(key.encode()) > MAX_KEY:
         raise BackendError(f"a key must have 1 to {MAX_KEY} bytes")
     return key
+
+
+def _few(items: Sequence[T]) -> Sequence[T]:
+    """Refuse too many of something at once.
+
+    Raises:
+        BackendError: there are more than `MAX_KEYS`.
+    """
+    if len(items) > MAX_KEYS:
+        raise BackendError(f"{len(items)} keys at once are too many: {MAX_KEYS} are the most")
+    return items
 
 
 # --- the interfaces ----------------------------------------------------------------------------------------
@@ -341,7 +352,7 @@ async def get_many_as_spin(
 async def _get_many(
     ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]
 ) -> list[tuple[str, bytes | None]]:
-    keys = list(map(_key, keys))
+    keys = list(map(_key, _few(keys)))
     values = await this.read(ctx, _GET_MANY, this.bucket.get_many, keys)
     return list(zip(keys, values, strict=True))
 
@@ -352,7 +363,7 @@ async def set_many(
     ctx: WasiCtx, this: BucketHandle, key_values: Sequence[tuple[str, bytes]]
 ) -> None:
     """Set several keys; the last value counts of one that is there twice."""
-    values = {_key(key): value for key, value in key_values}
+    values = {_key(key): value for key, value in _few(key_values)}
     await this.write(ctx, _SET_MANY, this.bucket.set_many, values)
 
 
@@ -360,7 +371,7 @@ async def set_many(
 @_fallible
 async def delete_many(ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]) -> None:
     """Remove several keys, as far as they are there."""
-    await this.write(ctx, _DELETE_MANY, this.bucket.delete_many, list(map(_key, keys)))
+    await this.write(ctx, _DELETE_MANY, this.bucket.delete_many, list(map(_key, _few(keys))))
 
 
 _MIN_S64: Final = -(1 << 63)

@@ -341,7 +341,7 @@ def make_services(
         kind = ComponentError if refused else RouteConflict
         raise kind("\n".join(refused + conflicts))
     for service in services:
-        _report(service)
+        _report(service, config.server.workers)
     return services
 
 
@@ -481,7 +481,7 @@ def _conflicts(services: Sequence[Service]) -> Iterator[str]:
                 )
 
 
-def _report(service: Service) -> None:
+def _report(service: Service, workers: int) -> None:
     component = service.linked.component
     _log.info(
         "component loaded",
@@ -491,6 +491,16 @@ def _report(service: Service) -> None:
         routes=[str(route) for route in service.routes],
         methods=len(service.methods.served) if service.procedures else 0,
     )
+    alone = [
+        each for each, grant in service.config.keyvalue.items() if grant.url.scheme == "memory"
+    ]
+    if alone and workers > 1:
+        _log.warning(
+            "stores not shared",
+            component=service.name,
+            keyvalue=alone,
+            effect=f"each of the {workers} workers has its own: with sqlite:FILE they share one",
+        )
     missed = {export.name: export.reason for export in service.methods.left_out if export.missed}
     if service.procedures and missed:
         _log.warning("exports not served", component=service.name, exports=missed)

@@ -150,7 +150,8 @@ async def test_many_are_returned_as_the_draft_has_it(draft: str) -> None:
 async def test_a_list_of_keys_goes_on_at_its_cursor(draft: str) -> None:
     async with opened(draft) as (guest, bucket):
         keys = [f"{number:04}" for number in range(1001)]
-        await guest.call("batch#set-many", bucket, [(key, b"") for key in keys])
+        for some in (keys[:1000], keys[1000:]):
+            assert await guest.call("batch#set-many", bucket, [(key, b"") for key in some]) == Ok()
         first = (await guest.call("store#bucket.list-keys", bucket, None)).value
         assert isinstance(first["cursor"], int if draft is FIRST else str)
         second = (await guest.call("store#bucket.list-keys", bucket, first["cursor"])).value
@@ -257,3 +258,15 @@ async def test_a_key_that_not_every_store_takes_is_refused(draft: str, key: str)
         assert await guest.call("batch#get-many", bucket, ["fine", key]) == expected
         assert await guest.call("batch#set-many", bucket, [("fine", b""), (key, b"")]) == expected
         assert await guest.call("store#bucket.exists", bucket, "fine") == Ok(False)
+
+
+@DRAFTS
+async def test_so_many_keys_are_the_most_at_once(draft: str) -> None:
+    async with opened(draft) as (guest, bucket):
+        keys = [f"{number}" for number in range(1025)]
+        values = [(key, b"") for key in keys]
+        many = Err(Variant("other", "1025 keys at once are too many: 1024 are the most"))
+        assert await guest.call("batch#set-many", bucket, values) == many
+        assert await guest.call("batch#get-many", bucket, keys) == many
+        assert await guest.call("batch#delete-many", bucket, keys) == many
+        assert (await guest.call("store#bucket.list-keys", bucket, None)).value["keys"] == []

@@ -72,3 +72,14 @@ def test_without_a_store_the_counter_says_what_to_do(
     path = f"/rpc/{name}"
     answer = ask.post(f"{started.url}{path}", json=json.loads(visit[1])).json()
     assert "--keyvalue default=memory:" in json.dumps(answer["error"])
+
+
+def test_stores_that_workers_do_not_share_are_warned_of(
+    guest: GuestPath, gateway: StartGateway
+) -> None:
+    store = ("--keyvalue", "default=memory:", "--keyvalue", "other=sqlite:/dev/shm/none.db")
+    several = gateway(guest("examples/counter"), *store, "--workers", "2")
+    warning = several.wait_for_log(event="stores not shared")
+    assert warning["keyvalue"] == ["default"]
+    alone = gateway(guest("examples/counter"), *store)
+    assert all(line["event"] != "stores not shared" for line in alone.logs)

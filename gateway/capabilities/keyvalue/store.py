@@ -11,6 +11,7 @@ from gateway.capabilities.backend import Backend, BackendError
 __all__ = [
     "MAX_BATCH",
     "MAX_KEY",
+    "MAX_KEYS",
     "PAGE",
     "Bucket",
     "Current",
@@ -31,6 +32,10 @@ MAX_KEY: Final = 1024
 
 PAGE: Final = 1000
 """Keys that one call of `list-keys` returns, give or take a few. Arbitrary; S3 has as many."""
+
+MAX_KEYS: Final = 1024
+"""Keys that one call of `get-many`, `set-many` or `delete-many` takes: a page of them, however it came out.
+Threat: a store in memory is used on the event loop, which 8192 keys at once held for 75 ms."""
 
 
 class Quota(NamedTuple):
