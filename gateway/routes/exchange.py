@@ -6,7 +6,12 @@ fast as the guest and the client let them: one feeds the request's body to the g
 client goes away), one sends the response as soon as there is one, while the guest goes on.
 
 Whatever ends the guest, the client gets a whole response, a problem document, or a broken connection; never
-a response that looks whole and is not.
+a response that looks whole and is not. What holds at every await:
+
+- `request.status` is 0 until a response begins, and never again: who is to answer looks at it first.
+- `_complete` is set before the last message is sent, not after: without it, the connection is broken in the end.
+- `_client_left` says that nobody is there to notice, so nothing has to be broken.
+- The guest runs in one task only, that of the server. The other two never touch it, but stop it.
 
 Source: `wasi:http@0.2.12`, `handler.wit` and `types.wit`; the ASGI specification, version 3.
 """
@@ -125,7 +130,9 @@ class Exchange:
             asyncio.CancelledError: the server gave the request up.
         """
         request = self._request
-        request.outcome = Outcome.CANCELLED
+        request.outcome = (
+            Outcome.CANCELLED
+        )  # until something else is known: the server may cancel any await
         with self._call as call:
             failure: BaseException | None = None
             try:
@@ -172,6 +179,7 @@ class Exchange:
         )
 
     def _respond(self, response: OutgoingResponse | Variant) -> None:
+        # Once: the guest gives its `response-outparam` away. Before it waits, there is nobody to wake.
         self._response = response
         if self._responded is not None:
             self._responded.set_result(None)
@@ -198,9 +206,11 @@ class Exchange:
         finally:
             if left is not None:
                 left.remove_done_callback(self._make_room)
+            # Both have ended when this returns: what is left to send, `run` sends alone.
             for task in (pump, sender):
                 task.cancel()
             results = await asyncio.gather(pump, sender, return_exceptions=True)
+        # What a task failed with is why the guest was cancelled (`_move`). Where it trapped, that counts.
         for result in results:
             if isinstance(result, Exception) and isinstance(failure, Cancelled | None):
                 failure = result
@@ -228,10 +238,12 @@ class Exchange:
             received += len(body)
             self._call.bytes_in = received
             if max_body is not None and received > max_body:
+                # `feed` drops all from here on: no guest sees what is beyond the bound.
                 content.discard()
                 self._call.stop(Rejected(f"the request body is larger than {max_body} bytes"))
             content.feed(body)
             if message.get("more_body", False):
+                # Not received before there is room: so the server stops to read, and the client to send.
                 await content.room()
             else:
                 content.end()

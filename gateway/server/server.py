@@ -97,6 +97,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop, as SIGTERM does. May be called from any thread, once it listens."""
+        # An event of asyncio that another thread sets wakes no loop: it would sleep on until something else comes.
         self._loop.call_soon_threadsafe(self._stop.set)
 
     @property
@@ -149,6 +150,7 @@ class Server:
         )
         admin = self._admin_endpoint(sockets)
         with _handling(handlers or {}):
+            # Nothing is accepted before the application can answer it.
             await lifespan.startup()
             if lifespan.should_exit:
                 raise SystemExit(STARTUP_FAILURE)
@@ -160,6 +162,7 @@ class Server:
             try:
                 self._tell("listening")
                 await self._stop.wait()
+                # Seconds go on meanwhile, or clients that are late would hold up the end.
                 cut_off = await self._drain(main, admin)
             finally:
                 ticking.cancel()
@@ -177,23 +180,28 @@ class Server:
 
     async def _drain(self, main: Endpoint, admin: Endpoint | None) -> int:
         """Stop; returns how many requests were not answered as they should have been."""
+        # Step 1.
         self.app.drain()
         main.drain()
         self._tell("draining", grace=self.config.server.drain_grace)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.server.drain_grace):
                 await self._no_grace.wait()
+        # It is over also where nobody has ended it: from here on SIGINT ends the wait for requests (`signalled`).
         self._no_grace.set()
 
+        # Step 2.
         await main.close()
         self._tell("stopping", connections=len(main.connections))
         cut_off = 0
         if not await main.ended(self.config.server.shutdown_timeout, self._no_wait):
+            # Step 3. Counted before they are stopped: after that, all of them have some answer.
             cut_off = main.unanswered()
             if self.app.stop_calls():
                 await main.ended(ANSWER_TIME)
             await main.abort()
 
+        # Step 4.
         if admin is not None:
             admin.drain()
             await admin.close()

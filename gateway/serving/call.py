@@ -78,6 +78,7 @@ class Call:
         lane: Lane = Lane.NEW,
         reports: bool = True,
     ) -> None:
+        # What is true if nobody says otherwise: only a task that is cancelled leaves without a word.
         self.outcome = Outcome.CANCELLED
         self.bytes_in = 0
         self.bytes_out = 0
@@ -128,6 +129,9 @@ class Call:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
+        # The guest first: its last lines (`_close`) come before the event that it has ended, and as long as there
+        # is anything of it, whoever stops all that is under way finds it. Closing may fail in a host function that
+        # cleans up; the event is sent all the same.
         try:
             self.invocation.close()
         finally:
@@ -157,6 +161,7 @@ class Call:
             left: done when nobody waits for the answer any more; the guest does not begin then.
         """
         await self.invocation.turn()
+        # Nothing watches the client of a guest that queues; it is asked for once, when that matters.
         if left is not None and left.done():
             self.stop(Cancelled("the client went away"))
 

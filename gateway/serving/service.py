@@ -199,6 +199,7 @@ class Service:
             asyncio.get_running_loop().call_soon(self._tell_in_flight, self._metrics)
 
     def _tell_in_flight(self, metrics: Metrics) -> None:
+        # The difference, not the number: one that a reload has replaced still counts under the same name.
         self._telling = False
         change = len(self.under_way) - self._in_flight_told
         if change:
