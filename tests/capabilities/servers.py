@@ -42,6 +42,11 @@ class Server:
     def arguments(self, folder: Path, port: int) -> Sequence[str]:
         raise NotImplementedError
 
+    @property
+    def url(self) -> str:
+        """That of an empty store in it."""
+        raise NotImplementedError
+
     def __enter__(self) -> Self:
         self.start()
         return self

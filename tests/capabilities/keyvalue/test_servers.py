@@ -1,0 +1,246 @@
+"""Stores in a server: what becomes of operations while it is away, held, full or does not let us in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from gateway.bindings.context import Caller
+from gateway.capabilities.backend import Availability, BackendError
+from gateway.capabilities.keyvalue import OPENERS, KeyValueStore, Quota
+from gateway.capabilities.operations import Operation, Operations
+from gateway.config.backend_url import BackendURL
+from tests.capabilities.keyvalue.conftest import QUOTA
+from tests.capabilities.servers import Redis, Server
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+CALLER = Caller("shop", "1")
+SOMETHING = Operation("wasi:keyvalue/store", "get")
+
+
+@pytest.fixture(params=[Redis], ids=["redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """One that was not started."""
+    server: Server = request.param(tmp_path)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[KeyValueStore]:
+    parsed = BackendURL.parse(url)
+    store = OPENERS[parsed.scheme](parsed)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+async def until_there(store: KeyValueStore, there: bool) -> None:
+    """Wait until it is known whether the server can be used."""
+    availability = availability_of(store)
+    changed = asyncio.Event()
+    availability.on_change = changed.set
+    async with asyncio.timeout(PATIENCE):
+        while (availability.trouble is None) is not there:
+            await changed.wait()
+            changed.clear()
+
+
+def availability_of(store: KeyValueStore) -> Availability:
+    assert store.availability is not None
+    return store.availability
+
+
+async def test_a_server_may_come_later(server: Server) -> None:
+    async with opened(server.url) as store:
+        bucket = store.bucket("", QUOTA)
+        with pytest.raises(BackendError) as failed:
+            await bucket.get("key")
+        assert failed.value.message == "the store is not available"
+        await until_there(store, False)
+        assert "connect" in (availability_of(store).trouble or "").lower()
+        with pytest.raises(BackendError) as at_once:
+            await bucket.get("key")
+        assert at_once.value.message == "the store is not available"
+        assert at_once.value.reason == availability_of(store).trouble
+        server.start()
+        await until_there(store, True)
+        await bucket.set("key", b"1")
+        assert await bucket.get("key") == b"1"
+
+
+async def test_a_server_that_was_killed_is_found_again(server: Server) -> None:
+    server.start()
+    ended = asyncio.Event()
+    done = 0
+    failures = set[str]()
+
+    async def work(number: int) -> None:
+        nonlocal done
+        while not ended.is_set():
+            try:
+                await bucket.set(f"key-{number}", b"1")
+                done += 1
+            except BackendError as error:
+                failures.add(error.message)
+                await asyncio.sleep(0)
+
+    async with opened(server.url) as store:
+        bucket = store.bucket("", QUOTA)
+        await bucket.set("key", b"1")
+        working = [asyncio.create_task(work(number)) for number in range(40)]
+        await until(lambda: done > 100)
+        server.kill()
+        await until_there(store, False)
+        server.start()
+        await until_there(store, True)
+        before = done
+        await until(lambda: done > before + 100)
+        ended.set()
+        await asyncio.gather(*working)
+        assert failures == {"the store is not available"}
+        # What was under way is over, and new connections are good.
+        for _ in range(40):
+            await bucket.set("key", b"2")
+
+
+async def test_a_server_that_is_held_holds_nobody(server: Server) -> None:
+    server.start()
+    async with opened(server.url) as store, opened("memory:") as other:
+        bucket = store.bucket("", QUOTA)
+        await bucket.set("key", b"1")
+        operations = Operations("shop", store.kind, timeout=0.5)
+        server.hold()
+        held = [
+            asyncio.create_task(operations.perform(SOMETHING, CALLER, bucket.get, "key"))
+            for _ in range(40)
+        ]
+        beside = other.bucket("", QUOTA)
+        while not held[-1].done():
+            await beside.increment("n", 1, 0, 1 << 62)
+            await asyncio.sleep(0)
+        for outcome in await asyncio.gather(*held, return_exceptions=True):
+            assert isinstance(outcome, BackendError)
+            assert outcome.message == "the store did not answer in time"
+        await until_there(store, False)
+        assert availability_of(store).trouble == "no answer within 2 s"
+        with pytest.raises(BackendError, match="the store is not available"):
+            await bucket.get("key")
+        server.let_go()
+        await until_there(store, True)
+        assert await bucket.get("key") == b"1"
+
+
+async def test_one_that_does_not_let_us_in_is_an_error(tmp_path: Path) -> None:
+    with Redis(tmp_path, "--requirepass", "right") as server:
+        for credentials, said in {"": "Authentication required", ":wrong@": "WRONGPASS"}.items():
+            async with opened(f"redis://{credentials}127.0.0.1:{server.port}") as store:
+                with pytest.raises(BackendError) as failed:
+                    await store.bucket("", QUOTA).get("key")
+                assert failed.value.message == "the store is not available"
+                reason = failed.value.reason or ""
+                assert said.lower() in reason.lower() or "invalid" in reason
+                assert "wrong" not in reason.replace("WRONGPASS", "")
+                await until_there(store, False)
+        async with opened(f"redis://:right@127.0.0.1:{server.port}") as store:
+            await store.bucket("", QUOTA).set("key", b"1")
+
+
+async def test_a_full_server_is_an_error_and_can_be_read(redis_url: str) -> None:
+    limits = redis.from_url(redis_url)
+    async with opened(redis_url) as store:
+        bucket = store.bucket("", QUOTA)
+        await bucket.set("n", b"1")
+        writes: list[Callable[[], Awaitable[object]]] = [
+            lambda: bucket.set("more", b"1"),
+            lambda: bucket.set_many({"more": b"1"}),
+            lambda: bucket.increment("n", 1, 0, 100),
+            lambda: bucket.swap("n", b"1", b"2"),
+        ]
+        limits.config_set("maxmemory", 1)  # less than the server has
+        try:
+            for write in writes:
+                with pytest.raises(BackendError) as full:
+                    await write()
+                assert full.value.message == "the store is full"
+                assert "maxmemory" in (full.value.reason or "")
+            assert await bucket.get("n") == b"1"
+            assert await bucket.exists("more") is False
+            await bucket.delete("n")
+            assert availability_of(store).trouble is None
+        finally:
+            limits.config_set("maxmemory", 0)
+            limits.close()
+        await bucket.set("n", b"1")
+
+
+async def test_nothing_is_left_of_operations(server: Server) -> None:
+    """20,000 of them: done, refused, of keys that are missing, too large, timed out, or of guests that left."""
+    server.start()
+    chance = random.Random(1)  # noqa: S311 - of a test
+    async with opened(server.url) as store:
+        large = store.bucket("", QUOTA)
+        bucket = store.bucket("", Quota(1024))
+        operations = Operations("shop", store.kind, timeout=PATIENCE)
+        hasty = Operations("shop", store.kind, timeout=0.0005)
+        await large.set("large", bytes(2048))
+        await bucket.set("text", b"none")
+
+        async def one() -> None:
+            match chance.randrange(8):
+                case 0:
+                    await operations.perform(SOMETHING, CALLER, bucket.set, "key", b"1")
+                case 1:
+                    await operations.perform(SOMETHING, CALLER, bucket.get, "missing")
+                case 2:
+                    await operations.perform(SOMETHING, CALLER, bucket.get, "large")
+                case 3:
+                    await operations.perform(SOMETHING, CALLER, bucket.increment, "text", 1, 0, 9)
+                case 4:
+                    await operations.perform(SOMETHING, CALLER, bucket.keys, 0)
+                case 5:
+                    await hasty.perform(SOMETHING, CALLER, bucket.get, "key")
+                case 6:
+                    await operations.perform(SOMETHING, CALLER, bucket.set, "key", bytes(1025))
+                case _:
+                    leaving = asyncio.create_task(bucket.increment("n", 1, 0, 1 << 62))
+                    await asyncio.sleep(0)
+                    if chance.randrange(2):
+                        await asyncio.sleep(0)
+                    leaving.cancel()
+                    await leaving
+
+        async def some(number: int) -> None:
+            for _ in range(number):
+                await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
+
+        await some(20)
+        files, tasks = open_files(), len(asyncio.all_tasks())
+        await some(380)
+        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+        assert open_files() <= max(files, 24 + tasks)
+        await bucket.set("key", b"2")
+        assert await bucket.get("key") == b"2"
+    assert open_files() < files
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - of what tells nobody
+            await asyncio.sleep(0.01)
