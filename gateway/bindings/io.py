@@ -161,7 +161,6 @@ class IoError(Resource):
     __slots__ = ("code", "message")
 
     def __init__(self, message: str, code: Any = None) -> None:
-        super().__init__()
         self.message = message
         self.code = code
 
@@ -198,17 +197,20 @@ class LastOperationFailed(StreamError):
 class Pollable(Resource):
     """`wasi:io/poll.pollable`: a handle on a source."""
 
-    __slots__ = ("source",)
+    __slots__ = ("parent", "source")
 
     def __init__(self, source: Source, parent: Resource | None = None) -> None:
-        super().__init__(parent)
+        self.parent = parent
         self.source = source
 
 
 class InputStream(Resource, Source):
     """`wasi:io/streams.input-stream`."""
 
-    __slots__ = ()
+    __slots__ = ("parent",)
+
+    def __init__(self, parent: Resource | None = None) -> None:
+        self.parent = parent
 
     @abstractmethod
     def read(self, size: int) -> bytes:
@@ -243,10 +245,10 @@ class OutputStream(Resource, Source):
         permit: how many bytes the last `check-write` allowed and no write has used yet.
     """
 
-    __slots__ = ("permit",)
+    __slots__ = ("parent", "permit")
 
     def __init__(self, parent: Resource | None = None) -> None:
-        super().__init__(parent)
+        self.parent = parent
         self.permit = 0
 
     @abstractmethod

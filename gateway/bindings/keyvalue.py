@@ -119,7 +119,6 @@ class BucketHandle(Resource):
     __slots__ = ("bucket", "read", "write")
 
     def __init__(self, granted: GrantedBucket) -> None:
-        super().__init__()
         self.bucket = granted.bucket
         self.read = granted.read
         self.write = granted.write
@@ -131,7 +130,6 @@ class Cas(Resource):
     __slots__ = ("handle", "key", "seen")
 
     def __init__(self, handle: BucketHandle, key: str, seen: Current) -> None:
-        super().__init__()
         self.handle = handle
         self.key = key
         self.seen = seen

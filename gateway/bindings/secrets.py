@@ -58,7 +58,6 @@ class Secret(Resource):
     __slots__ = ("granted", "key")
 
     def __init__(self, key: str, granted: GrantedSecret) -> None:
-        super().__init__()
         self.key = key
         self.granted = granted
 

@@ -27,17 +27,16 @@ class Resource:
     """A host object that guests may hold handles to; the base of all of them.
 
     Attributes:
-        rep: its number in the table, once it is there.
         parent: the resource that must outlive it, if any.
-        children: how many live resources have it as their parent.
+        rep: its number in the table, once it is there.
+        children: how many live resources have it as their parent, likewise.
     """
 
-    __slots__ = ("children", "parent", "rep")
+    __slots__ = ("children", "rep")
 
-    def __init__(self, parent: Resource | None = None) -> None:
-        self.rep = 0
-        self.parent = parent
-        self.children = 0
+    parent: Resource | None = None
+    rep: int
+    children: int
 
     def drop(self) -> None:
         """Release what it holds; called once, when the guest drops its handle or the store is closed.
@@ -72,6 +71,7 @@ class ResourceTable(dict[int, Resource]):
         self._last = rep = self._last + 1
         self[rep] = resource
         resource.rep = rep
+        resource.children = 0
         if resource.parent is not None:
             resource.parent.children += 1
         return rep

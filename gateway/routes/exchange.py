@@ -166,7 +166,7 @@ class Exchange:
         if (
             scope["http_version"] in {"1.0", "1.1"}
             and b"transfer-encoding" not in request.lines
-            and not request.content_length()
+            and set(request.lines.get(b"content-length", ())) <= {b"0"}
         ):
             self._content.end()
         return IncomingRequest(

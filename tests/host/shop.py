@@ -13,10 +13,10 @@ from tests.host.guests import API
 class Thing(Resource):
     """A resource that counts how often it is dropped."""
 
-    __slots__ = ("drops",)
+    __slots__ = ("drops", "parent")
 
     def __init__(self, parent: Resource | None = None) -> None:
-        super().__init__(parent)
+        self.parent = parent
         self.drops = 0
 
     def drop(self) -> None:

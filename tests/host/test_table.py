@@ -14,10 +14,10 @@ from gateway.host.table import Resource, ResourceTable
 class Named(Resource):
     """A resource that notes when it is dropped."""
 
-    __slots__ = ("dropped", "name")
+    __slots__ = ("dropped", "name", "parent")
 
     def __init__(self, name: str, dropped: list[str], parent: Resource | None = None) -> None:
-        super().__init__(parent)
+        self.parent = parent
         self.name = name
         self.dropped = dropped
 
@@ -44,7 +44,7 @@ def test_a_parent_is_free_again_when_its_last_child_has_gone() -> None:
     resources = ResourceTable()
     parent = Resource()
     rep = resources.push(parent)
-    children = [resources.push(Resource(parent)) for _ in range(2)]
+    children = [resources.push(Named("child", [], parent)) for _ in range(2)]
     resources.take(children[0])
     with pytest.raises(Trap, match="Resource: resource has children"):
         resources.take(rep)

@@ -40,7 +40,7 @@ REQUESTS = 20
 @pytest.mark.parametrize(
     ("name", "request_", "answer", "most"),
     [
-        pytest.param("c/hello", HELLO, b"Hello, World!\n", 252, id="a-request"),
+        pytest.param("c/hello", HELLO, b"Hello, World!\n", 245, id="a-request"),
         pytest.param("c/rpc", RPC, b'{"jsonrpc":"2.0","result":3,"id":1}', 187, id="a-call"),
     ],
 )
@@ -87,10 +87,12 @@ async def _count(client: socket.socket, request: bytes, answer: bytes) -> int:
     try:
         await loop.sock_sendall(client, request)
         response = b""
-        while not response.endswith(answer):
+        # A guest that was pre-empted has its response sent in chunks.
+        while not response.endswith((answer, b"0\r\n\r\n")):
             received = await loop.sock_recv(client, 65536)
             assert received, response
             response += received
+        assert answer in response
         await asyncio.sleep(0)  # what is told of it once it was answered
     finally:
         sys.setprofile(before)

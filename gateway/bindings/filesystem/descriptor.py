@@ -36,7 +36,6 @@ class Descriptor(Resource):
     def __init__(
         self, handle: Handle, *, read: bool, write: bool, writable: bool, files: OpenFiles | None
     ) -> None:
-        super().__init__()
         self.handle = handle
         self.writable = writable
         self._read = read

@@ -91,7 +91,6 @@ class DirectoryEntryStream(Resource):
 
     def __init__(self, reader: DirectoryReader, files: OpenFiles) -> None:
         """Take over a reader, and the place that was counted for it."""
-        super().__init__()
         self._reader = reader
         self._files = files
         self._entries: deque[Entry] = deque()

@@ -52,7 +52,6 @@ class FutureIncomingResponse(Resource, Source):
     __slots__ = ("exchange", "got")
 
     def __init__(self, exchange: Exchange) -> None:
-        super().__init__()
         self.exchange = exchange
         self.got = False
 

@@ -90,7 +90,6 @@ class FieldsHandle(Resource):
     __slots__ = ("fields",)
 
     def __init__(self, fields: Fields) -> None:
-        super().__init__()
         self.fields = fields
 
 
@@ -100,7 +99,6 @@ class IncomingBody(Resource):
     __slots__ = ("content", "streamed")
 
     def __init__(self, content: IncomingContent) -> None:
-        super().__init__()
         self.content = content
         self.streamed = False
 
@@ -140,7 +138,6 @@ class IncomingRequest(Resource):
         headers: Sequence[tuple[bytes, bytes]],
         content: IncomingContent,
     ) -> None:
-        super().__init__()
         self.method = method
         self.path_with_query = path_with_query
         self.scheme = scheme
@@ -175,7 +172,6 @@ class IncomingResponse(Resource):
     __slots__ = ("content", "headers", "status")
 
     def __init__(self, *, status: int, headers: Fields, content: IncomingContent) -> None:
-        super().__init__()
         self.status = status
         self.headers = headers
         self.content: IncomingContent | None = content
@@ -192,7 +188,6 @@ class FutureTrailers(Resource, Source):
     __slots__ = ("content", "got")
 
     def __init__(self, content: IncomingContent) -> None:
-        super().__init__()
         self.content = content
         self.got = False
 
@@ -214,7 +209,6 @@ class OutgoingBody(Resource):
     __slots__ = ("content", "written")
 
     def __init__(self, content: OutgoingContent) -> None:
-        super().__init__()
         self.content = content
         self.written = False
 
@@ -235,7 +229,6 @@ class OutgoingResponse(Resource):
     __slots__ = ("content", "headers", "status")
 
     def __init__(self, headers: Fields) -> None:
-        super().__init__()
         self.status = 200
         self.headers = headers
         self.content: OutgoingContent | None = None
@@ -252,7 +245,6 @@ class OutgoingRequest(Resource):
     __slots__ = ("authority", "content", "headers", "method", "path_with_query", "scheme")
 
     def __init__(self, headers: Fields) -> None:
-        super().__init__()
         self.method = _METHODS["GET"]
         self.path_with_query: str | None = None
         self.scheme: Variant | None = None
@@ -272,7 +264,6 @@ class RequestOptions(Resource):
     __slots__ = ("between_bytes_timeout", "connect_timeout", "first_byte_timeout")
 
     def __init__(self) -> None:
-        super().__init__()
         self.connect_timeout: int | None = None
         self.first_byte_timeout: int | None = None
         self.between_bytes_timeout: int | None = None
@@ -288,7 +279,6 @@ class ResponseOutparam(Resource):
     __slots__ = ("respond",)
 
     def __init__(self, respond: Callable[[OutgoingResponse | Variant], None]) -> None:
-        super().__init__()
         self.respond = respond
 
 

@@ -62,7 +62,6 @@ class BaseSocket(Resource, Source):
     transport: ClassVar[Transport]
 
     def __init__(self, ctx: WasiSocketsCtx, family: Family) -> None:
-        super().__init__()
         self.family = family
         self.state = State.UNBOUND
         self._ctx = ctx

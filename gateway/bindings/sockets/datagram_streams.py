@@ -76,10 +76,10 @@ class _DatagramStream(Resource, Source):
         dropped: called when the guest has dropped the stream.
     """
 
-    __slots__ = ("_dropped", "_paths")
+    __slots__ = ("_dropped", "_paths", "parent")
 
     def __init__(self, paths: Paths, parent: Resource, dropped: Callable[[], None]) -> None:
-        super().__init__(parent)
+        self.parent = parent
         self._paths = paths
         self._dropped = dropped
 

@@ -42,7 +42,6 @@ class ResolveAddressStream(Resource, Source):
     __slots__ = ("_addresses", "_error", "_lookup", "_waiters")
 
     def __init__(self, lookup: Lookup | None = None, addresses: Iterable[IPAddress] = ()) -> None:
-        super().__init__()
         self._addresses = deque(addresses)
         self._error: ErrorCode | None = None
         self._waiters = Waiters()
