@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from gateway.bindings import (
+    blobstore,
     cli,
     clocks,
     config,
@@ -36,6 +37,7 @@ def provided() -> Provided:
         config,
         logging,
         keyvalue,
+        blobstore,
         secrets,
     )
     return Provided(interface for family in families for interface in family.INTERFACES)

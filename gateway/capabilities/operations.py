@@ -131,22 +131,10 @@ class Operations:
         began = perf_counter()
         outcome = OperationOutcome.CANCELLED
         try:
-            if self._timeout is None:
-                result = await work(*args, **kwargs)
-            else:
-                async with asyncio.timeout(min(self._timeout, caller.remaining)):
-                    result = await work(*args, **kwargs)
+            result = await self._bounded(what, caller, work, *args, **kwargs)
         except BackendError as error:
-            outcome = OperationOutcome.ERROR
-            if error.reason is not None:
-                outcome = OperationOutcome.FAILED
-                self._tell(what, caller, error.reason)
+            outcome = _outcome(error)
             raise
-        except TimeoutError as error:
-            outcome = OperationOutcome.TIMEOUT
-            reason = f"no answer within {self._timeout:g} s, or what the invocation had left"
-            self._tell(what, caller, reason)
-            raise BackendError("the store did not answer in time", reason) from error
         else:
             outcome = OperationOutcome.OK
             return result
@@ -155,9 +143,51 @@ class Operations:
                 span.end(error=None if outcome is OperationOutcome.OK else outcome.value)
             self._count(what, outcome, perf_counter() - began)
 
+    async def go_on(
+        self,
+        what: Operation,
+        caller: Caller,
+        work: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Go on with one that was counted when it began, such as a stream: it is counted again if it fails.
+
+        Raises:
+            BackendError: it failed, or took too long.
+        """
+        began = perf_counter()
+        try:
+            return await self._bounded(what, caller, work, *args, **kwargs)
+        except BackendError as error:
+            self._count(what, _outcome(error), perf_counter() - began)
+            raise
+
     def refused(self, what: Operation) -> None:
         """Count one that the component may not perform."""
         self._count(what, OperationOutcome.REFUSED, None)
+
+    async def _bounded(
+        self,
+        what: Operation,
+        caller: Caller,
+        work: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        try:
+            if self._timeout is None:
+                return await work(*args, **kwargs)
+            async with asyncio.timeout(min(self._timeout, caller.remaining)):
+                return await work(*args, **kwargs)
+        except BackendError as error:
+            if error.reason is not None:
+                self._tell(what, caller, error.reason)
+            raise
+        except TimeoutError as error:
+            reason = f"no answer within {self._timeout:g} s, or what the invocation had left"
+            self._tell(what, caller, reason)
+            raise _TimedOut("the store did not answer in time", reason) from error
 
     def _count(self, what: Operation, outcome: OperationOutcome, seconds: float | None) -> None:
         if self._on_operation is not None:
@@ -175,3 +205,13 @@ class Operations:
                 reason=reason,
                 **caller.log_context,
             )
+
+
+class _TimedOut(BackendError):
+    """A backend did not answer in time."""
+
+
+def _outcome(error: BackendError) -> OperationOutcome:
+    if isinstance(error, _TimedOut):
+        return OperationOutcome.TIMEOUT
+    return OperationOutcome.ERROR if error.reason is None else OperationOutcome.FAILED

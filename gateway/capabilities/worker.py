@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from gateway.capabilities import keyvalue, secrets
+from gateway.capabilities import blobstore, keyvalue, secrets
 from gateway.capabilities.backend import Backends
+from gateway.capabilities.blobstore import BlobStore
 from gateway.capabilities.keyvalue import KeyValueStore
 from gateway.capabilities.secrets import SecretSource
 
@@ -26,6 +27,7 @@ class WorkerBackends:
         on_change: told of a family and a kind of backend whether the servers behind those can be used.
 
     Attributes:
+        blobstore: stores of blobs.
         keyvalue: key-value stores.
         secrets: where secrets are kept.
 
@@ -38,13 +40,20 @@ class WorkerBackends:
         lent: Lent = MappingProxyType({}),
         on_change: Callable[[str, str, bool], None] | None = None,
     ) -> None:
+        self.blobstore: Final[Backends[BlobStore]] = Backends(
+            "blobstore", blobstore.OPENERS, on_change
+        )
         self.keyvalue: Final[Backends[KeyValueStore]] = Backends(
             "keyvalue", keyvalue.OPENERS, on_change
         )
         self.secrets: Final[Backends[SecretSource]] = Backends(
             "secrets", secrets.OPENERS, on_change
         )
-        families: dict[str, Backends[Any]] = {"keyvalue": self.keyvalue, "secrets": self.secrets}
+        families: dict[str, Backends[Any]] = {
+            "blobstore": self.blobstore,
+            "keyvalue": self.keyvalue,
+            "secrets": self.secrets,
+        }
         self._families: Final = families
         for family, backends in lent.items():
             if family not in families:

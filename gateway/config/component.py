@@ -21,7 +21,7 @@ from pydantic import (
     field_validator,
 )
 
-from gateway.config.grant import KeyValueGrant, OrURL, SecretGrant
+from gateway.config.grant import BlobstoreGrant, KeyValueGrant, OrURL, SecretGrant
 from gateway.config.key import Flag
 from gateway.config.route import Route
 from gateway.config.values import (
@@ -306,6 +306,8 @@ class ComponentConfig(Defaults):
         config: what `wasi:config` gives it, by key: of the file, then the environment, then what is said here,
             each in the place of the one before. Never printed.
         keyvalue: the stores that it may open by `wasi:keyvalue`, by the identifiers that it knows them by.
+        blobstore: the containers that it may use by `wasi:blobstore`, by their names, "*" for all others, and the
+            stores that they are in.
         secrets: the secrets that it may have by `wasmcloud:secrets`, by the names that it knows them by.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
@@ -364,6 +366,14 @@ class ComponentConfig(Defaults):
             "A key-value store that the component may open, by the identifier that it knows it by, such as "
             "default=sqlite:app.db. Repeatable.",
             metavar="IDENTIFIER=URL",
+        ),
+    ] = Field(default_factory=dict)
+    blobstore: Annotated[
+        dict[_Key, Annotated[BlobstoreGrant, OrURL()]],
+        Flag(
+            "A container of objects that the component may use, * for all others, and the store that it is in, "
+            "such as uploads=file:blobs. Repeatable.",
+            metavar="CONTAINER=URL",
         ),
     ] = Field(default_factory=dict)
     secrets: Annotated[

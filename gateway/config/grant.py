@@ -22,7 +22,7 @@ from gateway.config.backend_url import BackendURL
 from gateway.config.values import GIB, KIB, MIB, Between, Table, Text, anchored
 from gateway.units import ByteSize, Duration, format_size
 
-__all__ = ["BackendGrant", "KeyValueGrant", "OrURL", "SecretGrant"]
+__all__ = ["BackendGrant", "BlobstoreGrant", "KeyValueGrant", "OrURL", "SecretGrant"]
 
 MAX_VALUE: Final = 2 * MIB
 """Bytes: what an argument of a host function may have (`gateway.host.values.MAX_ARGUMENT`)."""
@@ -114,3 +114,24 @@ class KeyValueGrant(BackendGrant):
     max_value: Annotated[ByteSize, Between(1, MAX_VALUE, format_size)] = 1 * MIB
     max_keys: Annotated[StrictInt, Between(1, 1_000_000_000, str)] | None = None
     max_bytes: Annotated[ByteSize, Between(KIB, 1024 * GIB, format_size)] | None = None
+
+
+class BlobstoreGrant(BackendGrant):
+    """A container that a component may use, or all of a store.
+
+    Attributes:
+        timeout: seconds that one operation may take: to open an object, read or write a block of it, copy it.
+        read_only: whether the component may change nothing there.
+        prefix: what the names of containers begin with in there, where it shares the store with others; it is not
+            told.
+        max_object: bytes of an object; None for no bound.
+        max_objects: how many objects it may have there, for stores that count them; None for no bound.
+        max_bytes: bytes of its objects and their names together, for stores that count them; None for no bound.
+    """
+
+    timeout: Duration = 10.0
+    read_only: StrictBool = False
+    prefix: Text = ""
+    max_object: Annotated[ByteSize, Between(1, 1024 * GIB, format_size)] | None = None
+    max_objects: Annotated[StrictInt, Between(1, 1_000_000_000, str)] | None = None
+    max_bytes: Annotated[ByteSize, Between(KIB, 1024 * 1024 * GIB, format_size)] | None = None

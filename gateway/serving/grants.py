@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+from gateway.bindings.blobstore import ALL, BlobstoreCtx, GrantedSpace
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.config import ConfigCtx
 from gateway.bindings.context import Caller, State, WasiCtx
-from gateway.bindings.descriptors import Descriptors, Share
+from gateway.bindings.descriptors import UNCOUNTED, Descriptors, Share
 from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.outbound import OnRequest, OutboundClient
 from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
@@ -18,6 +19,7 @@ from gateway.bindings.logging import Log, LoggingCtx
 from gateway.bindings.secrets import GrantedSecret, SecretsCtx
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
+from gateway.capabilities import blobstore
 from gateway.capabilities.backend import Backend, Backends, BackendUnusable, Lease
 from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.operations import OnOperation, Operations
@@ -77,6 +79,7 @@ class Grants:
         self._leases: list[Lease[Any]] = []
         try:
             self._buckets = dict(self._open_buckets(config, backends))
+            self._spaces = dict(self._open_spaces(config, backends))
             self._secrets = dict(self._find_secrets(config, backends))
         except ComponentError:
             self.abandon()
@@ -106,6 +109,25 @@ class Grants:
                 bucket = store.bucket(grant.prefix, quota)
             operations = self._operations.on(store, grant)
             yield identifier, GrantedBucket(bucket, operations, read_only=grant.read_only)
+
+    def _open_spaces(
+        self, config: ComponentConfig, backends: WorkerBackends
+    ) -> Iterator[tuple[str, GrantedSpace]]:
+        for container, grant in config.blobstore.items():
+            with _refusing(config, "blobstore", container):
+                store = self._lease(backends.blobstore, grant)
+                quota = blobstore.Quota(grant.max_object, grant.max_objects, grant.max_bytes)
+                only = None if container == ALL else container
+                space = store.space(grant.prefix, only, quota)
+            yield (
+                container,
+                GrantedSpace(
+                    space,
+                    self._operations.on(store, grant),
+                    share=self._share if store.waits else UNCOUNTED,
+                    read_only=grant.read_only,
+                ),
+            )
 
     def _find_secrets(
         self, config: ComponentConfig, backends: WorkerBackends
@@ -147,6 +169,8 @@ class Grants:
             granted.append(WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share))
         if self._buckets:
             granted.append(KeyValueCtx(self._buckets))
+        if self._spaces:
+            granted.append(BlobstoreCtx(self._spaces))
         if self._secrets:
             granted.append(SecretsCtx(self._secrets))
         return WasiCtx(*granted, caller=caller)
@@ -161,6 +185,8 @@ class Grants:
         """Close the folders, which invocations that come later do not find, and every connection."""
         self._close_mounts()
         await self._client.aclose()
+        for space in self._spaces.values():
+            await space.aclose()
         for lease in self._leases:
             await lease.aclose()
 

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from time import perf_counter, time
@@ -17,6 +17,7 @@ import structlog
 from gateway.bindings import provided
 from gateway.bindings.http.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
+from gateway.config.grant import BackendGrant
 from gateway.host.cache import CompileCache
 from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
@@ -492,15 +493,22 @@ def _report(service: Service, workers: int) -> None:
         routes=[str(route) for route in service.routes],
         methods=len(service.methods.served) if service.procedures else 0,
     )
-    alone = [
-        each for each, grant in service.config.keyvalue.items() if grant.url.scheme == "memory"
-    ]
+    granted: dict[str, Mapping[str, BackendGrant]] = {
+        "keyvalue": service.config.keyvalue,
+        "blobstore": service.config.blobstore,
+    }
+    alone = {
+        key: names
+        for key, grants in granted.items()
+        if (names := [name for name, grant in grants.items() if grant.url.scheme == "memory"])
+    }
     if alone and workers > 1:
         _log.warning(
             "stores not shared",
             component=service.name,
-            keyvalue=alone,
-            effect=f"each of the {workers} workers has its own: with sqlite:FILE they share one",
+            effect=f"each of the {workers} workers has its own: with sqlite:FILE, and with file:FOLDER for "
+            "blobs, they share one",
+            **alone,
         )
     missed = {export.name: export.reason for export in service.methods.left_out if export.missed}
     if service.procedures and missed:

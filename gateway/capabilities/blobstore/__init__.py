@@ -1,0 +1,28 @@
+"""Stores of blobs: what `wasi:blobstore` needs of one, and those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.capabilities.backend import Opener
+from gateway.capabilities.blobstore.store import BlobStore, Quota, Reader, Space, Writer
+from gateway.config.backend_url import BackendURL
+
+__all__ = ["OPENERS", "BlobStore", "Quota", "Reader", "Space", "Writer"]
+
+
+def _memory(url: BackendURL) -> BlobStore:
+    from gateway.capabilities.blobstore.memory import MemoryStore  # noqa: PLC0415 - for those who use it
+
+    return MemoryStore.open(url)
+
+
+def _file(url: BackendURL) -> BlobStore:
+    from gateway.capabilities.blobstore.file import FileStore  # noqa: PLC0415 - for those who use it
+
+    return FileStore.open(url)
+
+
+OPENERS: Final[Mapping[str, Opener[BlobStore]]] = {"file": _file, "memory": _memory}
+"""What opens a store, by the scheme of its URL."""
