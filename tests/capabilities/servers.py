@@ -133,4 +133,4 @@ class Nats(Server):
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://127.0.0.1:{self.port}/bucket"

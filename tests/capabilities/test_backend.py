@@ -47,8 +47,18 @@ async def test_one_url_is_one_backend() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("nothing:", 'has the scheme "nothing:"; there are memory:, redis:, rediss:, sqlite:'),
+        (
+            "nothing:",
+            'has the scheme "nothing:"; there are memory:, nats:, redis:, rediss:, sqlite:',
+        ),
         ("memory:a/b", 'must be "memory:", or with a name of letters and digits "memory:NAME"'),
+        ("nats://host", 'must name a server and a bucket, such as "nats://HOST:4222/BUCKET"'),
+        ("nats://host/a.b", 'must name a server and a bucket, such as "nats://HOST:4222/BUCKET"'),
+        ("nats://host:0/b", 'must name a server and a bucket, such as "nats://HOST:4222/BUCKET"'),
+        (
+            "nats://host/b?replicas=9",
+            'may have "replicas=N" for its query, from 1 to 5, and nothing else',
+        ),
         ("redis:", 'must name a server, such as "redis://HOST:6379/0"'),
         ("redis:///1", 'must name a server, such as "redis://HOST:6379/0"'),
         ("redis://host/one", 'must have the number of a database for its path, such as "/0"'),
@@ -132,7 +142,7 @@ def test_another_package_may_have_some(tmp_path: Path, monkeypatch: pytest.Monke
     assert backends.lease(BackendURL.parse("shop:here")).backend.kind == "memory"
     for url, reason in {
         "broken:": 'has the scheme "broken:", whose shop_stores:Missing cannot be loaded: ',
-        "other:": 'has the scheme "other:"; there are broken:, memory:, redis:, rediss:, shop:, sqlite:',
+        "other:": 'has the scheme "other:"; there are broken:, memory:, nats:, redis:, rediss:, shop:, sqlite:',
     }.items():
         with pytest.raises(BackendUnusable) as refused:
             backends.lease(BackendURL.parse(url))

@@ -32,8 +32,17 @@ def _redis(url: BackendURL) -> KeyValueStore:
     return RedisStore(url)
 
 
+def _nats(url: BackendURL) -> KeyValueStore:
+    try:
+        from gateway.capabilities.keyvalue.nats import NatsStore  # noqa: PLC0415 - for those who use it
+    except ModuleNotFoundError:
+        raise missing_extra("nats") from None
+    return NatsStore(url)
+
+
 OPENERS: Final[Mapping[str, Opener[KeyValueStore]]] = {
     "memory": _memory,
+    "nats": _nats,
     "redis": _redis,
     "rediss": _redis,
     "sqlite": _sqlite,

@@ -55,9 +55,6 @@ MAX_CONNECTIONS: Final = 16
 """Connections of a worker to one server. Arbitrary: each has one operation under way, and a server of one thread
 is busy long before as many wait for it."""
 
-_SCRIPT_KEYS: Final = 1000
-"""Keys that one script reads at most: the server does nothing else meanwhile."""
-
 _EMPTY_SCANS: Final = 100
 """Steps of `SCAN` without a key of ours, after which a page is returned without any: a small part of a large
 server is not found in the time of one operation."""
@@ -306,13 +303,7 @@ class RedisBucket:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """`Bucket.get_many`."""
-        found: list[bytes | None] = []
-        left = MAX_BATCH
-        for first in range(0, len(keys), _SCRIPT_KEYS):
-            some = await self._read(keys[first : first + _SCRIPT_KEYS], left)
-            left -= sum(len(value or b"") for value in some)
-            found += some
-        return found
+        return await self._read(keys, MAX_BATCH)
 
     async def set_many(self, values: Mapping[str, bytes]) -> None:
         """`Bucket.set_many`."""

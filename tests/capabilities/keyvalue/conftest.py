@@ -14,7 +14,7 @@ import redis
 from gateway.capabilities.backend import Opener
 from gateway.capabilities.keyvalue import OPENERS, Bucket, KeyValueStore, Quota
 from gateway.config.backend_url import BackendURL
-from tests.capabilities.servers import Redis
+from tests.capabilities.servers import Nats, Redis
 
 DOCS = Path(__file__).parents[3] / "docs" / "capabilities.md"
 
@@ -25,6 +25,13 @@ QUOTA = Quota(1 << 20)
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     """A server for tests that leave it as it is."""
     with Redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    """A server for tests that leave it as it is."""
+    with Nats(tmp_path_factory.mktemp("nats")) as server:
         yield server
 
 
@@ -40,14 +47,20 @@ def redis_url(redis_server: Redis) -> str:
     return f"{redis_server.url}/{number}"
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "dict"])
+@pytest.fixture
+def nats_url(nats_server: Nats) -> str:
+    """An empty store there."""
+    return f"{nats_server.url}-{next(_numbers)}"
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "nats", "dict"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store; `dict:` is the one that the documentation shows."""
     match request.param:
         case "sqlite":
             return f"sqlite:{tmp_path}/store.db"
-        case "redis":
-            found: str = request.getfixturevalue("redis_url")
+        case "redis" | "nats" as server:
+            found: str = request.getfixturevalue(f"{server}_url")
             return found
     return f"{request.param}:"
 

@@ -68,7 +68,8 @@ async def test_all_keys_are_on_some_page(bucket: Bucket) -> None:
         await bucket.set(key, b"new")
     await bucket.delete_many(page.keys[1::2])
     rest = await listed(bucket, page.cursor)
-    assert sorted([*page.keys, *rest]) == sorted(keys)
+    # Some stores list again what was written after it was listed.
+    assert {*page.keys, *rest} == {*keys}
 
 
 async def test_past_the_end_there_is_nothing(bucket: Bucket) -> None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import nats
 import pytest
 import redis
+from hypothesis import given
+from hypothesis.strategies import text
+from nats.js.api import KeyValueConfig
 
 from gateway.bindings.context import Caller
 from gateway.capabilities.backend import Availability, BackendError
 from gateway.capabilities.keyvalue import OPENERS, KeyValueStore, Quota
+from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.operations import Operation, Operations
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.keyvalue.conftest import QUOTA
-from tests.capabilities.servers import Redis, Server
+from tests.capabilities.servers import Nats, Redis, Server
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +33,7 @@ CALLER = Caller("shop", "1")
 SOMETHING = Operation("wasi:keyvalue/store", "get")
 
 
-@pytest.fixture(params=[Redis], ids=["redis"])
+@pytest.fixture(params=[Redis, Nats], ids=["redis", "nats"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """One that was not started."""
     server: Server = request.param(tmp_path)
@@ -184,6 +190,86 @@ async def test_a_full_server_is_an_error_and_can_be_read(redis_url: str) -> None
             limits.config_set("maxmemory", 0)
             limits.close()
         await bucket.set("n", b"1")
+
+
+async def test_nats_does_not_let_everybody_in(tmp_path: Path) -> None:
+    with Nats(tmp_path, "--user", "shop", "--pass", "right") as server:
+        for credentials in ("", "shop:wrong@"):
+            async with opened(f"nats://{credentials}127.0.0.1:{server.port}/bucket") as store:
+                with pytest.raises(BackendError) as failed:
+                    await store.bucket("", QUOTA).get("key")
+                assert failed.value.message == "the store is not available"
+                await until_there(store, False)
+                trouble = availability_of(store).trouble or ""
+                assert "authorization" in trouble.lower()
+                assert "wrong" not in trouble
+        async with opened(f"nats://shop:right@127.0.0.1:{server.port}/bucket") as store:
+            await store.bucket("", QUOTA).set("key", b"1")
+
+
+async def made(url: str, **options: int) -> None:
+    """Make a bucket of NATS as an operator does who wants another."""
+    client = await nats.connect(url)
+    config = KeyValueConfig(bucket=url.rpartition("/")[2]).evolve(**options)
+    await client.jetstream().create_key_value(config)
+    await client.close()
+
+
+async def test_a_full_bucket_of_nats_is_an_error_and_can_be_read(nats_url: str) -> None:
+    await made(nats_url, max_bytes=1000)
+    async with opened(nats_url) as store:
+        bucket = store.bucket("", QUOTA)
+        await bucket.set("n", b"1")
+        for write in (
+            lambda: bucket.set("key", bytes(1000)),
+            lambda: bucket.swap("n", 1, bytes(1000)),
+        ):
+            with pytest.raises(BackendError, match="the store is full"):
+                await write()
+        with pytest.raises(BackendError, match="the store is full"):
+            await bucket.set_many({"a": b"", "key": bytes(1000)})
+        assert await bucket.get("n") == b"1"
+        assert availability_of(store).trouble is None
+
+
+async def test_a_value_that_nats_does_not_take_ends_no_connection(nats_url: str) -> None:
+    async with opened(nats_url) as store:
+        bucket = store.bucket("", Quota(2 << 20))
+        await bucket.set("key", bytes(1 << 20))  # just as much as it takes
+        seen = await bucket.current("key")
+        for write in (
+            lambda: bucket.set("key", bytes((1 << 20) + 1)),
+            lambda: bucket.swap("key", seen.version, bytes(1 << 20)),  # and a header
+        ):
+            beside = asyncio.create_task(bucket.get("key"))
+            with pytest.raises(BackendError, match="larger than the store takes"):
+                await write()
+            assert await beside == bytes(1 << 20)
+        assert await bucket.swap("key", seen.version, bytes(1000))
+
+
+async def test_a_bucket_with_a_history_does_not_list(nats_url: str) -> None:
+    await made(nats_url, history=5)
+    async with opened(nats_url) as store:
+        bucket = store.bucket("", QUOTA)
+        await bucket.set("key", b"1")
+        await bucket.set("key", b"2")
+        assert await bucket.get("key") == b"2"
+        with pytest.raises(BackendError, match="cannot list"):
+            await bucket.keys(0)
+
+
+@given(text(min_size=1), text())
+def test_keys_of_nats_are_keys_again(key: str, prefix: str) -> None:
+    name = encode(prefix + key)
+    assert re.fullmatch(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*", name)
+    assert decode(name) == prefix + key
+    assert name.startswith(subject_of(prefix).removesuffix(">"))
+
+
+@pytest.mark.parametrize("name", ["=", "=2e", "=41", "=FF", "a=2Eb", "*"])
+def test_what_others_call_their_keys_is_no_key_of_ours(name: str) -> None:
+    assert decode(name) is None
 
 
 async def test_nothing_is_left_of_operations(server: Server) -> None:

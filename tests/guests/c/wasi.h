@@ -189,9 +189,13 @@ void incoming_response_consume(handle, result_handle *);
 
 // Memory: the host writes lists and strings to addresses that cabi_realloc hands out, one after
 // the other in an arena. A guest that is done with what it was given sets `arena_used` back to what
-// it was before; what does not fit traps.
+// it was before; what does not fit traps. A guest that is given more than this defines its size.
 
-static char arena[256 * 1024] __attribute__((aligned(16)));
+#ifndef ARENA
+#define ARENA (256 * 1024)
+#endif
+
+static char arena[ARENA] __attribute__((aligned(16)));
 static size_t arena_used;
 
 __attribute__((export_name("cabi_realloc")))

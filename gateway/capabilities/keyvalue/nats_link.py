@@ -1,0 +1,187 @@
+"""A connection to NATS for a key-value store: made when it is needed, and made anew when it broke."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from nats.aio.client import Client
+from nats.errors import ConnectionClosedError, NoServersError
+from nats.js import JetStreamContext
+from nats.js.api import KeyValueConfig, StreamConfig
+from nats.js.errors import NotFoundError
+
+__all__ = ["MAX_REQUESTS", "Link"]
+
+T = TypeVar("T")
+
+MAX_REQUESTS: Final = 16
+"""Requests of a worker to one server that are under way at once. Threat: each holds a value in memory, and they
+wait where the server does not answer. As many as there are connections to other servers."""
+
+_CONNECT: Final = 2
+"""Seconds that a server has to let us in, and a connection to close. Arbitrary; the client's own default."""
+
+_FOREVER: Final = 86400.0
+"""Seconds: who asks has a time limit of its own, and the client wants one."""
+
+
+class Link:
+    """The connection to a server.
+
+    The client could connect again by itself. But then what was asked before would wait for an answer that never
+    comes, and what is asked meanwhile would be sent late.
+
+    Args:
+        url: the server, with what is needed to be let in.
+        bucket: the bucket, which is made where it is missing.
+        replicas: in how many servers, if it is made.
+
+    Attributes:
+        config: what the server says of the bucket's stream; None before there was a connection.
+        max_payload: bytes that it takes for a value and its headers; 0 before there was one.
+    """
+
+    def __init__(self, url: str, bucket: str, replicas: int) -> None:
+        self.config: StreamConfig | None = None
+        self.max_payload = 0
+        self._url = url
+        self._bucket = bucket
+        self._replicas = replicas
+        self._places = asyncio.Semaphore(MAX_REQUESTS)
+        self._connection: asyncio.Task[_Connection] | None = None
+
+    async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+        """Ask the server something.
+
+        Raises:
+            nats.errors.Error, OSError, TimeoutError: there is no answer.
+        """
+        async with self._places:
+            connection = await self._connected()
+            return await connection.ask(request)
+
+    async def look(self) -> None:
+        """See that the bucket can be used, and close a connection by which it cannot.
+
+        Raises:
+            nats.errors.Error, OSError, TimeoutError: it cannot.
+        """
+        connection = await self._connected()
+        try:
+            await connection.ask(self._prepare)
+        except BaseException:
+            connection.lose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.cancel()
+            (found,) = await asyncio.gather(self._connection, return_exceptions=True)
+            if isinstance(found, _Connection):
+                found.lose()
+                await found.closed()
+
+    async def _connected(self) -> _Connection:
+        task = self._connection
+        if task is None or (task.done() and (task.exception() or task.result().lost)):
+            task = self._connection = asyncio.create_task(self._connect())
+        # Whoever asks may leave; the connection is for all.
+        return await asyncio.shield(task)
+
+    async def _connect(self) -> _Connection:
+        connection = _Connection()
+        try:
+            await connection.open(self._url)
+            self.max_payload = connection.max_payload
+            async with asyncio.timeout(_CONNECT):
+                await self._prepare(connection.stream)
+        except BaseException:
+            connection.lose()
+            raise
+        return connection
+
+    async def _prepare(self, stream: JetStreamContext) -> None:
+        try:
+            info = await stream.stream_info(f"KV_{self._bucket}")
+        except NotFoundError:
+            made = KeyValueConfig(bucket=self._bucket, replicas=self._replicas, direct=True)
+            await stream.create_key_value(made)
+            info = await stream.stream_info(f"KV_{self._bucket}")
+        self.config = info.config
+
+
+class _Connection:
+    """One connection, until it is lost."""
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+        self._client = Client()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        self.stream: Final = self._client.jetstream(timeout=_FOREVER)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is of no use any more."""
+        return self._closing is not None
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of a message."""
+        return self._client.max_payload
+
+    async def open(self, url: str) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT):
+                await self._client.connect(
+                    url,
+                    allow_reconnect=False,
+                    # Of the first connection: otherwise the client would try for ever.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=_CONNECT,
+                    disconnected_cb=self._disconnected,
+                    error_cb=self._note,
+                )
+        except NoServersError as error:
+            raise self._error or error from error
+
+    async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+        if self.lost:
+            raise ConnectionClosedError
+        task = asyncio.ensure_future(request(self.stream))
+        self._under_way.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._closing is not None and not (asyncio.current_task() or task).cancelling():
+                raise ConnectionClosedError from None
+            raise
+        finally:
+            self._under_way.discard(task)
+
+    def lose(self) -> None:
+        """End what is under way, and close."""
+        for task in self._under_way:
+            task.cancel()
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+
+    async def closed(self) -> None:
+        if self._closing is not None:
+            await self._closing
+
+    async def _disconnected(self) -> None:
+        self.lose()
+
+    async def _note(self, error: Exception) -> None:
+        self._error = error
+
+    async def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CONNECT):
+                await self._client.close()
