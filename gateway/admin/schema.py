@@ -6,9 +6,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from gateway.config.component import ComponentConfig, MountConfig
-from gateway.config.route import Route
+from gateway.config.component import ComponentConfig
 from gateway.config.schema import Schema, described, plain
+from gateway.config.values import table_of
 
 __all__ = ["component_schemas", "schemas_of"]
 
@@ -23,10 +23,14 @@ def component_schemas() -> dict[str, Schema]:
     schema["required"].remove("name")
     # None, if it exports nothing that answers HTTP requests: nothing that a schema could have as default.
     schema["properties"]["routes"].pop("default")
+    tables = {
+        table.__name__: table
+        for field in ComponentConfig.model_fields.values()
+        if (table := table_of(field.annotation)) is not None
+    }
     return {
         "Component": described(plain(schema), ComponentConfig),
-        "Route": described(plain(parts["Route"]), Route),
-        "MountConfig": described(plain(parts["MountConfig"]), MountConfig),
+        **{name: described(plain(parts[name]), table) for name, table in tables.items()},
     }
 
 
