@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -15,6 +18,7 @@ from pydantic import (
     StrictInt,
     ValidationInfo,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema
 
@@ -73,19 +77,45 @@ _URL_SCHEMA: Final[dict[str, Any]] = {
 }
 
 
+def _either(schema: dict[str, Any]) -> None:
+    """Have a schema ask for the URL or its variable."""
+    schema["required"].remove("url")
+    schema["oneOf"] = [{"required": ["url"]}, {"required": ["url_env"]}]
+
+
 class BackendGrant(Table):
     """A backend that a component may use.
 
     Attributes:
         url: where it is, with what is needed to be let in; relative files count from the configuration file. Never
             printed.
+        url_env: the variable of the gateway's environment that has the URL, in the place of `url`.
         timeout: seconds that one operation may take.
     """
+
+    model_config = ConfigDict(json_schema_extra=_either)
 
     url: Annotated[BackendURL, BeforeValidator(_url), WithJsonSchema(_URL_SCHEMA)] = Field(
         repr=False
     )
+    url_env: Annotated[Text, AfterValidator(_named)] | None = None
     timeout: Duration = 5.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, table: object) -> object:
+        """Look the URL up here, where a change of it is a change of the configuration."""
+        if not isinstance(table, dict):
+            return table
+        if ("url" in table) is ("url_env" in table):
+            raise ValueError("must have either url or url_env")
+        if not isinstance(name := table.get("url_env"), str):
+            return table
+        if (url := os.environ.get(name)) is None:
+            raise ValueError(
+                f"has url_env = {json.dumps(name)}, which is not set in the environment"
+            )
+        return {**table, "url": url}
 
 
 class SecretGrant(BackendGrant):

@@ -630,6 +630,32 @@ def test_secrets_are_never_printed(directory: Path) -> None:
     assert secret not in str(config)
 
 
+def test_the_url_of_a_backend_may_be_in_the_environment(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "redis://shop:hunter2@db/0"  # noqa: S105
+    monkeypatch.setenv("REDIS_URL", secret)
+    text = ONE + '[components.keyvalue]\ndefault = { url_env = "REDIS_URL", timeout = "1s" }\n'
+    config = read(directory, text)
+    assert str(config.components[0].keyvalue["default"].url) == secret
+    assert "hunter2" not in repr(config)
+    monkeypatch.setenv("REDIS_URL", "hunter2")
+    assert problems(directory, text) == {
+        "components[0].keyvalue.default.url": 'must be a URL, such as "memory:" or "sqlite:FILE"'
+    }
+    monkeypatch.delenv("REDIS_URL")
+    assert problems(directory, text) == {
+        "components[0].keyvalue.default": 'has url_env = "REDIS_URL", which is not set in the environment'
+    }
+
+
+@pytest.mark.parametrize("table", ["{}", '{ url = "memory:", url_env = "PATH" }'])
+def test_a_backend_has_one_url(directory: Path, table: str) -> None:
+    assert problems(directory, ONE + f"[components.keyvalue]\ndefault = {table}\n") == {
+        "components[0].keyvalue.default": "must have either url or url_env"
+    }
+
+
 # --- one component ------------------------------------------------------------------------------
 
 
