@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import httpx
 import pytest
 
 from tests.patience import PATIENCE
@@ -134,3 +135,32 @@ class Nats(Server):
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}/bucket"
+
+
+class Moto(Server):
+    """S3, in memory, with a bucket "blobs"."""
+
+    program = "moto_server"
+    hint = "pip install -e '.[dev]'"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        return ("-H", "127.0.0.1", "-p", str(port))
+
+    def answers(self) -> bool:
+        try:
+            return httpx.put(f"{self.endpoint}/blobs", timeout=PATIENCE).is_success
+        except httpx.TransportError:
+            return False
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def options(self) -> str:
+        """Those of its URLs."""
+        return f"endpoint={self.endpoint}&region=us-east-1&access_key_id=a&secret_access_key=s"
+
+    @property
+    def url(self) -> str:
+        return f"s3://blobs?{self.options}"

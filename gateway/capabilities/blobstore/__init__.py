@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.capabilities.backend import Opener
+from gateway.capabilities.backend import Opener, missing_extra
 from gateway.capabilities.blobstore.store import BlobStore, Quota, Reader, Space, Writer
 from gateway.config.backend_url import BackendURL
 
@@ -24,5 +24,19 @@ def _file(url: BackendURL) -> BlobStore:
     return FileStore.open(url)
 
 
-OPENERS: Final[Mapping[str, Opener[BlobStore]]] = {"file": _file, "memory": _memory}
+def _objects(url: BackendURL) -> BlobStore:
+    try:
+        from gateway.capabilities.blobstore.object_store import ObjectStore  # noqa: PLC0415 - for those who use it
+    except ModuleNotFoundError:
+        raise missing_extra("blob") from None
+    return ObjectStore(url)
+
+
+OPENERS: Final[Mapping[str, Opener[BlobStore]]] = {
+    "az": _objects,
+    "file": _file,
+    "gs": _objects,
+    "memory": _memory,
+    "s3": _objects,
+}
 """What opens a store, by the scheme of its URL."""

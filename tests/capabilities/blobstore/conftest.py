@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.capabilities.blobstore import OPENERS, BlobStore, Quota, Space
 from gateway.config.backend_url import BackendURL
+from tests.capabilities.servers import Moto
 
 NO_QUOTA = Quota()
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """A server for tests that leave it as it is."""
+    with Moto(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def s3_url(s3_server: Moto) -> str:
+    """An empty store there."""
+    return f"s3://blobs/{next(_numbers)}?{s3_server.options}"
+
+
+@pytest.fixture(params=["memory", "file", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store."""
+    if request.param == "s3":
+        found: str = request.getfixturevalue("s3_url")
+        return found
     return {"memory": "memory:", "file": f"file:{tmp_path}"}[request.param]
 
 

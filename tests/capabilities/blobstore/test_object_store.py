@@ -1,0 +1,285 @@
+"""Blobs in S3: how they lie there, and what is seen of a server that is down, held, or lets nobody in."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import obstore
+import pytest
+
+from gateway.bindings.context import Caller
+from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.blobstore import OPENERS, Quota, Space
+from gateway.capabilities.blobstore.object_key import container_key, object_key, original_name
+from gateway.capabilities.blobstore.object_store import PART, ObjectStore
+from gateway.capabilities.operations import Operation, Operations
+from gateway.config.backend_url import BackendURL
+from tests.capabilities.blobstore.conftest import NO_QUOTA, listed, read, write
+from tests.capabilities.servers import Moto
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Moto]:
+    """A server that the test may do anything to."""
+    with Moto(tmp_path) as server:
+        yield server
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[tuple[ObjectStore, Space]]:
+    store = ObjectStore(BackendURL.parse(url))
+    yield store, store.space("", None, NO_QUOTA)
+    await store.aclose()
+
+
+async def failed(work: Awaitable[object]) -> BackendError:
+    """The error that something ends in, which tells the guest nothing of the server."""
+    with pytest.raises(BackendError) as failure:
+        await asyncio.wait_for(work, PATIENCE)
+    assert failure.value.message == "the store is not available"
+    assert failure.value.reason is not None
+    return failure.value
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("pictures/2024 summer/ä.jpg", "pictures/2024 summer/ä.jpg"),
+        ("", "%"),
+        ("/a//b/", "%/a/%/b/%"),
+        ("../.", "%2E./%2E"),
+        ("50%\n", "50%25%0A"),
+    ],
+)
+def test_a_key_is_the_name_where_that_can_be(name: str, key: str) -> None:
+    assert object_key(name) == key
+    assert original_name(key) == name
+
+
+@pytest.mark.parametrize("key", ["50%", "%container", "%2f", "a//b", "%41", "a/."])
+def test_what_was_not_made_of_a_name_has_none(key: str) -> None:
+    assert original_name(key) is None
+
+
+def test_a_container_is_one_part_of_a_key() -> None:
+    assert container_key("a/b") == "a%2Fb"
+    assert container_key("..") == "%2E."
+
+
+async def test_other_programs_see_keys(s3_url: str) -> None:
+    async with opened(s3_url) as (store, space):
+        await space.create("c")
+        await write(space, "a/b.txt", b"ours")
+        found = await obstore.get_async(store.client, "c/a/b.txt")
+        assert bytes(await found.bytes_async()) == b"ours"
+        for key, content in (("c/theirs", b"theirs"), ("c/50%", b""), ("filled/o", b"1")):
+            await obstore.put_async(store.client, key, content)
+        assert await read(space, "theirs") == b"theirs"
+        assert await listed(space) == ["a/b.txt", "theirs"]
+        assert await space.exists("filled")
+        assert await space.created_at("filled") > 0
+        assert await read(space, "o", "filled") == b"1"
+        assert not await space.exists("fil")
+
+
+async def test_an_object_that_is_replaced_is_not_read_on(s3_url: str) -> None:
+    async with opened(s3_url) as (_, space):
+        await space.create("c")
+        await write(space, "o", b"first")
+        reader = await space.read("c", "o")
+        assert await reader.read(0, 2) == b"fi"
+        await write(space, "o", b"second")
+        with pytest.raises(BackendError, match="replaced or removed"):
+            await reader.read(2, 3)
+        reader.close()
+
+
+def uploads(server: Moto) -> int:
+    """How many uploads are under way."""
+    return len(re.findall("<Upload>", httpx.get(f"{server.endpoint}/blobs?uploads").text))
+
+
+async def test_parts_of_what_is_given_up_are_removed(s3_server: Moto, s3_url: str) -> None:
+    async with opened(s3_url) as (_, space):
+        before = uploads(s3_server)
+        await space.create("c")
+        for _ in range(40):  # more than may be written at once
+            writer = await asyncio.wait_for(space.write("c", "o"), PATIENCE)
+            await writer.write(b"small")
+            await writer.abort()
+        writer = await space.write("c", "o")
+        for _ in range(3):
+            await writer.write(bytes(PART))
+        assert uploads(s3_server) == before + 1
+        await writer.abort()
+        assert uploads(s3_server) == before
+        assert await listed(space) == []
+
+
+async def test_a_server_that_is_down_is_an_error_until_it_is_back(server: Moto) -> None:
+    server.kill()
+    async with opened(server.url) as (store, space):
+        for work in (
+            space.create("c"),
+            space.exists("c"),
+            space.remove("c"),
+            space.names("c"),
+            space.read("c", "o"),
+            space.write("c", "o"),
+            space.copy(("c", "o"), ("c", "p")),
+        ):
+            await failed(work)
+        server.start()
+        await noticed(store, down=False)
+        await space.create("c")
+        await write(space, "o", b"1")
+        assert await read(space, "o") == b"1"
+
+
+async def noticed(store: ObjectStore, *, down: bool) -> None:
+    """Wait until it is noticed that the server is down, or no more."""
+    async with asyncio.timeout(PATIENCE):
+        while (store.availability.trouble is not None) != down:  # noqa: ASYNC110 - it tells one alone
+            await asyncio.sleep(0.01)
+
+
+async def test_under_load_a_server_that_is_killed_is_found_again(server: Moto) -> None:
+    """Moto keeps its objects in memory, so after that there are none."""
+    async with opened(server.url) as (store, space):
+        await space.create("c")
+        stop = asyncio.Event()
+
+        async def load(name: str) -> int:
+            done = 0
+            while not stop.is_set():
+                try:
+                    await write(space, name, name.encode())
+                    assert await read(space, name) == name.encode()
+                    done += 1
+                except BackendError:
+                    await asyncio.sleep(0)
+            return done
+
+        loads = [asyncio.create_task(load(f"{number}")) for number in range(4)]
+        async with asyncio.timeout(PATIENCE):
+            while not await space.has("c", "3"):
+                pass
+        server.kill()
+        await noticed(store, down=True)
+        await asyncio.to_thread(server.start)
+        await noticed(store, down=False)
+        async with asyncio.timeout(PATIENCE):
+            while not await space.exists("c"):
+                await space.create("c")
+            while not await space.has("c", "0"):
+                pass
+        stop.set()
+        assert all(await asyncio.wait_for(asyncio.gather(*loads), PATIENCE))
+
+
+async def test_a_server_that_is_held_is_an_error_in_time(s3_server: Moto, s3_url: str) -> None:
+    async with opened(s3_url) as (store, space):
+        await space.create("c")
+        await write(space, "o", bytes(1000))
+        reader = await space.read("c", "o")
+        writer = await space.write("c", "p")
+        await writer.write(b"1")
+        operations = Operations("shop", store.kind, timeout=0.5)
+        what, caller = Operation("wasi:blobstore/container", "get-data"), Caller("shop", "1")
+        s3_server.hold()
+        try:
+            for work in (partial(reader.read, 0, 10), partial(space.read, "c", "o"), writer.commit):
+                with pytest.raises(BackendError, match=r"did not answer in time|not available"):
+                    await operations.perform(what, caller, work)
+            await asyncio.wait_for(writer.abort(), PATIENCE)
+        finally:
+            s3_server.let_go()
+        await noticed(store, down=False)
+        assert await read(space, "o") == bytes(1000)
+
+
+def let_nobody_in(server: Moto) -> None:
+    httpx.post(f"{server.endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
+
+
+async def test_who_is_not_let_in_gets_an_error(server: Moto) -> None:
+    async with opened(server.url) as (_, space):
+        await space.create("c")
+    let_nobody_in(server)
+    async with opened(server.url) as (store, space):
+        for work in (space.exists("c"), space.create("d"), space.read("c", "o")):
+            error = await failed(work)
+            assert "secret" not in str(error.reason)
+        assert store.availability.trouble is None
+
+
+async def test_a_bucket_that_is_missing_is_an_error(s3_server: Moto) -> None:
+    async with opened(f"s3://missing?{s3_server.options}") as (_, space):
+        await failed(space.create("c"))
+        await failed(space.names("c"))
+
+
+async def test_mixed_outcomes_leave_nothing_behind(s3_url: str) -> None:
+    async with opened(s3_url) as (_, space):
+        await space.create("c")
+        await write(space, "o", bytes(1000))
+
+        async def one(number: int) -> None:
+            match number % 4:
+                case 0:
+                    assert await space.has("c", "o")
+                case 1:
+                    with pytest.raises(BackendError):
+                        await space.read("c", "missing")
+                case 2:
+                    task = asyncio.create_task(space.read("c", "o"))
+                    await asyncio.sleep(0)
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+                case _:
+                    writer = await space.write("c", "p")
+                    await writer.write(b"1")
+                    await writer.abort()
+
+        for first in range(0, 400, 40):
+            await asyncio.gather(*(one(number) for number in range(first, first + 40)))
+        assert len(asyncio.all_tasks()) <= 2
+        assert await listed(space) == ["o"]
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("s3://", "names no bucket that could be used"),
+        ("az://container", "names no bucket that could be used"),
+        ("s3://b?nonsense=secret", "has an option in its query that its client does not know"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_early(url: str, reason: str) -> None:
+    parsed = BackendURL.parse(url)
+    with pytest.raises(BackendUnusable, match=reason) as refused:
+        OPENERS[parsed.scheme](parsed)
+    assert "secret" not in str(refused.value)
+
+
+def test_what_the_store_does_not_count_is_refused() -> None:
+    store = OPENERS["s3"](BackendURL.parse("s3://b?region=x"))
+    with pytest.raises(BackendUnusable, match="leave max_objects and max_bytes out"):
+        store.space("", None, Quota(max_bytes=1))
+
+
+def test_a_client_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gateway.capabilities.blobstore.object_store")
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(BackendUnusable, match=r"pip install 'component-gateway\[blob\]'"):
+        OPENERS["s3"](BackendURL.parse("s3://b"))
