@@ -43,7 +43,8 @@ _CLOSE: Final = (b"connection", b"close")
 class Gateway:
     """An ASGI application that answers HTTP requests and JSON-RPC calls with components.
 
-    It needs no lifespan events, so it can be mounted in any other application.
+    It needs no lifespan events, so it can be mounted in any other application. Messages are taken from the
+    beginning of the lifespan on, or from the first request where nobody tells it of one.
 
     Attributes:
         runtime: what outlives its configuration.
@@ -108,6 +109,8 @@ class Gateway:
                     send, problem.CLOSED, identity, head_only=scope["method"] == "HEAD"
                 )
             case "http":
+                if not self._deployment.started:
+                    self._deployment.start()  # where nobody tells it of a lifespan
                 serve = self._deployment.generation
                 await serve(scope, receive, _closing(send) if self.draining else send)
             case "lifespan":
@@ -133,10 +136,10 @@ class Gateway:
     def drain(self) -> None:
         """Go out of service: readiness fails from now on, and connections are closed after their next response.
 
-        What is being compiled is not waited for.
+        No more messages are taken from outside. What is being compiled is not waited for.
         """
         self.draining = True
-        self._deployment.stop_compiling()
+        self._deployment.drain()
 
     def drain_all(self) -> None:
         """Have every worker of the gateway go out of service, this one at once."""
@@ -144,6 +147,11 @@ class Gateway:
         self.drain()
         if self.owner.peers is not None:
             self.owner.peers.drain()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that came otherwise than by HTTP is still to be finished."""
+        return self._deployment.busy
 
     def stop_calls(self) -> int:
         """Stop every invocation that is under way; returns how many there were."""
@@ -171,7 +179,7 @@ class Gateway:
         """
         self.runtime.reopen(self._deployment.config.server)
         self.draining = self._out_of_service
-        await self._deployment.reopen()
+        await self._deployment.reopen(draining=self.draining)
         self._closed = False
 
     # --- health --------------------------------------------------------------------------------------------
@@ -219,6 +227,7 @@ class Gateway:
                 except ComponentError as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
+                self._deployment.start()
                 self.runtime.watchdog.start()
             await send({"type": f"{message['type']}.complete"})
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, find, settings
 from hypothesis.strategies import none
 
+from tests.capabilities.servers import Nats
 from tests.guests import build
 from tests.guests.toolchains import Unavailable
 from tests.harness import GatewayProcess, GuestPath, StartGateway
@@ -80,6 +81,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def anyio_backend() -> str:
     """The loop that the gateway runs on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
+    """A NATS server for tests that leave it as it is."""
+    with Nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from typing import Final
 
 from gateway.bindings import (
     blobstore,
@@ -14,30 +16,37 @@ from gateway.bindings import (
     io,
     keyvalue,
     logging,
+    messaging,
     random,
     secrets,
     sockets,
 )
-from gateway.host.binding import Provided
+from gateway.config import ComponentConfig
+from gateway.host.binding import HostInterface, Provided
 
-__all__ = ["provided"]
+__all__ = ["provided", "provided_to"]
+
+_FAMILIES: Final = (
+    *(io, clocks, random, cli, filesystem, sockets),
+    *(http, config, logging, keyvalue, blobstore, messaging, secrets),
+)
 
 
 @cache
 def provided() -> Provided:
-    """Every interface that the gateway implements."""
-    families = (
-        io,
-        clocks,
-        random,
-        cli,
-        filesystem,
-        sockets,
-        http,
-        config,
-        logging,
-        keyvalue,
-        blobstore,
-        secrets,
+    """Every interface that the gateway implements, to whomever."""
+    return Provided(_interfaces())
+
+
+def provided_to(component: ComponentConfig) -> Provided:
+    """What one component finds linked: what every component does, and what its configuration adds."""
+    return Provided(
+        interface
+        for interface in _interfaces()
+        if not interface.only_granted or getattr(component, str(interface.key))
     )
-    return Provided(interface for family in families for interface in family.INTERFACES)
+
+
+def _interfaces() -> Iterator[HostInterface]:
+    for family in _FAMILIES:
+        yield from family.INTERFACES

@@ -17,6 +17,7 @@ __all__ = [
     "BackendUnusable",
     "Backends",
     "Lease",
+    "NoAnswer",
     "Opener",
     "missing_extra",
 ]
@@ -38,6 +39,10 @@ class BackendError(Exception):
         super().__init__(message)
         self.message = message
         self.reason = reason
+
+
+class NoAnswer(BackendError):
+    """What was asked for has not come in time: that of the backend, or that which the guest gave it."""
 
 
 def missing_extra(extra: str) -> BackendUnusable:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Awaitable, Callable
+from math import inf
 from time import monotonic, perf_counter
 from typing import Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import structlog
 
-from gateway.capabilities.backend import BackendError
+from gateway.capabilities.backend import BackendError, NoAnswer
 from gateway.http.trace_context import TraceContext
 from gateway.observe.telemetry import Tracer
 
@@ -90,7 +91,9 @@ class Operations:
     Args:
         component: the component's name.
         backend: the backend's `kind`.
-        timeout: seconds that each may take at most; None where the backend never waits for anything else.
+        timeout: seconds that each may take at most, besides what the invocation has left; None where the backend
+            never waits for anything else.
+        what: what the backend is, to guests that it does not answer.
         on_operation: told of each, if anybody wants to know.
         tracer: told of those that are part of a trace, if any is.
     """
@@ -101,12 +104,14 @@ class Operations:
         backend: str,
         *,
         timeout: float | None = None,
+        what: str = "store",
         on_operation: OnOperation | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self._component = component
         self._backend = backend
         self._timeout = timeout
+        self._what = what
         self._on_operation = on_operation
         self._tracer = tracer
         self._tell_after = 0.0
@@ -175,19 +180,22 @@ class Operations:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
+        limit = inf
         try:
             if self._timeout is None:
                 return await work(*args, **kwargs)
-            async with asyncio.timeout(min(self._timeout, caller.remaining)):
+            limit = min(self._timeout, caller.remaining)
+            async with asyncio.timeout(limit):
                 return await work(*args, **kwargs)
         except BackendError as error:
             if error.reason is not None:
                 self._tell(what, caller, error.reason)
             raise
         except TimeoutError as error:
-            reason = f"no answer within {self._timeout:g} s, or what the invocation had left"
+            had = "" if limit == self._timeout else ", all that the invocation had left"
+            reason = f"no answer within {limit:.3g} s{had}"
             self._tell(what, caller, reason)
-            raise _TimedOut("the store did not answer in time", reason) from error
+            raise NoAnswer(f"the {self._what} did not answer in time", reason) from error
 
     def _count(self, what: Operation, outcome: OperationOutcome, seconds: float | None) -> None:
         if self._on_operation is not None:
@@ -207,11 +215,7 @@ class Operations:
             )
 
 
-class _TimedOut(BackendError):
-    """A backend did not answer in time."""
-
-
 def _outcome(error: BackendError) -> OperationOutcome:
-    if isinstance(error, _TimedOut):
+    if isinstance(error, NoAnswer):
         return OperationOutcome.TIMEOUT
     return OperationOutcome.ERROR if error.reason is None else OperationOutcome.FAILED

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from gateway.capabilities import blobstore, keyvalue, secrets
+from gateway.capabilities import blobstore, keyvalue, messaging, secrets
 from gateway.capabilities.backend import Backends
 from gateway.capabilities.blobstore import BlobStore
 from gateway.capabilities.keyvalue import KeyValueStore
+from gateway.capabilities.messaging import Broker
 from gateway.capabilities.secrets import SecretSource
 
 __all__ = ["Lent", "WorkerBackends"]
@@ -29,6 +30,7 @@ class WorkerBackends:
     Attributes:
         blobstore: stores of blobs.
         keyvalue: key-value stores.
+        messaging: brokers.
         secrets: where secrets are kept.
 
     Raises:
@@ -46,12 +48,16 @@ class WorkerBackends:
         self.keyvalue: Final[Backends[KeyValueStore]] = Backends(
             "keyvalue", keyvalue.OPENERS, on_change
         )
+        self.messaging: Final[Backends[Broker]] = Backends(
+            "messaging", messaging.OPENERS, on_change
+        )
         self.secrets: Final[Backends[SecretSource]] = Backends(
             "secrets", secrets.OPENERS, on_change
         )
         families: dict[str, Backends[Any]] = {
             "blobstore": self.blobstore,
             "keyvalue": self.keyvalue,
+            "messaging": self.messaging,
             "secrets": self.secrets,
         }
         self._families: Final = families

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from gateway.cli.options import COMPONENT, SERVER, option
 from gateway.config import ComponentConfig, ConfigError, Problem, ServerConfig
 from gateway.config.key import Flag, flag_name, flag_of, quantity_of, written_default
+from gateway.config.values import table_of
 
 __all__ = ["flags"]
 
@@ -36,7 +37,7 @@ def flags(*keys: str) -> Callable[[Command], Command]:
 
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            said = [(each, values.pop(each.key)) for each in given]
+            said = [(each, values.pop(each.parameter)) for each in given]
             command(**values, **_as_keys(said))
 
         # What typer makes a command of; it has no use for annotations where the parameters have their own.
@@ -54,7 +55,7 @@ def flags(*keys: str) -> Callable[[Command], Command]:
 
 
 class _Flagged(NamedTuple):
-    """A key that has a flag, and the panel of help that shows it."""
+    """A key that has a flag, and the panel of help that shows it; one of a table within is `table.key`."""
 
     key: str
     field: FieldInfo
@@ -64,7 +65,12 @@ class _Flagged(NamedTuple):
     @property
     def name(self) -> str:
         """How the flag is spelled."""
-        return flag_name(self.key, self.field)
+        return flag_name(self.key.rpartition(".")[2], self.field)
+
+    @property
+    def parameter(self) -> str:
+        """What a command calls it."""
+        return self.key.replace(".", "_")
 
     @property
     def kind(self) -> Any:
@@ -77,11 +83,15 @@ def _flagged() -> Iterator[_Flagged]:
         for key, field in model.model_fields.items():
             if (flag := flag_of(field)) is not None:
                 yield _Flagged(key, field, flag, panel)
+            elif (table := table_of(field.annotation)) is not None:
+                for inner, part in table.model_fields.items():
+                    if (flag := flag_of(part)) is not None:
+                        yield _Flagged(f"{key}.{inner}", part, flag, panel)
 
 
 def _parameter(flagged: _Flagged) -> inspect.Parameter:
     """Describe a flag to typer: most are text, which the models read, so that mistakes are told in their words."""
-    key, field, flag, panel = flagged
+    _, field, flag, panel = flagged
     name, metavar, default = flagged.name, flag.metavar, written_default(field)
     kind, quantity = flagged.kind, quantity_of(field)
     taken: Any = str | None
@@ -101,7 +111,7 @@ def _parameter(flagged: _Flagged) -> inspect.Parameter:
         taken, default = list[str] | None, None
     text = flag.help if default is None else f"{flag.help} Default {default}.".lstrip()
     return inspect.Parameter(
-        key,
+        flagged.parameter,
         inspect.Parameter.KEYWORD_ONLY,
         default=False if taken is bool else None,
         annotation=Annotated[taken, option(name, metavar, text, panel)],
@@ -138,7 +148,20 @@ def _as_keys(said: Iterable[tuple[_Flagged, Any]]) -> dict[str, Any]:
             keys[flagged.key] = value
     if problems:
         raise ConfigError(problems)
-    return keys
+    return _nested(keys)
+
+
+def _nested(keys: dict[str, Any]) -> dict[str, Any]:
+    """Put what is of a table within into that, which is None where nothing of it was given."""
+    nested: dict[str, Any] = {}
+    for key, value in keys.items():
+        table, dot, inner = key.rpartition(".")
+        if not dot:
+            nested[key] = value
+        else:
+            given = {} if value is None else {inner: value}
+            nested[table] = (nested.get(table) or {}) | given or None
+    return nested
 
 
 def _pairs(items: Iterable[str], flagged: _Flagged, problems: list[Problem]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from gateway.config.grant import BlobstoreGrant, KeyValueGrant, OrURL, SecretGrant
 from gateway.config.key import Flag
+from gateway.config.messaging import MessagingGrant
 from gateway.config.route import Route
 from gateway.config.values import (
     GIB,
@@ -309,6 +310,7 @@ class ComponentConfig(Defaults):
         blobstore: the containers that it may use by `wasi:blobstore`, by their names, "*" for all others, and the
             stores that they are in.
         secrets: the secrets that it may have by `wasmcloud:secrets`, by the names that it knows them by.
+        messaging: the messages that it may send and takes, by `wasmcloud:messaging`; None for none.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -385,6 +387,7 @@ class ComponentConfig(Defaults):
             metavar="NAME=URL",
         ),
     ] = Field(default_factory=dict)
+    messaging: Annotated[MessagingGrant, OrURL()] | None = None
     allowed_outbound_hosts: Annotated[
         tuple[_OutboundHost, ...],
         Flag(

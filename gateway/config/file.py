@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from gateway.config.admin import AdminConfig
 from gateway.config.component import ComponentConfig, Defaults
 from gateway.config.gateway import TABLES, Claim, GatewayConfig, conflicts
-from gateway.config.key import flag_name
+from gateway.config.key import flag_name, flag_of
 from gateway.config.problem import ConfigError, Problem, dotted, reason_of, unknown_key
 from gateway.config.route import Route
 from gateway.config.server import ServerConfig
 from gateway.config.toml_file import read_toml
-from gateway.config.values import MIB, Table
+from gateway.config.values import MIB, Table, table_of
 
 __all__ = ["load", "single"]
 
@@ -51,7 +51,7 @@ class _Reader:
                     continue  # the default waits for another key, whose own problem is told
                 reason = reason_of(detail, model)
                 if location and location[0] in self.flags and location[0] in model.model_fields:
-                    flag = _flag(model, str(location[0]))
+                    flag = _flag(model, *map(str, location))
                     self.problems.append(Problem(_COMMAND_LINE, flag, reason))
                 else:
                     self.note(dotted((*prefix, *location)), reason)
@@ -123,8 +123,13 @@ class _Reader:
         return {key: value for key, value in table.items() if key not in hidden} | flags
 
 
-def _flag(model: type[Table], key: str) -> str:
-    return "TARGET" if key == "source" else flag_name(key, model.model_fields[key])
+def _flag(model: type[Table], key: str, *inner: str) -> str:
+    """The flag of a key, or of one within, where that has its own."""
+    field = model.model_fields[key]
+    table = table_of(field.annotation)
+    if inner and flag_of(field) is None and table is not None and inner[0] in table.model_fields:
+        return _flag(table, *inner)
+    return "TARGET" if key == "source" else flag_name(key, field)
 
 
 def _as_name(raw: Mapping[str, Any]) -> str | None:

@@ -26,7 +26,14 @@ from gateway.config.backend_url import BackendURL
 from gateway.config.values import GIB, KIB, MIB, Between, Table, Text, anchored
 from gateway.units import ByteSize, Duration, format_size
 
-__all__ = ["BackendGrant", "BlobstoreGrant", "KeyValueGrant", "OrURL", "SecretGrant"]
+__all__ = [
+    "BackendGrant",
+    "BlobstoreGrant",
+    "KeyValueGrant",
+    "OrURL",
+    "SecretGrant",
+    "URLOfBackend",
+]
 
 MAX_VALUE: Final = 2 * MIB
 """Bytes: what an argument of a host function may have (`gateway.host.values.MAX_ARGUMENT`)."""
@@ -83,6 +90,10 @@ def _either(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"required": ["url"]}, {"required": ["url_env"]}]
 
 
+URLOfBackend = Annotated[BackendURL, BeforeValidator(_url), WithJsonSchema(_URL_SCHEMA)]
+"""Where a backend is; relative files count from the configuration file."""
+
+
 class BackendGrant(Table):
     """A backend that a component may use.
 
@@ -95,9 +106,7 @@ class BackendGrant(Table):
 
     model_config = ConfigDict(json_schema_extra=_either)
 
-    url: Annotated[BackendURL, BeforeValidator(_url), WithJsonSchema(_URL_SCHEMA)] = Field(
-        repr=False
-    )
+    url: URLOfBackend = Field(repr=False)
     url_env: Annotated[Text, AfterValidator(_named)] | None = None
     timeout: Duration = 5.0
 

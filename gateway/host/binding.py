@@ -52,15 +52,24 @@ class HostInterface:
         carries_bytes: whether so many bytes pass through it that a component is worth rewriting for their
             sake (`gateway.wasm.byte_strings`).
         key: the key of a component's configuration that grants what it is for; None where nobody has to grant it.
+        only_granted: whether it is linked for those components alone whose configuration has that key, and traps
+            for others. Where it is not, its functions say themselves that nothing was granted.
     """
 
     def __init__(
-        self, name: str, version: str | None, *, carries_bytes: bool = False, key: str | None = None
+        self,
+        name: str,
+        version: str | None,
+        *,
+        carries_bytes: bool = False,
+        key: str | None = None,
+        only_granted: bool = False,
     ) -> None:
         self.name = name
         self.version = version
         self.carries_bytes = carries_bytes
         self.key = key
+        self.only_granted = only_granted
         self.functions: dict[str, HostFunction] = {}
         self._special: dict[str, list[tuple[Of, HostFunction]]] = {}
 

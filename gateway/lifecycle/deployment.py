@@ -76,6 +76,7 @@ class Deployment:
         self._applying = asyncio.Lock()
         self._changing: dict[str, Compiler] = {}
         self._retiring: dict[Generation, asyncio.Task[None]] = {}
+        self._started = self._draining = False
 
     @property
     def config(self) -> GatewayConfig:
@@ -101,12 +102,40 @@ class Deployment:
         reload = [] if failure is None else [f"the last reload failed: {failure}"]
         return reload + self._runtime.backends.troubles()
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything that came otherwise than by HTTP is still to be finished."""
+        return any(generation.busy for generation in (self.generation, *self._retiring))
+
+    # --- its beginning -------------------------------------------------------------------------------------
+
+    @property
+    def started(self) -> bool:
+        """Whether it takes what comes otherwise than by HTTP, or has."""
+        return self._started
+
+    def start(self) -> None:
+        """Begin to take that, on the event loop. May be called again."""
+        if not self._started:
+            self._started = True
+            if not self._draining:
+                self.generation.start()
+
     # --- its end -------------------------------------------------------------------------------------------
 
     def stop_compiling(self) -> None:
         """Wait for nothing that is being compiled."""
         for compiler in self._compilers:
             compiler.stop()
+
+    def drain(self) -> None:
+        """Take no more of what comes from outside otherwise than by HTTP.
+
+        What is being compiled is not waited for.
+        """
+        self._draining = True
+        self.stop_compiling()
+        self.generation.drain()
 
     def stop_calls(self) -> int:
         """Stop every invocation that is under way; returns how many there were."""
@@ -117,16 +146,22 @@ class Deployment:
         self.stop_compiling()
         for task in self._retiring.values():
             task.cancel()
+        generations = [*self._retiring, self.generation]
         await asyncio.gather(*self._retiring.values(), return_exceptions=True)
-        await self.generation.aclose()
+        for generation in generations:
+            await generation.aclose()
 
-    async def reopen(self) -> None:
+    async def reopen(self, *, draining: bool) -> None:
         """Serve again what was closed, maybe on another event loop. Nothing is compiled again.
+
+        Args:
+            draining: whether it is out of service all the same.
 
         Raises:
             ComponentError: a component cannot be put in service any more.
         """
         self._reloading, self._applying = asyncio.Lock(), asyncio.Lock()
+        self._started, self._draining = False, draining
         prepared = [Prepared.of(service) for service in self.services]
         number = self.generation.number + 1
         before = self.services
@@ -315,7 +350,9 @@ class Deployment:
         old, self.generation = self.generation, made
         self._tell_loaded(old.services)
         _log.info("reloaded", generation=number, components=self.components())
-        self._retiring[old] = asyncio.create_task(self._retire(old))
+        if self._started and not self._draining:
+            made.start(old)
+        self._retiring[old] = asyncio.create_task(self._retire(old, made))
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         context = contextvars.copy_context()
@@ -324,8 +361,9 @@ class Deployment:
             self._threads, functools.partial(context.run, function, *args)
         )
 
-    async def _retire(self, generation: Generation) -> None:
+    async def _retire(self, generation: Generation, by: Generation) -> None:
         try:
+            await by.ready()
             await generation.retire()
         finally:
             del self._retiring[generation]

@@ -8,7 +8,9 @@ and its engine goes with it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,8 +20,14 @@ from gateway.observe.events import Interrupted
 from gateway.routes.dispatcher import Dispatcher, Endpoint
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Prepared, Service, make_services
+from gateway.transports.messages import subscriptions
+from gateway.transports.transport import Transport
 
 __all__ = ["Generation"]
+
+READY: Final = 5.0
+"""Seconds that a generation waits until its transports take what comes, before the one before it takes no more.
+Arbitrary: a broker that is there needs a round trip, and for one that is not there nothing is lost."""
 
 
 class Generation:
@@ -60,6 +68,7 @@ class Generation:
             for service in self.services:
                 service.grants.abandon()
             raise
+        self._transports: tuple[Transport, ...] = tuple(subscriptions(self.services))
         self._requests = 0
         self._idle: asyncio.Future[None] | None = None
 
@@ -73,8 +82,37 @@ class Generation:
             if not self._requests and self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything that came otherwise than by HTTP is still to be finished."""
+        return any(transport.busy for transport in self._transports)
+
+    def start(self, before: Generation | None = None) -> None:
+        """Begin to take what comes otherwise than by HTTP, on the event loop.
+
+        Args:
+            before: the generation that does so until now.
+        """
+        present = {} if before is None else {it.identity: it for it in before._transports}
+        for transport in self._transports:
+            transport.start(present.get(transport.identity))
+
+    def drain(self) -> None:
+        """Take no more of that from outside of this worker."""
+        for transport in self._transports:
+            transport.drain(inside=False)
+
+    async def ready(self) -> None:
+        """Wait until all that comes is taken, as long as that can be expected to take."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY):
+                for transport in self._transports:
+                    await transport.ready()
+
     def stop_calls(self) -> int:
         """Stop every invocation that is under way; returns how many there were."""
+        for transport in self._transports:
+            transport.abandon()
         under_way = [work for service in self.services for work in service.under_way]
         for work in under_way:
             work.stop(Interrupted("the gateway is stopping"))
@@ -82,13 +120,29 @@ class Generation:
 
     async def retire(self) -> None:
         """Wait until the last request of it has been answered, and close it."""
+        self.drain()
         if self._requests:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
+        await self._finished()
         await self.aclose()
 
+    async def _finished(self) -> None:
+        for transport in self._transports:
+            transport.drain(inside=True)
+        for transport in self._transports:
+            await transport.finished()
+
     async def aclose(self) -> None:
-        """Close what its components have open outside of themselves."""
+        """Close what its components have open outside of themselves, when what they have taken is finished.
+
+        They have the time for that which requests have when the gateway stops. May be called again.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.server.shutdown_timeout):
+                await self._finished()
+        for transport in self._transports:
+            await transport.aclose()
         for service in self.services:
             service.gate.close()
             await service.grants.aclose()

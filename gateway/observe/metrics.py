@@ -157,6 +157,14 @@ class Metrics:
             registry=None,
         )
         self._metrics.append(self._backend_up)
+        self._messages_dropped = self._counter(
+            "gateway_messages_dropped",
+            "Messages for components that were not handled, by why: pending, too-large or stopped.",
+            (*component, "reason"),
+        )
+        self._messages_pending = self._gauge(
+            "gateway_messages_pending", "Messages that wait to be handled now.", "livesum"
+        )
         self._descriptors_refused = self._counter(
             "gateway_descriptors_refused",
             "Files, sockets and connections that components could not open for want of a file descriptor.",
@@ -361,6 +369,19 @@ class Metrics:
             up: whether all of that kind can be used.
         """
         self._backend_up.labels(capability, backend).set(int(up))
+
+    def message_dropped(self, component: str, reason: str) -> None:
+        """Count a message for a component that was not handled.
+
+        Args:
+            component: whose it was.
+            reason: a value of `gateway.transports.messages.Dropped`.
+        """
+        self._messages_dropped.labels(component, reason).inc()
+
+    def pending_changed(self, component: str, by: int) -> None:
+        """Tell that so many more messages wait for a component in this process, or fewer."""
+        self._messages_pending.labels(component).inc(by)
 
     def descriptor_refused(self, component: str) -> None:
         """Count something that a component could not open for want of a file descriptor. From any thread."""

@@ -57,6 +57,8 @@ COMPONENT: Final = "gateway.component"
 EXPORT: Final = "gateway.export"
 FUNCTION: Final = "gateway.function"
 INTERFACE: Final = "gateway.interface"
+MESSAGING_SUBSCRIPTION: Final = "messaging.destination.subscription.name"
+MESSAGING_SYSTEM: Final = "messaging.system"
 OUTCOME: Final = "gateway.outcome"
 REQUEST_ID: Final = "gateway.request_id"
 
@@ -100,12 +102,17 @@ class Recorder(Tracer):
             attributes |= _server(origin.authority)
         if origin.client is not None:
             attributes[client_attributes.CLIENT_ADDRESS] = origin.client
-        parent = Context()
-        if trace.parent_id is None:
-            self._ids.trace_id = int(trace.trace_id, 16)
-        else:
-            parent = _inside(trace, is_remote=True)
-        return self._begin(_name(attributes), SpanKind.SERVER, parent, attributes)
+        return self._begin(_name(attributes), SpanKind.SERVER, self._parent(trace), attributes)
+
+    def message(self, trace: TraceContext, system: str, subscription: str, request_id: str) -> Span:
+        """Begin the span of a message that came in: `Tracer.message`."""
+        attributes: _Attributes = {
+            MESSAGING_SYSTEM: system,
+            MESSAGING_SUBSCRIPTION: subscription,
+            REQUEST_ID: request_id,
+        }
+        name = f"process {subscription}"
+        return self._begin(name, SpanKind.CONSUMER, self._parent(trace), attributes)
 
     def invocation(self, trace: TraceContext, component: str, export: str) -> Span:
         """Begin the span of an invocation: `Tracer.invocation`."""
@@ -142,6 +149,13 @@ class Recorder(Tracer):
             _log.warning(
                 "spans lost", reason=f"the collector did not take them within {timeout:g} s"
             )
+
+    def _parent(self, trace: TraceContext) -> Context:
+        """What the first span of ours in a trace is part of, if of anything."""
+        if trace.parent_id is not None:
+            return _inside(trace, is_remote=True)
+        self._ids.trace_id = int(trace.trace_id, 16)
+        return Context()
 
     def _begin(self, name: str, kind: SpanKind, parent: Context, attributes: _Attributes) -> Span:
         span = self._tracer.start_span(name, parent, kind, attributes)

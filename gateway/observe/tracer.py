@@ -59,6 +59,22 @@ class Tracer(Protocol):
             request_id: its id.
         """
 
+    def message(
+        self,
+        trace: TraceContext,
+        system: str,
+        subscription: str,
+        request_id: str,
+    ) -> Span:
+        """Begin the span of a message that came in.
+
+        Args:
+            trace: the trace that it names, or that begins with it.
+            system: the kind of the broker.
+            subscription: what it came by, as the configuration has it.
+            request_id: the id that it has in here.
+        """
+
     def invocation(
         self,
         trace: TraceContext,

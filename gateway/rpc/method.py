@@ -22,7 +22,8 @@ __all__ = ["RESERVED_PREFIX", "LeftOut", "Method", "Methods"]
 RESERVED_PREFIX: Final = "rpc."
 """What the names of the protocol's own methods begin with."""
 
-_HTTP_HANDLER: Final = "wasi:http/incoming-handler"
+_CALLED_OTHERWISE: Final = frozenset(("wasi:http/incoming-handler", "wasmcloud:messaging/handler"))
+"""Exports that HTTP requests and messages call."""
 
 
 _BUILD_ENTRY: Final = ("exports", "init", ("app-name", "symbols", "stub-wasi"))
@@ -74,8 +75,9 @@ class Methods:
 
     Attributes:
         served: the methods, in the order of the component.
-        left_out: the exports that are none, likewise. `wasi:http/incoming-handler` is neither: it is called by
-            HTTP requests.
+        left_out: the exports that are none, likewise. `wasi:http/incoming-handler` and
+            `wasmcloud:messaging/handler` are
+            neither: HTTP requests and messages call them.
         by_name: the methods by every name that they have.
     """
 
@@ -86,7 +88,7 @@ class Methods:
             match item:
                 case wit.Function():
                     _sort(None, name, item, found, left_out)
-                case wit.Interface() if unversioned(name) != _HTTP_HANDLER:
+                case wit.Interface() if unversioned(name) not in _CALLED_OTHERWISE:
                     left_out += _not_functions(name, item)
                     for function, ty in item.functions.items():
                         _sort(name, function, ty, found, left_out)

@@ -51,6 +51,10 @@ class Application(Protocol):
     def drain(self) -> None:
         """Go out of service: readiness fails from now on."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything that came otherwise than by its server is still to be finished."""
+
     def stop_calls(self) -> int:
         """Stop what still runs, so that its requests are answered at once; returns how much that was."""
 

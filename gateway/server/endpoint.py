@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import uvicorn
@@ -124,19 +125,26 @@ class Endpoint:
         for connection in list(self.connections):
             connection.shutdown()
 
-    async def ended(self, seconds: float, sooner: asyncio.Event | None = None) -> bool:
+    async def ended(
+        self,
+        seconds: float,
+        sooner: asyncio.Event | None = None,
+        *,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Wait until the last connection has ended.
 
         Args:
             seconds: how long to wait at most.
             sooner: set to wait no longer.
+            busy: whether there is something else to wait for.
 
         Returns:
             Whether it has.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while self.connections or self._state.tasks:
+        while self.connections or self._state.tasks or busy():
             if loop.time() >= deadline or (sooner is not None and sooner.is_set()):
                 return False
             await asyncio.sleep(POLL)

@@ -2,8 +2,9 @@
 
 A stop loses no request that could be answered. In this order:
 
-1. The application is not ready any more, and each response is the last on its connection. All goes on being served
-   for the grace period, in which load balancers notice.
+1. The application is not ready any more, and each response is the last on its connection. It takes no more of what
+   comes otherwise than by requests, such as messages. All else goes on being served for the grace period, in
+   which load balancers notice.
 2. Nothing is accepted any more. What is under way has the shutdown timeout to end.
 3. What has not ended is stopped, and its clients are told.
 4. The admin endpoint, which could be asked until now, is closed.
@@ -194,11 +195,12 @@ class Server:
         await main.close()
         self._tell("stopping", connections=len(main.connections))
         cut_off = 0
-        if not await main.ended(self.config.server.shutdown_timeout, self._no_wait):
+        timeout = self.config.server.shutdown_timeout
+        if not await main.ended(timeout, self._no_wait, busy=lambda: self.app.busy):
             # Step 3. Counted before they are stopped: after that, all of them have some answer.
             cut_off = main.unanswered()
             if self.app.stop_calls():
-                await main.ended(ANSWER_TIME)
+                await main.ended(ANSWER_TIME, busy=lambda: self.app.busy)
             await main.abort()
 
         # Step 4.

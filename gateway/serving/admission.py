@@ -23,11 +23,14 @@ The invariants:
    gives the place back, to the next in line.
 3. A gate stands in line exactly if it is ready, and once.
 
-All who wait at a gate may wait equally long, so the order of arrival is the order in which their time is up. A
-gate therefore needs one timer, for its first; it is not moved when that one is served but looks again when it
-fires, which it does at most once for each that waited. With a timer for each, serving somebody would mean to
-cancel one, and cancelled timers stay in asyncio's heap until half of it is cancelled. If the event loop was
-late, a place does not go to somebody whose time is up although the timer has not fired yet.
+What can wait elsewhere as well, as messages do, waits *patiently*: in a queue of its own, which is for those who
+wait there to bound, and for as long as it takes. Of both queues, who has come first is the next.
+
+All who wait at a gate otherwise may wait equally long, so the order of arrival is the order in which their time
+is up. A gate therefore needs one timer, for its first; it is not moved when that one is served but looks again
+when it fires, which it does at most once for each that waited. With a timer for each, serving somebody would
+mean to cancel one, and cancelled timers stay in asyncio's heap until half of it is cancelled. If the event loop
+was late, a place does not go to somebody whose time is up although the timer has not fired yet.
 
 Nothing here takes longer the more there are that wait. One event loop, no threads, no locks: nothing between
 two `await`s can be interrupted.
@@ -117,12 +120,13 @@ class Gate:
         # With the loop's time at which each of them came. Not a dict: finding the first of one takes the longer
         # the more have been taken from its front.
         self._queue: OrderedDict[asyncio.Future[_Answer], float] = OrderedDict()
+        self._patient: OrderedDict[asyncio.Future[_Answer], float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def queued(self) -> int:
         """How many wait."""
-        return len(self._queue)
+        return len(self._queue) + len(self._patient)
 
     @property
     def is_saturated(self) -> bool:
@@ -159,16 +163,43 @@ class Gate:
             return answer
         raise answer
 
+    async def enter_patiently(self) -> Place:
+        """Take a place, once there is one, however many wait and for however long.
+
+        Whoever is cancelled here holds no place, and waits for none.
+
+        Raises:
+            Closed: the gate is closed, or was while waiting.
+        """
+        place = self.try_enter()
+        if place is not None:
+            return place
+        if self._closed:
+            raise self._closed_error()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[_Answer] = loop.create_future()
+        self._patient[waiter] = loop.time()
+        self._line_up()
+        try:
+            answer = await waiter
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+        if isinstance(answer, Place):
+            return answer
+        raise answer
+
     def close(self) -> None:
         """Admit nobody any more, and turn those away who wait. May be called again.
 
         Places that are taken stay so until they are released.
         """
         self._closed = True
-        for waiter in self._queue:
+        for waiter in (*self._queue, *self._patient):
             if not waiter.done():
                 waiter.set_result(self._closed_error())
         self._queue.clear()
+        self._patient.clear()
         self._line_up()
         if self._timer is not None:
             self._timer.cancel()
@@ -190,7 +221,7 @@ class Gate:
         self.in_flight -= 1
         admission = self._admission
         admission.in_flight -= 1
-        if self._queue:
+        if self._queue or self._patient:
             self._line_up()
         if admission._line:
             admission._hand_over()
@@ -218,22 +249,35 @@ class Gate:
                 answer.release()
         else:
             self._queue.pop(waiter, None)
+            self._patient.pop(waiter, None)
             self._line_up()
 
     def _line_up(self) -> None:
         """Stand in line if ready, where it stands already if it does; else leave it."""
-        if self._queue and self.in_flight < self._max_in_flight:
+        if (self._queue or self._patient) and self.in_flight < self._max_in_flight:
             self._admission._line.setdefault(self)
         else:
             self._admission._line.pop(self, None)
 
     def _admit_first(self) -> None:
         """Give a place, which must be there, to the first that still waits. The gate is ready."""
-        now = next(iter(self._queue)).get_loop().time()
-        waiter = self._first(now)
+        now = next(iter(self._queue or self._patient)).get_loop().time()
+        waiter, queue = self._first(now), self._queue
+        patient = self._first_patient()
+        if patient is not None and (waiter is None or self._patient[patient] < self._queue[waiter]):
+            waiter, queue = patient, self._patient
         if waiter is not None:
-            since = self._queue.pop(waiter)
+            since = queue.pop(waiter)
             waiter.set_result(self._take(now - since))
+
+    def _first_patient(self) -> asyncio.Future[_Answer] | None:
+        """The first that waits patiently, after those are gone that have been cancelled."""
+        while self._patient:
+            waiter = next(iter(self._patient))
+            if not waiter.done():
+                return waiter
+            del self._patient[waiter]
+        return None
 
     def _first(self, now: float) -> asyncio.Future[_Answer] | None:
         """The first that waits, after those are gone whose time is up, or that have been cancelled."""

@@ -53,6 +53,8 @@ class Call:
         max_result: as of `Invocation`.
         lane: as of `Invocation`.
         reports: whether the log is told what ended it; where it is not, whoever calls is.
+        answers: the subject at which the guest may answer, whatever it is granted: that of the message that it
+            handles.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
@@ -77,6 +79,7 @@ class Call:
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
         reports: bool = True,
+        answers: str | None = None,
     ) -> None:
         # What is true if nobody says otherwise: only a task that is cancelled leaves without a word.
         self.outcome = Outcome.CANCELLED
@@ -106,7 +109,9 @@ class Call:
         self._caller = Caller(
             service.name, request_id, trace, monotonic() + service.config.max_execution_time
         )
-        self._wasi = service.grants.context(self._caller, output or discard, self._log_message)
+        self._wasi = service.grants.context(
+            self._caller, output or discard, self._log_message, answers
+        )
         self.invocation = Invocation(
             export,
             args,

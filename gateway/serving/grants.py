@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.bindings.blobstore import ALL, BlobstoreCtx, GrantedSpace
 from gateway.bindings.cli import CliCtx
@@ -16,12 +16,14 @@ from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.outbound import OnRequest, OutboundClient
 from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
 from gateway.bindings.logging import Log, LoggingCtx
+from gateway.bindings.messaging import GrantedBroker, MessagingCtx
 from gateway.bindings.secrets import GrantedSecret, SecretsCtx
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
 from gateway.capabilities import blobstore
 from gateway.capabilities.backend import Backend, Backends, BackendUnusable, Lease
 from gateway.capabilities.keyvalue import Quota
+from gateway.capabilities.messaging import Broker
 from gateway.capabilities.operations import OnOperation, Operations
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
@@ -29,10 +31,14 @@ from gateway.config.grant import BackendGrant
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
+from gateway.policy.subject import SubjectPolicy
 
 __all__ = ["Grants"]
 
 B = TypeVar("B", bound=Backend)
+
+_ANY_TIME: Final = 2**32 / 1000
+"""Seconds: more than a guest can give a request."""
 
 
 class Grants:
@@ -42,6 +48,7 @@ class Grants:
 
     Attributes:
         writes: whether it may write to its standard streams, or log.
+        broker: what carries its messages; None where it has none.
 
     Args:
         config: what the operator said of the component.
@@ -77,10 +84,12 @@ class Grants:
         self._mounts = _open_mounts(config, self._share)
         self._operations = _Operations(config.name, on_operation, tracer)
         self._leases: list[Lease[Any]] = []
+        self._messaging: GrantedBroker | None = None
         try:
             self._buckets = dict(self._open_buckets(config, backends))
             self._spaces = dict(self._open_spaces(config, backends))
             self._secrets = dict(self._find_secrets(config, backends))
+            self.broker = self._find_broker(config, backends)
         except ComponentError:
             self.abandon()
             raise
@@ -139,18 +148,41 @@ class Grants:
                 source.check(name)
             yield key, GrantedSecret(source, name, self._operations.on(source, grant))
 
+    def _find_broker(self, config: ComponentConfig, backends: WorkerBackends) -> Broker | None:
+        grant = config.messaging
+        if grant is None:
+            return None
+        try:
+            broker = self._lease(backends.messaging, grant)
+        except BackendUnusable as error:
+            raise ComponentError(
+                f"{config.source}: messaging of component {config.name}: {error}"
+            ) from error
+        self._messaging = GrantedBroker(
+            broker,
+            self._operations.on(broker, grant, what="broker"),
+            self._operations.on(broker, grant, what="broker", timeout=_ANY_TIME),
+            publish=SubjectPolicy(grant.publish),
+            hears=SubjectPolicy(each.subject for each in grant.subscriptions),
+            max_message=grant.max_message,
+        )
+        return broker
+
     def _lease(self, backends: Backends[B], grant: BackendGrant) -> B:
         lease = backends.lease(grant.url)
         self._leases.append(lease)
         return lease.backend
 
-    def context(self, caller: Caller, output: Output, log: Log) -> WasiCtx:
+    def context(
+        self, caller: Caller, output: Output, log: Log, answers: str | None = None
+    ) -> WasiCtx:
         """The context of one invocation, to be closed when that ends.
 
         Args:
             caller: on whose behalf it runs.
             output: where stdout and stderr go.
             log: where it logs.
+            answers: the subject at which it may answer, besides those that are granted.
         """
         client = self._client
         granted: list[State] = []
@@ -173,6 +205,8 @@ class Grants:
             granted.append(BlobstoreCtx(self._spaces))
         if self._secrets:
             granted.append(SecretsCtx(self._secrets))
+        if self._messaging is not None:
+            granted.append(MessagingCtx(self._messaging, answers))
         return WasiCtx(*granted, caller=caller)
 
     def abandon(self) -> None:
@@ -203,11 +237,21 @@ class _Operations(NamedTuple):
     on_operation: OnOperation | None
     tracer: Tracer | None
 
-    def on(self, backend: Backend, grant: BackendGrant) -> Operations:
+    def on(
+        self,
+        backend: Backend,
+        grant: BackendGrant,
+        *,
+        what: str = "store",
+        timeout: float | None = None,
+    ) -> Operations:
+        if timeout is None and backend.waits:
+            timeout = grant.timeout
         return Operations(
             self.component,
             backend.kind,
-            timeout=grant.timeout if backend.waits else None,
+            timeout=timeout,
+            what=what,
             on_operation=self.on_operation,
             tracer=self.tracer,
         )

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple, Protocol, Self
 
 import structlog
 
-from gateway.bindings import provided
+from gateway.bindings import provided, provided_to
 from gateway.bindings.http.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
 from gateway.config.grant import BackendGrant
+from gateway.host import wit
 from gateway.host.cache import CompileCache
 from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
@@ -28,7 +29,7 @@ from gateway.host.store import FREED_APART, LARGE
 from gateway.observe import log
 from gateway.observe.events import Outcome, ReturnEvent
 from gateway.observe.metrics import Metrics
-from gateway.rpc.method import Methods
+from gateway.rpc.method import Method, Methods
 from gateway.rpc.procedure import Procedure
 from gateway.serving.admission import Place
 from gateway.serving.grants import Grants
@@ -41,6 +42,7 @@ from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS, needed
 
 __all__ = [
     "INCOMING_HANDLER",
+    "MESSAGE_HANDLER",
     "Prepared",
     "Service",
     "Work",
@@ -56,6 +58,8 @@ _LONG: Final = 1.0
 """Seconds of compiling, or waiting for it, that are told of: a start says nothing meanwhile."""
 
 INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
+
+MESSAGE_HANDLER: Final = "wasmcloud:messaging/handler"
 
 
 class Work(Protocol):
@@ -75,6 +79,7 @@ class Service:
         digest: the SHA-256 of its file, in hexadecimal.
         handler: its `wasi:http/incoming-handler`; None if it has none.
         routes: the HTTP requests that go there.
+        message_handler: its `wasmcloud:messaging/handler`; None if it has none.
         methods: what it offers to callers with JSON.
         procedures: the same ready to be called, by every name; empty where JSON-RPC is off.
         grants: what it is given, and may reach.
@@ -116,11 +121,13 @@ class Service:
         self.linked = linked
         self.digest = linked.component.digest
         self.handler = _handler(linked)
+        self.message_handler = _message_handler(linked)
         self.methods = Methods(linked.component.exports)
         self.procedures: dict[str, Procedure] = {}
         if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
-        self.routes = _routes(config, linked, self.handler, bool(self.procedures))
+        heard = _subscriptions(config, self.message_handler)
+        self.routes = _routes(config, linked, self.handler, bool(self.procedures), heard=heard)
         metrics = runtime.metrics
         self.grants = Grants(
             config,
@@ -166,20 +173,34 @@ class Service:
         """How many invocations of it there are now."""
         return self.gate.in_flight
 
-    async def wait(self) -> Place:
+    async def wait(self, *, patiently: bool = False) -> Place:
         """Wait for a place, where there is none at once.
+
+        Args:
+            patiently: for as long as it takes: `Gate.enter_patiently`.
 
         Raises:
             NoRoom: there is none, and no room to wait for one, or not in time.
         """
-        metrics, gate = self._metrics, self.gate
+        metrics = self._metrics
+        enter = self.gate.enter_patiently if patiently else self.gate.enter
         if metrics is None:
-            return await gate.enter()
+            return await enter()
         metrics.queued_changed(self.name, 1)
         try:
-            return await gate.enter()
+            return await enter()
         finally:
             metrics.queued_changed(self.name, -1)
+
+    def message_dropped(self, reason: str) -> None:
+        """Count a message that was not handled."""
+        if self._metrics is not None:
+            self._metrics.message_dropped(self.name, reason)
+
+    def pending_changed(self, by: int) -> None:
+        """Tell that so many more messages wait to be handled, or fewer."""
+        if self._metrics is not None:
+            self._metrics.pending_changed(self.name, by)
 
     def began(self, work: Work) -> None:
         """Note that an invocation is under way, or what is done for one before or after it runs."""
@@ -329,7 +350,7 @@ def make_services(
     for each in prepared:
         try:
             component = each.component.moved(engine, each.config.name, cache)
-            linked = link(component, provided())
+            linked = link(component, provided_to(each.config))
             service = Service(each.config, linked, tls, runtime, config.server)
             service.compile_seconds = each.compile_seconds
             service.provenance = each.provenance
@@ -381,19 +402,53 @@ def _handler(linked: LinkedComponent) -> Export | None:
     return None if interface is None else linked.export("handle", interface=interface)
 
 
+def _message_handler(linked: LinkedComponent) -> Procedure | None:
+    interface = linked.component.find_export(MESSAGE_HANDLER)
+    if interface is None:
+        return None
+    exported = linked.component.exports[interface]
+    function = (
+        exported.functions.get("handle-message") if isinstance(exported, wit.Interface) else None
+    )
+    if function is None:
+        return None
+    return Procedure(Method(interface, "handle-message", function, None), linked)
+
+
+def _subscriptions(config: ComponentConfig, handler: Procedure | None) -> bool:
+    """Whether a component takes messages.
+
+    Raises:
+        ComponentError: it should, and has nothing that handles them.
+    """
+    if config.messaging is None or not config.messaging.subscriptions:
+        return False
+    if handler is None:
+        raise ComponentError(
+            f"{config.source}: exports no {MESSAGE_HANDLER}@0.2.0, so it cannot handle the messages of its "
+            "subscriptions. Leave them out, or build it for a world that exports that interface."
+        )
+    return True
+
+
 def _procedures(methods: Methods, linked: LinkedComponent) -> dict[str, Procedure]:
     made = {method.name: Procedure(method, linked) for method in methods.served}
     return {name: made[method.name] for name, method in methods.by_name.items()}
 
 
 def _routes(
-    config: ComponentConfig, linked: LinkedComponent, handler: Export | None, callable_: bool
+    config: ComponentConfig,
+    linked: LinkedComponent,
+    handler: Export | None,
+    callable_: bool,
+    *,
+    heard: bool,
 ) -> tuple[Route, ...]:
     """The HTTP requests that a component answers: none by default for one that only has methods."""
     told = "routes" in config.model_fields_set and bool(config.routes)
-    if handler is not None and (config.routes or callable_):
+    if handler is not None and (config.routes or callable_ or heard):
         return config.routes
-    if handler is None and callable_ and not told:
+    if handler is None and (callable_ or heard) and not told:
         return ()
     exports = ", ".join(linked.component.exports) or "nothing"
     if handler is not None:
@@ -401,10 +456,16 @@ def _routes(
             f"{config.source}: nothing is left to serve of it: routes is empty, and it exports no functions for "
             f"JSON-RPC, or that is off (it exports {exports}). Give it a route."
         )
-    if callable_:
+    if callable_ or heard:
+        other = "its functions are served by JSON-RPC" if callable_ else "it has subscriptions"
         raise ComponentError(
             f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer the HTTP requests of its routes "
-            f"(it exports {exports}). Leave routes out: its functions are served by JSON-RPC."
+            f"(it exports {exports}). Leave routes out: {other}."
+        )
+    if linked.component.find_export(MESSAGE_HANDLER) is not None:
+        raise ComponentError(
+            f"{config.source}: handles messages, and has no subscriptions (it exports {exports}). Give it some in "
+            "messaging."
         )
     raise ComponentError(
         f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests, and no functions for "
@@ -513,17 +574,51 @@ def _report(service: Service, workers: int) -> None:
     missed = {export.name: export.reason for export in service.methods.left_out if export.missed}
     if service.procedures and missed:
         _log.warning("exports not served", component=service.name, exports=missed)
-    if service.linked.unknown:
+    _report_messages(service, workers)
+    _report_imports(service)
+
+
+def _report_messages(service: Service, workers: int) -> None:
+    grant, broker = service.config.messaging, service.grants.broker
+    if grant is None or broker is None or not broker.waits or workers == 1:
+        return
+    if repeated := [str(each) for each in grant.subscriptions if each.queue is None]:
+        _log.warning(
+            "messages not shared",
+            component=service.name,
+            subscriptions=repeated,
+            effect=f"each of the {workers} workers handles every message; with a queue, one of them does",
+        )
+
+
+def _report_imports(service: Service) -> None:
+    linked = service.linked
+    keys = {name: _key_of(name) for name in linked.unknown}
+    if unknown := [name for name, key in keys.items() if key is None]:
         _log.warning(
             "unknown imports",
             component=service.name,
-            imports=list(service.linked.unknown),
+            imports=unknown,
             effect="calling one of them traps",
         )
-    if service.linked.unlinked:
+    if granted_by := sorted({key for key in keys.values() if key is not None}):
+        _log.warning(
+            "imports not granted",
+            component=service.name,
+            imports=[name for name, key in keys.items() if key is not None],
+            granted_by=granted_by,
+            effect="calling one of them traps",
+        )
+    if linked.unlinked:
         _log.debug(
             "imports not granted",
             component=service.name,
-            imports=list(service.linked.unlinked),
+            imports=list(linked.unlinked),
             effect="calling one of them traps",
         )
+
+
+def _key_of(name: str) -> str | None:
+    """The key of the configuration that grants an import; None where none does."""
+    interface = provided().interface(name)
+    return None if interface is None else interface.key

@@ -118,7 +118,10 @@ async def test_an_application_lends_its_own(guest: GuestPath) -> None:
     [
         ({"keyvalue": {"memory": None}}, "component_gateway.keyvalue has memory: already"),
         ({"keyvalue": {"My": None}}, "must be a URL"),
-        ({"cache": {}}, 'there is no family "cache" of backends: blobstore, keyvalue, secrets'),
+        (
+            {"cache": {}},
+            'there is no family "cache" of backends: blobstore, keyvalue, messaging, secrets',
+        ),
     ],
 )
 def test_what_cannot_be_lent_is_refused(backends: Any, reason: str) -> None:

@@ -97,6 +97,10 @@ class Echo:
     def drain(self) -> None:
         self.draining = True
 
+    @property
+    def busy(self) -> bool:
+        return False
+
     def stop_calls(self) -> int:
         return 0
 

@@ -1,0 +1,28 @@
+"""The brokers that the tests of this folder run on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.capabilities.messaging import OPENERS, Broker
+from gateway.config.backend_url import BackendURL
+
+
+@pytest.fixture(params=["memory", "nats"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a broker."""
+    if request.param == "memory":
+        return "memory:"
+    url: str = request.getfixturevalue("nats_server").url
+    return url
+
+
+@pytest.fixture
+async def broker(broker_url: str) -> AsyncIterator[Broker]:
+    """That broker."""
+    url = BackendURL.parse(broker_url)
+    broker = OPENERS[url.scheme](url)
+    yield broker
+    await broker.aclose()
