@@ -87,7 +87,11 @@ class Link:
 
     async def _connected(self) -> _Connection:
         task = self._connection
-        if task is None or (task.done() and (task.exception() or task.result().lost)):
+        if task is not None and task.done() and task.exception() is None:
+            if not (connection := task.result()).lost:
+                return connection
+            task = None
+        if task is None or task.done():
             task = self._connection = asyncio.create_task(self._connect())
         # Whoever asks may leave; the connection is for all.
         return await asyncio.shield(task)
