@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from pydantic import TypeAdapter
 
 from gateway.config.component import ComponentConfig
 from gateway.config.schema import Schema, described, plain
-from gateway.config.values import table_of
+from gateway.config.values import Table, table_of
 
 __all__ = ["component_schemas", "schemas_of"]
 
@@ -23,15 +24,21 @@ def component_schemas() -> dict[str, Schema]:
     schema["required"].remove("name")
     # None, if it exports nothing that answers HTTP requests: nothing that a schema could have as default.
     schema["properties"]["routes"].pop("default")
-    tables = {
-        table.__name__: table
-        for field in ComponentConfig.model_fields.values()
-        if (table := table_of(field.annotation)) is not None
-    }
     return {
         "Component": described(plain(schema), ComponentConfig),
-        **{name: described(plain(parts[name]), table) for name, table in tables.items()},
+        **{
+            each.__name__: described(plain(parts[each.__name__]), each)
+            for each in _within(ComponentConfig)
+        },
     }
+
+
+def _within(table: type[Table]) -> Iterator[type[Table]]:
+    """The tables that a table has, and those that they have."""
+    for field in table.model_fields.values():
+        if (inner := table_of(field.annotation)) is not None:
+            yield inner
+            yield from _within(inner)
 
 
 def schemas_of(**types: type) -> dict[str, Schema]:

@@ -38,6 +38,7 @@ class Deployment:
 
     Attributes:
         owner: who decides what is served.
+        started: whether it takes what comes otherwise than by HTTP, or has.
         generation: the present configuration, and all that was made of it.
     """
 
@@ -76,7 +77,7 @@ class Deployment:
         self._applying = asyncio.Lock()
         self._changing: dict[str, Compiler] = {}
         self._retiring: dict[Generation, asyncio.Task[None]] = {}
-        self._started = self._draining = False
+        self.started = self._draining = False
 
     @property
     def config(self) -> GatewayConfig:
@@ -109,15 +110,10 @@ class Deployment:
 
     # --- its beginning -------------------------------------------------------------------------------------
 
-    @property
-    def started(self) -> bool:
-        """Whether it takes what comes otherwise than by HTTP, or has."""
-        return self._started
-
     def start(self) -> None:
         """Begin to take that, on the event loop. May be called again."""
-        if not self._started:
-            self._started = True
+        if not self.started:
+            self.started = True
             if not self._draining:
                 self.generation.start()
 
@@ -161,7 +157,7 @@ class Deployment:
             ComponentError: a component cannot be put in service any more.
         """
         self._reloading, self._applying = asyncio.Lock(), asyncio.Lock()
-        self._started, self._draining = False, draining
+        self.started, self._draining = False, draining
         prepared = [Prepared.of(service) for service in self.services]
         number = self.generation.number + 1
         before = self.services
@@ -350,7 +346,7 @@ class Deployment:
         old, self.generation = self.generation, made
         self._tell_loaded(old.services)
         _log.info("reloaded", generation=number, components=self.components())
-        if self._started and not self._draining:
+        if self.started and not self._draining:
             made.start(old)
         self._retiring[old] = asyncio.create_task(self._retire(old, made))
 
