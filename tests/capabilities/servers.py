@@ -15,6 +15,7 @@ from typing import Self
 
 import httpx
 import pytest
+import trustme
 
 from tests.patience import PATIENCE
 
@@ -113,6 +114,32 @@ class Redis(Server):
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
+
+
+class RedisByTLS(Redis):
+    """Redis that speaks nothing but TLS, with a certificate of an authority."""
+
+    def __init__(self, folder: Path, authority: trustme.CA) -> None:
+        certificate = authority.issue_cert("127.0.0.1")
+        own, authorities = folder / "own.pem", folder / "authorities.pem"
+        certificate.private_key_and_cert_chain_pem.write_to_path(own)
+        authority.cert_pem.write_to_path(authorities)
+        tls = ("--tls-cert-file", str(own), "--tls-key-file", str(own), "--tls-auth-clients", "no")
+        super().__init__(folder, *tls, "--tls-ca-cert-file", str(authorities))
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        return (*super().arguments(folder, 0), "--tls-port", str(port))
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def url(self) -> str:
+        return f"rediss://127.0.0.1:{self.port}"
 
 
 class Nats(Server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_what_cannot_be_used_is_refused_early(url: str, reason: str) -> None:
     with pytest.raises(BackendUnusable) as refused:
         lease(backends, url)
     assert str(refused.value) == reason
+
+
+@pytest.mark.parametrize(("url", "client"), [("redis://host", "redis"), ("nats://host/b", "nats")])
+def test_a_client_that_is_not_installed_is_named(
+    url: str, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == client]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for module in (client, "nats_link"):
+        monkeypatch.delitem(sys.modules, f"gateway.capabilities.keyvalue.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, client, None)
+    with pytest.raises(BackendUnusable) as refused:
+        lease(Backends("keyvalue", OPENERS), url)
+    assert str(refused.value) == (
+        f"needs a package that is not installed: pip install 'component-gateway[{client}]'"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "memory", "/srv/x", "Memory:", "memory:\0"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import nats
 import pytest
 import redis
+import trustme
 from hypothesis import given
 from hypothesis.strategies import text
 from nats.js.api import KeyValueConfig
@@ -24,7 +25,7 @@ from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.operations import Operation, Operations
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.keyvalue.conftest import QUOTA
-from tests.capabilities.servers import Nats, Redis, Server
+from tests.capabilities.servers import Nats, Redis, RedisByTLS, Server
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -162,6 +163,22 @@ async def test_one_that_does_not_let_us_in_is_an_error(tmp_path: Path) -> None:
                 await until_there(store, False)
         async with opened(f"redis://:right@127.0.0.1:{server.port}") as store:
             await store.bucket("", QUOTA).set("key", b"1")
+
+
+async def test_by_tls_the_server_is_who_it_says(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    trusted = tmp_path / "trusted.pem"
+    authority.cert_pem.write_to_path(trusted)
+    with RedisByTLS(tmp_path, authority) as server:
+        url = server.url
+        async with opened(f"{url}?ssl_ca_certs={trusted}") as store:
+            await store.bucket("", QUOTA).set("key", b"1")
+            assert await store.bucket("", QUOTA).get("key") == b"1"
+        async with opened(url) as store:
+            with pytest.raises(BackendError) as failed:
+                await store.bucket("", QUOTA).get("key")
+            assert "certificate verify failed" in (failed.value.reason or "").lower()
+            await until_there(store, False)
 
 
 async def test_a_full_server_is_an_error_and_can_be_read(redis_url: str) -> None:
