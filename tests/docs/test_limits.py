@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ComponentConfig, ServerConfig
+from gateway.config.values import Table, table_of
 from gateway.observe.metrics import Metrics
 
 GUIDE = Path(__file__).parents[2] / "docs" / "production.md"
 
-LIMITS = re.compile(r"(_timeout|_grace)$|^(log_)?max_|_max_|^backlog$")
+LIMITS = re.compile(r"(_?timeout|_grace)$|^(log_)?max_|_max_|^backlog$")
 """The keys that limit something, by their names."""
 
 
@@ -26,9 +27,12 @@ def rows() -> list[list[str]]:
     return table
 
 
-def keys() -> Iterator[str]:
-    for model in (ServerConfig, ComponentConfig):
+def keys(*models: type[Table]) -> Iterator[str]:
+    """Those of models, and of the tables within them."""
+    for model in models:
         yield from filter(LIMITS.search, model.model_fields)
+        inner = (table_of(field.annotation) for field in model.model_fields.values())
+        yield from keys(*filter(None, inner))
 
 
 def test_every_row_has_all_cells(rows: list[list[str]]) -> None:
@@ -38,7 +42,7 @@ def test_every_row_has_all_cells(rows: list[list[str]]) -> None:
 
 def test_every_key_that_limits_something_is_there(rows: list[list[str]]) -> None:
     named = set(re.findall(r"`(\w+)`", " ".join(" ".join(row) for row in rows)))
-    assert set(keys()) - named == set()
+    assert set(keys(ServerConfig, ComponentConfig)) - named == set()
 
 
 def test_every_metric_is_one(rows: list[list[str]]) -> None:
