@@ -186,7 +186,7 @@ class Moto(Server):
     @property
     def options(self) -> str:
         """Those of its URLs."""
-        return f"endpoint={self.endpoint}&region=us-east-1&access_key_id=a&secret_access_key=s"
+        return f"endpoint={self.endpoint}&region=us-east-1&access_key_id=a&secret_access_key=secret"
 
     @property
     def url(self) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import ask
+from tests.capabilities.servers import Moto
 from tests.harness import GatewayProcess, GuestPath, StartGateway
+from tests.patience import PATIENCE
 
 BLOCK = bytes(range(256)) * 4096
 BLOCKS = 64
@@ -99,3 +102,25 @@ def test_of_a_client_that_leaves_nothing_is_kept(
     if scheme == "file":
         assert os.listdir(tmp_path / ".partial") == []
         assert os.listdir(tmp_path / "uploads") == [".container"]
+
+
+def test_with_a_server_behind_it_guests_get_errors_while_it_is_away(
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
+) -> None:
+    with Moto(tmp_path) as server:
+        url = f"uploads={server.url}"
+        server.kill()
+        started = gateway(guest("c/blobs"), "--blobstore", url, "--workers", "1")
+        answer = ask.get(f"{started.url}/get/o")
+        assert (answer.status_code, answer.text) == (502, "the store is not available")
+        failed = started.wait_for_log(event="backend failed")
+        assert failed["backend"] == "s3"
+        assert "secret" not in str(started.logs)
+        server.start()
+        ends = time.monotonic() + PATIENCE
+        while ask.post(f"{started.url}/put/small", content=b"1").status_code != 201:
+            assert time.monotonic() < ends
+        upload(started, "large", 24)
+        digest = hashlib.sha256(BLOCK * 24).hexdigest()
+        assert download(started, "large") == (24 << 20, digest)
+        assert ask.get(f"{started.url}/sync/small").content == b"1"
