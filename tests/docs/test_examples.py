@@ -83,3 +83,41 @@ def test_stores_that_workers_do_not_share_are_warned_of(
     assert warning["keyvalue"] == ["default"]
     alone = gateway(guest("examples/counter"), *store)
     assert all(line["event"] != "stores not shared" for line in alone.logs)
+
+
+def test_what_was_uploaded_is_there_for_the_next_who_asks(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    content = bytes(range(256)) * 20_000
+    with serve("uploads", "--workers", "2") as gateway:
+        assert ask.get(f"{gateway.url}/").text == ""
+        for name in ("picture.jpg", "a%20b"):
+            assert ask.put(f"{gateway.url}/{name}", content=content).status_code == 201
+    with serve("uploads") as gateway:
+        answer = ask.get(f"{gateway.url}/picture.jpg")
+        assert (answer.status_code, answer.headers["content-length"]) == (200, f"{len(content)}")
+        assert answer.content == content
+        assert sorted(ask.get(f"{gateway.url}/").text.splitlines()) == ["a b", "picture.jpg"]
+        assert ask.delete(f"{gateway.url}/picture.jpg").status_code == 200
+        assert ask.get(f"{gateway.url}/picture.jpg").status_code == 404
+        assert ask.post(f"{gateway.url}/").status_code == 405
+    assert (tmp_path / "blobs" / "uploads" / "a%20b").read_bytes() == content
+
+
+def test_an_upload_that_the_store_refuses_is_told(
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        f"""
+        [[components]]
+        name = "uploads"
+        source = "{guest("examples/uploads")}"
+        blobstore.uploads = {{ url = "memory:", max_object = "1MiB" }}
+        """
+    )
+    started = gateway(config)
+    answer = ask.put(f"{started.url}/o", content=bytes(3 << 20))
+    assert answer.status_code == 502
+    assert answer.text == "the object has more than the 1048576 bytes that it may have\n"
+    assert ask.get(f"{started.url}/o").status_code == 404
+    assert ask.put(f"{started.url}/o", content=bytes(1 << 20)).status_code == 201
