@@ -330,6 +330,10 @@ async def test_what_is_not_finished_is_not_stored() -> None:
             async with asyncio.timeout(PATIENCE):
                 await spaces["c"].aclose()
             assert store.free == MAX_MEMORY
+        failed = await guest.call(WRITE, body, b"more")
+        assert failed.value.case == "last-operation-failed"
+        await guest.call("streams#drop output-stream", body)
+        assert await guest.call(FINISH, value) == Err("the value was given up")
         assert await guest.call("container#container.has-object", container, "o") == Ok(False)
 
 
@@ -629,3 +633,19 @@ async def test_a_name_that_not_every_store_takes_is_refused() -> None:
         assert await call("blobstore#create-container", "c" * 256) == Err(
             "the name of a container may have 255 bytes"
         )
+
+
+async def test_what_is_written_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.bindings.blobstore.grant._GRACE", 0.01)
+    store = MemoryStore()
+    spaces = granted(store)
+    async with guest_of(spaces) as guest:
+        container = (await guest.call("blobstore#create-container", "c")).value
+        value = await guest.call(NEW)
+        body = (await guest.call(BODY, value)).value
+        await guest.call("container#container.write-data", container, "o", value)
+        await guest.call(WRITE, body, bytes(4096))
+        async with asyncio.timeout(PATIENCE):
+            await spaces["c"].aclose()
+        assert store.free == MAX_MEMORY
+        assert await guest.call("container#container.has-object", container, "o") == Ok(False)

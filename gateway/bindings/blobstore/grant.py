@@ -29,6 +29,10 @@ MAX_UNSTORED: Final = 16 << 20
 """Bytes that the values of one invocation may have before anybody stores them. A guest may write before it says
 where to, and all of that waits in memory. As much as its HTTP bodies may have."""
 
+_GRACE: Final = 5.0
+"""Seconds that what invocations have left is given to be stored or removed. Arbitrary: they have ended, or will
+never end what they write."""
+
 
 class Refused(Exception):
     """The component may not do this.
@@ -121,9 +125,13 @@ class GrantedSpace:
         return task
 
     async def aclose(self) -> None:
-        """Wait until what was written is stored or removed; no invocation goes on any more."""
+        """Wait until what was written is stored or removed; what is written on for long is given up."""
         if self._writing:
-            await asyncio.wait(self._writing)
+            _, late = await asyncio.wait(self._writing, timeout=_GRACE)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
 
 
 class BlobstoreCtx(State):

@@ -172,10 +172,16 @@ class OutgoingValue(Resource):
                 await writer.abort()
                 opened.release()
         except BackendError as error:
-            self._failure = error.message
-            self._chunks.clear()
-            self._size = 0
-            self.writers.wake()
+            self._fail(error.message)
+        except asyncio.CancelledError:
+            self._fail("the value was given up")
+            raise
+
+    def _fail(self, message: str) -> None:
+        self._failure = message
+        self._chunks.clear()
+        self._size = 0
+        self.writers.wake()
 
     async def _next(self) -> bytes:
         """Some of what waits, as soon as there is something; empty at the end."""

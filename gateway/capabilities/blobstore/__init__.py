@@ -6,10 +6,27 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.capabilities.backend import Opener, missing_extra
-from gateway.capabilities.blobstore.store import BlobStore, Quota, Reader, Space, Writer
+from gateway.capabilities.blobstore.store import (
+    BlobStore,
+    Names,
+    ObjectInfo,
+    Quota,
+    Reader,
+    Space,
+    Writer,
+)
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["OPENERS", "BlobStore", "Quota", "Reader", "Space", "Writer"]
+__all__ = [
+    "OPENERS",
+    "BlobStore",
+    "Names",
+    "ObjectInfo",
+    "Quota",
+    "Reader",
+    "Space",
+    "Writer",
+]
 
 
 def _memory(url: BackendURL) -> BlobStore:

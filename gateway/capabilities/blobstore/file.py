@@ -348,7 +348,8 @@ class FileSpace:
         self._prefix = prefix
         self._only = only
         self._partial = 0
-        self._lock = threading.Lock()
+        # Its holder may take it again: the garbage collector may run anywhere, and find a writer that is lost.
+        self._lock = threading.RLock()
 
     async def create(self, container: str) -> None:
         """`Space.create`."""
