@@ -330,10 +330,6 @@ async def test_what_is_not_finished_is_not_stored() -> None:
             async with asyncio.timeout(PATIENCE):
                 await spaces["c"].aclose()
             assert store.free == MAX_MEMORY
-        failed = await guest.call(WRITE, body, b"more")
-        assert failed.value.case == "last-operation-failed"
-        await guest.call("streams#drop output-stream", body)
-        assert await guest.call(FINISH, value) == Err("the value was given up")
         assert await guest.call("container#container.has-object", container, "o") == Ok(False)
 
 
@@ -648,4 +644,8 @@ async def test_what_is_written_for_ever_is_given_up(monkeypatch: pytest.MonkeyPa
         async with asyncio.timeout(PATIENCE):
             await spaces["c"].aclose()
         assert store.free == MAX_MEMORY
+        failed = await guest.call(WRITE, body, b"more")
+        assert failed.value.case == "last-operation-failed"
+        await guest.call("streams#drop output-stream", body)
+        assert await guest.call(FINISH, value) == Err("the value was given up")
         assert await guest.call("container#container.has-object", container, "o") == Ok(False)
