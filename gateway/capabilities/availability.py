@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.capabilities.backend import BackendError
+from gateway.capabilities.task import end
 
 __all__ = ["LOOK_TIMEOUT", "MAX_PAUSE", "MIN_PAUSE", "Availability"]
 
@@ -61,8 +62,7 @@ class Availability:
     async def aclose(self) -> None:
         """Look no more."""
         if (looking := self._looking) is not None:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            await end(looking)
 
     async def _look_after_it(self) -> None:
         pause = MIN_PAUSE

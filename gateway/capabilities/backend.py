@@ -155,7 +155,7 @@ class Backends(Generic[B]):
             BackendUnusable: there is none of that scheme, or what the URL says cannot be used.
         """
         with self._lock:
-            backend, count = self._open.get(url) or (self._opener(url.scheme)(url), 0)
+            backend, count = self._open.get(url) or (self._made(url), 0)
             self._open[url] = backend, count + 1
         if count == 0:
             self._watch(backend)
@@ -174,6 +174,23 @@ class Backends(Generic[B]):
             self._open[url] = backend, 1
             self._lent.append(scheme)
         self._watch(backend)
+
+    def _made(self, url: BackendURL) -> B:
+        """What its opener makes of a URL; whatever goes wrong there makes it unusable."""
+        opener = self._opener(url.scheme)
+        try:
+            return opener(url)
+        except BackendUnusable:
+            raise
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise BackendUnusable(f"cannot be used: {reason}") from None
+        except Exception as error:
+            # Its message may quote the URL, and so a password; what it was raised from, too.
+            raise BackendUnusable(
+                f'is not one that "{url.scheme}:" can be opened by ({type(error).__name__}): see whether each '
+                "special character in there is written as %XX"
+            ) from None
 
     def _opener(self, scheme: str) -> Opener[B]:
         if (opener := self._openers.get(scheme)) is not None:

@@ -9,7 +9,9 @@ from typing import Final, Self
 __all__ = ["BackendURL"]
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
-_CREDENTIALS: Final = re.compile(r"^//[^/?#]*@")
+_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
+_CREDENTIALS: Final = re.compile(r"^//.*@", re.DOTALL)
+"""Up to the last `@`: a password that was not escaped may have slashes, and each of several servers has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class BackendURL:
         return f"{self.scheme}:{self.rest}"
 
     def __repr__(self) -> str:
-        """What may be shown: without credentials, and without a query, which may have some too."""
-        shown = _CREDENTIALS.sub("//", self.rest).partition("?")[0]
+        """What may be shown: without credentials, and without a query or fragment, which may have some too."""
+        head = _QUERY.sub("", self.rest)
+        shown = _CREDENTIALS.sub("//", head)
+        if shown == head and head.startswith("//") and "@" in self.rest:
+            shown = "//..."  # of a password that has a "?" nobody knows where it ends
         return f"{self.scheme}:{shown}"

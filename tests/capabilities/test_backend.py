@@ -110,6 +110,45 @@ def test_credentials_are_not_shown() -> None:
     assert str(url) == "redis://user:secret@host:6379/1?password=secret"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://:pa/secret@host:6379/1", "redis://host:6379/1"),
+        ("redis://:pa@secret@host", "redis://host"),
+        ("redis://:pa?secret@host", "redis://..."),
+        ("redis://:pa#secret@host", "redis://..."),
+        ("redis://host/0#secret", "redis://host/0"),
+        ("nats://a:secret@one,nats://b:secret@two", "nats://two"),
+        ("s3://bucket/a?secret=secret", "s3://bucket/a"),
+        ("file:/srv/a@b", "file:/srv/a@b"),
+    ],
+)
+def test_nothing_of_a_password_is_shown_that_is_not_escaped(text: str, shown: str) -> None:
+    assert repr(BackendURL.parse(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("family", "url"),
+    [
+        ("keyvalue", "redis://[::1"),
+        ("keyvalue", "redis://user:secret\u2100@host"),
+        ("keyvalue", "nats://user:secret\u2100@host/bucket"),
+        ("keyvalue", f"sqlite:/{'x' * 300}"),
+        ("blobstore", f"file:/{'x' * 300}"),
+        ("messaging", "nats://[::1"),
+        ("messaging", "nats://user:secret\u2100@host"),
+        ("messaging", "nats://user:secret@host:port"),
+        ("messaging", "nats://host,ws://host"),
+    ],
+)
+def test_what_no_client_makes_sense_of_is_refused(family: str, url: str) -> None:
+    backends: Backends[Any] = getattr(WorkerBackends(), family)
+    with pytest.raises(BackendUnusable) as refused:
+        backends.lease(BackendURL.parse(url))
+    assert "secret" not in str(refused.value)
+    assert refused.value.__cause__ is None  # which might have it
+
+
 async def test_a_file_is_made_when_it_is_used(tmp_path: Path) -> None:
     backends: Backends[KeyValueStore] = Backends("keyvalue", OPENERS)
     taken = backends.lease(BackendURL.parse(f"sqlite:{tmp_path}/a.db"))

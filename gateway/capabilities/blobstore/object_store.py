@@ -75,8 +75,8 @@ class ObjectStore:
     """A bucket, or the part of one with a prefix.
 
     Args:
-        url: `s3://BUCKET[/PREFIX]`, `gs://BUCKET[/PREFIX]` or `az://ACCOUNT/CONTAINER[/PREFIX]`; a query has
-            options of the client by their names there, beside those of the environment.
+        url: `s3://BUCKET[/PREFIX]`, `gs://BUCKET[/PREFIX]` or `az://CONTAINER[/PREFIX]`; a query has options
+            of the client by their names there, beside those of the environment.
 
     Attributes:
         kind: `s3`, `gs` or `az`.
@@ -123,12 +123,25 @@ def _client(url: BackendURL) -> Any:
     client_options: Any = {"connect_timeout": timedelta(seconds=LOOK_TIMEOUT)}
     if options.get("endpoint", "").startswith("http://"):
         client_options["allow_http"] = True
+    if "@" in options.get("endpoint", ""):
+        raise BackendUnusable(
+            "has an endpoint with credentials in it, which the client would tell in its errors: give them as "
+            "options of their own"
+        )
     try:
         return from_url(address, config=options, client_options=client_options, retry_config=_RETRY)
     except UnknownConfigurationKeyError:
         raise BackendUnusable("has an option in its query that its client does not know") from None
     except (BaseError, ValueError) as error:
-        raise BackendUnusable(f"names no bucket that could be used: {_reason(error)}") from None
+        reason = _reason(error)
+        for value in filter(None, options.values()):
+            reason = reason.replace(value, "...")  # of a secret, maybe
+        raise BackendUnusable(f"names no bucket that could be used: {reason}") from None
+    except BaseException as error:
+        # The client panics over options of connections, which it takes elsewhere; its panics are no `Exception`.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise BackendUnusable("has an option in its query that its client does not know") from None
 
 
 class ObjectReader:

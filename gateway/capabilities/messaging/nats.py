@@ -1,9 +1,9 @@
 """Messages by a NATS server, at most once: its core, without JetStream.
 
-Theory of operation. A broker has one connection, made by a task when somebody first needs it and made anew, with
-its subscriptions, for as long as the broker is open. The client could connect again itself, but it leaves a socket
-open for each server that takes the connection and then says nothing. While there is no connection, what is asked
-of the broker fails at once, with why there is none; only the first attempt is waited for.
+Theory of operation. A broker has one connection, made by a task when somebody first needs it and made anew for
+as long as the broker is open. While there is none, what is asked of it fails at once, with why there is none;
+only the first attempt is waited for. The client makes subscriptions again itself when it has connected again;
+where it gave up for good, which it does when the server turns it out, they are made anew on the next connection.
 
 What is published is written, and then the server is asked for a sign of life: only when that has come did it
 have the message. One sign is for all who wait when it is asked for. A server that gives none in time is left,
@@ -19,6 +19,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import nats.errors as nats_errors
 import structlog
@@ -28,6 +29,7 @@ from nats.aio.subscription import Subscription as ClientSubscription
 
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
+from gateway.capabilities.task import end
 from gateway.config.backend_url import BackendURL
 
 __all__ = ["NATSBroker"]
@@ -71,15 +73,14 @@ class NATSBroker:
     waits = True
 
     def __init__(self, url: BackendURL) -> None:
-        hosts = url.rest.removeprefix("//")
-        if not url.rest.startswith("//") or not all(hosts.split(",")) or set("/?#") & set(hosts):
-            raise BackendUnusable('must be "nats://HOST:PORT", with commas between several')
+        hosts = url.rest.removeprefix("//").split(",")
         self._shown = repr(url)
-        self._servers = [f"{url.scheme}://{host}" for host in hosts.split(",")]
+        self._servers = [host if "://" in host else f"{url.scheme}://{host}" for host in hosts]
+        if not url.rest.startswith("//") or not all(map(_names_server, self._servers)):
+            raise BackendUnusable('must be "nats://HOST:PORT", with commas between several')
         self._subscriptions: dict[_Subscription, None] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._client: Client | None = None
-        self._lost: asyncio.Future[None] | None = None
         self._tried: asyncio.Event | None = None
         self.availability: Final = _Availability()
         self._told_at = -TOLD
@@ -103,24 +104,16 @@ class NATSBroker:
     async def request(self, message: Message, seconds: float) -> Message:
         """Send a message, and wait for the first answer: `Broker.request`."""
         client = await self._connected()
-        lost = self._lost
-        assert lost is not None  # noqa: S101 - there is a connection
-        asking = asyncio.create_task(
-            client.request(message.subject, message.body, seconds, headers=_fields(message.headers))
-        )
-        try:
-            await asyncio.wait((asking, lost), return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                raise BackendError(_UNREACHABLE, "the connection was lost")
-            with _told_of():
-                answer = asking.result()
-        except nats_errors.NoRespondersError:
-            raise BackendError("nobody answers requests at this subject") from None
-        except nats_errors.TimeoutError:
-            reason = f"the request timed out: no answer within {seconds:g} s"
-            raise NoAnswer(reason) from None
-        finally:
-            asking.cancel()
+        with _told_of():
+            try:
+                answer = await client.request(
+                    message.subject, message.body, seconds, headers=_fields(message.headers)
+                )
+            except nats_errors.NoRespondersError:
+                raise BackendError("nobody answers requests at this subject") from None
+            except nats_errors.TimeoutError:
+                reason = f"the request timed out: no answer within {seconds:g} s"
+                raise NoAnswer(reason) from None
         return _message(answer)
 
     def subscribe(self, subject: str, queue: str | None, deliver: Deliver) -> _Subscription:
@@ -128,8 +121,8 @@ class NATSBroker:
         subscription = _Subscription(self, subject, queue, deliver)
         self._subscriptions[subscription] = None
         self._begin()
-        if self._client is not None:
-            subscription.make_soon(self._client)
+        if self._client is not None and self._client.is_connected:
+            subscription.make(self._client)
         return subscription
 
     def forget(self, subscription: _Subscription) -> None:
@@ -139,17 +132,13 @@ class NATSBroker:
     async def aclose(self) -> None:
         """End the connection: `Backend.aclose`."""
         task, self._connecting = self._connecting, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        for sign in filter(None, (self._sign, self._next_sign)):
-            sign.cancel()
-            await asyncio.gather(sign, return_exceptions=True)
+        for each in filter(None, (task, self._sign, self._next_sign)):
+            await end(each)
 
-    def leave(self, client: Client) -> None:
+    async def leave(self, client: Client) -> None:
         """Connect again: the server gave no sign of life."""
-        if client is self._client and self._lost is not None and not self._lost.done():
-            self._lost.set_result(None)
+        if client.is_connected:
+            await client.force_reconnect()
 
     # --- the connection ------------------------------------------------------------------------------------
 
@@ -174,44 +163,39 @@ class NATSBroker:
 
     async def _stay_connected(self) -> None:
         while True:
+            closed = asyncio.Event()
+
+            async def gone(closed: asyncio.Event = closed) -> None:
+                closed.set()
+
             client = Client()
-            lost = self._lost = asyncio.get_running_loop().create_future()
-
-            async def gone(lost: asyncio.Future[None] = lost) -> None:
-                if not lost.done():
-                    lost.set_result(None)
-
             try:
                 await client.connect(
                     self._servers,
                     name="component-gateway",
                     error_cb=self._failed,
+                    disconnected_cb=self._disconnected,
+                    reconnected_cb=self._reconnected,
                     closed_cb=gone,
                     connect_timeout=CONNECT,
                     ping_interval=PING,
-                    allow_reconnect=False,
                     reconnect_time_wait=AGAIN,
-                    max_reconnect_attempts=1,
+                    max_reconnect_attempts=-1,
                 )
-                # Before anything is published: whoever publishes may wait for what comes of it.
-                while missing := [it for it in self._subscriptions if not it.is_on(client)]:
-                    for subscription in missing:
-                        await subscription.make(client)
                 self._client = client
-                self._connected_again()
-                for subscription in self._subscriptions:
-                    subscription.confirm_soon(client)
-                await lost
-                self._client = None
-                self._disconnected()
-            except (OSError, TimeoutError, nats_errors.Error) as error:
+                await self._reconnected()
+                for subscription in list(self._subscriptions):
+                    subscription.make(client)
+                await closed.wait()
+            except Exception as error:  # whatever it is, this goes on
                 await self._failed(error)
-                await asyncio.sleep(AGAIN)
             finally:
                 self._client = None
-                if not lost.done():
-                    lost.set_result(None)
-                await _close(client)
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(CLOSING):
+                        await client.close()
+            await self._disconnected()
+            await asyncio.sleep(AGAIN)
 
     async def _failed(self, error: Exception) -> None:
         """Take note of an error that the client tells of, which is of no one's operation."""
@@ -226,12 +210,12 @@ class NATSBroker:
             self._told_at = now
             _log.warning("broker failed", broker=self._shown, reason=reason)
 
-    def _disconnected(self) -> None:
+    async def _disconnected(self) -> None:
         self.availability.set(self.availability.trouble or "the connection was lost")
         if self._sign is not None:
             self._sign.cancel()
 
-    def _connected_again(self) -> None:
+    async def _reconnected(self) -> None:
         if self.availability.trouble is not None:
             _log.info("broker connected", broker=self._shown)
         self.availability.set(None)
@@ -262,14 +246,24 @@ class NATSBroker:
             await asyncio.wait((before,))
         # What is written from now on is for the next one.
         self._sign, self._next_sign = self._next_sign, None
-        if client is not self._client or not client.is_connected:
+        if not client.is_connected:
             return "the connection was lost"
         try:
             await client.flush(SIGN_OF_LIFE)
         except (OSError, nats_errors.Error) as error:
-            self.leave(client)
+            await self.leave(client)
             return f"no sign of life: {error}"
         return None
+
+
+def _names_server(url: str) -> bool:
+    """Whether a URL is one of a server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"nats", "tls"} and bool(parts.hostname) and port != 0
 
 
 class _Availability:
@@ -299,7 +293,6 @@ class _Subscription:
         self._queue = queue or ""
         self._ready = asyncio.Event()
         self._making: asyncio.Task[None] | None = None
-        self._confirming: asyncio.Task[None] | None = None
         self._made: tuple[Client, ClientSubscription] | None = None
         self._closed = False
 
@@ -307,35 +300,15 @@ class _Subscription:
         """Wait until the server has it: `Subscription.ready`."""
         await self._ready.wait()
 
-    def is_on(self, client: Client) -> bool:
-        """Whether it was made on a connection."""
-        return self._made is not None and self._made[0] is client
-
-    async def make(self, client: Client) -> None:
-        """Make it on a connection.
-
-        Raises:
-            nats.errors.Error: there is none any more.
-        """
-        # Its queue is emptied in each turn of the loop: what comes in one is bounded by what is read at once.
-        self._made = client, await client.subscribe(self._subject, self._queue, cb=self._take)
-
-    def confirm_soon(self, client: Client) -> None:
-        """Find out when the server has it."""
-        self._confirming = asyncio.create_task(self._confirm(client))
-
-    def make_soon(self, client: Client) -> None:
-        """Make it on the present connection."""
+    def make(self, client: Client) -> None:
+        """Make it on a connection."""
         self._making = asyncio.create_task(self._make(client))
 
     async def _make(self, client: Client) -> None:
-        with contextlib.suppress(nats_errors.Error, OSError):
-            await self.make(client)
-            await self._confirm(client)
-
-    async def _confirm(self, client: Client) -> None:
-        """Note when the server has it; where the connection is lost first, the next one does."""
-        with contextlib.suppress(BackendError):
+        # Its queue is emptied in each turn of the loop: what comes in one is bounded by what is read at once.
+        with contextlib.suppress(nats_errors.Error, OSError, BackendError):
+            made = await client.subscribe(self._subject, self._queue, cb=self._take)
+            self._made = client, made
             await self._broker.alive(client)
             self._ready.set()
 
@@ -348,9 +321,8 @@ class _Subscription:
             return
         self._closed = True
         self._broker.forget(self)
-        for task in filter(None, (self._making, self._confirming)):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        if self._making is not None:
+            await end(self._making)
         if self._made is None:
             return
         client, made = self._made
@@ -361,7 +333,7 @@ class _Subscription:
                 else:
                     await made.unsubscribe()
         except (OSError, TimeoutError, nats_errors.Error):
-            self._broker.leave(client)
+            await self._broker.leave(client)
 
 
 def _message(message: Msg) -> Message:
@@ -379,19 +351,9 @@ def _told_of() -> Iterator[None]:
     """What goes wrong with the client, as errors of a backend."""
     try:
         yield
-    except (nats_errors.NoRespondersError, nats_errors.TimeoutError):
+    except BackendError:
         raise
     except nats_errors.MaxPayloadError:
         raise BackendError("the message is larger than the broker takes") from None
     except (nats_errors.Error, OSError) as error:
         raise BackendError(_UNREACHABLE, str(error) or type(error).__name__) from error
-
-
-async def _close(client: Client) -> None:
-    """End a connection, whatever the server does."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(CLOSING):
-            await client.close()
-    writer = getattr(client._transport, "_io_writer", None)
-    if writer is not None:
-        writer.transport.abort()  # what the server does not read would be kept until it does

@@ -263,6 +263,9 @@ async def test_mixed_outcomes_leave_nothing_behind(s3_url: str) -> None:
         ("s3://", "names no bucket that could be used"),
         ("az://container", "names no bucket that could be used"),
         ("s3://b?nonsense=secret", "has an option in its query that its client does not know"),
+        ("s3://b?timeout=secret", "has an option in its query that its client does not know"),
+        ("s3://b?conditional_put=secret", r'Failed to parse "\.\.\."'),
+        ("s3://b?endpoint=https://user:secret@host", "has an endpoint with credentials in it"),
     ],
 )
 def test_what_cannot_be_used_is_refused_early(url: str, reason: str) -> None:

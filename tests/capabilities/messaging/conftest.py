@@ -8,7 +8,6 @@ import pytest
 
 from gateway.capabilities.messaging import OPENERS, Broker
 from gateway.config.backend_url import BackendURL
-from tests.capabilities.servers import Nats
 
 
 @pytest.fixture(params=["memory", "nats"])
@@ -16,8 +15,8 @@ def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of a broker."""
     if request.param == "memory":
         return "memory:"
-    server: Nats = request.getfixturevalue("nats_server")
-    return f"nats://127.0.0.1:{server.port}"
+    url: str = request.getfixturevalue("nats_server").url
+    return url
 
 
 @pytest.fixture
