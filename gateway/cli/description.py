@@ -15,7 +15,7 @@ from gateway.host import wit
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc.method import Methods
-from gateway.serving.service import INCOMING_HANDLER
+from gateway.serving.service import INCOMING_HANDLER, MESSAGE_HANDLER
 from gateway.wasm.claims import Policy, examine, summary
 
 __all__ = ["describe"]
@@ -49,6 +49,8 @@ def describe(path: Path) -> str:
     methods = Methods(component.exports)
     if component.find_export(INCOMING_HANDLER) is None:
         lines += ["", f"It exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests."]
+    if component.find_export(MESSAGE_HANDLER) is not None:
+        lines += ["", "It handles messages: those of the subscriptions in messaging."]
     if methods.served:
         lines += ["", "Called by JSON-RPC as"]
         lines += (f"  {method.short or method.name}" for method in methods.served)
