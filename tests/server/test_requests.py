@@ -138,6 +138,23 @@ def test_a_target_in_absolute_form_is_taken_apart(
     assert [value for name, value in response.json["headers"] if name == "host"] == [host]
 
 
+@pytest.mark.parametrize("hosts", [(), ("other.test", "other.test")])
+def test_a_target_in_absolute_form_needs_one_host_too(
+    server: Running, hosts: tuple[str, ...]
+) -> None:
+    """RFC 9112, section 3.2: it would not be seen any more when the target's authority stands in its place."""
+    fields = "".join(f"Host: {host}\r\n" for host in hosts)
+    with server.connect() as connection:
+        connection.send(f"GET http://other.test/ HTTP/1.1\r\n{fields}\r\n".encode())
+        connection.refusal(400, "malformed-request")
+
+
+def test_http_1_0_needs_no_host_beside_a_target_in_absolute_form(server: Running) -> None:
+    with server.connect() as connection:
+        connection.send(b"GET http://other.test/a HTTP/1.0\r\n\r\n")
+        assert ["host", "other.test"] in connection.response().json["headers"]
+
+
 def test_a_target_in_asterisk_form_is_for_the_application(server: Running) -> None:
     with server.connect() as connection:
         connection.send(head("*", method="OPTIONS"))

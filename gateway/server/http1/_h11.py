@@ -100,9 +100,10 @@ class _H11Connection(h11.Connection):
             raise Refusal(MALFORMED)
         if len(event.target) + size > self._max_head:
             raise Refusal(HEADERS_TOO_LARGE)
-        self.unread = body_length(event.http_version.decode("ascii"), headers)
+        version = event.http_version.decode("ascii")
+        self.unread = body_length(version, headers)
         self.target, self.scheme = event.target, None
-        absolute = absolute_form(event.method, event.target, headers)
+        absolute = absolute_form(event.method, event.target, version, headers)
         if absolute is None:
             return event
         self.target, self.scheme = absolute.path, absolute.scheme

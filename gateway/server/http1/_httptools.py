@@ -247,8 +247,9 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
         self._in_head = False
         self._head_size = self._untold = 0  # from here on, of trailers
         self.guard.head_complete()
-        self._unread = body_length(self.parser.get_http_version(), self.headers)
-        absolute = absolute_form(self._method, self.url, self.headers)
+        version = self.parser.get_http_version()
+        self._unread = body_length(version, self.headers)
+        absolute = absolute_form(self._method, self.url, version, self.headers)
         if absolute is not None:
             self.url, self.headers[:], self.scope["scheme"] = absolute
         self.scope["extensions"] = {TARGET: {"target": self.url}, **self.guard.extensions}

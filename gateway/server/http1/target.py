@@ -29,14 +29,21 @@ class Target(NamedTuple):
     scheme: str
 
 
-def absolute_form(method: bytes, target: bytes, headers: Headers) -> Target | None:
+def absolute_form(method: bytes, target: bytes, version: str, headers: Headers) -> Target | None:
     """Take a request target apart that is not in the usual form: RFC 9112, section 3.2.
+
+    Args:
+        method: of the request.
+        target: as received.
+        version: of HTTP, such as "1.1".
+        headers: their names in lower case.
 
     Returns:
         What it asks for; None of one that begins with "/", or is "*".
 
     Raises:
-        Refusal: the target is none that an origin server answers.
+        Refusal: the target is none that an origin server answers; or `Host` is missing or repeated beside it,
+            which nobody sees once the target's authority stands in its place.
     """
     if method == b"CONNECT":
         raise Refusal(NOT_IMPLEMENTED)
@@ -46,7 +53,10 @@ def absolute_form(method: bytes, target: bytes, headers: Headers) -> Target | No
     if absolute is None or not absolute[2] or b"@" in absolute[2]:
         raise Refusal(MALFORMED)
     scheme, authority, path = absolute.groups()
-    others = [(name, value) for name, value in headers if name.lower() != b"host"]
+    others = [(name, value) for name, value in headers if name != b"host"]
+    hosts = len(headers) - len(others)
+    if hosts > 1 or (hosts == 0 and version != "1.0"):
+        raise Refusal(MALFORMED)
     return Target(
         path if path.startswith(b"/") else b"/" + path,
         [(b"host", authority), *others],

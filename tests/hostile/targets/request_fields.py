@@ -46,7 +46,7 @@ def _attack() -> Iterator[Attack]:
         with suppress(NoToken, InvalidToken):
             bearer(headers)
         with suppress(Refusal):
-            absolute_form(method, target, headers)
+            absolute_form(method, target, "1.1", headers)
         with suppress(Refusal, ValueError):  # the parsers know what a length is
             body_length("1.1", headers)
         for _, value in headers:
