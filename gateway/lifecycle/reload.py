@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.config import ComponentConfig, GatewayConfig
+from gateway.config import ComponentConfig
 
 __all__ = ["Owner", "Peers", "Spreading"]
 
@@ -51,10 +51,10 @@ class Owner:
     """Who decides what a gateway serves: nobody but itself, until its server says otherwise.
 
     Attributes:
-        read: reads the configuration again, if that is this process's business. Raises `ConfigError` where it
-            cannot be read.
+        reload: reads the configuration again and serves it, if that is this process's business. Where that is
+            refused, it says so in the log and raises `ConfigError` or `ComponentError`.
         peers: the workers that this process is one of, if it is.
     """
 
-    read: Callable[[], GatewayConfig] | None = None
+    reload: Callable[[], Awaitable[None]] | None = None
     peers: Peers | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -81,8 +80,8 @@ class Steering:
         owner = self._deployment.owner
         if owner.peers is not None:
             await owner.peers.reload()
-        elif owner.read is not None:
-            await self._deployment.reload(await asyncio.to_thread(owner.read))
+        elif owner.reload is not None:
+            await owner.reload()
         else:
             reason = "the gateway is part of another application, which has its configuration"
             raise ConfigError([Problem("admin", "", reason)])

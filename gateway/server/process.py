@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 from collections.abc import Callable
@@ -54,17 +55,23 @@ def serve_here(
             _log.info(event, **fields)
 
     async def reload() -> None:
-        try:
-            config = await asyncio.to_thread(configuration.read)
-            await app.reload(config)
-        except ConfigError as error:
-            app.reload_failed(str(error))
-            log_refused(str(error))
-        except ComponentError as error:
-            if not server.stopping:  # which stops what compiles
+        async with changing:  # what is read last is served last
+            try:
+                config = await asyncio.to_thread(configuration.read)
+                await app.reload(config)
+            except ConfigError as error:
+                app.reload_failed(str(error))
                 log_refused(str(error))
-        else:
+                raise
+            except ComponentError as error:
+                if not server.stopping:  # which stops what compiles
+                    log_refused(str(error))
+                raise
             configuration.current = server.config = config
+
+    async def reload_unasked() -> None:
+        with contextlib.suppress(ConfigError, ComponentError):  # which the log has
+            await reload()
 
     def look() -> None:
         if watch is not None and watch.changed():
@@ -72,15 +79,16 @@ def serve_here(
 
     async def run() -> None:
         reloading = asyncio.create_task(reloader.run())
-        app.owner.read = configuration.read
+        app.owner.reload = reload
         try:
             await server.serve(sockets, {**server.stops(), signal.SIGHUP: reloader.request})
         finally:
-            app.owner.read = None
+            app.owner.reload = None
             reloading.cancel()
 
     server = Server(configuration.current, app, tell, look)
-    reloader = Reloader(reload)
+    changing = asyncio.Lock()
+    reloader = Reloader(reload_unasked)
     starting.end()
     server.run(run())
 

@@ -144,6 +144,31 @@ def test_reload(steered: Steered) -> None:
     assert steered.get("/renamed") == 200
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("broken", ["no TOML", "no component"])
+def test_a_reload_that_was_asked_for_is_told_like_any_other(
+    start: Start, workers: str, broken: str
+) -> None:
+    """Whoever reads the log or asks for readiness need not be who asked for it."""
+    steered = start("--workers", workers)
+    process, ready = steered.process, f"{steered.api.base_url.copy_with(path='/readyz')}"
+    file = steered.file if broken == "no TOML" else steered.source
+    well = file.read_bytes()
+    seen = len(process.logs)
+    file.write_text(broken)
+    assert steered.api.post("/reload").status_code == 409
+    process.wait_for_log(after=seen, event="reload failed", level="error")
+    assert comes_to_every_worker(lambda: bool(ask.get(ready).json()["warnings"]))
+
+    seen = len(process.logs)
+    file.write_bytes(well)
+    assert steered.api.post("/reload").status_code == 200
+    process.wait_for_log(
+        after=seen, event="reload changed nothing", mends="the reload that failed before"
+    )
+    assert comes_to_every_worker(lambda: not ask.get(ready).json()["warnings"])
+
+
 def test_drain(steered: Steered) -> None:
     ready = f"{steered.api.base_url.copy_with(path='/readyz')}"
     assert ask.get(ready).status_code == 200
