@@ -149,6 +149,8 @@ def symlink_at(base: Handle, target: str, path: str) -> None:
 def readlink_at(base: Handle, path: str) -> str:
     """The content of a symbolic link, which must be relative and UTF-8."""
     with beneath(base, path, follow=False) as at:
+        if at.slash:
+            _require_directory(at)
         target = os.readlink(at.name, dir_fd=at.directory)
     if target.startswith(b"/"):
         raise FilesystemError(ErrorCode.NOT_PERMITTED)

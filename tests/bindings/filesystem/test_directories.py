@@ -177,6 +177,8 @@ async def call(guest: FilesystemGuest, name: str, *paths: str) -> Any:
         ("readlink-at", ("file",), "invalid"),
         ("readlink-at", ("dir",), "invalid"),
         ("readlink-at", ("dir-link/",), "invalid"),
+        ("readlink-at", ("file/",), "not-directory"),
+        ("readlink-at", ("link/",), "not-directory"),
         ("readlink-at", ("nothing",), "no-entry"),
     ],
 )
