@@ -36,6 +36,11 @@ DEFAULT: Final = "default"
 """What a component gets that opens "": Wasmtime knows its store by no name, Spin and wasmCloud by this one."""
 
 
+MAX_SEEN: Final = 16 << 20
+"""Bytes that the values of the `cas` of one invocation have. Threat: a guest that makes 100,000 of them, each with
+a large value in the memory of the host. As much as its HTTP bodies may have."""
+
+
 class Refused(Exception):
     """A case of `error`, without a payload.
 
@@ -105,12 +110,14 @@ class KeyValueCtx(State):
 
     Attributes:
         buckets: those that it may open, by identifier.
+        seen: bytes of the values that its `cas` have.
     """
 
-    __slots__ = ("buckets",)
+    __slots__ = ("buckets", "seen")
 
     def __init__(self, buckets: Mapping[str, GrantedBucket] = MappingProxyType({})) -> None:
         self.buckets = buckets
+        self.seen = 0
 
 
 class BucketHandle(Resource):
@@ -125,14 +132,29 @@ class BucketHandle(Resource):
 
 
 class Cas(Resource):
-    """`cas`: a key, and what it had when somebody looked."""
+    """`cas`: a key, and what it had when somebody looked.
 
-    __slots__ = ("handle", "key", "seen")
+    Raises:
+        BackendError: the invocation has too much of such values.
+    """
 
-    def __init__(self, handle: BucketHandle, key: str, seen: Current) -> None:
+    __slots__ = ("_ctx", "handle", "key", "seen")
+
+    def __init__(self, ctx: KeyValueCtx, handle: BucketHandle, key: str, seen: Current) -> None:
+        size = len(seen.value or b"")
+        if ctx.seen + size > MAX_SEEN:
+            raise BackendError(
+                f"the values of cas that are not dropped have more than {MAX_SEEN} bytes: drop some of them"
+            )
+        ctx.seen += size
+        self._ctx = ctx
         self.handle = handle
         self.key = key
         self.seen = seen
+
+    def drop(self) -> None:
+        """Forget the value."""
+        self._ctx.seen -= len(self.seen.value or b"")
 
 
 def _error(failure: BackendError | Refused) -> Variant:
@@ -319,13 +341,15 @@ async def current(_ctx: WasiCtx, this: Cas) -> bytes | None:
 async def swap(ctx: WasiCtx, this: Cas, value: bytes) -> Err | None:
     """Set the key if nobody has since; otherwise gives what it has now, to try again."""
     handle = this.handle
+    this.drop()
     if await handle.write(ctx, _SWAP, handle.bucket.swap, this.key, this.seen.version, value):
         return None
     return Err(Variant("cas-failed", await _look(ctx, handle, this.key)))
 
 
 async def _look(ctx: WasiCtx, handle: BucketHandle, key: str) -> Cas:
-    return Cas(handle, key, await handle.read(ctx, _NEW_CAS, handle.bucket.current, key))
+    seen = await handle.read(ctx, _NEW_CAS, handle.bucket.current, key)
+    return Cas(ctx.of(KeyValueCtx), handle, key, seen)
 
 
 @batch.function("get-many")

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.bindings import keyvalue
 from gateway.bindings.context import Caller, WasiCtx
-from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
+from gateway.bindings.keyvalue import MAX_SEEN, GrantedBucket, KeyValueCtx
 from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.keyvalue.sqlite import SQLiteStore
 from gateway.capabilities.operations import Operation, OperationOutcome, Operations
@@ -199,6 +199,25 @@ async def test_a_swap_that_comes_too_late_gets_a_fresh_cas(draft: str) -> None:
         assert await guest.call("atomics#cas.current", fresh) == Ok(b"theirs")
         assert await guest.call("atomics#swap", fresh, b"ours") == Ok()
         assert await guest.call("store#bucket.get", bucket, "key") == Ok(b"ours")
+
+
+@SECONDS
+async def test_the_values_that_cas_have_are_bounded(draft: str) -> None:
+    async with opened(draft) as (guest, bucket):
+        new, swap = "atomics#[static]cas.new", "atomics#swap"
+        value = b"x" * (1 << 20)
+        await guest.call("store#bucket.set", bucket, "key", value)
+        held = [(await guest.call(new, bucket, "key")).value for _ in range(MAX_SEEN >> 20)]
+        refused = await guest.call(new, bucket, "key")
+        assert "drop some of them" in refused.value.payload
+        assert (await guest.call(new, bucket, "other")).value  # which has no value
+        assert await guest.call(swap, held.pop(), b"1") == Ok()
+        late = await guest.call(swap, held.pop(), value)  # it is given back, with the value of now
+        assert await guest.call("atomics#cas.current", late.value.payload) == Ok(b"1")
+        assert await guest.call(swap, late.value.payload, value) == Ok()
+        for _ in range(2):
+            assert isinstance(await guest.call(new, bucket, "key"), Ok)
+        assert isinstance(await guest.call(new, bucket, "key"), Err)
 
 
 @DRAFTS

@@ -7,6 +7,7 @@ nobody sees it, before it takes the place of what had its name.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, NamedTuple, Protocol
 
 from gateway.capabilities.backend import Backend, BackendError
@@ -246,6 +247,7 @@ async def transfer(
                 data = await reader.read(offset, min(reader.block, reader.size - offset))
                 await writer.write(data)
                 offset += len(data)
+                await asyncio.sleep(0)  # two stores in memory would never give the loop back
             await writer.commit()
         finally:
             await writer.abort()

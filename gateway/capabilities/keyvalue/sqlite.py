@@ -195,6 +195,8 @@ class SQLiteStore:
         if self._path is None:
             if self._memory is None:
                 self._memory = _connect(":memory:")
+                # Many builds have zeros written over what is deleted, which takes long, and is for files.
+                self._memory.execute("PRAGMA secure_delete = OFF")
                 pages = MAX_MEMORY // self._memory.execute("PRAGMA page_size").fetchone()[0]
                 self._memory.execute(f"PRAGMA max_page_count = {pages}")
             return self._memory

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.blobstore import BlobStore, Quota, Space
+from gateway.capabilities.blobstore.memory import MemoryStore
 from gateway.capabilities.blobstore.store import MAX_NAME, NO_CONTAINER, NO_OBJECT, transfer
 from tests.capabilities.blobstore.conftest import NO_QUOTA, listed, read, write
 
@@ -200,6 +202,20 @@ async def test_spaces_keep_components_apart(store: BlobStore) -> None:
     assert await read(theirs, "copy") == b"ours"
     await ours.remove("c")
     assert await read(theirs, "o") == b"theirs"
+
+
+async def test_others_go_on_while_a_large_object_is_copied_to_another_store() -> None:
+    spaces = [MemoryStore().space("", None, NO_QUOTA) for _ in range(2)]
+    for space in spaces:
+        await space.create("c")
+    await write(spaces[0], "o", bytes(64 << 20))
+    copying = asyncio.create_task(transfer(spaces[0], ("c", "o"), spaces[1], ("c", "o")))
+    turns = 0
+    while not copying.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await copying
+    assert turns > 64  # each for a megabyte or less
 
 
 async def test_a_writer_of_a_container_that_went_away_fails(space: Space) -> None:

@@ -18,6 +18,7 @@ from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.keyvalue.sqlite import MAX_MEMORY_KEYS, SQLiteStore
 from tests.capabilities.keyvalue.conftest import QUOTA
 from tests.patience import PATIENCE
+from tests.stalls import nothing_holds_the_loop
 
 pytestmark = pytest.mark.anyio
 
@@ -150,6 +151,18 @@ async def test_memory_is_bounded() -> None:
     assert full.value.message == "the store is full"
     await bucket.delete("0")
     await bucket.set("small", b"fits")
+    await store.aclose()
+
+
+async def test_all_of_a_memory_is_freed_at_once_and_holds_up_nobody() -> None:
+    store = SQLiteStore(None)
+    bucket = store.bucket("", Quota(2 << 20))
+    keys = [str(number) for number in range(28)]
+    with nothing_holds_the_loop():
+        for key in keys:
+            await bucket.set(key, bytes(2 << 20))
+            await asyncio.sleep(0)
+        await bucket.delete_many(keys)
     await store.aclose()
 
 
