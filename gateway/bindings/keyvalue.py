@@ -27,7 +27,7 @@ from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
 from gateway.host.values import Err, Variant
 
-__all__ = ["INTERFACES", "GrantedBucket", "KeyValueCtx"]
+__all__ = ["INTERFACES", "BucketHandle", "GrantedBucket", "KeyValueCtx"]
 
 P = ParamSpec("P")
 T = TypeVar("T")

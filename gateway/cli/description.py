@@ -15,7 +15,8 @@ from gateway.host import wit
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc.method import Methods
-from gateway.serving.service import INCOMING_HANDLER, MESSAGE_HANDLER
+from gateway.serving.handlers import MESSAGE_HANDLER, WATCHER
+from gateway.serving.service import INCOMING_HANDLER
 from gateway.wasm.claims import Policy, examine, summary
 
 __all__ = ["describe"]
@@ -51,6 +52,8 @@ def describe(path: Path) -> str:
         lines += ["", f"It exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests."]
     if component.find_export(MESSAGE_HANDLER) is not None:
         lines += ["", "It handles messages: those of the subscriptions in messaging."]
+    if component.find_export(WATCHER) is not None:
+        lines += ["", "It is told of changes in stores: those that have watch = true in keyvalue."]
     if methods.served:
         lines += ["", "Called by JSON-RPC as"]
         lines += (f"  {method.short or method.name}" for method in methods.served)

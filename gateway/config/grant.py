@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from gateway.config.backend_url import BackendURL
+from gateway.config.delivery import DeliveryLimits
 from gateway.config.values import GIB, KIB, MIB, Between, Table, Text, anchored
 from gateway.units import ByteSize, Duration, format_size
 
@@ -137,7 +138,7 @@ class SecretGrant(BackendGrant):
     name: Annotated[Text, AfterValidator(_named)] | None = None
 
 
-class KeyValueGrant(BackendGrant):
+class KeyValueGrant(BackendGrant, DeliveryLimits):
     """A key-value store that a component may open.
 
     Attributes:
@@ -146,6 +147,8 @@ class KeyValueGrant(BackendGrant):
         max_value: bytes of a value.
         max_keys: how many keys it may have there, for stores that count them; None for no bound.
         max_bytes: bytes of its keys and values together, for stores that count them; None for no bound.
+        watch: whether the component is told of what others change there, by its `wasi:keyvalue/watcher`; what
+            `DeliveryLimits` has bounds that.
     """
 
     read_only: StrictBool = False
@@ -153,6 +156,14 @@ class KeyValueGrant(BackendGrant):
     max_value: Annotated[ByteSize, Between(1, MAX_VALUE, format_size)] = 1 * MIB
     max_keys: Annotated[StrictInt, Between(1, 1_000_000_000, str)] | None = None
     max_bytes: Annotated[ByteSize, Between(KIB, 1024 * GIB, format_size)] | None = None
+    watch: StrictBool = False
+
+    @model_validator(mode="after")
+    def _check_watch(self) -> Self:
+        told = sorted(self.model_fields_set & DeliveryLimits.model_fields.keys())
+        if told and not self.watch:
+            raise ValueError(f"must have watch = true for {told[0]}, which bounds what is watched")
+        return self
 
 
 class BlobstoreGrant(BackendGrant):

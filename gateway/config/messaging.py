@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StrictInt, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 
+from gateway.config.delivery import DeliveryLimits
 from gateway.config.grant import MAX_VALUE, BackendGrant, URLOfBackend
 from gateway.config.key import Flag
-from gateway.config.values import GIB, KIB, MIB, Between, Table
+from gateway.config.values import MIB, Between
 from gateway.policy.subject import SubjectFilter, check_queue
 from gateway.units import ByteSize, format_size
 
 __all__ = ["MessagingGrant", "SubscriptionConfig"]
-
-MAX_PENDING: Final = 1_000_000
-"""Messages. Arbitrary: what waits behind so many waits for minutes."""
 
 
 def _filter(pattern: str) -> str:
@@ -32,22 +30,16 @@ _Queue = Annotated[
 ]
 
 
-class SubscriptionConfig(Table):
+class SubscriptionConfig(DeliveryLimits):
     """Messages that a component takes.
 
     Attributes:
         subject: their subject; `*` stands for a token, `>` at the end for one or more.
         queue: the group in which each message goes to one member alone; without one, every subscription has it.
-        max_concurrency: how many of its messages are handled at once in one worker.
-        max_pending: how many more may wait there; what comes beyond that is dropped.
-        max_pending_bytes: what they may have in all.
     """
 
     subject: _Filter
     queue: _Queue | None = None
-    max_concurrency: Annotated[StrictInt, Between(1, 100_000, str)] = 16
-    max_pending: Annotated[StrictInt, Between(0, MAX_PENDING, str)] = 1024
-    max_pending_bytes: Annotated[ByteSize, Between(KIB, GIB, format_size)] = 16 * MIB
 
     def __str__(self) -> str:
         return self.subject if self.queue is None else f"{self.subject}|{self.queue}"

@@ -20,6 +20,7 @@ from gateway.observe.events import Interrupted
 from gateway.routes.dispatcher import Dispatcher, Endpoint
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Prepared, Service, make_services
+from gateway.transports.changes import watches
 from gateway.transports.messages import subscriptions
 from gateway.transports.transport import Transport
 
@@ -68,7 +69,10 @@ class Generation:
             for service in self.services:
                 service.grants.abandon()
             raise
-        self._transports: tuple[Transport, ...] = tuple(subscriptions(self.services))
+        self._transports: tuple[Transport, ...] = (
+            *subscriptions(self.services),
+            *watches(self.services),
+        )
         self._requests = 0
         self._idle: asyncio.Future[None] | None = None
 

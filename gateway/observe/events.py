@@ -26,6 +26,8 @@ __all__ = [
     "DynamicExportReturned",
     "HttpIncomingHandlerHandleReturned",
     "Interrupted",
+    "KeyvalueWatcherOnDeleteReturned",
+    "KeyvalueWatcherOnSetReturned",
     "Kind",
     "MessagingHandlerHandleMessageReturned",
     "Outcome",
@@ -45,6 +47,8 @@ class Kind(enum.StrEnum):
     """A call with JSON, of any other export."""
     MESSAGING = "messaging"
     """A message, through `wasmcloud:messaging/handler`."""
+    KEYVALUE = "keyvalue"
+    """A change of a key-value store, through `wasi:keyvalue/watcher`."""
 
 
 class Outcome(enum.StrEnum):
@@ -190,6 +194,20 @@ class MessagingHandlerHandleMessageReturned(_Returned):
     kind = Kind.MESSAGING
 
 
+class KeyvalueWatcherOnSetReturned(_Returned):
+    """`wasi:keyvalue/watcher.on-set` has ended."""
+
+    __slots__ = ()
+    kind = Kind.KEYVALUE
+
+
+class KeyvalueWatcherOnDeleteReturned(_Returned):
+    """`wasi:keyvalue/watcher.on-delete` has ended."""
+
+    __slots__ = ()
+    kind = Kind.KEYVALUE
+
+
 class DynamicExportReturned(_Returned):
     """Any other export has ended."""
 
@@ -200,6 +218,8 @@ class DynamicExportReturned(_Returned):
 ReturnEvent: TypeAlias = (
     HttpIncomingHandlerHandleReturned
     | MessagingHandlerHandleMessageReturned
+    | KeyvalueWatcherOnSetReturned
+    | KeyvalueWatcherOnDeleteReturned
     | DynamicExportReturned
 )
 """An event of any kind."""

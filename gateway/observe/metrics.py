@@ -59,6 +59,12 @@ for every component and kind: 16, where the library's own default has 14 that st
 OPERATION_BUCKETS: Final = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
 """Seconds, in steps of 10: there is a series of them for each function, backend and outcome."""
 
+_DELIVERIES: Final = {
+    "messages": ("messages", "Messages for components"),
+    "changes": ("keyvalue_changes", "Changes of key-value stores for components that watch them"),
+}
+"""What comes to components by itself: its name in those of metrics, and what it is."""
+
 _DIGEST_LENGTH: Final = 12
 """Hexadecimal digits of a component's digest in a label: 48 bits tell the files of one gateway apart."""
 
@@ -157,14 +163,20 @@ class Metrics:
             registry=None,
         )
         self._metrics.append(self._backend_up)
-        self._messages_dropped = self._counter(
-            "gateway_messages_dropped",
-            "Messages for components that were not handled, by why: pending, too-large or stopped.",
-            (*component, "reason"),
-        )
-        self._messages_pending = self._gauge(
-            "gateway_messages_pending", "Messages that wait to be handled now.", "livesum"
-        )
+        self._dropped = {
+            what: self._counter(
+                f"gateway_{name}_dropped",
+                f"{said} that were not handled, by why: pending, too-large or stopped.",
+                (*component, "reason"),
+            )
+            for what, (name, said) in _DELIVERIES.items()
+        }
+        self._pending = {
+            what: self._gauge(
+                f"gateway_{name}_pending", f"{said} that wait to be handled now.", "livesum"
+            )
+            for what, (name, said) in _DELIVERIES.items()
+        }
         self._descriptors_refused = self._counter(
             "gateway_descriptors_refused",
             "Files, sockets and connections that components could not open for want of a file descriptor.",
@@ -370,18 +382,20 @@ class Metrics:
         """
         self._backend_up.labels(capability, backend).set(int(up))
 
-    def message_dropped(self, component: str, reason: str) -> None:
-        """Count a message for a component that was not handled.
+    def delivery_dropped(self, component: str, what: str, reason: str, count: int) -> None:
+        """Count what came to a component by itself and was not handled.
 
         Args:
             component: whose it was.
-            reason: a value of `gateway.transports.messages.Dropped`.
+            what: what it was: `what` of `gateway.transports.deliveries.Deliveries`.
+            reason: a value of `gateway.transports.deliveries.Dropped`.
+            count: how many there were.
         """
-        self._messages_dropped.labels(component, reason).inc()
+        self._dropped[what].labels(component, reason).inc(count)
 
-    def pending_changed(self, component: str, by: int) -> None:
-        """Tell that so many more messages wait for a component in this process, or fewer."""
-        self._messages_pending.labels(component).inc(by)
+    def pending_changed(self, component: str, what: str, by: int) -> None:
+        """Tell that so many more of what came wait for a component in this process, or fewer."""
+        self._pending[what].labels(component).inc(by)
 
     def descriptor_refused(self, component: str) -> None:
         """Count something that a component could not open for want of a file descriptor. From any thread."""

@@ -61,6 +61,7 @@ MESSAGING_SUBSCRIPTION: Final = "messaging.destination.subscription.name"
 MESSAGING_SYSTEM: Final = "messaging.system"
 OUTCOME: Final = "gateway.outcome"
 REQUEST_ID: Final = "gateway.request_id"
+STORE: Final = "gateway.store"
 
 # RFC 9110 section 9 and RFC 5789; the conventions want all others to be "_OTHER", so that names of spans are few.
 _METHODS: Final = frozenset(
@@ -113,6 +114,11 @@ class Recorder(Tracer):
         }
         name = f"process {subscription}"
         return self._begin(name, SpanKind.CONSUMER, self._parent(trace), attributes)
+
+    def change(self, trace: TraceContext, backend: str, store: str, request_id: str) -> Span:
+        """Begin the span of a change of a store: `Tracer.change`."""
+        attributes: _Attributes = {BACKEND: backend, STORE: store, REQUEST_ID: request_id}
+        return self._begin(f"watch {store}", SpanKind.CONSUMER, self._parent(trace), attributes)
 
     def invocation(self, trace: TraceContext, component: str, export: str) -> Span:
         """Begin the span of an invocation: `Tracer.invocation`."""

@@ -75,6 +75,22 @@ class Tracer(Protocol):
             request_id: the id that it has in here.
         """
 
+    def change(
+        self,
+        trace: TraceContext,
+        backend: str,
+        store: str,
+        request_id: str,
+    ) -> Span:
+        """Begin the span of a change of a store that a component watches.
+
+        Args:
+            trace: the trace that begins with it.
+            backend: the kind of the store.
+            store: what the component calls it.
+            request_id: the id that it has in here.
+        """
+
     def invocation(
         self,
         trace: TraceContext,

@@ -22,8 +22,10 @@ __all__ = ["RESERVED_PREFIX", "LeftOut", "Method", "Methods"]
 RESERVED_PREFIX: Final = "rpc."
 """What the names of the protocol's own methods begin with."""
 
-_CALLED_OTHERWISE: Final = frozenset(("wasi:http/incoming-handler", "wasmcloud:messaging/handler"))
-"""Exports that HTTP requests and messages call."""
+_CALLED_OTHERWISE: Final = frozenset(
+    ("wasi:http/incoming-handler", "wasmcloud:messaging/handler", "wasi:keyvalue/watcher")
+)
+"""Exports that HTTP requests, messages and changes of stores call."""
 
 
 _BUILD_ENTRY: Final = ("exports", "init", ("app-name", "symbols", "stub-wasi"))
@@ -75,9 +77,9 @@ class Methods:
 
     Attributes:
         served: the methods, in the order of the component.
-        left_out: the exports that are none, likewise. `wasi:http/incoming-handler` and
-            `wasmcloud:messaging/handler` are
-            neither: HTTP requests and messages call them.
+        left_out: the exports that are none, likewise. `wasi:http/incoming-handler`,
+            `wasmcloud:messaging/handler` and `wasi:keyvalue/watcher` are neither: HTTP requests, messages and
+            changes of stores call them.
         by_name: the methods by every name that they have.
     """
 

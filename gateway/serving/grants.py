@@ -22,23 +22,41 @@ from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
 from gateway.capabilities import blobstore
 from gateway.capabilities.backend import Backend, Backends, BackendUnusable, Lease
-from gateway.capabilities.keyvalue import Quota
+from gateway.capabilities.keyvalue import KeyValueStore, Quota, WatchableBucket, WatchableStore
 from gateway.capabilities.messaging import Broker
 from gateway.capabilities.operations import OnOperation, Operations
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
-from gateway.config.grant import BackendGrant
+from gateway.config.grant import BackendGrant, KeyValueGrant
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 from gateway.policy.subject import SubjectPolicy
 
-__all__ = ["Grants"]
+__all__ = ["Grants", "Watched"]
 
 B = TypeVar("B", bound=Backend)
 
 _ANY_TIME: Final = 2**32 / 1000
 """Seconds: more than a guest can give a request."""
+
+
+class Watched(NamedTuple):
+    """A store whose changes a component is told of.
+
+    Attributes:
+        identifier: what it knows the store by.
+        grant: what the operator says of that.
+        store: the store.
+        bucket: the component's part of it.
+        granted: the same as the component may use it.
+    """
+
+    identifier: str
+    grant: KeyValueGrant
+    store: KeyValueStore
+    bucket: WatchableBucket
+    granted: GrantedBucket
 
 
 class Grants:
@@ -49,6 +67,7 @@ class Grants:
     Attributes:
         writes: whether it may write to its standard streams, or log.
         broker: what carries its messages; None where it has none.
+        watched: the stores whose changes it is told of.
 
     Args:
         config: what the operator said of the component.
@@ -85,6 +104,7 @@ class Grants:
         self._operations = _Operations(config.name, on_operation, tracer)
         self._leases: list[Lease[Any]] = []
         self._messaging: GrantedBroker | None = None
+        self.watched: list[Watched] = []
         try:
             self._buckets = dict(self._open_buckets(config, backends))
             self._spaces = dict(self._open_spaces(config, backends))
@@ -111,13 +131,25 @@ class Grants:
     def _open_buckets(
         self, config: ComponentConfig, backends: WorkerBackends
     ) -> Iterator[tuple[str, GrantedBucket]]:
+        watches = any(grant.watch for grant in config.keyvalue.values())
         for identifier, grant in config.keyvalue.items():
+            watchable: WatchableBucket | None = None
             with _refusing(config, "keyvalue", identifier):
                 store = self._lease(backends.keyvalue, grant)
                 quota = Quota(grant.max_value, grant.max_keys, grant.max_bytes)
-                bucket = store.bucket(grant.prefix, quota)
+                if watches and isinstance(store, WatchableStore):
+                    watchable = store.watchable_bucket(grant.prefix, quota, config.name)
+                elif grant.watch:
+                    raise BackendUnusable(
+                        "is a store that does not tell of changes: leave watch out, or use another, such as "
+                        '"memory:"'
+                    )
+                bucket = watchable or store.bucket(grant.prefix, quota)
             operations = self._operations.on(store, grant)
-            yield identifier, GrantedBucket(bucket, operations, read_only=grant.read_only)
+            granted = GrantedBucket(bucket, operations, read_only=grant.read_only)
+            if watchable is not None and grant.watch:
+                self.watched.append(Watched(identifier, grant, store, watchable, granted))
+            yield identifier, granted
 
     def _open_spaces(
         self, config: ComponentConfig, backends: WorkerBackends

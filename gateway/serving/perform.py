@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.host.errors import Exit
 from gateway.host.values import Err, Ok
 from gateway.observe.events import Outcome, outcome_of
-from gateway.rpc.procedure import Procedure
+from gateway.rpc.procedure import Function
 from gateway.serving.call import Call
 
 __all__ = ["perform"]
@@ -16,7 +16,7 @@ __all__ = ["perform"]
 
 async def perform(
     call: Call,
-    procedure: Procedure,
+    function: Function,
     *,
     left: asyncio.Future[None] | None = None,
     waits: Callable[[], None] = lambda: None,
@@ -24,8 +24,8 @@ async def perform(
     """Make a call, and judge how it ended: its `outcome` is that from then on.
 
     Args:
-        call: of the procedure's export, entered.
-        procedure: what its result means.
+        call: of the function's export, entered.
+        function: what its result means.
         left: done when nobody waits for the answer any more.
         waits: called when it did not end at once, before it goes on. It may stop it.
 
@@ -40,11 +40,11 @@ async def perform(
         if not invocation.begin():
             waits()
             await invocation.run()
-        answer = procedure.returned(invocation.result)
+        answer = function.returned(invocation.result)
     except Exception as failure:
         call.report(failure)
         if isinstance(failure, Exit):
-            answer = procedure.exited(failure)
+            answer = function.exited(failure)
         if answer is None:
             call.outcome = outcome_of(failure, answered=False)
             return failure

@@ -18,7 +18,6 @@ from gateway.bindings import provided, provided_to
 from gateway.bindings.http.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
 from gateway.config.grant import BackendGrant
-from gateway.host import wit
 from gateway.host.cache import CompileCache
 from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
@@ -29,11 +28,12 @@ from gateway.host.store import FREED_APART, LARGE
 from gateway.observe import log
 from gateway.observe.events import Outcome, ReturnEvent
 from gateway.observe.metrics import Metrics
-from gateway.rpc.method import Method, Methods
+from gateway.rpc.method import Methods
 from gateway.rpc.procedure import Procedure
 from gateway.serving.admission import Place
 from gateway.serving.grants import Grants
 from gateway.serving.guest_log import GuestLog
+from gateway.serving.handlers import Handlers
 from gateway.serving.provenance import Provenance, check
 from gateway.serving.runtime import Runtime
 from gateway.units import format_size
@@ -42,7 +42,6 @@ from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS, needed
 
 __all__ = [
     "INCOMING_HANDLER",
-    "MESSAGE_HANDLER",
     "Prepared",
     "Service",
     "Work",
@@ -58,8 +57,6 @@ _LONG: Final = 1.0
 """Seconds of compiling, or waiting for it, that are told of: a start says nothing meanwhile."""
 
 INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
-
-MESSAGE_HANDLER: Final = "wasmcloud:messaging/handler"
 
 
 class Work(Protocol):
@@ -79,7 +76,7 @@ class Service:
         digest: the SHA-256 of its file, in hexadecimal.
         handler: its `wasi:http/incoming-handler`; None if it has none.
         routes: the HTTP requests that go there.
-        message_handler: its `wasmcloud:messaging/handler`; None if it has none.
+        handlers: what is called for that which comes of its grants.
         methods: what it offers to callers with JSON.
         procedures: the same ready to be called, by every name; empty where JSON-RPC is off.
         grants: what it is given, and may reach.
@@ -121,13 +118,12 @@ class Service:
         self.linked = linked
         self.digest = linked.component.digest
         self.handler = _handler(linked)
-        self.message_handler = _message_handler(linked)
+        self.handlers = Handlers(linked)
         self.methods = Methods(linked.component.exports)
         self.procedures: dict[str, Procedure] = {}
         if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
-        heard = _subscriptions(config, self.message_handler)
-        self.routes = _routes(config, linked, self.handler, bool(self.procedures), heard=heard)
+        self.routes = _routes(config, linked, self.handler, bool(self.procedures), self.handlers)
         metrics = runtime.metrics
         self.grants = Grants(
             config,
@@ -192,15 +188,15 @@ class Service:
         finally:
             metrics.queued_changed(self.name, -1)
 
-    def message_dropped(self, reason: str) -> None:
-        """Count a message that was not handled."""
+    def delivery_dropped(self, what: str, reason: str, count: int) -> None:
+        """Count messages, say, that came and were not handled."""
         if self._metrics is not None:
-            self._metrics.message_dropped(self.name, reason)
+            self._metrics.delivery_dropped(self.name, what, reason, count)
 
-    def pending_changed(self, by: int) -> None:
-        """Tell that so many more messages wait to be handled, or fewer."""
+    def pending_changed(self, what: str, by: int) -> None:
+        """Tell that so many more of them wait to be handled, or fewer."""
         if self._metrics is not None:
-            self._metrics.pending_changed(self.name, by)
+            self._metrics.pending_changed(self.name, what, by)
 
     def began(self, work: Work) -> None:
         """Note that an invocation is under way, or what is done for one before or after it runs."""
@@ -402,35 +398,6 @@ def _handler(linked: LinkedComponent) -> Export | None:
     return None if interface is None else linked.export("handle", interface=interface)
 
 
-def _message_handler(linked: LinkedComponent) -> Procedure | None:
-    interface = linked.component.find_export(MESSAGE_HANDLER)
-    if interface is None:
-        return None
-    exported = linked.component.exports[interface]
-    function = (
-        exported.functions.get("handle-message") if isinstance(exported, wit.Interface) else None
-    )
-    if function is None:
-        return None
-    return Procedure(Method(interface, "handle-message", function, None), linked)
-
-
-def _subscriptions(config: ComponentConfig, handler: Procedure | None) -> bool:
-    """Whether a component takes messages.
-
-    Raises:
-        ComponentError: it should, and has nothing that handles them.
-    """
-    if config.messaging is None or not config.messaging.subscriptions:
-        return False
-    if handler is None:
-        raise ComponentError(
-            f"{config.source}: exports no {MESSAGE_HANDLER}@0.2.0, so it cannot handle the messages of its "
-            "subscriptions. Leave them out, or build it for a world that exports that interface."
-        )
-    return True
-
-
 def _procedures(methods: Methods, linked: LinkedComponent) -> dict[str, Procedure]:
     made = {method.name: Procedure(method, linked) for method in methods.served}
     return {name: made[method.name] for name, method in methods.by_name.items()}
@@ -441,10 +408,10 @@ def _routes(
     linked: LinkedComponent,
     handler: Export | None,
     callable_: bool,
-    *,
-    heard: bool,
+    handlers: Handlers,
 ) -> tuple[Route, ...]:
     """The HTTP requests that a component answers: none by default for one that only has methods."""
+    heard = handlers.needed(config)
     told = "routes" in config.model_fields_set and bool(config.routes)
     if handler is not None and (config.routes or callable_ or heard):
         return config.routes
@@ -457,16 +424,15 @@ def _routes(
             f"JSON-RPC, or that is off (it exports {exports}). Give it a route."
         )
     if callable_ or heard:
-        other = "its functions are served by JSON-RPC" if callable_ else "it has subscriptions"
+        other = (
+            "its functions are served by JSON-RPC" if callable_ else "what it handles comes to it"
+        )
         raise ComponentError(
             f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer the HTTP requests of its routes "
             f"(it exports {exports}). Leave routes out: {other}."
         )
-    if linked.component.find_export(MESSAGE_HANDLER) is not None:
-        raise ComponentError(
-            f"{config.source}: handles messages, and has no subscriptions (it exports {exports}). Give it some in "
-            "messaging."
-        )
+    if handlers.idle is not None:
+        raise ComponentError(f"{config.source}: {handlers.idle} (it exports {exports}).")
     raise ComponentError(
         f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests, and no functions for "
         f"JSON-RPC, or that is off (it exports {exports}). Build it for a world that exports that interface, such "

@@ -1,4 +1,4 @@
-"""A gateway in this process that sends and takes messages, for tests: its events, and its functions to call."""
+"""A gateway in this process whose components take what comes, for tests: its events, and functions to call."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Talking:
 
     Attributes:
         app: the gateway.
-        events: how messages ended so far.
+        events: how messages, and what watchers were told, ended so far.
     """
 
     def __init__(self, app: Gateway, client: httpx.AsyncClient) -> None:
@@ -48,17 +48,17 @@ class Talking:
         app.runtime.channel.add_sink(self._hear)
 
     def _hear(self, event: ReturnEvent) -> None:
-        if event.kind is Kind.MESSAGING:
+        if event.kind in {Kind.MESSAGING, Kind.KEYVALUE}:
             self.events.append(event)
             self._changed.set()
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """How messages ended so far."""
+        """How those ended so far."""
         return [event.outcome for event in self.events]
 
     async def ended(self, number: int) -> None:
-        """Wait until so many messages have."""
+        """Wait until so many have."""
         await self.until(lambda: len(self.events) >= number)
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -6,10 +6,29 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.capabilities.backend import Opener, missing_extra
-from gateway.capabilities.keyvalue.store import Bucket, Current, KeyValueStore, Page, Quota
+from gateway.capabilities.keyvalue.store import (
+    Bucket,
+    Change,
+    Current,
+    KeyValueStore,
+    Page,
+    Quota,
+    WatchableBucket,
+    WatchableStore,
+)
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["OPENERS", "Bucket", "Current", "KeyValueStore", "Page", "Quota"]
+__all__ = [
+    "OPENERS",
+    "Bucket",
+    "Change",
+    "Current",
+    "KeyValueStore",
+    "Page",
+    "Quota",
+    "WatchableBucket",
+    "WatchableStore",
+]
 
 
 def _sqlite(url: BackendURL) -> KeyValueStore:
@@ -19,9 +38,9 @@ def _sqlite(url: BackendURL) -> KeyValueStore:
 
 
 def _memory(url: BackendURL) -> KeyValueStore:
-    from gateway.capabilities.keyvalue.sqlite import SQLiteStore  # noqa: PLC0415 - for those who use it
+    from gateway.capabilities.keyvalue.memory import MemoryStore  # noqa: PLC0415 - for those who use it
 
-    return SQLiteStore.in_memory(url)
+    return MemoryStore.named(url)
 
 
 def _redis(url: BackendURL) -> KeyValueStore:

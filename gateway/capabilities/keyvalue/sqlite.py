@@ -32,15 +32,12 @@ from gateway.capabilities.keyvalue.store import (
 )
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["MAX_MEMORY", "MAX_MEMORY_KEYS", "SQLiteStore"]
+__all__ = ["MAX_MEMORY", "SQLiteBucket", "SQLiteStore"]
 
 T = TypeVar("T")
 
 MAX_MEMORY: Final = 64 << 20
 """Bytes of a store in memory, keys and indexes included. Arbitrary: what needs more has a file."""
-
-MAX_MEMORY_KEYS: Final = 100_000
-"""Keys of one bucket in memory. Arbitrary: a page of them is found in some milliseconds, on the event loop."""
 
 _BUSY: Final = 5.0
 """Seconds that a write waits for another process which has locked the file. SQLite's own shell and most drivers
@@ -121,23 +118,8 @@ class SQLiteStore:
             raise BackendUnusable("names a folder, and must name a file, such as app.db in there")
         return cls(path)
 
-    @classmethod
-    def in_memory(cls, url: BackendURL) -> Self:
-        """The store of `memory:` or `memory:NAME`.
-
-        Raises:
-            BackendUnusable: it says something else.
-        """
-        if not url.rest.isalnum() and url.rest:
-            raise BackendUnusable(
-                'must be "memory:", or with a name of letters and digits "memory:NAME"'
-            )
-        return cls(None)
-
     def bucket(self, prefix: str, quota: Quota) -> SQLiteBucket:
         """The keys of a prefix: `KeyValueStore.bucket`."""
-        if self._path is None:
-            quota = quota._replace(max_keys=min(quota.max_keys or MAX_MEMORY_KEYS, MAX_MEMORY_KEYS))
         return SQLiteBucket(self, prefix, quota)
 
     async def aclose(self) -> None:
@@ -305,7 +287,7 @@ class SQLiteBucket:
             self._write(connection, {key: str(total).encode()})
             return total
 
-        return await self._store.write(add)
+        return await self._change(add)
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """`Bucket.get_many`."""
@@ -326,18 +308,11 @@ class SQLiteBucket:
 
     async def set_many(self, values: Mapping[str, bytes]) -> None:
         """`Bucket.set_many`."""
-        await self._store.write(lambda connection: self._write(connection, values))
+        await self._change(lambda connection: self._write(connection, values))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """`Bucket.delete_many`."""
-
-        def delete(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "DELETE FROM entries WHERE space = ? AND key = ?",
-                [(self._space, key) for key in keys],
-            )
-
-        await self._store.write(delete)
+        await self._change(lambda connection: self._remove(connection, keys))
 
     async def current(self, key: str) -> Current:
         """`Bucket.current`."""
@@ -354,7 +329,10 @@ class SQLiteBucket:
             self._write(connection, {key: value})
             return True
 
-        return await self._store.write(swap)
+        return await self._change(swap)
+
+    async def _change(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._store.write(function)
 
     def _value(self, connection: sqlite3.Connection, key: str) -> bytes | None:
         # What is too large is never read: CASE looks at the length, which the row has in its header.
@@ -378,6 +356,11 @@ class SQLiteBucket:
             "SELECT version FROM entries WHERE space = ? AND key = ?", (self._space, key)
         ).fetchone()
         return None if row is None else row[0]
+
+    def _remove(self, connection: sqlite3.Connection, keys: Sequence[str]) -> list[str]:
+        """Remove keys; returns those that were there."""
+        delete = "DELETE FROM entries WHERE space = ? AND key = ?"
+        return [key for key in keys if connection.execute(delete, (self._space, key)).rowcount]
 
     def _write(self, connection: sqlite3.Connection, values: Mapping[str, bytes]) -> None:
         for value in values.values():

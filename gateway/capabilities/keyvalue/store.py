@@ -1,12 +1,13 @@
-"""What `wasi:keyvalue` needs of a store. Each backend implements these two protocols."""
+"""What `wasi:keyvalue` needs of a store. Each backend implements two protocols, or four if it tells of changes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from gateway.capabilities.backend import Backend, BackendError
+from gateway.capabilities.subscription import Subscription
 
 __all__ = [
     "MAX_BATCH",
@@ -14,10 +15,13 @@ __all__ = [
     "MAX_KEYS",
     "PAGE",
     "Bucket",
+    "Change",
     "Current",
     "KeyValueStore",
     "Page",
     "Quota",
+    "WatchableBucket",
+    "WatchableStore",
     "check_size",
     "decimal",
     "in_range",
@@ -74,6 +78,18 @@ class Current(NamedTuple):
 
     value: bytes | None
     version: Any
+
+
+class Change(NamedTuple):
+    """That a key was set or removed.
+
+    Attributes:
+        key: the key.
+        value: what it was set to, the same as before or not; None where it was removed.
+    """
+
+    key: str
+    value: bytes | None
 
 
 class Bucket(Protocol):
@@ -146,6 +162,35 @@ class KeyValueStore(Backend, Protocol):
 
         Raises:
             BackendUnusable: the store cannot keep to the quota.
+        """
+
+
+class WatchableBucket(Bucket, Protocol):
+    """A bucket that tells of changes."""
+
+    def watch(self, deliver: Callable[[Change], None]) -> Subscription[Change]:
+        """Tell of each change that others than its owner make, after it is made; on the event loop.
+
+        Args:
+            deliver: takes them, those of one key in their order.
+        """
+
+
+@runtime_checkable
+class WatchableStore(KeyValueStore, Protocol):
+    """A store that can tell of changes."""
+
+    def watchable_bucket(self, prefix: str, quota: Quota, owner: str) -> WatchableBucket:
+        """The part of the store that a component may use which watches some of it.
+
+        Args:
+            prefix: as of `bucket`.
+            quota: ditto.
+            owner: the component's name: what it changes itself, by this bucket or another of its own, it is not
+                told of.
+
+        Raises:
+            BackendUnusable: as of `bucket`.
         """
 
 

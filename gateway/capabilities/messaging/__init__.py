@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.capabilities.backend import Opener, missing_extra
-from gateway.capabilities.messaging.broker import Broker, Deliver, Message, Subscription
+from gateway.capabilities.messaging.broker import Broker, Deliver, Message
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["OPENERS", "Broker", "Deliver", "Message", "Subscription"]
+__all__ = ["OPENERS", "Broker", "Deliver", "Message"]
 
 
 def _memory(url: BackendURL) -> Broker:

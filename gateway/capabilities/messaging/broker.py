@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol, TypeAlias
 
 from gateway.capabilities.backend import Backend
+from gateway.capabilities.subscription import Subscription
 
-__all__ = ["Broker", "Deliver", "Message", "Subscription"]
+__all__ = ["Broker", "Deliver", "Message"]
 
 
 class Message(NamedTuple):
@@ -30,25 +31,6 @@ class Message(NamedTuple):
 Deliver: TypeAlias = Callable[[Message], None]
 """Takes a message, on the event loop. It must not raise, and cannot wait: bounding what it has is its own
 business."""
-
-
-class Subscription(Protocol):
-    """An interest in messages, from when it was made to when it is closed.
-
-    Attributes:
-        deliver: who takes them. May be changed: the next message goes to the next one.
-    """
-
-    deliver: Deliver
-
-    async def ready(self) -> None:
-        """Wait until the broker knows of it, which takes as long as the broker is down."""
-
-    async def aclose(self) -> None:
-        """Have no more messages. Those that the broker has sent already come before this returns. Must not raise.
-
-        May be called again.
-        """
 
 
 class Broker(Backend, Protocol):
@@ -73,7 +55,7 @@ class Broker(Backend, Protocol):
             BackendError: nobody is there to answer, or the broker does not take it.
         """
 
-    def subscribe(self, subject: str, queue: str | None, deliver: Deliver) -> Subscription:
+    def subscribe(self, subject: str, queue: str | None, deliver: Deliver) -> Subscription[Message]:
         """Take an interest in messages; on the event loop. The broker need not be there.
 
         Args:

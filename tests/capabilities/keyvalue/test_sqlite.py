@@ -15,7 +15,8 @@ import pytest
 
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.keyvalue import Quota
-from gateway.capabilities.keyvalue.sqlite import MAX_MEMORY_KEYS, SQLiteStore
+from gateway.capabilities.keyvalue.memory import MAX_MEMORY_KEYS, MemoryStore
+from gateway.capabilities.keyvalue.sqlite import SQLiteStore
 from tests.capabilities.keyvalue.conftest import QUOTA
 from tests.patience import PATIENCE
 from tests.stalls import nothing_holds_the_loop
@@ -123,7 +124,7 @@ async def test_a_file_of_another_version_is_left_alone(path: Path, store: SQLite
 
 @pytest.mark.parametrize("path", [None, "file"], indirect=False)
 async def test_quotas_hold(path: str | None, tmp_path: Path) -> None:
-    store = SQLiteStore(None if path is None else tmp_path / path)
+    store = MemoryStore() if path is None else SQLiteStore(tmp_path / path)
     bucket = store.bucket("a", Quota(1024, max_keys=2, max_bytes=20))
     await store.bucket("b", QUOTA).set("others", bytes(1000))
     await bucket.set("k1", bytes(8))
@@ -142,7 +143,7 @@ async def test_quotas_hold(path: str | None, tmp_path: Path) -> None:
 
 
 async def test_memory_is_bounded() -> None:
-    store = SQLiteStore(None)
+    store = MemoryStore()
     bucket = store.bucket("", QUOTA)
     for number in range(60):
         await bucket.set(f"{number}", bytes(1 << 20))
@@ -167,7 +168,7 @@ async def test_all_of_a_memory_is_freed_at_once_and_holds_up_nobody() -> None:
 
 
 async def test_keys_in_memory_are_bounded() -> None:
-    store = SQLiteStore(None)
+    store = MemoryStore()
     many = {f"key-{number}": b"" for number in range(MAX_MEMORY_KEYS)}
     await store.bucket("many", QUOTA).set_many(many)
     with pytest.raises(BackendError, match="keys already"):
