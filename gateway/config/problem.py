@@ -77,9 +77,9 @@ def reason_of(error: ErrorDetails, table: type[Table], hidden: Collection[str] =
 
 
 def _table_at(place: Iterable[int | str], table: type[Table]) -> type[Table]:
-    """The table at a place within another, such as the one that `routes` has at 0."""
+    """The table at a place within another, such as those that `routes` has at 0 and `keyvalue` at "default"."""
     for part in place:
-        if isinstance(part, str):
+        if part in table.model_fields:  # otherwise it says which of several tables it is
             table = table_of(table.model_fields[part].annotation) or table
     return table
 

@@ -656,6 +656,33 @@ def test_a_backend_has_one_url(directory: Path, table: str) -> None:
     }
 
 
+def test_an_unknown_key_of_a_capability_is_told_with_the_one_that_was_meant(
+    directory: Path,
+) -> None:
+    text = """
+        [components.keyvalue]
+        default = { url = "memory:", prefx = "a" }
+        url = { url = "memory:", read_onyl = true }
+
+        [components.blobstore]
+        "*" = { url = "memory:", max_objets = 1 }
+
+        [components.secrets]
+        key = { url = "env:KEY", nam = "x" }
+
+        [components.messaging]
+        url = "memory:"
+        subscriptions = [{ subject = "a", queu = "b" }]
+        """
+    assert problems(directory, ONE + text) == {
+        "components[0].keyvalue.default.prefx": 'is unknown; did you mean "prefix"?',
+        "components[0].keyvalue.url.read_onyl": 'is unknown; did you mean "read_only"?',
+        "components[0].blobstore.*.max_objets": 'is unknown; did you mean "max_objects"?',
+        "components[0].secrets.key.nam": 'is unknown; did you mean "name"?',
+        "components[0].messaging.subscriptions[0].queu": 'is unknown; did you mean "queue"?',
+    }
+
+
 # --- one component ------------------------------------------------------------------------------
 
 
