@@ -53,7 +53,8 @@ _REQUEST_ID: Final = "call"
 @flags(
     *("ca_files", "log_level", "cache", "cache_dir", "max_execution_time", "max_memory"),
     *("environment", "arguments", "mounts", "config_file", "config_env_prefix", "config"),
-    *("keyvalue", "secrets", "allowed_outbound_hosts"),
+    *("keyvalue", "blobstore", "secrets", "messaging.url", "messaging.publish"),
+    "allowed_outbound_hosts",
 )
 def call(
     component: ComponentFile,

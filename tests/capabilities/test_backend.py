@@ -70,7 +70,7 @@ async def test_one_url_is_one_backend() -> None:
             "ssl_keyfile",
         ),
         ("sqlite:", 'must name a file, such as "sqlite:app.db"'),
-        ("sqlite:/nowhere/app.db", "names a file in a folder that is not there: make the folder"),
+        ("sqlite:/nowhere/app.db", "names a file in a folder that is not there: make /nowhere"),
         ("sqlite:/usr", "names a folder, and must name a file, such as app.db in there"),
     ],
 )

@@ -149,3 +149,17 @@ def test_a_component_without_functions_says_so(guest: GuestPath) -> None:
 def test_a_component_is_given_what_the_flags_say(component: Path) -> None:
     status, printed, _ = call(component, "add", "[1, 2]", "--env", "A=1", "--no-cache")
     assert (status, printed) == (0, b"3\n")
+
+
+def test_it_is_granted_capabilities_as_a_served_one_is(guest: GuestPath) -> None:
+    messages = guest("c/messages")
+    broker = ("--messaging", "memory:", "--publish", "orders.>")
+    assert call(messages, "send", '["orders.new", "a", null]', *broker) == (0, b"null\n", "")
+    status, _, told = call(messages, "send", '["other", "a", null]', *broker)
+    assert (status, told) == (1, '"this component may not publish at this subject"\n')
+
+
+def test_a_folder_of_blobs_that_is_not_there_is_named(component: Path) -> None:
+    status, _, told = call(component, "count", "--blobstore", "*=file:/nowhere/blobs")
+    assert status == 2
+    assert "names a folder that is not there: make /nowhere/blobs" in told

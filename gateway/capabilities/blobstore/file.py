@@ -96,8 +96,10 @@ class FileStore:
         folder = Path(url.rest.removeprefix("//"))
         if not url.rest.removeprefix("//"):
             raise BackendUnusable('must name a folder, such as "file:blobs"')
+        if not folder.exists():
+            raise BackendUnusable(f"names a folder that is not there: make {folder}")
         if not folder.is_dir():
-            raise BackendUnusable("names a folder that is not there: make it")
+            raise BackendUnusable(f"must name a folder, which {folder} is not")
         if not os.access(folder, os.R_OK | os.X_OK):
             raise BackendUnusable("names a folder that this user may not read")
         return cls(folder)

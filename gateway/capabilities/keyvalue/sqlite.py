@@ -113,7 +113,7 @@ class SQLiteStore:
         if not path.name:
             raise BackendUnusable('must name a file, such as "sqlite:app.db"')
         if not path.parent.is_dir():
-            raise BackendUnusable("names a file in a folder that is not there: make the folder")
+            raise BackendUnusable(f"names a file in a folder that is not there: make {path.parent}")
         if path.is_dir():
             raise BackendUnusable("names a folder, and must name a file, such as app.db in there")
         return cls(path)

@@ -248,8 +248,8 @@ async def test_what_is_given_up_leaves_no_file_open(space: Space, store: FileSto
     ("rest", "reason"),
     [
         ("", 'must name a folder, such as "file:blobs"'),
-        ("/nowhere/blobs", "names a folder that is not there: make it"),
-        ("/etc/passwd", "names a folder that is not there: make it"),
+        ("/nowhere/blobs", "names a folder that is not there: make /nowhere/blobs"),
+        ("/etc/passwd", "must name a folder, which /etc/passwd is not"),
     ],
 )
 def test_what_cannot_be_used_is_refused_early(rest: str, reason: str) -> None:
