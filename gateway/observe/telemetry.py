@@ -31,7 +31,7 @@ def check() -> None:
     """
     if not all(map(_is_installed, _NEEDED)):
         raise TelemetryError(
-            "tracing needs OpenTelemetry, which is not installed: pip install component-gateway[otel], "
+            "tracing needs OpenTelemetry, which is not installed: pip install 'component-gateway[otel]', "
             "or set tracing = false"
         )
     exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"

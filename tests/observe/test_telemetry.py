@@ -474,6 +474,6 @@ except telemetry.TelemetryError as error:
     print(error)
 """
     assert run(source) == (
-        "tracing needs OpenTelemetry, which is not installed: pip install component-gateway[otel], "
+        "tracing needs OpenTelemetry, which is not installed: pip install 'component-gateway[otel]', "
         "or set tracing = false"
     )
