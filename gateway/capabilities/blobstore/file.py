@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,23 +161,24 @@ class FileStore:
     def _sweep(self, partial: Path) -> None:
         """Remove what processes have left that were killed."""
         partial.mkdir(exist_ok=True)
-        with os.scandir(partial) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                    continue
-                with suppress(OSError):
-                    fd = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                    try:
-                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        os.unlink(entry.path)
-                    finally:
-                        os.close(fd)
+        # By its descriptor: a link in its place would have all removed that is where it leads.
+        folder = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.name, ignore_errors=True, dir_fd=folder)
+                    else:
+                        with suppress(OSError):
+                            _remove_unlocked(entry.name, folder)
+        finally:
+            os.close(folder)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else is in such a block, of any process that has the folder."""
-        fd = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self.folder / _LOCK, flags, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             yield
@@ -200,6 +202,17 @@ def _failure(error: OSError) -> BackendError:
     if error.errno in _FULL:
         return BackendError("the store is full", error.strerror)
     return BackendError("the store is not available", str(error))
+
+
+def _remove_unlocked(name: str, folder: int) -> None:
+    """Remove a file that nobody has locked."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(name, flags, dir_fd=folder)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(fd)
 
 
 def _remove_empty(folder: Path, upto: Path) -> None:
@@ -432,7 +445,7 @@ class FileSpace:
             _rename(path, folder, name)
             return
         with self.store.locked():
-            objects, used = self._used(without=folder / file_name(name))
+            objects, used = self._used(without=_path(folder, name))
             check_sum(objects + 1, used + len(name.encode()) + size, self.quota)
             _rename(path, folder, name)
 
@@ -473,10 +486,12 @@ class FileSpace:
             raise BackendError("container exists already") from None
 
     def _read(self, folder: Path, name: str) -> FileReader:
+        _info(folder, name)
+        # What another program puts there meanwhile is not waited for, if it is a pipe.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            fd = os.open(folder / file_name(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(_path(folder, name), flags)
         except _MISSING:
-            _require(folder)
             raise BackendError(NO_OBJECT) from None
         return FileReader(self.store, fd)
 
@@ -486,7 +501,7 @@ class FileSpace:
 
     def _move(self, source: tuple[str, str], target: tuple[str, str]) -> None:
         folder = self._folder(source[0])
-        path = folder / file_name(source[1])
+        path = _path(folder, source[1])
         _info(folder, source[1])
         _rename(str(path), self._folder(target[0]), target[1], NO_OBJECT)
         _remove_empty(path.parent, folder)
@@ -511,26 +526,48 @@ def _created_at(folder: Path) -> int:
         raise BackendError(NO_CONTAINER) from None
 
 
-def _info(folder: Path, name: str) -> ObjectInfo:
+def _path(folder: Path, name: str) -> Path:
+    """Where an object is in a container.
+
+    Raises:
+        BackendError: its name goes on in what another program has made a link to elsewhere.
+    """
+    path = folder / file_name(name)
+    part = path.parent
+    while part != folder:
+        if part.is_symlink():
+            raise BackendError(NO_OBJECT)
+        part = part.parent
+    return path
+
+
+def _status(folder: Path, name: str) -> os.stat_result | None:
+    """That of an object; None where there is none. A folder is none, nor a link to anywhere, nor a pipe."""
     try:
-        status = (folder / file_name(name)).stat(follow_symlinks=False)
+        status = _path(folder, name).lstat()
     except _MISSING:
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
         _require(folder)
-        raise BackendError(NO_OBJECT) from None
+        return None
+    return status
+
+
+def _info(folder: Path, name: str) -> ObjectInfo:
+    status = _status(folder, name)
+    if status is None:
+        raise BackendError(NO_OBJECT)
     return ObjectInfo(status.st_size, int(status.st_mtime))
 
 
 def _has(folder: Path, name: str) -> bool:
-    if (folder / file_name(name)).exists():
-        return True
-    _require(folder)
-    return False
+    return _status(folder, name) is not None
 
 
 def _delete(folder: Path, names: list[str]) -> None:
     _require(folder)
     for name in names:
-        path = folder / file_name(name)
+        path = _path(folder, name)
         with suppress(*_MISSING):
             path.unlink()
             _remove_empty(path.parent, folder)
@@ -552,7 +589,7 @@ def _rename(path: str, folder: Path, name: str, missing: str = NO_CONTAINER) -> 
     Raises:
         BackendError: there is no such container, or no such file, as `missing` says.
     """
-    target = folder / file_name(name)
+    target = _path(folder, name)
     while True:
         _require(folder)
         try:

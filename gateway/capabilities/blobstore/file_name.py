@@ -62,12 +62,13 @@ def names_below(
     """
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(MORE):
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder and entry.name.endswith(MORE):
                 try:
                     yield from names_below(entry.path, folders=folders, path=f"{path}{entry.name}/")
                 except (FileNotFoundError, NotADirectoryError):
                     continue  # its last file has gone meanwhile
-            elif entry.is_dir(follow_symlinks=False) == folders:
+            elif is_folder if folders else entry.is_file(follow_symlinks=False):
                 name = original_name(path + entry.name)
                 if name is not None:
                     yield name, entry

@@ -18,6 +18,7 @@ from gateway.capabilities.backend import BackendError, BackendUnusable
 from gateway.capabilities.blobstore import OPENERS, Quota, Space
 from gateway.capabilities.blobstore.file import FileStore
 from gateway.capabilities.blobstore.file_name import file_name, original_name
+from gateway.capabilities.blobstore.store import NO_OBJECT
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.blobstore.conftest import NO_QUOTA, listed, read, write
 
@@ -256,3 +257,41 @@ def test_what_cannot_be_used_is_refused_early(rest: str, reason: str) -> None:
     with pytest.raises(BackendUnusable) as refused:
         OPENERS["file"](BackendURL("file", rest))
     assert str(refused.value) == reason
+
+
+async def test_what_others_put_there_that_is_no_file_is_no_object(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, space: Space
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret").write_bytes(b"secret")
+    (tmp_path / "c" / "link").symlink_to(outside / "secret")
+    (tmp_path / "c" / "folder").mkdir()
+    os.mkfifo(tmp_path / "c" / "pipe")  # which to open would wait for who writes to it
+    (tmp_path / "c" / f"{'x' * 240}+").symlink_to(outside)
+    assert await listed(space) == []
+    for name in ("link", "folder", "pipe", f"{'x' * 240}secret"):
+        with pytest.raises(BackendError, match=NO_OBJECT):
+            await space.read("c", name)
+        with pytest.raises(BackendError, match=NO_OBJECT):
+            await space.info("c", name)
+    assert not await space.has("c", "link")
+    with pytest.raises(BackendError, match=NO_OBJECT):
+        await write(space, "x" * 240 + "more", b"1")
+    with pytest.raises(BackendError, match=NO_OBJECT):
+        await space.delete("c", ["x" * 240 + "secret"])
+    await write(space, "link", b"ours")  # takes the place of it
+    assert await read(space, "link") == b"ours"
+    assert (outside / "secret").read_bytes() == b"secret"
+    assert os.listdir(outside) == ["secret"]
+
+
+async def test_nothing_is_swept_away_elsewhere(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, space: Space
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "folder").mkdir()
+    (outside / "file").touch()
+    (tmp_path / ".partial").symlink_to(outside)
+    with pytest.raises(BackendError, match="the store is not available"):
+        await write(space, "o", b"1")
+    assert sorted(os.listdir(outside)) == ["file", "folder"]
