@@ -107,14 +107,15 @@ class Channel:
             flush: called after the last of events that are handed over together, for a sink that adds them up.
 
         Raises:
-            TypeError: the sink cannot be called, or is a coroutine function, which nobody would await.
+            TypeError: the sink cannot be called, or a call of it does nothing yet: a coroutine function or a
+                generator function, which nobody would await or iterate.
         """
         if not callable(sink):
             raise TypeError(f"a sink is called with each event, and {sink!r} cannot be called")
         called = name or str(getattr(sink, "__qualname__", type(sink).__qualname__))
-        if _is_coroutine_function(sink):
+        if _does_nothing_yet(sink):
             raise TypeError(
-                f"the sink {called} is a coroutine function, and sinks are not awaited. "
+                f"the sink {called} is a coroutine or generator function, and sinks are only called. "
                 "Have it put events into an asyncio.Queue (put_nowait), and a task of yours take them from there."
             )
         self._sinks.append(_Guarded(sink, called, self._clock, timed=timed, flush=flush))
@@ -255,7 +256,7 @@ class _Guarded:
             if returned is not None and inspect.isawaitable(returned):
                 if inspect.iscoroutine(returned):
                     returned.close()
-                raise TypeError("the sink returned something to await, and sinks are not awaited")
+                raise TypeError("the sink returned something to await, and sinks are only called")
         # A cancellation is not meant for the loop's callback, which runs in no task.
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error)
@@ -292,9 +293,17 @@ class _Guarded:
             )
 
 
-def _is_coroutine_function(sink: Sink) -> bool:
-    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(
-        getattr(sink, "__call__", None)  # noqa: B004 - what an instance of a class does when it is called
+def _does_nothing_yet(sink: Sink) -> bool:
+    """Whether what a call runs would be begun by an `await` or an iteration."""
+    call = getattr(sink, "__call__", None)  # noqa: B004 - what an instance of a class does when it is called
+    return any(
+        lazy(function)
+        for function in (sink, call)
+        for lazy in (
+            inspect.iscoroutinefunction,
+            inspect.isgeneratorfunction,
+            inspect.isasyncgenfunction,
+        )
     )
 
 

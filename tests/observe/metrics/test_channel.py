@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -331,12 +331,31 @@ class Asynchronous:
         raise AssertionError("was awaited")
 
 
+def generating(_event: ReturnEvent) -> Iterator[None]:
+    yield
+    raise AssertionError("was iterated")
+
+
+async def generating_asynchronously(_event: ReturnEvent) -> AsyncIterator[None]:
+    yield
+    raise AssertionError("was iterated")
+
+
 @pytest.mark.parametrize(
-    "sink", [asynchronous, Asynchronous(), partial(asynchronous), Asynchronous().__call__]
+    "sink",
+    [
+        asynchronous,
+        Asynchronous(),
+        partial(asynchronous),
+        Asynchronous().__call__,
+        generating,
+        generating_asynchronously,
+        partial(generating),
+    ],
 )
-def test_sink_that_would_have_to_be_awaited_is_refused(sink: Any) -> None:
+def test_sink_whose_call_would_do_nothing_is_refused(sink: Any) -> None:
     channel = Channel()
-    with pytest.raises(TypeError, match=r"coroutine function.*asyncio\.Queue"):
+    with pytest.raises(TypeError, match=r"coroutine or generator function.*asyncio\.Queue"):
         channel.add_sink(sink)
     send(channel, 1)
 
