@@ -58,7 +58,7 @@ class Changes(Deliveries[Change]):
 
     def subscribe(self) -> Subscription[Change]:
         """`Deliveries.subscribe`."""
-        return self._watched.bucket.watch(self.take)
+        return self._watched.bucket.watch(self._watched.identifier, self.take)
 
     def size(self, item: Change) -> int:
         """`Deliveries.size`."""

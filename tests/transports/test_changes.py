@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gateway.observe.events import (
     KeyvalueWatcherOnSetReturned,
     Outcome,
 )
+from tests.capabilities.servers import Nats
 from tests.harness import GuestPath
 from tests.transports.talking import Talking, calling, lifespan, talking
 
@@ -27,10 +29,16 @@ pytestmark = pytest.mark.anyio
 Grant = Mapping[str, Any]
 
 
-@pytest.fixture(params=["memory"])
+_numbers = itertools.count()
+
+
+@pytest.fixture(params=["memory", "nats"])
 def url(request: pytest.FixtureRequest) -> str:
-    """The URL of a store that tells of changes."""
-    return f"{request.param}:"
+    """The URL of an empty store that tells of changes."""
+    if request.param == "memory":
+        return "memory:"
+    server: Nats = request.getfixturevalue("nats_server")
+    return f"{server.url}-changes-{next(_numbers)}"
 
 
 @pytest.fixture
@@ -127,7 +135,7 @@ async def test_the_bucket_is_as_it_is_granted(c: Path, url: str) -> None:
         await write(gateway, "key", "w")
         await gateway.ended(1)
         refused = (
-            'gateway_capability_operations_total{backend="memory",component="m",'
+            f'gateway_capability_operations_total{{backend="{url.partition(":")[0]}",component="m",'
             'function="set",interface="wasi:keyvalue/store",outcome="refused"}'
         )
         assert await gateway.metric(refused) == 1

@@ -76,8 +76,8 @@ class MemoryBucket(SQLiteBucket):
         self._owner = owner
         self._changes: list[Change] = []
 
-    def watch(self, deliver: Callable[[Change], None]) -> _Watch:
-        """`WatchableBucket.watch`."""
+    def watch(self, name: str, deliver: Callable[[Change], None]) -> _Watch:  # noqa: ARG002
+        """`WatchableBucket.watch`: there is but one worker, which needs no name."""
         return self._memory.watch(self._space, self._owner, deliver)
 
     async def _change(self, function: Callable[[sqlite3.Connection], T]) -> T:

@@ -12,11 +12,13 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from weakref import WeakValueDictionary
 
 import nats.errors
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 from nats.js.errors import APIError, NotFoundError
@@ -25,10 +27,12 @@ from gateway.capabilities.availability import Availability
 from gateway.capabilities.backend import BackendError, BackendUnusable
 from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.keyvalue.nats_link import MAX_REQUESTS, Link
+from gateway.capabilities.keyvalue.nats_watch import NatsWatch
 from gateway.capabilities.keyvalue.store import (
     MAX_BATCH,
     MAX_KEY,
     PAGE,
+    Change,
     Current,
     Page,
     Quota,
@@ -52,7 +56,10 @@ _MARKER: Final = 3600.0
 _LISTING: Final = 10.0
 """Seconds after which the server forgets a listing that nobody goes on with."""
 
-_HEADERS: Final = 128
+_WRITER: Final = "Component-Gateway-Writer"
+"""The header that has the name of a component which watches, in what it writes."""
+
+_HEADERS: Final = 256
 """Bytes that the headers of a write have at most."""
 
 _WRONG_SEQUENCE: Final = frozenset((10071, 10164))
@@ -105,12 +112,16 @@ class NatsStore:
 
     def bucket(self, prefix: str, quota: Quota) -> NatsBucket:
         """The keys of a prefix: `KeyValueStore.bucket`."""
+        return self.watchable_bucket(prefix, quota, None)
+
+    def watchable_bucket(self, prefix: str, quota: Quota, owner: str | None) -> NatsBucket:
+        """The same, for a component that watches: `WatchableStore.watchable_bucket`."""
         if (quota.max_keys, quota.max_bytes) != (None, None):
             raise BackendUnusable(
                 "is a bucket of NATS, which does not count what a component has: leave max_keys and "
                 "max_bytes out, and bound the bucket (nats kv add --max-bucket-size)"
             )
-        return NatsBucket(self, prefix, quota)
+        return NatsBucket(self, prefix, quota, owner)
 
     async def aclose(self) -> None:
         """Close the connection: `Backend.aclose`."""
@@ -177,14 +188,16 @@ class _Found(NamedTuple):
 
 
 class NatsBucket:
-    """The keys of a bucket that begin with a prefix: a `Bucket`."""
+    """The keys of a bucket that begin with a prefix: a `WatchableBucket`."""
 
-    def __init__(self, store: NatsStore, prefix: str, quota: Quota) -> None:
+    def __init__(self, store: NatsStore, prefix: str, quota: Quota, owner: str | None) -> None:
         self._store = store
         self._prefix = prefix
         self._quota = quota
         self._stream = f"KV_{store.bucket_name}"
         self._subjects = f"$KV.{store.bucket_name}."
+        self._owner = owner
+        self._headers: dict[str, Any] = {} if owner is None else {_WRITER: owner}
         # Increments of one key take turns here, in place of each being overtaken by the others.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -206,7 +219,9 @@ class NatsBucket:
         subject = self._subject(key)
         await self._store.ask(
             lambda stream: stream.publish(
-                subject, headers={"KV-Operation": "DEL"}, msg_ttl=_MARKER if forgets else None
+                subject,
+                headers={"KV-Operation": "DEL", **self._headers},
+                msg_ttl=_MARKER if forgets else None,
             )
         )
 
@@ -288,7 +303,29 @@ class NatsBucket:
             raise BackendError(f"the value has {len(value)} bytes, and at most {most} may be read")
         return value
 
+    def watch(self, name: str, deliver: Callable[[Change], None]) -> NatsWatch:
+        """`WatchableBucket.watch`."""
+        who = "\0".join((self._owner or "", name, self._prefix))
+        return NatsWatch(
+            self._store.link,
+            self._stream,
+            f"component-gateway-{sha256(who.encode()).hexdigest()[:20]}",
+            self._subjects + subject_of(self._prefix),
+            read=self._changed,
+            deliver=deliver,
+            on_failure=self._store.availability.doubt,
+        )
+
+    def _changed(self, message: Msg) -> Change | None:
+        """What a message of the bucket's stream says; None if that is not for its owner."""
+        headers = message.headers or {}
+        key = self._key(message.subject.removeprefix(self._subjects))
+        if key is None or headers.get(_WRITER, "") == self._owner:
+            return None
+        return Change(key, None if _is_marker(headers) else bytes(message.data))
+
     async def _write(self, key: str, value: bytes, headers: dict[str, Any] | None = None) -> None:
+        headers = {**(headers or {}), **self._headers} or None
         subject = self._subject(key)
 
         async def write(stream: JetStreamContext) -> None:

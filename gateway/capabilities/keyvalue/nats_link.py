@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, NoServersError
 from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
-__all__ = ["MAX_REQUESTS", "Link"]
+__all__ = ["MAX_REQUESTS", "Connection", "Link"]
 
 T = TypeVar("T")
 
@@ -23,6 +25,10 @@ wait where the server does not answer. As many as there are connections to other
 
 _CONNECT: Final = 2
 """Seconds that a server has to let us in, and a connection to close. Arbitrary; the client's own default."""
+
+_PING: Final = 10
+"""Seconds between two signs of life of a server that says nothing; without two of them the connection is lost. Who
+watches asks for nothing, and would wait for ever."""
 
 _FOREVER: Final = 86400.0
 """Seconds: who asks has a time limit of its own, and the client wants one."""
@@ -51,7 +57,7 @@ class Link:
         self._bucket = bucket
         self._replicas = replicas
         self._places = asyncio.Semaphore(MAX_REQUESTS)
-        self._connection: asyncio.Task[_Connection] | None = None
+        self._connection: asyncio.Task[Connection] | None = None
 
     async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
         """Ask the server something.
@@ -60,7 +66,7 @@ class Link:
             nats.errors.Error, OSError, TimeoutError: there is no answer.
         """
         async with self._places:
-            connection = await self._connected()
+            connection = await self.connected()
             return await connection.ask(request)
 
     async def look(self) -> None:
@@ -69,7 +75,7 @@ class Link:
         Raises:
             nats.errors.Error, OSError, TimeoutError: it cannot.
         """
-        connection = await self._connected()
+        connection = await self.connected()
         try:
             await connection.ask(self._prepare)
         except BaseException:
@@ -81,11 +87,16 @@ class Link:
         if self._connection is not None:
             self._connection.cancel()
             (found,) = await asyncio.gather(self._connection, return_exceptions=True)
-            if isinstance(found, _Connection):
+            if isinstance(found, Connection):
                 found.lose()
                 await found.closed()
 
-    async def _connected(self) -> _Connection:
+    async def connected(self) -> Connection:
+        """The connection, which is made where there is none.
+
+        Raises:
+            nats.errors.Error, OSError, TimeoutError: it cannot be made.
+        """
         task = self._connection
         if task is not None and task.done() and task.exception() is None:
             if not (connection := task.result()).lost:
@@ -96,8 +107,8 @@ class Link:
         # Whoever asks may leave; the connection is for all.
         return await asyncio.shield(task)
 
-    async def _connect(self) -> _Connection:
-        connection = _Connection()
+    async def _connect(self) -> Connection:
+        connection = Connection()
         try:
             await connection.open(self._url)
             self.max_payload = connection.max_payload
@@ -118,14 +129,20 @@ class Link:
         self.config = info.config
 
 
-class _Connection:
-    """One connection, until it is lost."""
+class Connection:
+    """One connection, until it is lost.
+
+    Attributes:
+        gone: set when it is.
+        stream: JetStream there.
+    """
 
     def __init__(self) -> None:
         self._error: Exception | None = None
         self._client = Client()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
+        self.gone: Final = asyncio.Event()
         self.stream: Final = self._client.jetstream(timeout=_FOREVER)
 
     @property
@@ -139,6 +156,11 @@ class _Connection:
         return self._client.max_payload
 
     async def open(self, url: str) -> None:
+        """Make it.
+
+        Raises:
+            nats.errors.Error, OSError, TimeoutError: it cannot be made.
+        """
         try:
             async with asyncio.timeout(_CONNECT):
                 await self._client.connect(
@@ -148,13 +170,31 @@ class _Connection:
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     connect_timeout=_CONNECT,
+                    ping_interval=_PING,
                     disconnected_cb=self._disconnected,
                     error_cb=self._note,
                 )
         except NoServersError as error:
             raise self._error or error from error
 
+    async def subscribe(
+        self, subject: str, queue: str, take: Callable[[Msg], Awaitable[None]]
+    ) -> Subscription:
+        """Have what is sent to a subject, shared with all of a queue.
+
+        Raises:
+            nats.errors.Error, OSError: the connection is lost.
+        """
+        if self.lost:
+            raise ConnectionClosedError
+        return await self._client.subscribe(subject, queue, cb=take)
+
     async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+        """Ask the server something.
+
+        Raises:
+            nats.errors.Error, OSError, TimeoutError: there is no answer.
+        """
         if self.lost:
             raise ConnectionClosedError
         task = asyncio.ensure_future(request(self.stream))
@@ -170,12 +210,14 @@ class _Connection:
 
     def lose(self) -> None:
         """End what is under way, and close."""
+        self.gone.set()
         for task in self._under_way:
             task.cancel()
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
 
     async def closed(self) -> None:
+        """Wait until it is closed, if it is being closed."""
         if self._closing is not None:
             await self._closing
 

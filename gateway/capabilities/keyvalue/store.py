@@ -168,10 +168,14 @@ class KeyValueStore(Backend, Protocol):
 class WatchableBucket(Bucket, Protocol):
     """A bucket that tells of changes."""
 
-    def watch(self, deliver: Callable[[Change], None]) -> Subscription[Change]:
+    def watch(self, name: str, deliver: Callable[[Change], None]) -> Subscription[Change]:
         """Tell of each change that others than its owner make, after it is made; on the event loop.
 
+        Where several workers share a store, each change is told to one of those that watch by this name for this
+        owner.
+
         Args:
+            name: what its owner calls the bucket.
             deliver: takes them, those of one key in their order.
         """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.parametrize("url", ["memory"], indirect=True),
+    pytest.mark.parametrize("url", ["memory", "nats"], indirect=True),
 ]
 
 LIMIT = 1 << 40
@@ -25,7 +26,7 @@ class Seen:
 
     def __init__(self, bucket: WatchableBucket) -> None:
         self.changes: asyncio.Queue[Change] = asyncio.Queue()
-        self.subscription: Subscription[Change] = bucket.watch(self.changes.put_nowait)
+        self.subscription: Subscription[Change] = bucket.watch("default", self.changes.put_nowait)
 
     async def told(self, *expected: Change) -> None:
         """Wait for just these changes, in any order of their keys."""
@@ -41,11 +42,13 @@ def of(store: KeyValueStore, prefix: str, owner: str) -> WatchableBucket:
 
 
 @pytest.fixture
-async def seen(store: KeyValueStore) -> Seen:
+async def seen(store: KeyValueStore) -> AsyncIterator[Seen]:
     """What "a" is told, of the keys that begin with "p/"."""
     seen = Seen(of(store, "p/", "a"))
-    await seen.subscription.ready()
-    return seen
+    async with asyncio.timeout(PATIENCE):
+        await seen.subscription.ready()
+    yield seen
+    await seen.subscription.aclose()
 
 
 @pytest.mark.parametrize("owner", ["b", None])

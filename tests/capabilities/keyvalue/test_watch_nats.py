@@ -1,0 +1,136 @@
+"""What those are told who watch buckets of NATS: several at once, while they are away, while the server is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.capabilities.keyvalue import Change
+from gateway.capabilities.keyvalue.nats import NatsStore
+from gateway.config.backend_url import BackendURL
+from tests.capabilities.keyvalue.conftest import QUOTA
+from tests.capabilities.servers import Nats
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+
+class Worker:
+    """A store as one worker has it, where "a" watches."""
+
+    def __init__(self, url: str) -> None:
+        self.store = NatsStore(BackendURL.parse(url))
+        self.own = self.store.watchable_bucket("p/", QUOTA, "a")
+        self.changes: asyncio.Queue[Change] = asyncio.Queue()
+
+    async def watch(self) -> None:
+        self.subscription = self.own.watch("default", self.changes.put_nowait)
+        async with asyncio.timeout(PATIENCE):
+            await self.subscription.ready()
+
+    async def next(self) -> Change:
+        async with asyncio.timeout(PATIENCE):
+            return await self.changes.get()
+
+    async def leave(self) -> None:
+        await self.subscription.aclose()
+        await self.store.aclose()
+
+
+async def test_workers_share_the_changes(nats_url: str) -> None:
+    workers = [Worker(nats_url), Worker(nats_url)]
+    for worker in workers:
+        await worker.watch()
+    other = workers[0].store.bucket("p/", QUOTA)
+    keys = [f"key-{number}" for number in range(40)]
+    for key in keys:
+        await other.set(key, b"1")
+    # What one of them writes is none of the other's, for they are one component.
+    await workers[1].own.set("own", b"1")
+    async with asyncio.timeout(PATIENCE):
+        while sum(worker.changes.qsize() for worker in workers) < len(keys):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    await other.set("last", b"1")
+    for worker in workers:  # what has been sent still comes
+        await worker.leave()
+    found = [
+        [worker.changes.get_nowait().key for _ in range(worker.changes.qsize())]
+        for worker in workers
+    ]
+    assert sorted(found[0] + found[1]) == sorted([*keys, "last"])
+    assert all(found)
+
+
+async def test_who_was_away_is_told_of_what_was_changed_meanwhile(nats_url: str) -> None:
+    worker, other = Worker(nats_url), Worker(nats_url)
+    await worker.watch()
+    writing = other.store.bucket("p/", QUOTA)
+    await writing.set("key", b"1")
+    assert await worker.next() == Change("key", b"1")
+    await worker.leave()
+    await writing.set("key", b"2")
+    await writing.set("key", b"3")
+    await writing.set("gone", b"")
+    await writing.delete("gone")
+    again = Worker(nats_url)
+    await again.watch()
+    # The last of each key, which is all that the bucket keeps.
+    assert await again.next() == Change("key", b"3")
+    assert await again.next() == Change("gone", None)
+    await again.leave()
+    await other.store.aclose()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Nats]:
+    """A server of the test's own."""
+    with Nats(tmp_path) as server:
+        yield server
+
+
+async def test_a_server_that_comes_back_tells_again(server: Nats) -> None:
+    worker = Worker(server.url)
+    await worker.watch()
+    for number in range(3):
+        value = str(number).encode()
+        server.kill()
+        await asyncio.to_thread(server.start)
+        other = NatsStore(BackendURL.parse(server.url))
+        await other.bucket("p/", QUOTA).set("key", value)
+        assert await worker.next() == Change("key", value)
+        await other.aclose()
+    await worker.leave()
+
+
+async def test_a_server_that_is_away_at_first(server: Nats) -> None:
+    server.kill()
+    worker = Worker(server.url)
+    worker.subscription = worker.own.watch("default", worker.changes.put_nowait)
+    async with asyncio.timeout(PATIENCE):
+        while worker.store.availability.trouble is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(PATIENCE):
+        await worker.subscription.ready()
+    await worker.store.bucket("p/", QUOTA).set("key", b"")
+    assert await worker.next() == Change("key", b"")
+    await worker.leave()
+
+
+async def test_nothing_is_left_of_those_who_leave(server: Nats) -> None:
+    for _ in range(3):
+        before = len(asyncio.all_tasks())
+        worker = Worker(server.url)
+        await worker.watch()
+        await worker.leave()
+        async with asyncio.timeout(PATIENCE):
+            while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+    server.hold()
+    worker = Worker(server.url)
+    worker.subscription = worker.own.watch("default", worker.changes.put_nowait)
+    await worker.leave()
+    server.let_go()
