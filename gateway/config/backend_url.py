@@ -35,7 +35,7 @@ class BackendURL:
         """
         match = _URL.fullmatch(text)
         if match is None or "\0" in text:
-            raise ValueError('must be a URL, such as "memory:" or "sqlite:FILE"')
+            raise ValueError('must be a URL, such as "memory:", "file:PATH" or "env:VARIABLE"')
         return cls(match["scheme"], match["rest"])
 
     def __str__(self) -> str:

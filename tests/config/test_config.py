@@ -641,7 +641,7 @@ def test_the_url_of_a_backend_may_be_in_the_environment(
     assert "hunter2" not in repr(config)
     monkeypatch.setenv("REDIS_URL", "hunter2")
     assert problems(directory, text) == {
-        "components[0].keyvalue.default.url": 'must be a URL, such as "memory:" or "sqlite:FILE"'
+        "components[0].keyvalue.default.url": 'must be a URL, such as "memory:", "file:PATH" or "env:VARIABLE"'
     }
     monkeypatch.delenv("REDIS_URL")
     assert problems(directory, text) == {
