@@ -135,6 +135,7 @@ def _as_keys(said: Iterable[tuple[_Flagged, Any]]) -> dict[str, Any]:
     """
     keys: dict[str, Any] = {}
     problems: list[Problem] = []
+    said = list(said)
     for flagged, value in said:
         if flagged.kind is bool and flagged.flag.name is not None:
             keys[flagged.key] = False if value else None
@@ -146,9 +147,24 @@ def _as_keys(said: Iterable[tuple[_Flagged, Any]]) -> dict[str, Any]:
             keys[flagged.key] = _items(value, read, flagged.name, problems)
         else:
             keys[flagged.key] = value
+    problems += _alone(said)
     if problems:
         raise ConfigError(problems)
     return _nested(keys)
+
+
+def _alone(said: Iterable[tuple[_Flagged, Any]]) -> Iterator[Problem]:
+    """Say which flags of a table within were given without the one that the table cannot be without."""
+    by_table: dict[str, list[tuple[_Flagged, Any]]] = {}
+    for flagged, value in said:
+        by_table.setdefault(flagged.key.rpartition(".")[0], []).append((flagged, value))
+    by_table.pop("", None)
+    for flags_of_table in by_table.values():
+        given = [flagged for flagged, value in flags_of_table if value]
+        for flagged, value in flags_of_table:
+            if given and not value and flagged.field.is_required():
+                needed = f"{flagged.name} {flagged.flag.metavar}"
+                yield Problem("command line", given[0].name, f"needs {needed} beside it")
 
 
 def _nested(keys: dict[str, Any]) -> dict[str, Any]:

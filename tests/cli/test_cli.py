@@ -684,3 +684,10 @@ def test_the_log_is_for_people_where_asked(guest: GuestPath, gateway: StartGatew
     assert "stopping" in rest
     assert "Traceback" not in rest
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("flag", ["--publish", "--subscribe"])
+def test_a_flag_that_needs_another_says_so(guest: GuestPath, flag: str) -> None:
+    process = run("serve", guest("c/hello"), flag, "orders.new")
+    assert process.returncode != 0
+    assert f"command line: {flag}: needs --messaging URL beside it" in process.stderr
