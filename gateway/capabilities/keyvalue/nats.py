@@ -9,6 +9,7 @@ writes at once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -363,13 +364,18 @@ class NatsBucket:
                 num_replicas=1,
             ),
         )
-        if not consumer.num_pending:
+        found: list[Msg] = []
+        if consumer.num_pending:
+            listing = await stream.pull_subscribe_bind(consumer.name, stream=self._stream)
+            try:
+                found = await listing.fetch(min(PAGE, consumer.num_pending), timeout=_LISTING)
+            finally:
+                await listing.unsubscribe()
+        # Those of a guest that lists all the time would be thousands before the server forgets the first.
+        with contextlib.suppress(NotFoundError):
+            await stream.delete_consumer(self._stream, consumer.name)
+        if not found:
             return Page([], None)
-        listing = await stream.pull_subscribe_bind(consumer.name, stream=self._stream)
-        try:
-            found = await listing.fetch(min(PAGE, consumer.num_pending), timeout=_LISTING)
-        finally:
-            await listing.unsubscribe()
         names = [
             message.subject.removeprefix(self._subjects)
             for message in found

@@ -265,6 +265,19 @@ async def test_a_value_that_nats_does_not_take_ends_no_connection(nats_url: str)
         assert await bucket.swap("key", seen.version, bytes(1000))
 
 
+async def test_listing_keys_leaves_nothing_in_nats(nats_url: str) -> None:
+    async with opened(nats_url) as store:
+        bucket = store.bucket("", QUOTA)
+        assert (await bucket.keys(0)).keys == []
+        await bucket.set("key", b"1")
+        for _ in range(20):
+            assert (await bucket.keys(0)).keys == ["key"]
+    client = await nats.connect(nats_url)
+    name = nats_url.rpartition("/")[2]
+    assert (await client.jetstream().stream_info(f"KV_{name}")).state.consumer_count == 0
+    await client.close()
+
+
 async def test_a_bucket_with_a_history_does_not_list(nats_url: str) -> None:
     await made(nats_url, history=5)
     async with opened(nats_url) as store:
