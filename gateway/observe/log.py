@@ -21,7 +21,7 @@ from gateway.config.values import LogFormat, LogLevel
 from gateway.observe.log_rendering import bounded, for_logging, for_machines, for_people
 from gateway.observe.log_stream import QueuedStream, queued_stderr
 
-__all__ = ["configure", "dropped_lines", "embed", "logger", "serve"]
+__all__ = ["configure", "drain", "dropped_lines", "embed", "logger", "serve"]
 
 _log = structlog.get_logger("gateway.log")
 
@@ -74,6 +74,14 @@ def configure(
     # uvicorn tells in four lines at "info" what the gateway's "listening" says in one.
     uvicorn = logging.getLogger("uvicorn.error")
     uvicorn.setLevel(severity if level == "debug" else max(severity, logging.WARNING))
+
+
+def drain(timeout: float) -> None:
+    """Wait, at most so many seconds, until what this process has logged so far has left it."""
+    for handler in logging.getLogger().handlers:
+        stream = getattr(handler, "stream", None)
+        if isinstance(stream, QueuedStream):
+            stream.drain(timeout)
 
 
 def serve(format: LogFormat, level: LogLevel) -> None:  # noqa: A002

@@ -14,6 +14,7 @@ from gateway.config import ConfigError
 from gateway.host.errors import ComponentError
 from gateway.lifecycle import starting
 from gateway.lifecycle.watch import Watch
+from gateway.server import ending
 from gateway.server.application import Application
 from gateway.server.listening import Sockets
 from gateway.server.reloading import Configuration, Reloader, log_refused
@@ -91,6 +92,7 @@ def serve_here(
     reloader = Reloader(reload_unasked)
     starting.end()
     server.run(run())
+    ending.begin()
 
 
 def collect_rarely() -> None:

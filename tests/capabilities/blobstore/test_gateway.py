@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests import ask
 from tests.capabilities.servers import Moto
 from tests.harness import GatewayProcess, GuestPath, StartGateway
 from tests.patience import PATIENCE
+from tests.production.gateways import until
 
 BLOCK = bytes(range(256)) * 4096
 BLOCKS = 64
@@ -124,3 +127,30 @@ def test_with_a_server_behind_it_guests_get_errors_while_it_is_away(
         digest = hashlib.sha256(BLOCK * 24).hexdigest()
         assert download(started, "large") == (24 << 20, digest)
         assert ask.get(f"{started.url}/sync/small").content == b"1"
+
+
+def test_a_gateway_ends_whose_threads_wait_for_a_lock_that_another_process_keeps(
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
+) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f"""
+        [server]
+        shutdown_timeout = "50ms"
+        [[components]]
+        name = "blobs"
+        source = "{guest("c/blobs")}"
+        [components.blobstore]
+        uploads = {{ url = "file:{tmp_path}", max_objects = 10 }}
+        """
+    )
+    started = gateway(path)
+    upload(started, "first", 1)
+    with (tmp_path / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(ask.put, f"{started.url}/put/second", content=b"1")
+            until(lambda: len(os.listdir(tmp_path / ".partial")) == 1)
+            assert started.stop() == 0
+            assert waiting.result().status_code == 503
+    assert started.wait_for_log(event="threads hang")["level"] == "error"
