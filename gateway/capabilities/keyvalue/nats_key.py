@@ -7,9 +7,10 @@ from typing import Final
 
 __all__ = ["decode", "encode", "subject_of"]
 
-_ESCAPED: Final = re.compile(rb"[^-/_.a-zA-Z0-9]|^\.|\.(?=\.)|\.$")
-"""Bytes that cannot be in a key, and dots that would be an empty word of the subject: all but `=`, which begins an
-escape, are what NATS does not take."""
+_ESCAPED: Final = re.compile(rb"[^-/_.a-zA-Z0-9]|^\.|(?<=\.)\.|\.\Z")
+"""Bytes that cannot be in a key, and dots that would follow an empty word of the subject, or be followed by none:
+all but `=`, which begins an escape, are what NATS does not take. Of several dots the first stays, whatever follows
+a prefix that ends with it."""
 
 
 def encode(key: str) -> str:

@@ -14,7 +14,7 @@ import nats
 import pytest
 import redis
 import trustme
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis.strategies import text
 from nats.js.api import KeyValueConfig
 
@@ -290,6 +290,9 @@ async def test_a_bucket_with_a_history_does_not_list(nats_url: str) -> None:
 
 
 @given(text(min_size=1), text())
+@example(".", "0.")
+@example("\n", "0.")
+@example("x", "0..")
 def test_keys_of_nats_are_keys_again(key: str, prefix: str) -> None:
     name = encode(prefix + key)
     assert re.fullmatch(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*", name)
