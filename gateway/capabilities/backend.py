@@ -110,11 +110,15 @@ class Lease(Generic[B]):
 
     async def aclose(self) -> None:
         """Give it back, and close the backend if nobody else has it. May be called again."""
-        if (backend := self.release()) is not None:
+        if (backend := self._given_back()) is not None:
             await backend.aclose()
 
-    def release(self) -> B | None:
-        """Give it back; returns the backend if nobody else has it, which is to be closed if it was ever used."""
+    def abandon(self) -> None:
+        """Give it back, in any thread. Of the last who have it, `Backends.close_abandoned` closes the backend."""
+        if (backend := self._given_back()) is not None:
+            self._backends.abandoned.append(backend)
+
+    def _given_back(self) -> B | None:
         if self._closed:
             return None
         self._closed = True
@@ -132,6 +136,9 @@ class Backends(Generic[B]):
         openers: what makes one, by the scheme of its URL.
         on_change: told of the family and a kind of backend whether all servers behind those of it can be used,
             when one is opened and whenever that may have changed.
+
+    Attributes:
+        abandoned: those that nobody has any more, and that are still to be closed.
     """
 
     def __init__(
@@ -146,6 +153,7 @@ class Backends(Generic[B]):
         self._on_change = on_change
         self._open: dict[BackendURL, tuple[B, int]] = {}
         self._lent: list[str] = []
+        self.abandoned: Final[list[B]] = []
         self._lock = threading.Lock()  # components are put in service by threads
 
     def lease(self, url: BackendURL) -> Lease[B]:
@@ -218,6 +226,11 @@ class Backends(Generic[B]):
             backend.availability.on_change = None
             self._changed(backend.kind)
         return backend
+
+    async def close_abandoned(self) -> None:
+        """Close what was left by components that were refused; others may have used it meanwhile."""
+        while self.abandoned:
+            await self.abandoned.pop().aclose()
 
     def troubles(self) -> list[str]:
         """Each backend whose server cannot be used: the family, its URL without secrets, and why."""

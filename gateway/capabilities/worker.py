@@ -69,6 +69,11 @@ class WorkerBackends:
             for scheme, backend in backends.items():
                 families[family].lend(scheme, backend)
 
+    async def close_abandoned(self) -> None:
+        """Close what was left by components that were refused."""
+        for backends in self._families.values():
+            await backends.close_abandoned()
+
     def troubles(self) -> list[str]:
         """What the operator should see to: each server that cannot be used, and why."""
         return [trouble for backends in self._families.values() for trouble in backends.troubles()]

@@ -304,6 +304,7 @@ class Deployment:
         except ComponentError as error:
             if not compiler.stopped:
                 (failed or self.reload_failed)(str(error))
+            await self._runtime.backends.close_abandoned()
             raise
         finally:
             compiler.stop()

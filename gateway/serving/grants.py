@@ -242,10 +242,10 @@ class Grants:
         return WasiCtx(*granted, caller=caller)
 
     def abandon(self) -> None:
-        """Close all of a component that never served: nothing has been connected to yet."""
+        """Close all of a component that never served, but for backends, see `WorkerBackends.close_abandoned`."""
         self._close_mounts()
         for lease in self._leases:
-            lease.release()
+            lease.abandon()
 
     async def aclose(self) -> None:
         """Close the folders, which invocations that come later do not find, and every connection."""

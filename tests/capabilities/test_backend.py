@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from gateway.app import create_app
-from gateway.capabilities.backend import Backends, BackendUnusable
+from gateway.capabilities.backend import BackendError, Backends, BackendUnusable
 from gateway.capabilities.keyvalue import OPENERS, KeyValueStore, Quota
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.config.backend_url import BackendURL
 from gateway.config.grant import KeyValueGrant
+from gateway.host.errors import ComponentError
 from tests.capabilities.keyvalue.conftest import documented
 from tests.harness import GuestPath
 
@@ -43,6 +44,21 @@ async def test_one_url_is_one_backend() -> None:
     again = backends.lease(BackendURL.parse("memory:"))
     assert await again.backend.bucket("", QUOTA).get("key") is None
     await again.aclose()
+
+
+async def test_what_was_used_is_closed_though_the_last_who_has_it_is_refused() -> None:
+    backends: Backends[KeyValueStore] = Backends("keyvalue", OPENERS)
+    served, refused = (backends.lease(BackendURL.parse("memory:")) for _ in range(2))
+    bucket = served.backend.bucket("", QUOTA)
+    await bucket.set("key", b"1")
+    await served.aclose()
+    refused.abandon()
+    refused.abandon()
+    await refused.aclose()
+    assert await bucket.get("key") == b"1"  # nothing was closed so far
+    await backends.close_abandoned()
+    with pytest.raises(BackendError, match="the store is not available"):
+        await bucket.get("key")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +172,22 @@ async def test_a_file_is_made_when_it_is_used(tmp_path: Path) -> None:
     await taken.backend.bucket("", QUOTA).set("key", b"1")
     assert "a.db" in os.listdir(tmp_path)
     await taken.aclose()
+
+
+async def test_a_reload_that_is_refused_leaves_no_backend(guest: GuestPath) -> None:
+    def config(**urls: str) -> GatewayConfig:
+        grants = {name: KeyValueGrant.model_validate({"url": url}) for name, url in urls.items()}
+        component = ComponentConfig(name="guest", source=guest("c/hello"), keyvalue=grants)
+        return GatewayConfig(components=(component,))
+
+    app = create_app(config(default="memory:"))
+    with pytest.raises(ComponentError, match='has the scheme "nothing:"'):
+        await app.reload(config(default="memory:", other="memory:other", third="nothing:"))
+    assert app.runtime.backends.keyvalue.abandoned == []
+    with pytest.raises(ComponentError):
+        await app.reload(config(other="memory:other", third="nothing:"))
+    assert app.runtime.backends.keyvalue.abandoned == []
+    await app.aclose()
 
 
 async def test_an_application_lends_its_own(guest: GuestPath) -> None:
