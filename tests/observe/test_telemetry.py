@@ -144,6 +144,30 @@ def continued(flags: str = "01", tracestate: str = "rojo=1") -> TraceContext:
     )
 
 
+def test_what_comes_by_itself_begins_a_trace_or_goes_on_with_one(collector: Collector) -> None:
+    with tracing() as tracer:
+        changed = tracer.change(incoming({}, REQUEST), "memory", "default", REQUEST)
+        tracer.invocation(changed.trace, "shop", "on-set").end(outcome=Outcome.OK)
+        changed.end(component="shop", outcome=Outcome.OK)
+        tracer.message(continued(), "nats", "orders.*|shop", REQUEST).end(outcome=Outcome.OK)
+    invocation, change, message = collector.spans()
+    assert (change.name, change.kind) == ("watch default", OtlpSpan.SPAN_KIND_CONSUMER)
+    assert change.parent_span_id == b""
+    assert attributes(change) == {
+        "gateway.backend": "memory",
+        "gateway.component": "shop",
+        "gateway.outcome": "ok",
+        "gateway.request_id": REQUEST,
+        "gateway.store": "default",
+    }
+    assert invocation.parent_span_id == change.span_id
+    assert (message.name, message.kind) == (
+        "process orders.*|shop",
+        OtlpSpan.SPAN_KIND_CONSUMER,
+    )
+    assert (message.trace_id.hex(), message.parent_span_id.hex()) == (TRACE, PARENT)
+
+
 # --- what belongs to what ----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ from gateway.host.errors import TrapKind
 from gateway.observe.connection_end import ConnectionEnd
 from gateway.observe.events import (
     DynamicExportReturned,
+    KeyvalueWatcherOnDeleteReturned,
+    KeyvalueWatcherOnSetReturned,
     MessagingHandlerHandleMessageReturned,
     Outcome,
     Phases,
@@ -38,12 +40,15 @@ def test_invocations_by_component_kind_and_outcome(metrics: Metrics) -> None:
     metrics(returned("shop", Outcome.DEADLINE))
     metrics(DynamicExportReturned("shop", DIGEST, "add", "request", Outcome.ERR))
     metrics(MessagingHandlerHandleMessageReturned("mill", DIGEST, "handle", "request", Outcome.OK))
+    for event in (KeyvalueWatcherOnSetReturned, KeyvalueWatcherOnDeleteReturned):
+        metrics(event("mill", DIGEST, "on", "request", Outcome.OK))
 
     assert told(metrics, "gateway_invocations_total") == {
         'gateway_invocations_total{component="shop",kind="http",outcome="ok"}': 2,
         'gateway_invocations_total{component="shop",kind="http",outcome="deadline"}': 1,
         'gateway_invocations_total{component="shop",kind="rpc",outcome="err"}': 1,
         'gateway_invocations_total{component="mill",kind="messaging",outcome="ok"}': 1,
+        'gateway_invocations_total{component="mill",kind="keyvalue",outcome="ok"}': 2,
     }
 
 
