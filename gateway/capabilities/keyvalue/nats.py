@@ -63,6 +63,9 @@ _WRITER: Final = "Component-Gateway-Writer"
 _HEADERS: Final = 256
 """Bytes that the headers of a write have at most."""
 
+_FAILURES: Final = (nats.errors.Error, OSError, ValueError)
+"""What comes of a server that cannot be used; the last of one whose name is none."""
+
 _WRONG_SEQUENCE: Final = frozenset((10071, 10164))
 _FULL: Final = frozenset((10023, 10047, 10077))
 _TOO_LARGE: Final = 10054
@@ -145,7 +148,7 @@ class NatsStore:
             if error.err_code in _WRONG_SEQUENCE:
                 raise Overtaken from error
             raise _refusal(error) from error
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+        except (*_FAILURES, TimeoutError) as error:
             self.availability.doubt()
             raise _failure(error) from error
         except asyncio.CancelledError:
@@ -156,7 +159,7 @@ class NatsStore:
     async def _look(self) -> None:
         try:
             await self.link.look()
-        except (nats.errors.Error, OSError) as error:
+        except _FAILURES as error:
             raise _failure(error) from error
 
 

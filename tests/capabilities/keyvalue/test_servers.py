@@ -209,6 +209,14 @@ async def test_a_full_server_is_an_error_and_can_be_read(redis_url: str) -> None
         await bucket.set("n", b"1")
 
 
+@pytest.mark.parametrize("url", ["redis://a..b", "nats://a..b/bucket"])
+async def test_a_server_that_has_no_name_is_an_error(url: str) -> None:
+    async with opened(url) as store:
+        with pytest.raises(BackendError, match="the store is not available"):
+            await store.bucket("", QUOTA).get("key")
+        await until_there(store, there=False)
+
+
 async def test_nats_does_not_let_everybody_in(tmp_path: Path) -> None:
     with Nats(tmp_path, "--user", "shop", "--pass", "right") as server:
         for credentials in ("", "shop:wrong@"):
