@@ -69,15 +69,15 @@ def serve(guest: GuestPath, start: Callable[..., Shop], url: str, tmp_path: Path
             "".join(
                 f"""
                 [[components]]
-                name = "{language}"
-                source = "{guest(f"{language}/keyvalue")}"
-                routes = [{{ host = "{language}.example" }}]
+                name = "{name.partition("/")[0]}"
+                source = "{guest(name)}"
+                routes = [{{ host = "{name.partition("/")[0]}.example" }}]
                 [components.keyvalue]
                 default = "{url}"
                 small = {{ url = "{url}", prefix = "small:", max_value = 10 }}
                 read-only = {{ url = "{url}", read_only = true }}
                 """
-                for language in ("c", "python")
+                for name in ("c/keyvalue", "python/keyvalue")
             )
         )
         return start(path, *options)
