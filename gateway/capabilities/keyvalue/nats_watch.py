@@ -21,6 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from gateway.capabilities.availability import MAX_PAUSE, MIN_PAUSE
 from gateway.capabilities.keyvalue.nats_link import Connection, Link
 from gateway.capabilities.keyvalue.store import Change
+from gateway.capabilities.task import end
 
 __all__ = ["REMEMBERED", "NatsWatch"]
 
@@ -82,8 +83,7 @@ class NatsWatch:
 
     async def aclose(self) -> None:
         """Have no more: `Subscription.aclose`."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         made, self._made = self._made, None
         if made is not None:
             # A connection that is gone has no more to send.
@@ -97,7 +97,7 @@ class NatsWatch:
             try:
                 connection = await self._link.connected()
                 await self._make(connection)
-            except (nats.errors.Error, OSError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, this goes on
                 if not told:
                     reason = str(error) or type(error).__name__
                     _log.warning("watch failed", backend="nats", reason=reason)

@@ -22,6 +22,7 @@ from gateway.bindings.context import Caller
 from gateway.capabilities.backend import Availability, BackendError
 from gateway.capabilities.keyvalue import OPENERS, KeyValueStore, Quota
 from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
+from gateway.capabilities.keyvalue.store import WatchableStore
 from gateway.capabilities.operations import Operation, Operations
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.keyvalue.conftest import QUOTA
@@ -215,6 +216,15 @@ async def test_a_server_that_has_no_name_is_an_error(url: str) -> None:
         with pytest.raises(BackendError, match="the store is not available"):
             await store.bucket("", QUOTA).get("key")
         await until_there(store, there=False)
+
+
+async def test_a_watch_of_a_server_that_has_no_name_goes_on() -> None:
+    async with opened("nats://a..b/bucket") as store:
+        assert isinstance(store, WatchableStore)
+        bucket = store.watchable_bucket("", QUOTA, "owner")
+        watch = bucket.watch("name", lambda _: None)
+        await until_there(store, there=False)  # which it has found out
+        await watch.aclose()
 
 
 async def test_nats_does_not_let_everybody_in(tmp_path: Path) -> None:
