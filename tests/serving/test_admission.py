@@ -342,6 +342,65 @@ def test_one_who_waits_for_a_place_of_the_gate_does_not_hold_up_another_gate(
     waiting.result().release()
 
 
+def test_the_patient_wait_however_many_they_are_and_however_long(loop: HandLoop) -> None:
+    gate = make_gate(max_in_flight=1, max_queue=0, max_wait=1)
+    place = gate.try_enter()
+    assert place is not None
+    waiting = [loop.create_task(gate.enter_patiently()) for _ in range(3)]
+    loop.settle()
+    loop.now += 1000
+    loop.settle()
+    assert gate.queued == 3
+    for task in waiting:
+        place.release()
+        loop.settle()
+        place = task.result()
+    assert place.waited == 1000
+    place.release()
+    assert (gate.queued, gate.in_flight) == (0, 0)
+
+
+def test_the_patient_and_others_are_served_as_they_came(loop: HandLoop) -> None:
+    gate = make_gate(max_in_flight=1, max_queue=9, max_wait=100)
+    place = gate.try_enter()
+    assert place is not None
+    served: list[int] = []
+
+    async def enter(number: int) -> None:
+        taken = await (gate.enter_patiently() if number % 3 == 0 else gate.enter())
+        served.append(number)
+        taken.release()
+
+    for number in range(9):
+        loop.now += 1
+        loop.create_task(enter(number))
+        loop.settle()
+    place.release()
+    for _ in range(9):
+        loop.settle()
+    assert served == list(range(9))
+
+
+def test_the_patient_who_are_cancelled_or_turned_away_leave_nothing(loop: HandLoop) -> None:
+    gate = make_gate(max_in_flight=1, max_queue=0, max_wait=1)
+    place = gate.try_enter()
+    assert place is not None
+    cancelled, served, closed = (loop.create_task(gate.enter_patiently()) for _ in range(3))
+    loop.settle()
+    cancelled.cancel()
+    place.release()
+    loop.settle()
+    assert cancelled.cancelled()
+    gate.close()
+    loop.settle()
+    assert isinstance(closed.exception(), Closed)
+    served.result().release()
+    assert (gate.queued, gate.in_flight) == (0, 0)
+    late = loop.create_task(gate.enter_patiently())
+    loop.settle()
+    assert isinstance(late.exception(), Closed)
+
+
 def test_gates_take_turns(loop: HandLoop) -> None:
     admission = Admission(1)
     flood, calm, third = (make_gate(admission, max_in_flight=2) for _ in range(3))

@@ -31,8 +31,8 @@ def url(request: pytest.FixtureRequest) -> str:
     """The URL of a broker."""
     if request.param == "memory":
         return "memory:"
-    found: str = request.getfixturevalue("nats_server").url
-    return found
+    server: Nats = request.getfixturevalue("nats_server")
+    return f"nats://127.0.0.1:{server.port}"
 
 
 @pytest.fixture(params=["c/messages", "js/messages"])
@@ -285,7 +285,7 @@ async def test_a_component_that_goes_takes_no_more(c: Path, url: str) -> None:
 
 
 async def test_a_drain_finishes_what_was_taken(c: Path, nats_server: Nats) -> None:
-    url = nats_server.url
+    url = f"nats://127.0.0.1:{nats_server.port}"
     async with talking(component(c, url, "t.*", limits={"max_concurrency": 1})) as gateway:
         app = gateway.app
         place = app.services[0].gate

@@ -1,9 +1,9 @@
 """Messages by a NATS server, at most once: its core, without JetStream.
 
-Theory of operation. A broker has one connection, made by a task when somebody first needs it and made anew for
-as long as the broker is open. While there is none, what is asked of it fails at once, with why there is none;
-only the first attempt is waited for. The client makes subscriptions again itself when it has connected again;
-where it gave up for good, which it does when the server turns it out, they are made anew on the next connection.
+Theory of operation. A broker has one connection, made by a task when somebody first needs it and made anew, with
+its subscriptions, for as long as the broker is open. The client could connect again itself, but it leaves a socket
+open for each server that takes the connection and then says nothing. While there is no connection, what is asked
+of the broker fails at once, with why there is none; only the first attempt is waited for.
 
 What is published is written, and then the server is asked for a sign of life: only when that has come did it
 have the message. One sign is for all who wait when it is asked for. A server that gives none in time is left,
@@ -81,6 +81,7 @@ class NATSBroker:
         self._subscriptions: dict[_Subscription, None] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._client: Client | None = None
+        self._lost: asyncio.Future[None] | None = None
         self._tried: asyncio.Event | None = None
         self.availability: Final = _Availability()
         self._told_at = -TOLD
@@ -104,16 +105,24 @@ class NATSBroker:
     async def request(self, message: Message, seconds: float) -> Message:
         """Send a message, and wait for the first answer: `Broker.request`."""
         client = await self._connected()
-        with _told_of():
-            try:
-                answer = await client.request(
-                    message.subject, message.body, seconds, headers=_fields(message.headers)
-                )
-            except nats_errors.NoRespondersError:
-                raise BackendError("nobody answers requests at this subject") from None
-            except nats_errors.TimeoutError:
-                reason = f"the request timed out: no answer within {seconds:g} s"
-                raise NoAnswer(reason) from None
+        lost = self._lost
+        assert lost is not None  # noqa: S101 - there is a connection
+        asking = asyncio.create_task(
+            client.request(message.subject, message.body, seconds, headers=_fields(message.headers))
+        )
+        try:
+            await asyncio.wait((asking, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise BackendError(_UNREACHABLE, "the connection was lost")
+            with _told_of():
+                answer = asking.result()
+        except nats_errors.NoRespondersError:
+            raise BackendError("nobody answers requests at this subject") from None
+        except nats_errors.TimeoutError:
+            reason = f"the request timed out: no answer within {seconds:g} s"
+            raise NoAnswer(reason) from None
+        finally:
+            asking.cancel()
         return _message(answer)
 
     def subscribe(self, subject: str, queue: str | None, deliver: Deliver) -> _Subscription:
@@ -121,8 +130,8 @@ class NATSBroker:
         subscription = _Subscription(self, subject, queue, deliver)
         self._subscriptions[subscription] = None
         self._begin()
-        if self._client is not None and self._client.is_connected:
-            subscription.make(self._client)
+        if self._client is not None:
+            subscription.make_soon(self._client)
         return subscription
 
     def forget(self, subscription: _Subscription) -> None:
@@ -135,10 +144,10 @@ class NATSBroker:
         for each in filter(None, (task, self._sign, self._next_sign)):
             await end(each)
 
-    async def leave(self, client: Client) -> None:
+    def leave(self, client: Client) -> None:
         """Connect again: the server gave no sign of life."""
-        if client.is_connected:
-            await client.force_reconnect()
+        if client is self._client and self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
 
     # --- the connection ------------------------------------------------------------------------------------
 
@@ -163,39 +172,44 @@ class NATSBroker:
 
     async def _stay_connected(self) -> None:
         while True:
-            closed = asyncio.Event()
-
-            async def gone(closed: asyncio.Event = closed) -> None:
-                closed.set()
-
             client = Client()
+            lost = self._lost = asyncio.get_running_loop().create_future()
+
+            async def gone(lost: asyncio.Future[None] = lost) -> None:
+                if not lost.done():
+                    lost.set_result(None)
+
             try:
                 await client.connect(
                     self._servers,
                     name="component-gateway",
                     error_cb=self._failed,
-                    disconnected_cb=self._disconnected,
-                    reconnected_cb=self._reconnected,
                     closed_cb=gone,
                     connect_timeout=CONNECT,
                     ping_interval=PING,
+                    allow_reconnect=False,
                     reconnect_time_wait=AGAIN,
-                    max_reconnect_attempts=-1,
+                    max_reconnect_attempts=1,
                 )
+                # Before anything is published: whoever publishes may wait for what comes of it.
+                while missing := [it for it in self._subscriptions if not it.is_on(client)]:
+                    for subscription in missing:
+                        await subscription.make(client)
                 self._client = client
-                await self._reconnected()
-                for subscription in list(self._subscriptions):
-                    subscription.make(client)
-                await closed.wait()
+                self._connected_again()
+                for subscription in self._subscriptions:
+                    subscription.confirm_soon(client)
+                await lost
+                self._client = None
+                self._disconnected()
             except Exception as error:  # whatever it is, this goes on
                 await self._failed(error)
+                await asyncio.sleep(AGAIN)
             finally:
                 self._client = None
-                with contextlib.suppress(Exception):
-                    async with asyncio.timeout(CLOSING):
-                        await client.close()
-            await self._disconnected()
-            await asyncio.sleep(AGAIN)
+                if not lost.done():
+                    lost.set_result(None)
+                await _close(client)
 
     async def _failed(self, error: Exception) -> None:
         """Take note of an error that the client tells of, which is of no one's operation."""
@@ -210,12 +224,12 @@ class NATSBroker:
             self._told_at = now
             _log.warning("broker failed", broker=self._shown, reason=reason)
 
-    async def _disconnected(self) -> None:
+    def _disconnected(self) -> None:
         self.availability.set(self.availability.trouble or "the connection was lost")
         if self._sign is not None:
             self._sign.cancel()
 
-    async def _reconnected(self) -> None:
+    def _connected_again(self) -> None:
         if self.availability.trouble is not None:
             _log.info("broker connected", broker=self._shown)
         self.availability.set(None)
@@ -246,12 +260,12 @@ class NATSBroker:
             await asyncio.wait((before,))
         # What is written from now on is for the next one.
         self._sign, self._next_sign = self._next_sign, None
-        if not client.is_connected:
+        if client is not self._client or not client.is_connected:
             return "the connection was lost"
         try:
             await client.flush(SIGN_OF_LIFE)
         except (OSError, nats_errors.Error) as error:
-            await self.leave(client)
+            self.leave(client)
             return f"no sign of life: {error}"
         return None
 
@@ -293,6 +307,7 @@ class _Subscription:
         self._queue = queue or ""
         self._ready = asyncio.Event()
         self._making: asyncio.Task[None] | None = None
+        self._confirming: asyncio.Task[None] | None = None
         self._made: tuple[Client, ClientSubscription] | None = None
         self._closed = False
 
@@ -300,15 +315,35 @@ class _Subscription:
         """Wait until the server has it: `Subscription.ready`."""
         await self._ready.wait()
 
-    def make(self, client: Client) -> None:
-        """Make it on a connection."""
+    def is_on(self, client: Client) -> bool:
+        """Whether it was made on a connection."""
+        return self._made is not None and self._made[0] is client
+
+    async def make(self, client: Client) -> None:
+        """Make it on a connection.
+
+        Raises:
+            nats.errors.Error: there is none any more.
+        """
+        # Its queue is emptied in each turn of the loop: what comes in one is bounded by what is read at once.
+        self._made = client, await client.subscribe(self._subject, self._queue, cb=self._take)
+
+    def confirm_soon(self, client: Client) -> None:
+        """Find out when the server has it."""
+        self._confirming = asyncio.create_task(self._confirm(client))
+
+    def make_soon(self, client: Client) -> None:
+        """Make it on the present connection."""
         self._making = asyncio.create_task(self._make(client))
 
     async def _make(self, client: Client) -> None:
-        # Its queue is emptied in each turn of the loop: what comes in one is bounded by what is read at once.
-        with contextlib.suppress(nats_errors.Error, OSError, BackendError):
-            made = await client.subscribe(self._subject, self._queue, cb=self._take)
-            self._made = client, made
+        with contextlib.suppress(nats_errors.Error, OSError):
+            await self.make(client)
+            await self._confirm(client)
+
+    async def _confirm(self, client: Client) -> None:
+        """Note when the server has it; where the connection is lost first, the next one does."""
+        with contextlib.suppress(BackendError):
             await self._broker.alive(client)
             self._ready.set()
 
@@ -321,8 +356,8 @@ class _Subscription:
             return
         self._closed = True
         self._broker.forget(self)
-        if self._making is not None:
-            await end(self._making)
+        for task in filter(None, (self._making, self._confirming)):
+            await end(task)
         if self._made is None:
             return
         client, made = self._made
@@ -333,7 +368,7 @@ class _Subscription:
                 else:
                     await made.unsubscribe()
         except (OSError, TimeoutError, nats_errors.Error):
-            await self._broker.leave(client)
+            self._broker.leave(client)
 
 
 def _message(message: Msg) -> Message:
@@ -351,9 +386,19 @@ def _told_of() -> Iterator[None]:
     """What goes wrong with the client, as errors of a backend."""
     try:
         yield
-    except BackendError:
+    except (nats_errors.NoRespondersError, nats_errors.TimeoutError):
         raise
     except nats_errors.MaxPayloadError:
         raise BackendError("the message is larger than the broker takes") from None
     except (nats_errors.Error, OSError) as error:
         raise BackendError(_UNREACHABLE, str(error) or type(error).__name__) from error
+
+
+async def _close(client: Client) -> None:
+    """End a connection, whatever the server does."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(CLOSING):
+            await client.close()
+    writer = getattr(client._transport, "_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()  # what the server does not read would be kept until it does

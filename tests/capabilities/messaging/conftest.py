@@ -8,6 +8,7 @@ import pytest
 
 from gateway.capabilities.messaging import OPENERS, Broker
 from gateway.config.backend_url import BackendURL
+from tests.capabilities.servers import Nats
 
 
 @pytest.fixture(params=["memory", "nats"])
@@ -15,8 +16,8 @@ def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of a broker."""
     if request.param == "memory":
         return "memory:"
-    url: str = request.getfixturevalue("nats_server").url
-    return url
+    server: Nats = request.getfixturevalue("nats_server")
+    return f"nats://127.0.0.1:{server.port}"
 
 
 @pytest.fixture

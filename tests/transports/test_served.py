@@ -1,0 +1,64 @@
+"""Messages as operators have them: by flags, in a process, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+
+from tests.capabilities.servers import Nats
+from tests.harness import GuestPath, StartGateway
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def connected(server: Nats) -> AsyncIterator[Client]:
+    client = Client()
+    await client.connect(f"nats://127.0.0.1:{server.port}", allow_reconnect=False)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def answered(client: Client, subject: str) -> bool:
+    """Whether anybody is there."""
+    try:
+        await client.request(subject, b"a", PATIENCE)
+    except NoRespondersError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_queue_is_answered_by_one_worker_until_the_gateway_drains(
+    guest: GuestPath, gateway: StartGateway, nats_server: Nats, workers: str
+) -> None:
+    url = f"nats://127.0.0.1:{nats_server.port}"
+    flags = ("--messaging", url, "--subscribe", f"w{workers}.*|shop", "--publish", "t.>")
+    served = gateway(guest("c/messages"), *flags, "--workers", workers, "--log-events")
+    async with connected(nats_server) as client:
+        # A gateway listens when it has asked the server for its messages, which may not know of it yet.
+        async with asyncio.timeout(PATIENCE):
+            while not await answered(client, f"w{workers}.ready"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        inbox = client.new_inbox()
+        answers = await client.subscribe(inbox)
+        for number in range(200):
+            await client.publish(f"w{workers}.a", f"a{number}".encode(), reply=inbox)
+        await client.flush()
+        os.kill(served.pid, signal.SIGTERM)
+        received = [(await answers.next_msg(PATIENCE)).data for _ in range(200)]
+        assert sorted(received) == sorted(f"a{number}".encode() for number in range(200))
+        assert await asyncio.to_thread(served.stop) == 0
+        assert answers.pending_msgs == 0
+    ended = [line for line in served.logs if line.get("kind") == "messaging"]
+    assert len([line for line in ended if line["outcome"] == "ok"]) >= 200
