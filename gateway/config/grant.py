@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema
 
 from gateway.config.backend_url import BackendURL
 from gateway.config.delivery import DeliveryLimits
-from gateway.config.values import GIB, KIB, MIB, Between, Table, Text, anchored
+from gateway.config.values import GIB, KIB, MIB, SOME_TEXT, Between, Table, Text, anchored
 from gateway.units import ByteSize, Duration, format_size
 
 __all__ = [
@@ -60,6 +60,9 @@ def _named(name: str) -> str:
     return name
 
 
+_Name = Annotated[Text, AfterValidator(_named), SOME_TEXT]
+
+
 class OrURL:
     """Lets the table of a backend be written as its URL alone, where nothing else is said; for a field's type."""
 
@@ -88,6 +91,7 @@ _URL_SCHEMA: Final[dict[str, Any]] = {
 def _either(schema: dict[str, Any]) -> None:
     """Have a schema ask for the URL or its variable."""
     schema["required"].remove("url")
+    schema["properties"]["url_env"] = schema["properties"]["url_env"]["anyOf"][0]  # not null
     schema["oneOf"] = [{"required": ["url"]}, {"required": ["url_env"]}]
 
 
@@ -108,7 +112,7 @@ class BackendGrant(Table):
     model_config = ConfigDict(json_schema_extra=_either)
 
     url: URLOfBackend = Field(repr=False)
-    url_env: Annotated[Text, AfterValidator(_named)] | None = None
+    url_env: _Name | None = None
     timeout: Duration = 5.0
 
     @model_validator(mode="before")
@@ -119,8 +123,10 @@ class BackendGrant(Table):
             return table
         if ("url" in table) is ("url_env" in table):
             raise ValueError("must have either url or url_env")
-        if not isinstance(name := table.get("url_env"), str):
+        if "url" in table:
             return table
+        if not isinstance(name := table["url_env"], str):
+            raise ValueError("has url_env, which must be text in quotes")  # noqa: TRY004 - for pydantic
         if (url := os.environ.get(name)) is None:
             raise ValueError(
                 f"has url_env = {json.dumps(name)}, which is not set in the environment"
@@ -135,7 +141,7 @@ class SecretGrant(BackendGrant):
         name: what it is called where it is kept; what the component calls it by default.
     """
 
-    name: Annotated[Text, AfterValidator(_named)] | None = None
+    name: _Name | None = None
 
 
 class KeyValueGrant(BackendGrant, DeliveryLimits):

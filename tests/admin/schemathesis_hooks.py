@@ -17,7 +17,13 @@ VALUES.write_text('key = "value"')
 BEYOND_SCHEMAS = re.compile(
     r"/mounts|/routes/\d+|/routes/\d+/host|/allowed_outbound_hosts/\d+|/trusted_issuers/\d+"
     r"|/max_execution_time|/max_memory|/max_body|/max_queue_time|/log_max_bytes"
+    r"|/(keyvalue|blobstore|secrets)/[^/]+/(timeout|max_\w+)"
+    r"|/keyvalue/[^/]+"  # bounds of a watch that there is none of
+    r"|/messaging/(timeout|max_message|publish/\d+|subscriptions(/\d+/(subject|queue|max_pending_bytes))?)"
 )
+
+BACKENDS = {"keyvalue": "memory:", "blobstore": "memory:", "secrets": "env:PATH"}
+"""URLs of what is there, by the keys that have some."""
 
 
 def _described(case: Any) -> dict[str, Any] | None:
@@ -37,6 +43,18 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
             mount["host"] = FOLDER
         if described.get("config_file") is not None:
             described["config_file"] = str(VALUES)
+        for key, url in BACKENDS.items():
+            described[key] = {
+                name: url if isinstance(grant, str) else _at(url, grant)
+                for name, grant in described.get(key, {}).items()
+            }
+        if isinstance(messaging := described.get("messaging"), dict):
+            described["messaging"] = _at("memory:", messaging)
+
+
+def _at(url: str, grant: dict[str, Any]) -> dict[str, Any]:
+    """A grant of a backend that is there."""
+    return {key: value for key, value in grant.items() if key != "url_env"} | {"url": url}
 
 
 @schemathesis.check
@@ -48,8 +66,11 @@ def refused_for_what_no_schema_can_say(ctx: Any, response: Any, case: Any) -> No
     problem = response.json()
     if problem["type"].endswith(":component-refused"):
         # The file is not of the digest or the signature that was asked for, needs more memory, or has no routes,
-        # and then nothing of it would be served, or the default is another's.
-        asked = described.keys() & {"sha256", "require_signature", "trusted_issuers", "max_memory"}
+        # and then nothing of it would be served, or the default is another's; or it takes no messages.
+        asked = described.keys() & {
+            *("sha256", "require_signature", "trusted_issuers", "max_memory"),
+            "messaging",
+        }
         assert asked or not described.get("routes"), problem
         return
     for error in problem["errors"]:

@@ -91,7 +91,7 @@ def test_flags_say_the_same(folder: Path) -> None:
         (["--messaging", "memory:", "--subscribe", "a..b|q"], "--subscribe: must have no empty"),
         (["--messaging", "memory:", "--publish", "a b"], "--publish: must have no white space"),
         (["--messaging", "memory"], "--messaging: must be a URL"),
-        (["--subscribe", "a"], "--messaging: must have either url or url_env"),
+        (["--subscribe", "a"], "--subscribe: needs --messaging URL beside it"),
     ],
 )
 def test_what_is_wrong_with_a_flag_is_told_by_its_name(
