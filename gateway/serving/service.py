@@ -545,7 +545,7 @@ def _report(service: Service, workers: int) -> None:
 
 
 def _report_messages(service: Service, workers: int) -> None:
-    grant, broker = service.config.messaging, service.grants.broker
+    grant, broker = service.config.messaging, service.grants.backends.broker
     if grant is None or broker is None or not broker.waits or workers == 1:
         return
     if repeated := [str(each) for each in grant.subscriptions if each.queue is None]:

@@ -16,7 +16,7 @@ from gateway.capabilities.subscription import Subscription
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import KeyvalueWatcherOnDeleteReturned, KeyvalueWatcherOnSetReturned
 from gateway.observe.telemetry import Span, Tracer
-from gateway.serving.grants import Watched
+from gateway.serving.backend_grants import Watched
 from gateway.serving.handlers import Watcher
 from gateway.serving.service import Service
 from gateway.transports.deliveries import Deliveries, Delivery
@@ -29,7 +29,7 @@ def watches(services: Iterable[Service]) -> Iterator[Changes]:
     for service in services:
         watcher = service.handlers.watcher
         if watcher is not None:
-            for watched in service.grants.watched:
+            for watched in service.grants.backends.watched:
                 yield Changes(service, watcher, watched)
 
 

@@ -29,7 +29,7 @@ def subscriptions(services: Iterable[Service]) -> Iterator[Messages]:
         grant, handler, broker = (
             service.config.messaging,
             service.handlers.message,
-            service.grants.broker,
+            service.grants.backends.broker,
         )
         if grant is not None and handler is not None and broker is not None:
             for config in grant.subscriptions:
