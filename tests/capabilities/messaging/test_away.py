@@ -32,4 +32,4 @@ async def test_a_broker_ends_in_any_turn_of_going_from_one_server_to_the_other()
 
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*map(ended, range(8)))
-    assert asyncio.all_tasks() == before
+    assert asyncio.all_tasks() <= before
