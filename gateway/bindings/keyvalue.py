@@ -12,12 +12,13 @@ Source: `wasi:keyvalue@0.2.0-draft` and `@0.2.0-draft2`, `store.wit`, `atomics.w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway.bindings.context import State, WasiCtx
 from gateway.bindings.fallible import fallible_async
+from gateway.bindings.granted import Granted
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.keyvalue import Bucket, Current
 from gateway.capabilities.keyvalue.store import MAX_KEY, MAX_KEYS
@@ -29,12 +30,10 @@ from gateway.host.values import Err, Variant
 
 __all__ = ["INTERFACES", "BucketHandle", "GrantedBucket", "KeyValueCtx"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 DEFAULT: Final = "default"
 """What a component gets that opens "": Wasmtime knows its store by no name, Spin and wasmCloud by this one."""
-
 
 MAX_SEEN: Final = 16 << 20
 """Bytes that the values of the `cas` of one invocation have. Threat: a guest that makes 100,000 of them, each with
@@ -53,7 +52,7 @@ class Refused(Exception):
         self.case = case
 
 
-class GrantedBucket:
+class GrantedBucket(Granted):
     """A bucket as one component may use it.
 
     Args:
@@ -66,43 +65,12 @@ class GrantedBucket:
     """
 
     def __init__(self, bucket: Bucket, operations: Operations, *, read_only: bool = False) -> None:
+        super().__init__(operations, read_only=read_only)
         self.bucket: Final = bucket
-        self._operations = operations
-        self._read_only = read_only
 
-    async def read(
-        self,
-        ctx: WasiCtx,
-        what: Operation,
-        work: Callable[P, Awaitable[T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Do something that changes nothing.
-
-        Raises:
-            BackendError: the store does not do it.
-        """
-        return await self._operations.perform(what, ctx.caller, work, *args, **kwargs)
-
-    async def write(
-        self,
-        ctx: WasiCtx,
-        what: Operation,
-        work: Callable[P, Awaitable[T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Do something that may change it.
-
-        Raises:
-            Refused: `access-denied`: the component may not.
-            BackendError: the store does not do it.
-        """
-        if self._read_only:
-            self._operations.refused(what)
-            raise Refused("access-denied")
-        return await self._operations.perform(what, ctx.caller, work, *args, **kwargs)
+    def denied(self) -> Refused:
+        """`access-denied`: `Granted.denied`."""
+        return Refused("access-denied")
 
 
 class KeyValueCtx(State):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from gateway.bindings.context import State, WasiCtx
+from gateway.bindings.context import State
 from gateway.bindings.descriptors import UNCOUNTED, Place, Share
+from gateway.bindings.granted import Granted
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.blobstore import Space
 from gateway.capabilities.operations import Caller, Operation, Operations
@@ -46,7 +47,7 @@ class Refused(Exception):
         self.message = f"access-denied: {message}"
 
 
-class GrantedSpace:
+class GrantedSpace(Granted):
     """A space as one component may use it.
 
     Args:
@@ -57,7 +58,6 @@ class GrantedSpace:
 
     Attributes:
         space: ditto.
-        operations: ditto.
         share: ditto.
     """
 
@@ -69,53 +69,14 @@ class GrantedSpace:
         share: Share = UNCOUNTED,
         read_only: bool = False,
     ) -> None:
+        super().__init__(operations, read_only=read_only)
         self.space: Final = space
         self.share: Final = share
-        self.operations: Final = operations
-        self._read_only = read_only
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def read(
-        self,
-        ctx: WasiCtx,
-        what: Operation,
-        work: Callable[P, Awaitable[T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Do something that changes nothing.
-
-        Raises:
-            BackendError: the store does not do it.
-        """
-        return await self.operations.perform(what, ctx.caller, work, *args, **kwargs)
-
-    async def write(
-        self,
-        ctx: WasiCtx,
-        what: Operation,
-        work: Callable[P, Awaitable[T]],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Do something that may change it.
-
-        Raises:
-            Refused: the component may not.
-            BackendError: the store does not do it.
-        """
-        self.check_writable(what)
-        return await self.operations.perform(what, ctx.caller, work, *args, **kwargs)
-
-    def check_writable(self, what: Operation) -> None:
-        """Refuse a change of what may only be read.
-
-        Raises:
-            Refused: it is refused.
-        """
-        if self._read_only:
-            self.operations.refused(what)
-            raise Refused("the container may only be read")
+    def denied(self) -> Refused:
+        """`access-denied`: `Granted.denied`."""
+        return Refused("the container may only be read")
 
     def begin(self, writing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Write something, beside the guest. It outlives the invocation until it has cleaned up."""
@@ -185,9 +146,11 @@ class BlobstoreCtx(State):
 class Opened:
     """Something that an invocation has open in a space, and its place.
 
+    A context manager for as long as it is being opened: what is raised there gives the place back.
+
     Args:
         ctx: the invocation's.
-        granted: the space.
+        operations: what is done with the store of the space.
         caller: on whose behalf.
         place: its place among file descriptors.
     """
@@ -201,6 +164,13 @@ class Opened:
         self._operations = operations
         self._caller = caller
         self._place = place
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            self.release()
 
     async def go_on(
         self,

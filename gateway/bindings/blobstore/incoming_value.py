@@ -88,7 +88,6 @@ class IncomingValue(Resource):
     __slots__ = ("_content", "size")
 
     def __init__(self, content: Range) -> None:
-        super().__init__()
         self._content = content
         self.size = content.left
 

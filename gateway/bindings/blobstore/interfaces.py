@@ -71,7 +71,6 @@ class Container(Resource):
     __slots__ = ("granted", "name")
 
     def __init__(self, granted: GrantedSpace, name: str) -> None:
-        super().__init__()
         self.granted = granted
         self.name = name
 
@@ -82,7 +81,6 @@ class StreamObjectNames(Resource):
     __slots__ = ("_names", "_opened")
 
     def __init__(self, opened: Opened, names: Names) -> None:
-        super().__init__()
         self._opened = opened
         self._names = names
 
@@ -218,14 +216,10 @@ async def get_data(ctx: WasiCtx, this: Container, name: str, start: int, end: in
     if start > end:
         raise BackendError("the range ends before it begins")
     granted = this.granted
-    opened = ctx.of(BlobstoreCtx).open(granted, ctx.caller)
-    try:
+    with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
         reader: Reader = await granted.read(
             ctx, _GET_DATA, granted.space.read, this.name, _name(name)
         )
-    except BaseException:
-        opened.release()
-        raise
     end = min(end + 1, reader.size)
     return IncomingValue(Range(opened, _GET_DATA, reader, start, end))
 
@@ -237,12 +231,8 @@ async def write_data(ctx: WasiCtx, this: Container, name: str, data: OutgoingVal
     if data.stored:
         raise Trap("write-data of an outgoing-value that is stored already")
     granted = this.granted
-    opened = ctx.of(BlobstoreCtx).open(granted, ctx.caller)
-    try:
+    with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
         writer = await granted.write(ctx, _WRITE_DATA, granted.space.write, this.name, _name(name))
-    except BaseException:
-        opened.release()
-        raise
     data.store(granted, opened, writer, going_on=_WRITE_DATA, ending=_FINISH)
 
 
@@ -251,12 +241,8 @@ async def write_data(ctx: WasiCtx, this: Container, name: str, data: OutgoingVal
 async def list_objects(ctx: WasiCtx, this: Container) -> StreamObjectNames:
     """The names of its objects."""
     granted = this.granted
-    opened = ctx.of(BlobstoreCtx).open(granted, ctx.caller)
-    try:
+    with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
         names = await granted.read(ctx, _LIST_OBJECTS, granted.space.names, this.name)
-    except BaseException:
-        opened.release()
-        raise
     return StreamObjectNames(opened, names)
 
 

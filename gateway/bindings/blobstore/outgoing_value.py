@@ -47,7 +47,7 @@ class OutgoingValue(Resource):
 
     __slots__ = (
         "_chunks",
-        "_consumer",
+        "_consumers",
         "_ctx",
         "_ended",
         "_failure",
@@ -58,11 +58,10 @@ class OutgoingValue(Resource):
     )
 
     def __init__(self, ctx: BlobstoreCtx) -> None:
-        super().__init__()
         self._ctx = ctx
         self._chunks: deque[bytes] = deque()
         self._size = 0
-        self._consumer: asyncio.Future[None] | None = None
+        self._consumers = Waiters()
         self._task: asyncio.Task[None] | None = None
         self._failure: str | None = None
         self._ended = False
@@ -107,7 +106,7 @@ class OutgoingValue(Resource):
             self._size += len(data)
             if not self.stored:
                 self._ctx.unstored -= len(data)
-            self._wake()
+            self._consumers.wake()
 
     def store(
         self,
@@ -140,7 +139,7 @@ class OutgoingValue(Resource):
             self.drop()
             raise BackendError("the value was not stored: call write-data before finish")
         self._ended = True
-        self._wake()
+        self._consumers.wake()
         try:
             await asyncio.wait((self._task,))
         finally:
@@ -188,11 +187,9 @@ class OutgoingValue(Resource):
         while not self._chunks:
             if self._ended:
                 return b""
-            self._consumer = asyncio.get_running_loop().create_future()
-            try:
-                await self._consumer
-            finally:
-                self._consumer = None
+            consumer = asyncio.get_running_loop().create_future()
+            self._consumers.watch(consumer)
+            await consumer
         taken = []
         size = 0
         while self._chunks and size < CAPACITY:
@@ -201,10 +198,6 @@ class OutgoingValue(Resource):
         self._size -= size
         self.writers.wake()
         return b"".join(taken)
-
-    def _wake(self) -> None:
-        if self._consumer is not None and not self._consumer.done():
-            self._consumer.set_result(None)
 
 
 class ValueOutputStream(Failing, OutputStream):
