@@ -1,16 +1,17 @@
-"""Whether the server behind a backend can be used, as those find who look."""
+"""Whether the server behind a backend can be used."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from gateway.capabilities.backend import BackendError
+from gateway.capabilities.backend import BackendError, Unavailable
 from gateway.capabilities.task import end
 
-__all__ = ["LOOK_TIMEOUT", "MAX_PAUSE", "MIN_PAUSE", "Availability"]
+__all__ = ["LOOK_TIMEOUT", "MAX_PAUSE", "MIN_PAUSE", "Availability", "Known"]
 
 LOOK_TIMEOUT: Final = 2.0
 """Seconds that a server has to answer when somebody looks. Arbitrary: one that answers a ping later than that
@@ -24,8 +25,28 @@ MAX_PAUSE: Final = 3.0
 time is nothing to a server that starts."""
 
 
-class Availability:
-    """Whether a server can be used.
+class Known:
+    """What is known of a server.
+
+    Attributes:
+        trouble: why it cannot be used, for the operator; None while nothing is known against it.
+        on_change: told when that begins or ends.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self.on_change: Callable[[], None] | None = None
+
+    def note(self, trouble: str | None) -> None:
+        """Take note of why it cannot be used; None where it can."""
+        changed = (trouble is None) != (self.trouble is None)
+        self.trouble = trouble
+        if changed and self.on_change is not None:
+            self.on_change()
+
+
+class Availability(Known):
+    """Whether a server can be used, as operations and looks find out.
 
     Operations find out by what becomes of them, and of one that failed somebody looks after the server: is it only
     that one, nothing follows. Otherwise operations fail at once, in place of each waiting for its time limit,
@@ -33,15 +54,10 @@ class Availability:
 
     Args:
         look: asks the server for the least that it can do. It raises `BackendError` if that fails.
-
-    Attributes:
-        trouble: why it cannot be used, for the operator; None while nothing is known against it.
-        on_change: told when that begins or ends.
     """
 
     def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
-        self.trouble: str | None = None
-        self.on_change: Callable[[], None] | None = None
+        super().__init__()
         self._look = look
         self._looking: asyncio.Task[None] | None = None
 
@@ -52,7 +68,26 @@ class Availability:
             BackendError: it cannot.
         """
         if self.trouble is not None:
-            raise BackendError("the store is not available", self.trouble)
+            raise Unavailable(self.trouble)
+
+    @contextmanager
+    def watching(self, *failures: type[Exception]) -> Iterator[None]:
+        """Surround an operation: see that it may begin, and doubt where it fails so or is cancelled.
+
+        Args:
+            failures: what is raised where the server may be away.
+
+        Raises:
+            BackendError: the server cannot be used.
+        """
+        self.check()
+        try:
+            yield
+        except BaseException as error:
+            # A cancellation, maybe because there was no answer for long.
+            if isinstance(error, (*failures, asyncio.CancelledError)):
+                self.doubt()
+            raise
 
     def doubt(self) -> None:
         """Have somebody look, since an operation has failed; on the event loop."""
@@ -68,11 +103,11 @@ class Availability:
         pause = MIN_PAUSE
         try:
             while (trouble := await self._found()) is not None:
-                self._set(trouble)
+                self.note(trouble)
                 # Not all workers at the same time.
                 await asyncio.sleep(pause * random.uniform(0.75, 1.0))  # noqa: S311
                 pause = min(2 * pause, MAX_PAUSE)
-            self._set(None)
+            self.note(None)
         finally:
             self._looking = None
 
@@ -85,9 +120,3 @@ class Availability:
         except TimeoutError:
             return f"no answer within {LOOK_TIMEOUT:g} s"
         return None
-
-    def _set(self, trouble: str | None) -> None:
-        changed = (trouble is None) != (self.trouble is None)
-        self.trouble = trouble
-        if changed and self.on_change is not None:
-            self.on_change()

@@ -19,6 +19,7 @@ __all__ = [
     "Lease",
     "NoAnswer",
     "Opener",
+    "Unavailable",
     "missing_extra",
 ]
 
@@ -39,6 +40,17 @@ class BackendError(Exception):
         super().__init__(message)
         self.message = message
         self.reason = reason
+
+
+class Unavailable(BackendError):
+    """A store cannot be used. Guests are told no more than that.
+
+    Args:
+        reason: what the log is told.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the store is not available", reason)
 
 
 class NoAnswer(BackendError):

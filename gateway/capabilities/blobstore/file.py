@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 from uuid import uuid4
 
-from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.blobstore.file_name import MORE, file_name, names_below
 from gateway.capabilities.blobstore.store import (
     NO_CONTAINER,
@@ -201,7 +201,7 @@ class FileStore:
 def _failure(error: OSError) -> BackendError:
     if error.errno in _FULL:
         return BackendError("the store is full", error.strerror)
-    return BackendError("the store is not available", str(error))
+    return Unavailable(str(error))
 
 
 def _remove_unlocked(name: str, folder: int) -> None:
@@ -248,10 +248,7 @@ class FileReader:
                 raise BackendError(NO_OBJECT)
             data = os.pread(self._fd, size, offset)
         if len(data) < size:
-            raise BackendError(
-                "the store is not available",
-                "a file was cut off while it was read, by another program",
-            )
+            raise Unavailable("a file was cut off while it was read, by another program")
         return data
 
     def _close(self) -> None:

@@ -27,7 +27,7 @@ from obstore.exceptions import (
 from obstore.store import from_url
 
 from gateway.capabilities.availability import LOOK_TIMEOUT, Availability
-from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.blobstore.object_key import container_key, object_key, original_name
 from gateway.capabilities.blobstore.store import (
     MAX_NAME,
@@ -67,7 +67,7 @@ _RETRY: Final[Any] = {
 }
 
 
-class Missing(BackendError):
+class Missing(Unavailable):
     """What was asked for is not there."""
 
 
@@ -362,23 +362,16 @@ class ObjectSpace:
             AlreadyExistsError: there is one, and should be none.
             PreconditionError: it is not as it was.
         """
-        self._availability.check()
         try:
-            async with self._requests:
-                return await work()
+            with self._availability.watching(GenericError):
+                async with self._requests:
+                    return await work()
         except (AlreadyExistsError, PreconditionError):
             raise
         except FileNotFoundError as error:
-            raise Missing("the store is not available", _reason(error)) from error
-        except GenericError as error:
-            self._availability.doubt()
-            raise _failure(error) from error
+            raise Missing(_reason(error)) from error
         except (BaseError, OSError, ValueError) as error:
             raise _failure(error) from error
-        except asyncio.CancelledError:
-            # Maybe because there was no answer for long.
-            self._availability.doubt()
-            raise
 
     async def _found(self, container: str) -> Any:
         """What marks a container, or something in it; None where it is not there."""
@@ -428,7 +421,7 @@ class ObjectSpace:
 
 
 def _failure(error: Exception) -> BackendError:
-    return BackendError("the store is not available", _reason(error))
+    return Unavailable(_reason(error))
 
 
 def _reason(error: Exception) -> str:

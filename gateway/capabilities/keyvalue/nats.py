@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -25,7 +25,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 from nats.js.errors import APIError, NotFoundError
 
 from gateway.capabilities.availability import Availability
-from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.keyvalue.nats_link import MAX_REQUESTS, Link
 from gateway.capabilities.keyvalue.nats_watch import NatsWatch
@@ -139,22 +139,11 @@ class NatsStore:
             BackendError: that failed.
             Overtaken: another write came first.
         """
-        self.availability.check()
         try:
-            return await self.link.ask(request)
-        except nats.errors.MaxPayloadError as error:
-            raise BackendError("the value is larger than the store takes") from error
-        except APIError as error:
-            if error.err_code in _WRONG_SEQUENCE:
-                raise Overtaken from error
-            raise _refusal(error) from error
-        except (*_FAILURES, TimeoutError) as error:
-            self.availability.doubt()
+            with self.availability.watching(*_FAILURES), _answered():
+                return await self.link.ask(request)
+        except _FAILURES as error:
             raise _failure(error) from error
-        except asyncio.CancelledError:
-            # Maybe because there was no answer for long.
-            self.availability.doubt()
-            raise
 
     async def _look(self) -> None:
         try:
@@ -167,6 +156,24 @@ class Overtaken(Exception):
     """A write was not done that was to follow another."""
 
 
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    """What the server, or its client, says to what it does not do: no sign that it is away.
+
+    Raises:
+        BackendError: it refuses that.
+        Overtaken: another write came first.
+    """
+    try:
+        yield
+    except nats.errors.MaxPayloadError as error:
+        raise BackendError("the value is larger than the store takes") from error
+    except APIError as error:
+        if error.err_code in _WRONG_SEQUENCE:
+            raise Overtaken from error
+        raise _refusal(error) from error
+
+
 def _refusal(error: APIError) -> BackendError:
     if error.err_code in _FULL:
         return BackendError("the store is full", error.description or str(error))
@@ -176,7 +183,7 @@ def _refusal(error: APIError) -> BackendError:
 
 
 def _failure(error: Exception) -> BackendError:
-    return BackendError("the store is not available", str(error) or type(error).__name__)
+    return Unavailable(str(error) or type(error).__name__)
 
 
 class _Found(NamedTuple):

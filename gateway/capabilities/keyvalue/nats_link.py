@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -15,6 +14,9 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
+from gateway.capabilities.nats_client import close
+from gateway.capabilities.task import end
+
 __all__ = ["MAX_REQUESTS", "Connection", "Link"]
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ MAX_REQUESTS: Final = 16
 wait where the server does not answer. As many as there are connections to other servers."""
 
 _CONNECT: Final = 2
-"""Seconds that a server has to let us in, and a connection to close. Arbitrary; the client's own default."""
+"""Seconds that a server has to let us in. Arbitrary; the client's own default."""
 
 _PING: Final = 10
 """Seconds between two signs of life of a server that says nothing; without two of them the connection is lost. Who
@@ -84,12 +86,13 @@ class Link:
 
     async def aclose(self) -> None:
         """Close the connection, if there is one."""
-        if self._connection is not None:
-            self._connection.cancel()
-            (found,) = await asyncio.gather(self._connection, return_exceptions=True)
-            if isinstance(found, Connection):
-                found.lose()
-                await found.closed()
+        task = self._connection
+        if task is not None:
+            await end(task)
+            if not task.cancelled() and task.exception() is None:
+                connection = task.result()
+                connection.lose()
+                await connection.closed()
 
     async def connected(self) -> Connection:
         """The connection, which is made where there is none.
@@ -214,7 +217,7 @@ class Connection:
         for task in self._under_way:
             task.cancel()
         if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
+            self._closing = asyncio.create_task(close(self._client))
 
     async def closed(self) -> None:
         """Wait until it is closed, if it is being closed."""
@@ -226,8 +229,3 @@ class Connection:
 
     async def _note(self, error: Exception) -> None:
         self._error = error
-
-    async def _close(self) -> None:
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_CONNECT):
-                await self._client.close()

@@ -21,6 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from gateway.capabilities.availability import MAX_PAUSE, MIN_PAUSE
 from gateway.capabilities.keyvalue.nats_link import Connection, Link
 from gateway.capabilities.keyvalue.store import Change
+from gateway.capabilities.nats_client import CLOSING
 from gateway.capabilities.task import end
 
 __all__ = ["REMEMBERED", "NatsWatch"]
@@ -30,9 +31,6 @@ _log = structlog.get_logger("gateway.capabilities")
 REMEMBERED: Final = 300.0
 """Seconds that the server remembers where those who watch are when none is there. Arbitrary: a restart takes less,
 and who comes back after that begins with what is changed then."""
-
-_CLOSING: Final = 2.0
-"""Seconds that what the server has sent may take to come. Arbitrary: a round trip."""
 
 
 class NatsWatch:
@@ -88,7 +86,7 @@ class NatsWatch:
         if made is not None:
             # A connection that is gone has no more to send.
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-                async with asyncio.timeout(_CLOSING):
+                async with asyncio.timeout(CLOSING):
                     await made.drain()  # type: ignore[no-untyped-call]
 
     async def _stay(self) -> None:

@@ -33,7 +33,7 @@ from redis.exceptions import (
 )
 
 from gateway.capabilities.availability import Availability
-from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.keyvalue.store import (
     MAX_BATCH,
     MAX_KEY,
@@ -159,19 +159,12 @@ class RedisStore:
         Raises:
             BackendError: it failed.
         """
-        self.availability.check()
         try:
-            async with self._places:
-                return await work()
-        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
-            self.availability.doubt()
+            with self.availability.watching(RedisConnectionError, RedisTimeoutError, OSError):
+                async with self._places:
+                    return await work()
+        except (RedisError, OSError) as error:
             raise _failure(error) from error
-        except RedisError as error:
-            raise _failure(error) from error
-        except asyncio.CancelledError:
-            # Maybe because there was no answer for long.
-            self.availability.doubt()
-            raise
 
     async def _look(self) -> None:
         try:
@@ -247,7 +240,7 @@ def _failure(error: RedisError | OSError) -> BackendError:
         return BackendError("the store is full", reason)
     if isinstance(error, ResponseError) and "WRONGTYPE" in reason:
         return BackendError("the key has something in the store that is not a value in bytes")
-    return BackendError("the store is not available", reason)
+    return Unavailable(reason)
 
 
 class RedisBucket:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.keyvalue.store import (
     MAX_BATCH,
     PAGE,
@@ -239,7 +239,7 @@ def _failure(error: sqlite3.Error) -> BackendError:
         return BackendError("the store is full", str(error))
     if code == sqlite3.SQLITE_BUSY:
         return BackendError("the store is busy", f"{error}, for {_BUSY:g} s")
-    return BackendError("the store is not available", str(error))
+    return Unavailable(str(error))
 
 
 class SQLiteBucket:

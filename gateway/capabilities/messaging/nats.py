@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,8 +27,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as ClientSubscription
 
+from gateway.capabilities.availability import Known
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
+from gateway.capabilities.nats_client import CLOSING, close
 from gateway.capabilities.task import end
 from gateway.config.backend_url import BackendURL
 
@@ -49,9 +51,6 @@ AGAIN: Final = 1
 
 TOLD: Final = 10.0
 """Seconds between two lines of the log about one broker's trouble. Arbitrary."""
-
-CLOSING: Final = 2.0
-"""Seconds for a goodbye."""
 
 _UNREACHABLE: Final = "the broker cannot be reached"
 
@@ -83,7 +82,7 @@ class NATSBroker:
         self._client: Client | None = None
         self._lost: asyncio.Future[None] | None = None
         self._tried: asyncio.Event | None = None
-        self.availability: Final = _Availability()
+        self.availability: Final = Known()
         self._told_at = -TOLD
         self._sign: asyncio.Task[str | None] | None = None
         self._next_sign: asyncio.Task[str | None] | None = None
@@ -209,14 +208,14 @@ class NATSBroker:
                 self._client = None
                 if not lost.done():
                     lost.set_result(None)
-                await _close(client)
+                await close(client)
 
     async def _failed(self, error: Exception) -> None:
         """Take note of an error that the client tells of, which is of no one's operation."""
         reason = str(error) or type(error).__name__
         client = self._client
         if client is None or not client.is_connected:
-            self.availability.set(reason)
+            self.availability.note(reason)
             if self._tried is not None:
                 self._tried.set()
         now = asyncio.get_running_loop().time()
@@ -225,14 +224,14 @@ class NATSBroker:
             _log.warning("broker failed", broker=self._shown, reason=reason)
 
     def _disconnected(self) -> None:
-        self.availability.set(self.availability.trouble or "the connection was lost")
+        self.availability.note(self.availability.trouble or "the connection was lost")
         if self._sign is not None:
             self._sign.cancel()
 
     def _connected_again(self) -> None:
         if self.availability.trouble is not None:
             _log.info("broker connected", broker=self._shown)
-        self.availability.set(None)
+        self.availability.note(None)
         self._told_at = -TOLD
         if self._tried is not None:
             self._tried.set()
@@ -278,21 +277,6 @@ def _names_server(url: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"nats", "tls"} and bool(parts.hostname) and port != 0
-
-
-class _Availability:
-    """Whether there is a connection: `gateway.capabilities.backend.Availability`."""
-
-    def __init__(self) -> None:
-        self.trouble: str | None = None
-        self.on_change: Callable[[], None] | None = None
-
-    def set(self, trouble: str | None) -> None:
-        """Take note of why there is none; None if there is."""
-        changed = (trouble is None) != (self.trouble is None)
-        self.trouble = trouble
-        if changed and self.on_change is not None:
-            self.on_change()
 
 
 class _Subscription:
@@ -392,13 +376,3 @@ def _told_of() -> Iterator[None]:
         raise BackendError("the message is larger than the broker takes") from None
     except (nats_errors.Error, OSError) as error:
         raise BackendError(_UNREACHABLE, str(error) or type(error).__name__) from error
-
-
-async def _close(client: Client) -> None:
-    """End a connection, whatever the server does."""
-    with contextlib.suppress(Exception):
-        async with asyncio.timeout(CLOSING):
-            await client.close()
-    writer = getattr(client._transport, "_io_writer", None)
-    if writer is not None:
-        writer.transport.abort()  # what the server does not read would be kept until it does
