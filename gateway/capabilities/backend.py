@@ -20,6 +20,7 @@ __all__ = [
     "NoAnswer",
     "Opener",
     "Unavailable",
+    "check_memory",
     "missing_extra",
 ]
 
@@ -62,6 +63,18 @@ def missing_extra(extra: str) -> BackendUnusable:
     return BackendUnusable(
         f"needs a package that is not installed: pip install 'component-gateway[{extra}]'"
     )
+
+
+def check_memory(url: BackendURL) -> None:
+    """Refuse a URL of a store in memory that says more than `memory:NAME`.
+
+    Raises:
+        BackendUnusable: it does.
+    """
+    if not url.rest.isalnum() and url.rest:
+        raise BackendUnusable(
+            'must be "memory:", or with a name of letters and digits "memory:NAME"'
+        )
 
 
 class Availability(Protocol):

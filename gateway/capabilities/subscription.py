@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
-__all__ = ["Subscription"]
+__all__ = ["LocalSubscription", "Subscription"]
 
 T = TypeVar("T")
 
@@ -28,3 +28,25 @@ class Subscription(Protocol[T]):
 
         May be called again.
         """
+
+
+class LocalSubscription(Generic[T]):
+    """An interest in what goes on at a backend in this process: a `Subscription`.
+
+    Args:
+        deliver: takes it.
+        among: the interests that the backend has, of which this is one until it is closed.
+    """
+
+    def __init__(self, deliver: Callable[[T], None], among: list[Self]) -> None:
+        self.deliver = deliver
+        self._among = among
+        among.append(self)
+
+    async def ready(self) -> None:
+        """It is: `Subscription.ready`."""
+
+    async def aclose(self) -> None:
+        """Have no more: `Subscription.aclose`."""
+        if self in self._among:
+            self._among.remove(self)

@@ -111,7 +111,7 @@ class Deployment:
     # --- its beginning -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to take that, on the event loop. May be called again."""
+        """Begin to take what comes otherwise than by HTTP, on the event loop. May be called again."""
         if not self.started:
             self.started = True
             if not self._draining:

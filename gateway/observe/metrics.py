@@ -101,7 +101,7 @@ class Metrics:
         self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
         # Those that events were added up in since somebody looked, which may be in any thread.
         self._untold: list[_Series] = []
-        self._operation_series: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
+        self._operation_series: dict[tuple[str, ...], tuple[Counter, Histogram | None]] = {}
         self._lock = threading.Lock()
         self._metrics: list[Counter | Gauge | Histogram] = []
         self._define()
@@ -366,11 +366,12 @@ class Metrics:
         if counted is None:
             counted = self._operation_series[key] = (
                 self._operations.labels(*key),
-                self._operation_durations.labels(*key),
+                None if seconds is None else self._operation_durations.labels(*key),
             )
-        counted[0].inc()
-        if seconds is not None:
-            counted[1].observe(seconds)
+        counter, durations = counted
+        counter.inc()
+        if durations is not None and seconds is not None:
+            durations.observe(seconds)
 
     def backend_changed(self, capability: str, backend: str, up: bool) -> None:
         """Tell whether the servers behind a capability can be used. From any thread.

@@ -148,20 +148,7 @@ class Gate:
             NoRoom: too many wait already, or there was no place in time.
             Closed: the gate is closed, or was while waiting.
         """
-        place = self.try_enter()
-        if place is not None:
-            return place
-        if self._closed:
-            raise self._closed_error()
-        if len(self._queue) >= self._max_queue:
-            raise NoRoom(
-                f"{self.name}: no place, with {self.in_flight} of its invocations in flight, "
-                f"{self._admission.in_flight} in the worker and {len(self._queue)} waiting"
-            )
-        answer = await self._wait()
-        if isinstance(answer, Place):
-            return answer
-        raise answer
+        return self.try_enter() or await self._wait(patiently=False)
 
     async def enter_patiently(self) -> Place:
         """Take a place, once there is one, however many wait and for however long.
@@ -171,23 +158,7 @@ class Gate:
         Raises:
             Closed: the gate is closed, or was while waiting.
         """
-        place = self.try_enter()
-        if place is not None:
-            return place
-        if self._closed:
-            raise self._closed_error()
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[_Answer] = loop.create_future()
-        self._patient[waiter] = loop.time()
-        self._line_up()
-        try:
-            answer = await waiter
-        except BaseException:
-            self._withdraw(waiter)
-            raise
-        if isinstance(answer, Place):
-            return answer
-        raise answer
+        return self.try_enter() or await self._wait(patiently=True)
 
     def close(self) -> None:
         """Admit nobody any more, and turn those away who wait. May be called again.
@@ -226,20 +197,31 @@ class Gate:
         if admission._line:
             admission._hand_over()
 
-    async def _wait(self) -> _Answer:
+    async def _wait(self, *, patiently: bool) -> Place:
+        if self._closed:
+            raise self._closed_error()
+        if not patiently and len(self._queue) >= self._max_queue:
+            raise NoRoom(
+                f"{self.name}: no place, with {self.in_flight} of its invocations in flight, "
+                f"{self._admission.in_flight} in the worker and {len(self._queue)} waiting"
+            )
         loop = asyncio.get_running_loop()
         # Never given an exception: if the task is cancelled meanwhile, nobody would retrieve it.
         waiter: asyncio.Future[_Answer] = loop.create_future()
         now = loop.time()
-        self._queue[waiter] = now
+        queue = self._patient if patiently else self._queue
+        queue[waiter] = now
         self._line_up()
-        if self._timer is None:
+        if not patiently and self._timer is None:
             self._timer = loop.call_at(now + self._max_wait, self._look_again, loop)
         try:
-            return await waiter
+            answer = await waiter
         except BaseException:
             self._withdraw(waiter)
             raise
+        if isinstance(answer, Place):
+            return answer
+        raise answer
 
     def _withdraw(self, waiter: asyncio.Future[_Answer]) -> None:
         """Undo the waiting of one that has been cancelled, whatever has become of it by now."""

@@ -6,7 +6,7 @@ from itertools import islice
 from time import time
 from typing import Final, Self
 
-from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.backend import BackendError, check_memory
 from gateway.capabilities.blobstore.store import (
     NO_CONTAINER,
     NO_OBJECT,
@@ -104,10 +104,7 @@ class MemoryStore:
         Raises:
             BackendUnusable: it says something else.
         """
-        if not url.rest.isalnum() and url.rest:
-            raise BackendUnusable(
-                'must be "memory:", or with a name of letters and digits "memory:NAME"'
-            )
+        check_memory(url)
         return cls()
 
     def space(self, prefix: str, only: str | None, quota: Quota) -> MemorySpace:

@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
-from gateway.capabilities.backend import BackendUnusable
+from gateway.capabilities.backend import check_memory
 from gateway.capabilities.keyvalue.sqlite import SQLiteBucket, SQLiteStore
 from gateway.capabilities.keyvalue.store import Change, Quota
+from gateway.capabilities.subscription import LocalSubscription
 from gateway.config.backend_url import BackendURL
 
 __all__ = ["MAX_MEMORY_KEYS", "MemoryStore"]
@@ -33,10 +34,7 @@ class MemoryStore(SQLiteStore):
         Raises:
             BackendUnusable: it says something else.
         """
-        if not url.rest.isalnum() and url.rest:
-            raise BackendUnusable(
-                'must be "memory:", or with a name of letters and digits "memory:NAME"'
-            )
+        check_memory(url)
         return cls()
 
     def bucket(self, prefix: str, quota: Quota) -> MemoryBucket:
@@ -55,9 +53,7 @@ class MemoryStore(SQLiteStore):
 
     def watch(self, space: str, owner: str | None, deliver: Callable[[Change], None]) -> _Watch:
         """Tell of what others than the owner change in a space, until that is closed."""
-        watch = _Watch(space, owner, deliver, self._watches)
-        self._watches.append(watch)
-        return watch
+        return _Watch(space, owner, deliver, self._watches)
 
     def tell(self, space: str, writer: str | None, changes: Sequence[Change]) -> None:
         """Tell who watches a space what somebody has changed there."""
@@ -97,8 +93,8 @@ class MemoryBucket(SQLiteBucket):
         return removed
 
 
-class _Watch:
-    """An interest in the changes of a space: a `Subscription`."""
+class _Watch(LocalSubscription[Change]):
+    """An interest in the changes of a space."""
 
     def __init__(
         self,
@@ -107,15 +103,6 @@ class _Watch:
         deliver: Callable[[Change], None],
         among: list[_Watch],
     ) -> None:
+        super().__init__(deliver, among)
         self.space = space
         self.owner = owner
-        self.deliver = deliver
-        self._among = among
-
-    async def ready(self) -> None:
-        """It is: `Subscription.ready`."""
-
-    async def aclose(self) -> None:
-        """Have no more: `Subscription.aclose`."""
-        if self in self._among:
-            self._among.remove(self)

@@ -8,6 +8,7 @@ from typing import Self
 
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
+from gateway.capabilities.subscription import LocalSubscription
 from gateway.config.backend_url import BackendURL
 from gateway.policy.subject import SubjectFilter
 
@@ -58,9 +59,7 @@ class MemoryBroker:
 
     def subscribe(self, subject: str, queue: str | None, deliver: Deliver) -> _Subscription:
         """Take an interest in messages: `Broker.subscribe`."""
-        subscription = _Subscription(SubjectFilter(subject), queue, deliver, self._subscriptions)
-        self._subscriptions.append(subscription)
-        return subscription
+        return _Subscription(SubjectFilter(subject), queue, deliver, self._subscriptions)
 
     async def aclose(self) -> None:
         """Forget everything: `Backend.aclose`."""
@@ -87,8 +86,8 @@ class MemoryBroker:
         return inbox is not None or bool(takers)
 
 
-class _Subscription:
-    """An interest in messages: `Subscription`."""
+class _Subscription(LocalSubscription[Message]):
+    """An interest in messages."""
 
     def __init__(
         self,
@@ -97,15 +96,6 @@ class _Subscription:
         deliver: Deliver,
         among: list[_Subscription],
     ) -> None:
+        super().__init__(deliver, among)
         self.filter = subjects
         self.queue = queue
-        self.deliver = deliver
-        self._among = among
-
-    async def ready(self) -> None:
-        """It is: `Subscription.ready`."""
-
-    async def aclose(self) -> None:
-        """Have no more messages: `Subscription.aclose`."""
-        if self in self._among:
-            self._among.remove(self)

@@ -52,6 +52,26 @@ def test_invocations_by_component_kind_and_outcome(metrics: Metrics) -> None:
     }
 
 
+def test_operations_on_capabilities_and_how_long_those_took_that_were_allowed(
+    metrics: Metrics,
+) -> None:
+    operation = ("wasi:keyvalue/store", "set")
+    metrics.operation_performed("shop", operation, "memory", "ok", 0.05)
+    metrics.operation_performed("shop", operation, "memory", "refused", None)
+    metrics.operation_performed("shop", operation, "memory", "refused", None)
+
+    labels = 'backend="memory",component="shop",function="set",interface="wasi:keyvalue/store"'
+    counted = "gateway_capability_operations_total"
+    took = "gateway_capability_operation_duration_seconds"
+    found = told(metrics, "gateway_capability_operation")
+    assert {name: value for name, value in found.items() if "_bucket" not in name} == {
+        f'{counted}{{{labels},outcome="ok"}}': 1,
+        f'{counted}{{{labels},outcome="refused"}}': 2,
+        f'{took}_count{{{labels},outcome="ok"}}': 1,
+        f'{took}_sum{{{labels},outcome="ok"}}': 0.05,
+    }
+
+
 def test_durations_are_those_of_invocations_that_got_a_place(metrics: Metrics) -> None:
     phases = Phases(queue=0.25, instantiate=0.125, guest=0.5, host=0.125)
     metrics(returned(phases=phases))
