@@ -20,9 +20,10 @@ from gateway.bindings.descriptors import Descriptors
 from gateway.capabilities.blobstore import BlobStore, Quota
 from gateway.capabilities.blobstore.file import FileStore
 from gateway.capabilities.blobstore.memory import MAX_MEMORY, MemoryStore
-from gateway.capabilities.operations import Operation, OperationOutcome, Operations
+from gateway.capabilities.operations import Operations
 from gateway.host.errors import InvocationError
 from gateway.host.values import Err, Ok, Variant
+from tests.bindings.told import Told
 from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
 from tests.patience import PATIENCE
 
@@ -133,24 +134,6 @@ ALL_OF_IT = (1 << 64) - 1
 
 
 NO_QUOTA = Quota()
-
-
-class Told:
-    """Takes note of operations."""
-
-    def __init__(self) -> None:
-        self.operations: list[tuple[str, str]] = []
-
-    def __call__(
-        self,
-        component: str,
-        operation: Operation,
-        backend: str,
-        outcome: str,
-        seconds: float | None,
-    ) -> None:
-        assert (seconds is None) == (outcome == OperationOutcome.REFUSED)
-        self.operations.append((operation.function, outcome))
 
 
 def granted(

@@ -12,8 +12,9 @@ from gateway.bindings.context import Caller, WasiCtx
 from gateway.bindings.keyvalue import MAX_SEEN, GrantedBucket, KeyValueCtx
 from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.keyvalue.sqlite import SQLiteStore
-from gateway.capabilities.operations import Operation, OperationOutcome, Operations
+from gateway.capabilities.operations import Operations
 from gateway.host.values import Err, Ok, Variant
+from tests.bindings.told import Told
 from tests.driven_guest import DrivenGuest, driven_guest, driving
 
 pytestmark = pytest.mark.anyio
@@ -79,25 +80,6 @@ SECOND = imports("0.2.0-draft2", "string", "s64", "(option (tuple string (list u
 SPIN = imports("0.2.0-draft2", "string", "s64", "(tuple string (option (list u8)))", CAS)
 DRAFTS = pytest.mark.parametrize("draft", [FIRST, SECOND, SPIN], ids=["draft", "draft2", "spin"])
 SECONDS = pytest.mark.parametrize("draft", [SECOND, SPIN], ids=["draft2", "spin"])
-
-
-class Told:
-    """Takes note of operations."""
-
-    def __init__(self) -> None:
-        self.operations: list[tuple[str, str]] = []
-
-    def __call__(
-        self,
-        component: str,
-        operation: Operation,
-        backend: str,
-        outcome: str,
-        seconds: float | None,
-    ) -> None:
-        assert (component, backend) == ("shop", "memory")
-        assert (seconds is None) == (outcome == OperationOutcome.REFUSED)
-        self.operations.append((operation.function, outcome))
 
 
 @asynccontextmanager
@@ -222,7 +204,7 @@ async def test_the_values_that_cas_have_are_bounded(draft: str) -> None:
 
 @DRAFTS
 async def test_what_may_only_be_read_is_not_changed(draft: str) -> None:
-    told = Told()
+    told = Told("memory")
     async with opened(draft, told) as (guest, bucket):
         denied = Err(Variant("access-denied"))
         await guest.call("store#bucket.set", bucket, "key", b"1")

@@ -160,8 +160,13 @@ class Nats(Server):
         )
 
     @property
+    def broker(self) -> str:
+        """The URL of the server itself, which carries messages."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}/bucket"
+        return f"{self.broker}/bucket"
 
 
 class Moto(Server):
@@ -191,3 +196,17 @@ class Moto(Server):
     @property
     def url(self) -> str:
         return f"s3://blobs?{self.options}"
+
+
+def memory_or_nats(request: pytest.FixtureRequest) -> Nats | None:
+    """The server that a fixture with the parameters "memory" and "nats" is to be of; None for none."""
+    server: Nats | None = None
+    if request.param == "nats":
+        server = request.getfixturevalue("nats_server")
+    return server
+
+
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The URL of such a broker."""
+    server = memory_or_nats(request)
+    return "memory:" if server is None else server.broker

@@ -20,7 +20,7 @@ from gateway.observe.events import (
     KeyvalueWatcherOnSetReturned,
     Outcome,
 )
-from tests.capabilities.servers import Nats
+from tests.capabilities.servers import memory_or_nats
 from tests.harness import GuestPath
 from tests.transports.talking import Talking, calling, lifespan, talking
 
@@ -35,10 +35,8 @@ _numbers = itertools.count()
 @pytest.fixture(params=["memory", "nats"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store that tells of changes."""
-    if request.param == "memory":
-        return "memory:"
-    server: Nats = request.getfixturevalue("nats_server")
-    return f"{server.url}-changes-{next(_numbers)}"
+    server = memory_or_nats(request)
+    return "memory:" if server is None else f"{server.url}-changes-{next(_numbers)}"
 
 
 @pytest.fixture(params=["c/watcher", "js/observer"])

@@ -17,7 +17,7 @@ from gateway.bindings import provided, provided_to
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host.errors import ComponentError, TrapKind
 from gateway.observe.events import MessagingHandlerHandleMessageReturned, Outcome
-from tests.capabilities.servers import Nats
+from tests.capabilities.servers import Nats, broker_url
 from tests.harness import GuestPath
 from tests.transports.talking import calling, component, lifespan, talking
 
@@ -29,10 +29,7 @@ Logs = list[MutableMapping[str, Any]]
 @pytest.fixture(params=["memory", "nats"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of a broker."""
-    if request.param == "memory":
-        return "memory:"
-    server: Nats = request.getfixturevalue("nats_server")
-    return f"nats://127.0.0.1:{server.port}"
+    return broker_url(request)
 
 
 @pytest.fixture(params=["c/messages", "js/messages"])
@@ -285,7 +282,7 @@ async def test_a_component_that_goes_takes_no_more(c: Path, url: str) -> None:
 
 
 async def test_a_drain_finishes_what_was_taken(c: Path, nats_server: Nats) -> None:
-    url = f"nats://127.0.0.1:{nats_server.port}"
+    url = nats_server.broker
     async with talking(component(c, url, "t.*", limits={"max_concurrency": 1})) as gateway:
         app = gateway.app
         place = app.services[0].gate

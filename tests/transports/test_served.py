@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def connected(server: Nats) -> AsyncIterator[Client]:
     client = Client()
-    await client.connect(f"nats://127.0.0.1:{server.port}", allow_reconnect=False)
+    await client.connect(server.broker, allow_reconnect=False)
     try:
         yield client
     finally:
@@ -42,7 +42,7 @@ async def answered(client: Client, subject: str) -> bool:
 async def test_a_queue_is_answered_by_one_worker_until_the_gateway_drains(
     guest: GuestPath, gateway: StartGateway, nats_server: Nats, workers: str
 ) -> None:
-    url = f"nats://127.0.0.1:{nats_server.port}"
+    url = nats_server.broker
     flags = ("--messaging", url, "--subscribe", f"w{workers}.*|shop", "--publish", "t.>")
     served = gateway(guest("c/messages"), *flags, "--workers", workers, "--log-events")
     async with connected(nats_server) as client:

@@ -32,13 +32,6 @@ async def store(tmp_path: Path) -> AsyncIterator[FileStore]:
     await store.aclose()
 
 
-@pytest.fixture
-async def space(store: FileStore) -> Space:
-    space = store.space("", None, NO_QUOTA)
-    await space.create("c")
-    return space
-
-
 @pytest.mark.parametrize(
     ("name", "path"),
     [

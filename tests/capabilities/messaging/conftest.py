@@ -8,16 +8,13 @@ import pytest
 
 from gateway.capabilities.messaging import OPENERS, Broker
 from gateway.config.backend_url import BackendURL
-from tests.capabilities.servers import Nats
+from tests.capabilities import servers
 
 
 @pytest.fixture(params=["memory", "nats"])
 def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of a broker."""
-    if request.param == "memory":
-        return "memory:"
-    server: Nats = request.getfixturevalue("nats_server")
-    return f"nats://127.0.0.1:{server.port}"
+    return servers.broker_url(request)
 
 
 @pytest.fixture

@@ -39,10 +39,6 @@ def server(tmp_path: Path) -> Iterator[Nats]:
         server.kill()
 
 
-def url_of(server: Nats) -> str:
-    return f"nats://127.0.0.1:{server.port}"
-
-
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[NATSBroker]:
     broker = NATSBroker(BackendURL.parse(url))
@@ -76,7 +72,7 @@ async def until_published(broker: NATSBroker, message: Message) -> None:
 
 
 async def test_a_server_that_is_away_is_an_error_and_is_found_when_it_comes(server: Nats) -> None:
-    async with opened(url_of(server)) as broker:
+    async with opened(server.broker) as broker:
         inbox = Inbox()
         subscription = broker.subscribe("t.*", None, inbox)
         for work in (broker.publish(MESSAGE), broker.request(MESSAGE, PATIENCE)):
@@ -95,7 +91,7 @@ async def test_a_server_that_is_away_is_an_error_and_is_found_when_it_comes(serv
 
 async def test_a_server_that_is_killed_under_load_is_used_again(server: Nats) -> None:
     server.start()
-    async with opened(url_of(server)) as broker:
+    async with opened(server.broker) as broker:
         inbox = Inbox()
         await broker.subscribe("t.*", "q", inbox).ready()
         failures: list[BackendError] = []
@@ -128,7 +124,7 @@ async def test_a_server_that_is_killed_under_load_is_used_again(server: Nats) ->
 
 async def test_a_server_that_is_held_is_an_error_in_time_and_is_used_again(server: Nats) -> None:
     server.start()
-    async with opened(url_of(server)) as broker:
+    async with opened(server.broker) as broker:
         inbox = Inbox()
         await broker.subscribe("t.*", None, inbox).ready()
         operations = Operations("shop", "nats", timeout=0.1, what="broker")
@@ -171,7 +167,7 @@ async def test_a_wrong_password_is_an_error_that_tells_the_guest_nothing(tmp_pat
 async def test_a_message_that_the_server_does_not_take_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "nats.conf").write_text("max_payload: 1000")
     with Nats(tmp_path, "--config", str(tmp_path / "nats.conf")) as server:
-        async with opened(url_of(server)) as broker:
+        async with opened(server.broker) as broker:
             with pytest.raises(BackendError, match="larger than the broker takes") as raised:
                 await broker.publish(Message("t.a", b"x" * 1001))
             assert raised.value.reason is None
@@ -184,7 +180,7 @@ def tasks_and_descriptors() -> tuple[int, int]:
 
 
 async def test_many_operations_leave_nothing(nats_server: Nats) -> None:
-    async with opened(url_of(nats_server)) as broker:
+    async with opened(nats_server.broker) as broker:
         answers: list[Message] = []
         answer = broker.subscribe("m.answer", None, answers.append)
         await answer.ready()
