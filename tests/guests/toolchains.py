@@ -92,7 +92,8 @@ class C:
     def inputs(self, source: Path) -> Iterable[Path]:
         folder = source.parent
         script = folder / "component.mjs"
-        return [source, folder / "wasi.h", self._world(source), script, LOCK_FILE, *wit.PACKAGES]
+        headers = sorted(folder.glob("*.h"))
+        return [source, *headers, self._world(source), script, LOCK_FILE, *wit.PACKAGES]
 
     def versions(self) -> Iterable[str]:
         return [distribution("ziglang"), node()]

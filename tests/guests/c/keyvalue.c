@@ -3,37 +3,7 @@
 // came of it: 200 with the value, 404 where there is none, or 502 with the error. For benchmarks, it
 // does so as many times as `times` in the query says, and keeps a value to itself.
 #define ARENA (3 * 1024 * 1024)
-#include "wasi.h"
-
-#define KEYVALUE(interface, name) \
-  __attribute__((import_module("wasi:keyvalue/" interface "@0.2.0-draft"), import_name(name))) extern
-
-// error
-typedef struct {
-  uint8_t which;
-  text message;
-} error;
-
-enum { NO_SUCH_STORE, ACCESS_DENIED, OTHER };
-
-// result<own<bucket>, error>, result<bool, error> and result<_, error>
-typedef struct {
-  bool err;
-  union {
-    handle bucket;
-    bool yes;
-    error error;
-  };
-} result_small;
-
-// result<option<list<u8>>, error>
-typedef struct {
-  bool err;
-  union {
-    option_text value;
-    error error;
-  };
-} result_value;
+#include "keyvalue.h"
 
 // result<u64, error>
 typedef struct {
@@ -44,15 +14,6 @@ typedef struct {
   };
 } result_number;
 
-KEYVALUE("store", "open") void store_open(const char *, size_t, result_small *);
-KEYVALUE("store", "[method]bucket.get") void bucket_get(handle, const char *, size_t, result_value *);
-KEYVALUE("store", "[method]bucket.set")
-void bucket_set(handle, const char *, size_t, const char *, size_t, result_small *);
-KEYVALUE("store", "[method]bucket.delete")
-void bucket_delete(handle, const char *, size_t, result_small *);
-KEYVALUE("store", "[method]bucket.exists")
-void bucket_exists(handle, const char *, size_t, result_small *);
-KEYVALUE("store", "[resource-drop]bucket") void bucket_drop(handle);
 KEYVALUE("atomics", "increment")
 void increment(handle, const char *, size_t, uint64_t delta, result_number *);
 

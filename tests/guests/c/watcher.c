@@ -1,48 +1,15 @@
 // Is told of changes, and does what a value says by its first letter; makes changes for whoever calls. What it
 // was told is in the store "told", if there is one.
 #define ARENA (3 * 1024 * 1024)
-#include "wasi.h"
+#include "keyvalue.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
-#define STORE(name) \
-  __attribute__((import_module("wasi:keyvalue/store@0.2.0-draft"), import_name(name))) extern
-
-// error
-typedef struct {
-  uint8_t which;
-  text message;
-} error;
-
-// result<own<bucket>, error> and result<_, error>
-typedef struct {
-  bool err;
-  union {
-    handle bucket;
-    error error;
-  };
-} result_small;
-
-// result<option<list<u8>>, error>
-typedef struct {
-  bool err;
-  union {
-    option_text value;
-    error error;
-  };
-} result_value;
 
 // result<_, string> and result<string, string>
 typedef struct {
   bool err;
   text value;
 } result_text;
-
-STORE("open") void store_open(const char *, size_t, result_small *);
-STORE("[method]bucket.get") void bucket_get(handle, const char *, size_t, result_value *);
-STORE("[method]bucket.set")
-void bucket_set(handle, const char *, size_t, const char *, size_t, result_small *);
-STORE("[method]bucket.delete") void bucket_delete(handle, const char *, size_t, result_small *);
-STORE("[resource-drop]bucket") void bucket_drop(handle);
 
 // What a call came to; the instance is asked once.
 static result_text done;
