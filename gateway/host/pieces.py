@@ -130,8 +130,8 @@ def _piece(worker: _Worker, scheduler: Scheduler) -> bool:
         scheduler.spend(monotonic() - began)
 
 
-class _Budget:
-    """The pace of what is done at once."""
+class _Counted:
+    """How large the value gets that is made, and how much has been done for it."""
 
     __slots__ = ("_max_size", "_size", "_steps")
 
@@ -139,21 +139,30 @@ class _Budget:
         self._max_size = max_size
         self._size = self._steps = 0
 
-    def did(self, steps: int, size: int) -> None:
+    def _count(self, steps: int, size: int) -> None:
         self._size += size
         if self._max_size is not None and self._size > self._max_size:
             raise ResultTooLarge(self._max_size)
         self._steps += steps
+
+
+class _Budget(_Counted):
+    """The pace of what is done at once."""
+
+    __slots__ = ()
+
+    def did(self, steps: int, size: int) -> None:
+        self._count(steps, size)
         if self._steps > _AT_ONCE:
             raise Postponed
 
 
-class _Worker:
+class _Worker(_Counted):
     """Work in a thread. Of the two locks, the one that is free says who runs: the work, or the loop."""
 
     def __init__(self, work: Callable[[], Any], max_size: int | None) -> None:
+        super().__init__(max_size)
         self._work = work
-        self._max_size = max_size
         self._its_turn = threading.Lock()
         self._our_turn = threading.Lock()
         self._its_turn.acquire()
@@ -162,7 +171,6 @@ class _Worker:
         self._running = self._done = self._abandoned = False
         self._result: Any = None
         self._error: BaseException | None = None
-        self._size = self._steps = 0
         self._until = 0.0
         self._cpu = self._computed = 0.0
 
@@ -212,10 +220,7 @@ class _Worker:
 
     def did(self, steps: int, size: int) -> None:
         """See whether its time is up."""
-        self._size += size
-        if self._max_size is not None and self._size > self._max_size:
-            raise ResultTooLarge(self._max_size)
-        self._steps += steps
+        self._count(steps, size)
         if self._steps >= STRETCH:
             self._steps = 0
             if monotonic() >= self._until:
