@@ -130,9 +130,8 @@ class Exchange:
             asyncio.CancelledError: the server gave the request up.
         """
         request = self._request
-        request.outcome = (
-            Outcome.CANCELLED
-        )  # until something else is known: the server may cancel any await
+        # Until something else is known: the server may cancel any await.
+        request.outcome = Outcome.CANCELLED
         with self._call as call:
             failure: BaseException | None = None
             try:

@@ -149,9 +149,8 @@ class FileStore:
                 continue
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
-                if os.fstat(
-                    fd
-                ).st_nlink:  # otherwise another process has swept it away before it was locked
+                # Otherwise another process has swept it away before it was locked.
+                if os.fstat(fd).st_nlink:
                     return fd, path
             except BaseException:
                 os.close(fd)

@@ -30,9 +30,9 @@ from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.keyvalue.nats_link import MAX_REQUESTS, Link
 from gateway.capabilities.keyvalue.nats_watch import NatsWatch
 from gateway.capabilities.keyvalue.store import (
-    MAX_BATCH,
     MAX_KEY,
     PAGE,
+    Batch,
     Change,
     Current,
     Page,
@@ -40,6 +40,7 @@ from gateway.capabilities.keyvalue.store import (
     check_size,
     decimal,
     in_range,
+    too_large,
 )
 from gateway.config.backend_url import BackendURL
 
@@ -259,16 +260,10 @@ class NatsBucket:
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """`Bucket.get_many`."""
-        found: list[bytes | None] = []
-        left = MAX_BATCH
+        batch = Batch()
         for key in keys:
-            found.append(value := await self.get(key))
-            left -= len(value or b"")
-            if left < 0:
-                raise BackendError(
-                    f"the values have more than {MAX_BATCH} bytes: ask for fewer at once"
-                )
-        return found
+            batch.add(await self.get(key))
+        return batch.values
 
     async def set_many(self, values: Mapping[str, bytes]) -> None:
         """`Bucket.set_many`: one by one, of which some may be done and others not."""
@@ -310,8 +305,8 @@ class NatsBucket:
         return await self._store.ask(find)
 
     def _small(self, value: bytes | None) -> bytes | None:
-        if value is not None and len(value) > (most := self._quota.max_value):
-            raise BackendError(f"the value has {len(value)} bytes, and at most {most} may be read")
+        if value is not None and len(value) > self._quota.max_value:
+            raise too_large(len(value), self._quota)
         return value
 
     def watch(self, name: str, deliver: Callable[[Change], None]) -> NatsWatch:

@@ -44,6 +44,8 @@ from gateway.capabilities.keyvalue.store import (
     check_size,
     decimal,
     in_range,
+    too_large,
+    too_much,
 )
 from gateway.config.backend_url import BackendURL
 
@@ -340,17 +342,13 @@ class RedisBucket:
     async def _read(self, keys: Sequence[str], most: int) -> list[bytes | None]:
         if not keys:
             return []
-        max_value = self._quota.max_value
+        names, args = [self._name(key) for key in keys], [self._quota.max_value, most]
         found: int | list[bytes | None] = await self._store.perform(
-            lambda: self._store.read(keys=[self._name(key) for key in keys], args=[max_value, most])
+            lambda: self._store.read(keys=names, args=args)
         )
         if not isinstance(found, int):
             return found
-        if found < 0:
-            raise BackendError(
-                f"the values have more than {MAX_BATCH} bytes: ask for fewer at once"
-            )
-        raise BackendError(f"the value has {found} bytes, and at most {max_value} may be read")
+        raise too_much() if found < 0 else too_large(found, self._quota)
 
     def _name(self, key: str) -> bytes:
         return self._prefix + key.encode()

@@ -21,14 +21,15 @@ from typing import Any, Final, Self, TypeVar
 
 from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.keyvalue.store import (
-    MAX_BATCH,
     PAGE,
+    Batch,
     Current,
     Page,
     Quota,
     check_size,
     decimal,
     in_range,
+    too_large,
 )
 from gateway.config.backend_url import BackendURL
 
@@ -293,16 +294,10 @@ class SQLiteBucket:
         """`Bucket.get_many`."""
 
         def values(connection: sqlite3.Connection) -> list[bytes | None]:
-            found: list[bytes | None] = []
-            left = MAX_BATCH
+            batch = Batch()
             for key in keys:
-                found.append(value := self._value(connection, key))
-                left -= len(value or b"")
-                if left < 0:
-                    raise BackendError(
-                        f"the values have more than {MAX_BATCH} bytes: ask for fewer at once"
-                    )
-            return found
+                batch.add(self._value(connection, key))
+            return batch.values
 
         return await self._store.read(values)
 
@@ -345,9 +340,7 @@ class SQLiteBucket:
             return None
         size, value = row
         if value is None:
-            raise BackendError(
-                f"the value has {size} bytes, and at most {self._quota.max_value} may be read"
-            )
+            raise too_large(size, self._quota)
         found: bytes = value
         return found
 

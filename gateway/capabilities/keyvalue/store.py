@@ -14,6 +14,7 @@ __all__ = [
     "MAX_KEY",
     "MAX_KEYS",
     "PAGE",
+    "Batch",
     "Bucket",
     "Change",
     "Current",
@@ -25,6 +26,8 @@ __all__ = [
     "check_size",
     "decimal",
     "in_range",
+    "too_large",
+    "too_much",
 ]
 
 MAX_BATCH: Final = 2 << 20
@@ -234,3 +237,36 @@ def check_size(value: bytes, quota: Quota) -> None:
     """
     if len(value) > quota.max_value:
         raise BackendError(f"the value has {len(value)} bytes, and may have {quota.max_value}")
+
+
+def too_large(size: int, quota: Quota) -> BackendError:
+    """Why a value of so many bytes is not read."""
+    return BackendError(f"the value has {size} bytes, and at most {quota.max_value} may be read")
+
+
+def too_much() -> BackendError:
+    """Why no more values are read at once."""
+    return BackendError(f"the values have more than {MAX_BATCH} bytes: ask for fewer at once")
+
+
+class Batch:
+    """The values that one `get-many` returns, as they are found.
+
+    Attributes:
+        values: those that were added.
+    """
+
+    def __init__(self) -> None:
+        self.values: Final[list[bytes | None]] = []
+        self._left = MAX_BATCH
+
+    def add(self, value: bytes | None) -> None:
+        """Add the next.
+
+        Raises:
+            BackendError: together they are too much.
+        """
+        self._left -= len(value or b"")
+        if self._left < 0:
+            raise too_much()
+        self.values.append(value)
