@@ -53,10 +53,10 @@ def _redis(url: BackendURL) -> KeyValueStore:
 
 def _nats(url: BackendURL) -> KeyValueStore:
     try:
-        from gateway.capabilities.keyvalue.nats import NatsStore  # noqa: PLC0415 - for those who use it
+        from gateway.capabilities.keyvalue.nats import NATSStore  # noqa: PLC0415 - for those who use it
     except ModuleNotFoundError:
         raise missing_extra("nats") from None
-    return NatsStore(url)
+    return NATSStore(url)
 
 
 OPENERS: Final[Mapping[str, Opener[KeyValueStore]]] = {

@@ -28,7 +28,7 @@ from gateway.capabilities.availability import Availability
 from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.keyvalue.nats_link import MAX_REQUESTS, Link
-from gateway.capabilities.keyvalue.nats_watch import NatsWatch
+from gateway.capabilities.keyvalue.nats_watch import NATSWatch
 from gateway.capabilities.keyvalue.store import (
     MAX_KEY,
     PAGE,
@@ -44,7 +44,7 @@ from gateway.capabilities.keyvalue.store import (
 )
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["NatsStore"]
+__all__ = ["NATSStore"]
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ _TOO_LARGE: Final = 10054
 """Numbers of errors of the server: another write came first; no more room; a message too large for the bucket."""
 
 
-class NatsStore:
+class NATSStore:
     """A bucket.
 
     Args:
@@ -115,18 +115,18 @@ class NatsStore:
         self.link: Final = Link(server, self.bucket_name, int(replicas))
         self.availability: Final = Availability(self._look)
 
-    def bucket(self, prefix: str, quota: Quota) -> NatsBucket:
+    def bucket(self, prefix: str, quota: Quota) -> NATSBucket:
         """The keys of a prefix: `KeyValueStore.bucket`."""
         return self.watchable_bucket(prefix, quota, None)
 
-    def watchable_bucket(self, prefix: str, quota: Quota, owner: str | None) -> NatsBucket:
+    def watchable_bucket(self, prefix: str, quota: Quota, owner: str | None) -> NATSBucket:
         """The same, for a component that watches: `WatchableStore.watchable_bucket`."""
         if (quota.max_keys, quota.max_bytes) != (None, None):
             raise BackendUnusable(
                 "is a bucket of NATS, which does not count what a component has: leave max_keys and "
                 "max_bytes out, and bound the bucket (nats kv add --max-bucket-size)"
             )
-        return NatsBucket(self, prefix, quota, owner)
+        return NATSBucket(self, prefix, quota, owner)
 
     async def aclose(self) -> None:
         """Close the connection: `Backend.aclose`."""
@@ -199,10 +199,10 @@ class _Found(NamedTuple):
     revision: int
 
 
-class NatsBucket:
+class NATSBucket:
     """The keys of a bucket that begin with a prefix: a `WatchableBucket`."""
 
-    def __init__(self, store: NatsStore, prefix: str, quota: Quota, owner: str | None) -> None:
+    def __init__(self, store: NATSStore, prefix: str, quota: Quota, owner: str | None) -> None:
         self._store = store
         self._prefix = prefix
         self._quota = quota
@@ -309,10 +309,10 @@ class NatsBucket:
             raise too_large(len(value), self._quota)
         return value
 
-    def watch(self, name: str, deliver: Callable[[Change], None]) -> NatsWatch:
+    def watch(self, name: str, deliver: Callable[[Change], None]) -> NATSWatch:
         """`WatchableBucket.watch`."""
         who = "\0".join((self._owner or "", name, self._prefix))
-        return NatsWatch(
+        return NATSWatch(
             self._store.link,
             self._stream,
             f"component-gateway-{sha256(who.encode()).hexdigest()[:20]}",

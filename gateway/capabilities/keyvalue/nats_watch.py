@@ -24,7 +24,7 @@ from gateway.capabilities.keyvalue.store import Change
 from gateway.capabilities.nats_client import CLOSING
 from gateway.capabilities.task import end
 
-__all__ = ["REMEMBERED", "NatsWatch"]
+__all__ = ["REMEMBERED", "NATSWatch"]
 
 _log = structlog.get_logger("gateway.capabilities")
 
@@ -33,7 +33,7 @@ REMEMBERED: Final = 300.0
 and who comes back after that begins with what is changed then."""
 
 
-class NatsWatch:
+class NATSWatch:
     """An interest in changes: a `Subscription`.
 
     Args:

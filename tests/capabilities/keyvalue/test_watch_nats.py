@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.capabilities.keyvalue import Change
-from gateway.capabilities.keyvalue.nats import NatsStore
+from gateway.capabilities.keyvalue.nats import NATSStore
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.keyvalue.conftest import QUOTA
 from tests.capabilities.servers import Nats
@@ -22,7 +22,7 @@ class Worker:
     """A store as one worker has it, where "a" watches."""
 
     def __init__(self, url: str) -> None:
-        self.store = NatsStore(BackendURL.parse(url))
+        self.store = NATSStore(BackendURL.parse(url))
         self.own = self.store.watchable_bucket("p/", QUOTA, "a")
         self.changes: asyncio.Queue[Change] = asyncio.Queue()
 
@@ -98,7 +98,7 @@ async def test_a_server_that_comes_back_tells_again(server: Nats) -> None:
         value = str(number).encode()
         server.kill()
         await asyncio.to_thread(server.start)
-        other = NatsStore(BackendURL.parse(server.url))
+        other = NATSStore(BackendURL.parse(server.url))
         await other.bucket("p/", QUOTA).set("key", value)
         assert await worker.next() == Change("key", value)
         await other.aclose()
