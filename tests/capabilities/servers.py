@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import httpx
 import pytest
 import trustme
 
+from gateway.capabilities.backend import Availability
 from tests.patience import PATIENCE
 
 
@@ -210,3 +212,13 @@ def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of such a broker."""
     server = memory_or_nats(request)
     return "memory:" if server is None else server.broker
+
+
+async def until_there(availability: Availability, there: bool) -> None:
+    """Wait until it is known whether a server can be used."""
+    changed = asyncio.Event()
+    availability.on_change = changed.set
+    async with asyncio.timeout(PATIENCE):
+        while (availability.trouble is None) is not there:
+            await changed.wait()
+            changed.clear()

@@ -256,8 +256,15 @@ response.set_status_code(status)
 ResponseOutparam.set(response_out, Ok(response))
 response_set = True
 """
-EMPTY = "finish(*respond(status=status))"
-WHOLE = "finish(*respond(status=status), b'content')"
+# Answered last: a guest may be interrupted between any two calls, and its head is sent once it is known.
+EMPTY = """
+response, body, stream = outgoing(OutgoingResponse)
+response.set_status_code(status)
+finish(body, stream)
+ResponseOutparam.set(response_out, Ok(response))
+response_set = True
+"""
+WHOLE = EMPTY.replace("finish(body, stream)", "finish(body, stream, b'content')")
 CHUNKED = """
 body, stream = respond(status=status)
 monotonic_clock.subscribe_duration(10**8).block()

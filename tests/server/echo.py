@@ -264,6 +264,7 @@ class Sharing(Echo):
         self._asking = False
 
     async def reload(self, config: GatewayConfig, changed: str | None = None) -> None:
+        _note.info("asked for a change")
         while (told := _told()) == "" and not self._asking:  # noqa: ASYNC110 - a file changes it
             await asyncio.sleep(0.01)
         if told in {component.name for component in config.components}:

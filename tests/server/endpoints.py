@@ -11,7 +11,7 @@ from gateway.config import ServerConfig
 from gateway.server.endpoint import Endpoint
 from gateway.server.listening import Sockets
 from gateway.server.settings import uvicorn_config
-from tests.harness import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.server.echo import Echo
 
 Play = Callable[[Endpoint, Echo, socket.socket], Awaitable[None]]
@@ -41,12 +41,6 @@ def play(kind: dict[str, str], scene: Play, **options: Any) -> None:
 
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(run())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something is so."""
-    while not condition():  # noqa: ASYNC110 - what changes it is the loop
-        await asyncio.sleep(0.001)
 
 
 async def push(client: socket.socket, data: bytes) -> int:

@@ -16,10 +16,11 @@ from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.endpoint import Endpoint
 from gateway.server.http1.writing import Writing
 from tests.harness import PATIENCE
+from tests.patience import until
 from tests.server.client import Connection, head
 from tests.server.conftest import KINDS
 from tests.server.echo import LARGE, Echo
-from tests.server.endpoints import play, until
+from tests.server.endpoints import play
 from tests.server.running import Running
 
 

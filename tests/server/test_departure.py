@@ -7,10 +7,11 @@ import socket
 import pytest
 
 from gateway.server.endpoint import Endpoint
+from tests.patience import until
 from tests.server.client import head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo
-from tests.server.endpoints import play, until
+from tests.server.endpoints import play
 from tests.server.running import Running
 
 UNREAD = 1 << 20

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.server.endpoint import Endpoint
+from tests.patience import until
 from tests.server.client import head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo
-from tests.server.endpoints import play, until
+from tests.server.endpoints import play
 
 PHASES = {
     "before a request": b"",

@@ -12,10 +12,11 @@ import pytest
 from gateway.server.endpoint import Endpoint
 from gateway.server.http1 import GuardedProtocol
 from gateway.server.http1.intake import EVENTS, PIECE
+from tests.patience import until
 from tests.server.client import head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo
-from tests.server.endpoints import play, push, until
+from tests.server.endpoints import play, push
 
 READ = 256 << 10
 """Bytes that a loop reads at once, at most."""

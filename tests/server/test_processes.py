@@ -311,6 +311,7 @@ def test_a_worker_whose_supervisor_ends_is_told_so(
     monkeypatch.setenv(echo.SHARING, str(told))
     with Process(echo.make_sharing, port=0, workers=2) as process, process.connect() as connection:
         connection.send(head("/change/a"))
+        process.wait_for(event="asked for a change")
         # The other one never makes the change.
         os.kill(process.pid, signal.SIGKILL)
         assert connection.response().json["body"] == "The gateway is stopping."

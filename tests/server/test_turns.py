@@ -13,10 +13,11 @@ from gateway.host.scheduler import SHARE, Lane, Scheduler
 from gateway.server.acceptor import AT_ONCE, Acceptor
 from gateway.server.endpoint import Endpoint
 from gateway.server.http1.connections import Connections, Timeouts
+from tests.patience import until
 from tests.server.client import head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo
-from tests.server.endpoints import play, until
+from tests.server.endpoints import play
 
 CLIENTS = 20
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from starlette.types import Message
 from gateway.app import Gateway, create_app
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.observe.events import Kind, Outcome, ReturnEvent
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 
 def component(
@@ -59,13 +59,7 @@ class Talking:
 
     async def ended(self, number: int) -> None:
         """Wait until so many have."""
-        await self.until(lambda: len(self.events) >= number)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        async with asyncio.timeout(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.001)
+        await until(lambda: len(self.events) >= number)
 
     async def call(self, function: str, *params: Any, name: str = "m") -> Any:
         """Call a function that a component exports; gives its result, or the err."""

@@ -22,6 +22,7 @@ from gateway.observe.events import (
 )
 from tests.capabilities.servers import memory_or_nats
 from tests.harness import GuestPath
+from tests.patience import until
 from tests.transports.talking import Talking, calling, lifespan, talking
 
 pytestmark = pytest.mark.anyio
@@ -260,7 +261,7 @@ async def test_another_prefix_is_another_store(c: Path, url: str) -> None:
     elsewhere = component(c, url, limits={"prefix": "q/"})
     async with talking(component(c, url), writer) as gateway:
         await gateway.app.reload(GatewayConfig(components=(elsewhere, writer)))
-        await gateway.until(lambda: not gateway.app._deployment._retiring)
+        await until(lambda: not gateway.app._deployment._retiring)
         await write(gateway, "key", "x")
         moved = component(c, url, "writer", keyvalue={"default": {"url": url, "prefix": "q/"}})
         await gateway.app.reload(GatewayConfig(components=(elsewhere, moved)))
@@ -273,7 +274,7 @@ async def test_a_component_that_goes_is_told_no_more(c: Path, url: str) -> None:
     writer = component(c, url, "writer")
     async with talking(component(c, url), writer) as gateway:
         await gateway.app.reload(GatewayConfig(components=(writer,)))
-        await gateway.until(lambda: not gateway.app._deployment._retiring)
+        await until(lambda: not gateway.app._deployment._retiring)
         await write(gateway, "key", "x")
         assert gateway.events == []
 

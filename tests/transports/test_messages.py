@@ -19,6 +19,7 @@ from gateway.host.errors import ComponentError, TrapKind
 from gateway.observe.events import MessagingHandlerHandleMessageReturned, Outcome
 from tests.capabilities.servers import Nats, broker_url
 from tests.harness import GuestPath
+from tests.patience import until
 from tests.transports.talking import calling, component, lifespan, talking
 
 pytestmark = pytest.mark.anyio
@@ -222,7 +223,7 @@ async def test_so_many_are_handled_at_once_and_so_many_wait(c: Path, url: str) -
         for place in places:
             assert place is not None
             place.release()
-        await gateway.until(lambda: [e.component for e in gateway.events].count("m") == 5)
+        await until(lambda: [e.component for e in gateway.events].count("m") == 5)
         assert await gateway.metric('gateway_messages_pending{component="m"}') == 0
         assert await gateway.metric(dropped) == 2
 
@@ -236,7 +237,7 @@ async def test_messages_wait_for_a_place_among_those_of_requests(c: Path) -> Non
         assert place is not None
         for _ in range(3):
             await gateway.call("send", "t.a", "", None, name="other")
-        await gateway.until(lambda: service.gate.queued == 3)
+        await until(lambda: service.gate.queued == 3)
         assert gateway.events == []
         place.release()
         await gateway.ended(3)
@@ -276,7 +277,7 @@ async def test_a_component_that_goes_takes_no_more(c: Path, url: str) -> None:
     sender = component(c, url, name="sender")
     async with talking(component(c, url, "t.*"), sender) as gateway:
         await gateway.app.reload(GatewayConfig(components=(sender,)))
-        await gateway.until(lambda: not gateway.app._deployment._retiring)
+        await until(lambda: not gateway.app._deployment._retiring)
         answer = await gateway.call("ask", "t.a", "abc", 60_000, name="sender")
         assert "nobody answers" in answer
 
@@ -291,7 +292,7 @@ async def test_a_drain_finishes_what_was_taken(c: Path, nats_server: Nats) -> No
             await gateway.send("t.a", "x")
         app.drain()
         await gateway.ended(20)
-        await gateway.until(lambda: not app.busy)
+        await until(lambda: not app.busy)
         assert gateway.outcomes == [Outcome.OK] * 20
         assert "nobody answers" in await gateway.ask("t.a", "abc")
         for each in taken:
@@ -305,13 +306,13 @@ async def test_what_cannot_be_finished_is_stopped(c: Path, url: str) -> None:
         app = gateway.app
         for _ in range(3):
             await gateway.send("t.held", "s")
-        await gateway.until(lambda: app.services[0].in_flight == 1)
+        await until(lambda: app.services[0].in_flight == 1)
         app.drain()
-        await gateway.until(lambda: len(app._deployment.generation._transports[0]._pending) == 2)  # type: ignore[attr-defined]
+        await until(lambda: len(app._deployment.generation._transports[0]._pending) == 2)  # type: ignore[attr-defined]
         assert app.busy
         assert app.stop_calls() == 1
         await gateway.ended(1)
-        await gateway.until(lambda: not app.busy)
+        await until(lambda: not app.busy)
         assert gateway.outcomes == [Outcome.CANCELLED]
         assert (
             await gateway.metric('gateway_messages_dropped_total{component="m",reason="stopped"}')

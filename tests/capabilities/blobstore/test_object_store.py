@@ -23,7 +23,7 @@ from gateway.capabilities.operations import Operation, Operations
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.blobstore.conftest import NO_QUOTA, listed, read, write
 from tests.capabilities.servers import Moto
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -148,9 +148,7 @@ async def test_a_server_that_is_down_is_an_error_until_it_is_back(server: Moto) 
 
 async def noticed(store: ObjectStore, *, down: bool) -> None:
     """Wait until it is noticed that the server is down, or no more."""
-    async with asyncio.timeout(PATIENCE):
-        while (store.availability.trouble is not None) != down:  # noqa: ASYNC110 - it tells one alone
-            await asyncio.sleep(0.01)
+    await until(lambda: (store.availability.trouble is not None) == down)
 
 
 async def test_under_load_a_server_that_is_killed_is_found_again(server: Moto) -> None:

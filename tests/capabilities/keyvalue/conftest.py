@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,23 @@ def documented() -> Opener[KeyValueStore]:
     return store
 
 
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[KeyValueStore]:
-    """That store."""
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[KeyValueStore]:
+    """The store of a URL."""
     parsed = BackendURL.parse(url)
     openers = {**OPENERS, "dict": documented()}
     store = openers[parsed.scheme](parsed)
-    yield store
-    await store.aclose()
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[KeyValueStore]:
+    """That store."""
+    async with opened(url) as store:
+        yield store
 
 
 @pytest.fixture

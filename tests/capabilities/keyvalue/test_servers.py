@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import nats
@@ -20,14 +17,13 @@ from nats.js.api import KeyValueConfig
 
 from gateway.bindings.context import Caller
 from gateway.capabilities.backend import Availability, BackendError
-from gateway.capabilities.keyvalue import OPENERS, KeyValueStore, Quota
+from gateway.capabilities.keyvalue import KeyValueStore, Quota
 from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.keyvalue.store import WatchableStore
 from gateway.capabilities.operations import Operation, Operations
-from gateway.config.backend_url import BackendURL
-from tests.capabilities.keyvalue.conftest import QUOTA
-from tests.capabilities.servers import Nats, Redis, RedisByTLS, Server
-from tests.patience import PATIENCE
+from tests.capabilities.keyvalue.conftest import QUOTA, opened
+from tests.capabilities.servers import Nats, Redis, RedisByTLS, Server, until_there
+from tests.patience import until
 
 pytestmark = pytest.mark.anyio
 
@@ -45,27 +41,6 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
         server.kill()
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[KeyValueStore]:
-    parsed = BackendURL.parse(url)
-    store = OPENERS[parsed.scheme](parsed)
-    try:
-        yield store
-    finally:
-        await store.aclose()
-
-
-async def until_there(store: KeyValueStore, there: bool) -> None:
-    """Wait until it is known whether the server can be used."""
-    availability = availability_of(store)
-    changed = asyncio.Event()
-    availability.on_change = changed.set
-    async with asyncio.timeout(PATIENCE):
-        while (availability.trouble is None) is not there:
-            await changed.wait()
-            changed.clear()
-
-
 def availability_of(store: KeyValueStore) -> Availability:
     assert store.availability is not None
     return store.availability
@@ -77,14 +52,14 @@ async def test_a_server_may_come_later(server: Server) -> None:
         with pytest.raises(BackendError) as failed:
             await bucket.get("key")
         assert failed.value.message == "the store is not available"
-        await until_there(store, False)
+        await until_there(availability_of(store), False)
         assert "connect" in (availability_of(store).trouble or "").lower()
         with pytest.raises(BackendError) as at_once:
             await bucket.get("key")
         assert at_once.value.message == "the store is not available"
         assert at_once.value.reason == availability_of(store).trouble
         server.start()
-        await until_there(store, True)
+        await until_there(availability_of(store), True)
         await bucket.set("key", b"1")
         assert await bucket.get("key") == b"1"
 
@@ -111,9 +86,9 @@ async def test_a_server_that_was_killed_is_found_again(server: Server) -> None:
         working = [asyncio.create_task(work(number)) for number in range(40)]
         await until(lambda: done > 100)
         server.kill()
-        await until_there(store, False)
+        await until_there(availability_of(store), False)
         server.start()
-        await until_there(store, True)
+        await until_there(availability_of(store), True)
         before = done
         await until(lambda: done > before + 100)
         ended.set()
@@ -142,12 +117,12 @@ async def test_a_server_that_is_held_holds_nobody(server: Server) -> None:
         for outcome in await asyncio.gather(*held, return_exceptions=True):
             assert isinstance(outcome, BackendError)
             assert outcome.message == "the store did not answer in time"
-        await until_there(store, False)
+        await until_there(availability_of(store), False)
         assert availability_of(store).trouble == "no answer within 2 s"
         with pytest.raises(BackendError, match="the store is not available"):
             await bucket.get("key")
         server.let_go()
-        await until_there(store, True)
+        await until_there(availability_of(store), True)
         assert await bucket.get("key") == b"1"
 
 
@@ -161,7 +136,7 @@ async def test_one_that_does_not_let_us_in_is_an_error(tmp_path: Path) -> None:
                 reason = failed.value.reason or ""
                 assert said.lower() in reason.lower() or "invalid" in reason
                 assert "wrong" not in reason.replace("WRONGPASS", "")
-                await until_there(store, False)
+                await until_there(availability_of(store), False)
         async with opened(f"redis://:right@127.0.0.1:{server.port}") as store:
             await store.bucket("", QUOTA).set("key", b"1")
 
@@ -179,7 +154,7 @@ async def test_by_tls_the_server_is_who_it_says(tmp_path: Path) -> None:
             with pytest.raises(BackendError) as failed:
                 await store.bucket("", QUOTA).get("key")
             assert "certificate verify failed" in (failed.value.reason or "").lower()
-            await until_there(store, False)
+            await until_there(availability_of(store), False)
 
 
 async def test_a_full_server_is_an_error_and_can_be_read(redis_url: str) -> None:
@@ -215,7 +190,7 @@ async def test_a_server_that_has_no_name_is_an_error(url: str) -> None:
     async with opened(url) as store:
         with pytest.raises(BackendError, match="the store is not available"):
             await store.bucket("", QUOTA).get("key")
-        await until_there(store, there=False)
+        await until_there(availability_of(store), there=False)
 
 
 async def test_a_watch_of_a_server_that_has_no_name_goes_on() -> None:
@@ -223,7 +198,7 @@ async def test_a_watch_of_a_server_that_has_no_name_goes_on() -> None:
         assert isinstance(store, WatchableStore)
         bucket = store.watchable_bucket("", QUOTA, "owner")
         watch = bucket.watch("name", lambda _: None)
-        await until_there(store, there=False)  # which it has found out
+        await until_there(availability_of(store), there=False)  # which it has found out
         await watch.aclose()
 
 
@@ -234,7 +209,7 @@ async def test_nats_does_not_let_everybody_in(tmp_path: Path) -> None:
                 with pytest.raises(BackendError) as failed:
                     await store.bucket("", QUOTA).get("key")
                 assert failed.value.message == "the store is not available"
-                await until_there(store, False)
+                await until_there(availability_of(store), False)
                 trouble = availability_of(store).trouble or ""
                 assert "authorization" in trouble.lower()
                 assert "wrong" not in trouble
@@ -321,63 +296,3 @@ def test_keys_of_nats_are_keys_again(key: str, prefix: str) -> None:
 @pytest.mark.parametrize("name", ["=", "=2e", "=41", "=FF", "a=2Eb", "*"])
 def test_what_others_call_their_keys_is_no_key_of_ours(name: str) -> None:
     assert decode(name) is None
-
-
-async def test_nothing_is_left_of_operations(server: Server) -> None:
-    """20,000 of them: done, refused, of keys that are missing, too large, timed out, or of guests that left."""
-    server.start()
-    chance = random.Random(1)  # noqa: S311 - of a test
-    async with opened(server.url) as store:
-        large = store.bucket("", QUOTA)
-        bucket = store.bucket("", Quota(1024))
-        operations = Operations("shop", store.kind, timeout=PATIENCE)
-        hasty = Operations("shop", store.kind, timeout=0.0005)
-        await large.set("large", bytes(2048))
-        await bucket.set("text", b"none")
-
-        async def one() -> None:
-            match chance.randrange(8):
-                case 0:
-                    await operations.perform(SOMETHING, CALLER, bucket.set, "key", b"1")
-                case 1:
-                    await operations.perform(SOMETHING, CALLER, bucket.get, "missing")
-                case 2:
-                    await operations.perform(SOMETHING, CALLER, bucket.get, "large")
-                case 3:
-                    await operations.perform(SOMETHING, CALLER, bucket.increment, "text", 1, 0, 9)
-                case 4:
-                    await operations.perform(SOMETHING, CALLER, bucket.keys, 0)
-                case 5:
-                    await hasty.perform(SOMETHING, CALLER, bucket.get, "key")
-                case 6:
-                    await operations.perform(SOMETHING, CALLER, bucket.set, "key", bytes(1025))
-                case _:
-                    leaving = asyncio.create_task(bucket.increment("n", 1, 0, 1 << 62))
-                    await asyncio.sleep(0)
-                    if chance.randrange(2):
-                        await asyncio.sleep(0)
-                    leaving.cancel()
-                    await leaving
-
-        async def some(number: int) -> None:
-            for _ in range(number):
-                await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
-
-        await some(20)
-        files, tasks = open_files(), len(asyncio.all_tasks())
-        await some(380)
-        await until(lambda: len(asyncio.all_tasks()) <= tasks)
-        assert open_files() <= max(files, 24 + tasks)
-        await bucket.set("key", b"2")
-        assert await bucket.get("key") == b"2"
-    assert open_files() < files
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - of what tells nobody
-            await asyncio.sleep(0.01)

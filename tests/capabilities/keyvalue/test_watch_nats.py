@@ -13,7 +13,7 @@ from gateway.capabilities.keyvalue.nats import NATSStore
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.keyvalue.conftest import QUOTA
 from tests.capabilities.servers import Nats
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -50,9 +50,7 @@ async def test_workers_share_the_changes(nats_url: str) -> None:
         await other.set(key, b"1")
     # What one of them writes is none of the other's, for they are one component.
     await workers[1].own.set("own", b"1")
-    async with asyncio.timeout(PATIENCE):
-        while sum(worker.changes.qsize() for worker in workers) < len(keys):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+    await until(lambda: sum(worker.changes.qsize() for worker in workers) >= len(keys))
     await other.set("last", b"1")
     for worker in workers:  # what has been sent still comes
         await worker.leave()
@@ -109,9 +107,7 @@ async def test_a_server_that_is_away_at_first(server: Nats) -> None:
     server.kill()
     worker = Worker(server.url)
     worker.subscription = worker.own.watch("default", worker.changes.put_nowait)
-    async with asyncio.timeout(PATIENCE):
-        while worker.store.availability.trouble is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+    await until(lambda: worker.store.availability.trouble is not None)
     await asyncio.to_thread(server.start)
     async with asyncio.timeout(PATIENCE):
         await worker.subscription.ready()
@@ -121,14 +117,12 @@ async def test_a_server_that_is_away_at_first(server: Nats) -> None:
 
 
 async def test_nothing_is_left_of_those_who_leave(server: Nats) -> None:
+    before = len(asyncio.all_tasks())
     for _ in range(3):
-        before = len(asyncio.all_tasks())
         worker = Worker(server.url)
         await worker.watch()
         await worker.leave()
-        async with asyncio.timeout(PATIENCE):
-            while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        await until(lambda: len(asyncio.all_tasks()) <= before)
     server.hold()
     worker = Worker(server.url)
     worker.subscription = worker.own.watch("default", worker.changes.put_nowait)

@@ -19,8 +19,8 @@ from gateway.capabilities.messaging.nats import NATSBroker
 from gateway.capabilities.operations import Operation, Operations
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.messaging.test_broker import Inbox
-from tests.capabilities.servers import Nats
-from tests.patience import PATIENCE
+from tests.capabilities.servers import Nats, until_there
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -49,16 +49,6 @@ async def opened(url: str) -> AsyncIterator[NATSBroker]:
             await broker.aclose()
 
 
-async def until_there(broker: NATSBroker, there: bool) -> None:
-    """Wait until it is known whether the server can be used."""
-    changed = asyncio.Event()
-    broker.availability.on_change = changed.set
-    async with asyncio.timeout(PATIENCE):
-        while (broker.availability.trouble is None) is not there:
-            await changed.wait()
-            changed.clear()
-
-
 async def until_published(broker: NATSBroker, message: Message) -> None:
     """Publish until it is taken."""
     async with asyncio.timeout(PATIENCE):
@@ -84,7 +74,7 @@ async def test_a_server_that_is_away_is_an_error_and_is_found_when_it_comes(serv
         server.start()
         async with asyncio.timeout(PATIENCE):
             await subscription.ready()
-        await until_there(broker, True)
+        await until_there(broker.availability, True)
         await broker.publish(MESSAGE)
         assert await inbox.next() == MESSAGE
 
@@ -109,9 +99,9 @@ async def test_a_server_that_is_killed_under_load_is_used_again(server: Nats) ->
         await inbox.next()
         for _ in range(2):
             server.kill()
-            await until_there(broker, False)
+            await until_there(broker.availability, False)
             server.start()
-            await until_there(broker, True)
+            await until_there(broker.availability, True)
         stop.set()
         await asyncio.gather(*load)
         assert failures
@@ -140,11 +130,11 @@ async def test_a_server_that_is_held_is_an_error_in_time_and_is_used_again(serve
         with pytest.raises(BackendError, match="the broker did not answer in time"):
             await operations.perform(PUBLISH, CALLER, broker.publish, MESSAGE)
         # The sign of life that these have asked for does not come: the connection is given up.
-        await until_there(broker, False)
+        await until_there(broker.availability, False)
         with pytest.raises(BackendError, match="cannot be reached"):
             await broker.publish(MESSAGE)
         server.let_go()
-        await until_there(broker, True)
+        await until_there(broker.availability, True)
         await until_published(broker, Message("t.b", b"y"))
         async with asyncio.timeout(PATIENCE):
             while (await inbox.next()).body != b"y":
@@ -211,10 +201,8 @@ async def test_many_operations_leave_nothing(nats_server: Nats) -> None:
         await broker.publish(Message("m.answer", b"last"))
         client = broker._client
         assert client is not None
-        async with asyncio.timeout(PATIENCE):
-            # Until the last sign of life has come. There may be fewer than before: what others had is collected.
-            while any(map(gt, tasks_and_descriptors(), before)):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        # Until the last sign of life has come. There may be fewer than before: what others had is collected.
+        await until(lambda: not any(map(gt, tasks_and_descriptors(), before)))
         assert len(client._subs) == 3  # with that for answers
         assert client._resp_map == {}
         assert client.pending_data_size == 0
