@@ -12,8 +12,8 @@ Source: `wasmcloud:messaging@0.2.0`, `messaging.wit`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar
 
 from gateway.bindings.context import State, WasiCtx
 from gateway.bindings.fallible import fallible_async
@@ -21,9 +21,13 @@ from gateway.capabilities.backend import BackendError
 from gateway.capabilities.messaging import Broker, Message
 from gateway.capabilities.operations import Operation, Operations
 from gateway.host.binding import HostInterface
+from gateway.policy.rate import Rate
 from gateway.policy.subject import SubjectPolicy, check_subject
 
 __all__ = ["INTERFACES", "GrantedBroker", "MessagingCtx", "message_record"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class GrantedBroker:
@@ -36,6 +40,7 @@ class GrantedBroker:
         publish: the subjects that it may publish at.
         hears: those that it has subscriptions for.
         max_message: bytes of a message.
+        rate: how many it may send; None where nobody counts.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class GrantedBroker:
         publish: SubjectPolicy,
         hears: SubjectPolicy,
         max_message: int,
+        rate: Rate | None = None,
     ) -> None:
         self._broker = broker
         self._publishing = publishing
@@ -54,6 +60,7 @@ class GrantedBroker:
         self._publish = publish
         self._hears = hears
         self._max_message = max_message
+        self._rate = rate
 
     async def publish(self, ctx: WasiCtx, message: Message, answers: str | None) -> None:
         """Send a message.
@@ -68,7 +75,9 @@ class GrantedBroker:
         """
         self._check(_PUBLISH, self._publishing, message, answers)
         message = message._replace(headers=_headers(ctx))
-        await self._publishing.perform(_PUBLISH, ctx.caller, self._broker.publish, message)
+        await self._publishing.perform(
+            _PUBLISH, ctx.caller, self._send, self._broker.publish, message
+        )
 
     async def request(
         self, ctx: WasiCtx, message: Message, seconds: float, answers: str | None
@@ -88,8 +97,15 @@ class GrantedBroker:
         message = message._replace(headers=_headers(ctx))
         seconds = min(seconds, ctx.caller.remaining)
         return await self._requesting.perform(
-            _REQUEST, ctx.caller, self._broker.request, message, seconds
+            _REQUEST, ctx.caller, self._send, self._broker.request, message, seconds
         )
+
+    async def _send(self, send: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._rate is not None and not self._rate.take():
+            raise BackendError(
+                f"this component may send {self._rate.per_second} messages a second, and has done so"
+            )
+        return await send(*args, **kwargs)
 
     def _check(
         self, what: Operation, operations: Operations, message: Message, answers: str | None

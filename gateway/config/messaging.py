@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, StrictInt, WithJsonSchema, field_validator
 
 from gateway.config.delivery import DeliveryLimits
 from gateway.config.grant import MAX_VALUE, BackendGrant, URLOfBackend
@@ -14,6 +14,9 @@ from gateway.policy.subject import SubjectFilter, check_queue
 from gateway.units import ByteSize, format_size
 
 __all__ = ["MessagingGrant", "SubscriptionConfig"]
+
+_Rate = Annotated[StrictInt, Between(1, 1_000_000, str)]
+"""Messages a second."""
 
 
 def _filter(pattern: str) -> str:
@@ -36,10 +39,12 @@ class SubscriptionConfig(DeliveryLimits):
     Attributes:
         subject: their subject; `*` stands for a token, `>` at the end for one or more.
         queue: the group in which each message goes to one member alone; without one, every subscription has it.
+        max_rate: how many are handled in a second in one worker; None for no bound.
     """
 
     subject: _Filter
     queue: _Queue | None = None
+    max_rate: _Rate | None = None
 
     def __str__(self) -> str:
         return self.subject if self.queue is None else f"{self.subject}|{self.queue}"
@@ -59,6 +64,8 @@ class MessagingGrant(BackendGrant):
             message that it handles.
         subscriptions: the messages that it takes, by its `wasmcloud:messaging/handler`.
         max_message: bytes of a message, sent or taken.
+        max_publish_rate: how many messages it may send in a second in one worker, requests and answers included;
+            None for no bound.
     """
 
     url: Annotated[
@@ -79,6 +86,7 @@ class MessagingGrant(BackendGrant):
         ),
     ] = ()
     max_message: Annotated[ByteSize, Between(1, MAX_VALUE, format_size)] = 1 * MIB
+    max_publish_rate: _Rate | None = None
 
     @field_validator("subscriptions")
     @classmethod

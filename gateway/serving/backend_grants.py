@@ -22,6 +22,7 @@ from gateway.config import ComponentConfig
 from gateway.config.grant import BackendGrant, KeyValueGrant
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
+from gateway.policy.rate import Rate
 from gateway.policy.subject import SubjectPolicy
 
 __all__ = ["BackendGrants", "Watched"]
@@ -162,6 +163,7 @@ class BackendGrants:
             publish=SubjectPolicy(grant.publish),
             hears=SubjectPolicy(each.subject for each in grant.subscriptions),
             max_message=grant.max_message,
+            rate=None if grant.max_publish_rate is None else Rate(grant.max_publish_rate),
         )
         return broker
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from time import monotonic
 from typing import Any, Final
+
+from gateway.policy.rate import Rate
 
 __all__ = ["GuestLog"]
 
@@ -46,10 +47,8 @@ class GuestLog:
     ) -> None:
         self._log = log
         self._component = component
-        self._rate = rate
+        self._rate = Rate(rate)
         self._on_dropped = on_dropped
-        self._left = float(rate)
-        self._counted_at = monotonic()
         self._untold = 0
         self._telling = False
 
@@ -61,7 +60,7 @@ class GuestLog:
             line: the line.
             context: whose it is.
         """
-        if self._has_room(1 + len(line) // _UNIT):
+        if self._rate.take(1 + len(line) // _UNIT):
             self._log.info("guest output", stream=stream, line=line, **context)
         else:
             self._drop(1)
@@ -77,7 +76,7 @@ class GuestLog:
             message: what it says.
             whose: whose it is.
         """
-        if self._has_room(1 + (len(context) + len(message)) // _UNIT):
+        if self._rate.take(1 + (len(context) + len(message)) // _UNIT):
             log = getattr(self._log, _METHODS[level])
             log("guest log", guest_level=level, context=context, message=message, **whose)
         else:
@@ -94,7 +93,7 @@ class GuestLog:
             context: whose it is.
         """
         self._drop(lines)
-        if self._has_room(1):
+        if self._rate.take(1):
             self._log.warning(
                 "guest output dropped",
                 lines=lines,
@@ -105,16 +104,6 @@ class GuestLog:
         else:
             self._untold += lines
             self._tell_later(_FIRST)
-
-    def _has_room(self, count: int) -> bool:
-        now = monotonic()
-        self._left = min(self._rate, self._left + (now - self._counted_at) * self._rate)
-        self._counted_at = now
-        count = min(count, self._rate)
-        if self._left < count:
-            return False
-        self._left -= count
-        return True
 
     def _drop(self, lines: int) -> None:
         if self._on_dropped is not None:
@@ -132,7 +121,7 @@ class GuestLog:
                 "guest output dropped",
                 component=self._component,
                 lines=self._untold,
-                reason=f"it wrote more than log_max_rate, {self._rate} lines a second",
+                reason=f"it wrote more than log_max_rate, {self._rate.per_second} lines a second",
             )
             self._untold = 0
             self._tell_later(_INTERVAL)

@@ -26,6 +26,7 @@ from gateway.http.field_lines import FieldLines
 from gateway.http.trace_context import TraceContext, incoming
 from gateway.observe.events import Outcome, ReturnEvent
 from gateway.observe.telemetry import Span, Tracer
+from gateway.policy.rate import Rate
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom, Place
 from gateway.serving.call import Call
@@ -84,6 +85,7 @@ class Deliveries(ABC, Generic[T]):
         route: what the configuration calls the subscription.
         limits: how much is handled at once, and waits.
         max_size: bytes of one.
+        max_rate: how many are handled in a second; None for no bound.
 
     Attributes:
         service: ditto.
@@ -104,12 +106,15 @@ class Deliveries(ABC, Generic[T]):
         route: str,
         limits: DeliveryLimits,
         max_size: int,
+        *,
+        max_rate: int | None = None,
     ) -> None:
         self.service: Final = service
         self.backend: Final = backend
         self.route: Final = route
         self._limits = limits
         self._max_size = max_size
+        self._rate = None if max_rate is None else Rate(max_rate)
         self._subscription: Subscription[T] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._pending: deque[T] = deque()
@@ -273,7 +278,7 @@ class Deliveries(ABC, Generic[T]):
 
     async def _handle(self, item: T) -> None:
         try:
-            place = self.service.gate.try_enter() or await self._wait()
+            place = await self._place()
         except NoRoom:
             self._dropped(Dropped.STOPPED)
             return
@@ -283,10 +288,16 @@ class Deliveries(ABC, Generic[T]):
         with place:
             await self._invoke(item, place)
 
-    async def _wait(self) -> Place:
+    async def _place(self) -> Place:
+        """A place among the invocations, once this one may be handled."""
+        seconds = 0.0 if self._rate is None else self._rate.reserve()
+        if not seconds and (place := self.service.gate.try_enter()) is not None:
+            return place
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._placeless.add(task)
         try:
+            if seconds:
+                await asyncio.sleep(seconds)
             return await self.service.wait(patiently=True)
         finally:
             self._placeless.remove(task)

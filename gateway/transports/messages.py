@@ -58,7 +58,9 @@ class Messages(Deliveries[Message]):
         grant: MessagingGrant,
         config: SubscriptionConfig,
     ) -> None:
-        super().__init__(service, broker, str(config), config, grant.max_message)
+        super().__init__(
+            service, broker, str(config), config, grant.max_message, max_rate=config.max_rate
+        )
         self._handler = handler
         self._broker = broker
         self._config = config

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, MutableMapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -242,6 +243,48 @@ async def test_messages_wait_for_a_place_among_those_of_requests(c: Path) -> Non
         place.release()
         await gateway.ended(3)
         assert gateway.outcomes == [Outcome.OK] * 3
+        assert service.in_flight == 0
+
+
+async def test_what_is_sent_beyond_the_rate_is_an_err(c: Path) -> None:
+    sender = component(c, "memory:", "t.*", name="sender")
+    sender = sender.model_copy(
+        update={"messaging": sender.messaging.model_copy(update={"max_publish_rate": 1})}  # type: ignore[union-attr]
+    )
+    async with talking(component(c, "memory:", "t.*"), sender) as gateway:
+        # Each of them is far quicker than a second.
+        answers = await asyncio.gather(
+            *(gateway.call("send", "t.a", "", None, name="sender") for _ in range(20)),
+            *(gateway.call("ask", "t.a", "a", 60_000, name="sender") for _ in range(20)),
+        )
+        refused = [each for each in answers if each not in {None, "a"}]
+        assert 0 < len(refused) < 40
+        assert {*refused} == {"this component may send 1 messages a second, and has done so"}
+        # Another has a rate of its own.
+        assert await gateway.ask("t.a", "abc") == "abc"
+        labels = 'backend="memory",component="sender",function="{}",interface="{}",outcome="error"'
+        told = 0.0
+        for function in ("publish", "request"):
+            each = labels.format(function, "wasmcloud:messaging/consumer")
+            told += await gateway.metric(f"gateway_capability_operations_total{{{each}}}")
+        assert told >= len(refused)  # answers count too
+
+
+async def test_so_many_are_handled_in_a_second(c: Path) -> None:
+    limits = {"max_rate": 50, "max_concurrency": 100}
+    async with talking(component(c, "memory:", "t.*", limits=limits)) as gateway:
+        began = monotonic()
+        for _ in range(75):
+            await gateway.send("t.a", "x")
+        await gateway.ended(75)
+        assert monotonic() - began >= 0.5
+        # What waits for its turn has no place, and is given up as such when the gateway stops.
+        for _ in range(40):
+            await gateway.send("t.a", "x")
+        service = gateway.app.services[0]
+        gateway.app.drain()
+        gateway.app.stop_calls()
+        await until(lambda: not gateway.app.busy)
         assert service.in_flight == 0
 
 
