@@ -26,8 +26,9 @@ from gateway.lifecycle.steering import Steering
 from gateway.observe import log, telemetry
 from gateway.observe.metrics import Metrics
 from gateway.routes.operations import operations
+from gateway.serving.loading import load_services
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import Service, load_services
+from gateway.serving.service import Service
 
 __all__ = ["Gateway", "create_app", "verify"]
 

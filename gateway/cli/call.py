@@ -25,9 +25,10 @@ from gateway.observe.events import DynamicExportReturned, Outcome
 from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.procedure import Procedure
 from gateway.serving.call import Call
+from gateway.serving.loading import load_services
 from gateway.serving.perform import perform
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import Service, load_services
+from gateway.serving.service import Service
 
 __all__ = ["call"]
 

@@ -19,8 +19,9 @@ from gateway.lifecycle.overlay import Overlay
 from gateway.lifecycle.reload import Owner
 from gateway.lifecycle.status import Superseded
 from gateway.routes.dispatcher import Endpoint
+from gateway.serving.loading import Prepared, compile_limits, prepare
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import Prepared, Service, compile_limits, prepare
+from gateway.serving.service import Service
 
 __all__ = ["Deployment"]
 

@@ -18,8 +18,9 @@ from gateway.config import GatewayConfig
 from gateway.host.errors import ComponentError
 from gateway.observe.events import Interrupted
 from gateway.routes.dispatcher import Dispatcher, Endpoint
+from gateway.serving.loading import Prepared, make_services
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import Prepared, Service, make_services
+from gateway.serving.service import Service
 from gateway.transports.changes import watches
 from gateway.transports.messages import subscriptions
 from gateway.transports.transport import Transport

@@ -144,7 +144,7 @@ def test_what_takes_long_to_compile_is_told(
     source = tmp_path / "guest.wat"
     source.write_bytes(ONE)
     component = ComponentConfig(name="guest", source=source)
-    monkeypatch.setattr("gateway.serving.service._LONG", 0.0)
+    monkeypatch.setattr("gateway.serving.loading._LONG", 0.0)
     with capture_logs() as logs:
         verify(GatewayConfig(server=ServerConfig(cache=False), components=(component,)))
     assert [line["component"] for line in logs if line["event"] == "compiled"] == ["guest"]

@@ -1,0 +1,349 @@
+"""Components from files to being in service: read, compiled, linked, and put to work together."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import copy_context
+from time import perf_counter
+from typing import Final, NamedTuple, Self
+
+import structlog
+
+from gateway.bindings import provided, provided_to
+from gateway.bindings.http.outbound import tls_context
+from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
+from gateway.config.grant import BackendGrant
+from gateway.host.cache import CompileCache
+from gateway.host.compiler import CompileLimits, Compiler
+from gateway.host.component import Component, Source
+from gateway.host.engine import Engine, PoolSize
+from gateway.host.errors import ComponentError
+from gateway.host.linker import link
+from gateway.host.store import FREED_APART, LARGE
+from gateway.serving.provenance import Provenance, check
+from gateway.serving.runtime import Runtime
+from gateway.serving.service import INCOMING_HANDLER, Service
+from gateway.units import format_size
+from gateway.wasm.footprint import Footprint
+from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS, needed
+
+__all__ = ["Prepared", "compile_limits", "load_services", "make_services", "prepare"]
+
+_log = structlog.get_logger("gateway.service")
+
+_LONG: Final = 1.0
+"""Seconds of compiling, or waiting for it, that are told of: a start says nothing meanwhile."""
+
+
+class Prepared(NamedTuple):
+    """A component that was read, examined and compiled, so that putting it in service takes no time.
+
+    Attributes:
+        config: what the operator said of it.
+        component: the component, for another engine than the one it will be served by.
+        provenance: what is proven of its origin.
+        compile_seconds: what it took to compile it, or to load its compiled form.
+    """
+
+    config: ComponentConfig
+    component: Component
+    provenance: Provenance
+    compile_seconds: float
+
+    @classmethod
+    def of(cls, service: Service) -> Self:
+        """What a component in service was made of."""
+        return cls(
+            service.config, service.linked.component, service.provenance, service.compile_seconds
+        )
+
+
+def prepare(
+    components: Sequence[ComponentConfig],
+    server: ServerConfig,
+    runtime: Runtime,
+    compiler: Compiler,
+    *,
+    present: Iterable[Service] = (),
+) -> list[Prepared]:
+    """Read, examine and compile components. All that takes long is done here, and nothing is changed.
+
+    Args:
+        components: what the operator says of each.
+        server: what the operator says of the server.
+        runtime: where refused claims are counted.
+        compiler: what compiles them.
+        present: components in service; what they were compiled to is used where the files are still theirs.
+
+    Raises:
+        ComponentError: some are refused; the message has a line for each of them.
+    """
+    refused: list[str] = []
+    read: list[tuple[ComponentConfig, Source, Provenance]] = []
+    for config in components:
+        try:
+            source = _read(config, compiler)
+            read.append((config, source, check(config, source, runtime.metrics)))
+        except ComponentError as error:
+            refused.append(str(error))
+    if refused:  # before anything is compiled
+        raise ComponentError("\n".join(refused))
+    engine = Engine()
+    cache = _cache(server)
+    compiled = {service.digest: service.linked.component for service in present}
+    prepared: list[Prepared] = []
+    for config, source, provenance in read:
+        began = perf_counter()
+        try:
+            with _told_if_long(config.name):
+                component = compiled.get(source.digest) or Component(
+                    engine, source, name=config.name, cache=cache, compiler=compiler
+                )
+            compiled[source.digest] = component
+        except ComponentError as error:
+            refused.append(str(error))
+        else:
+            seconds = perf_counter() - began
+            prepared.append(Prepared(config, component, provenance, seconds))
+    if refused:
+        raise ComponentError("\n".join(refused))
+    return prepared
+
+
+@contextmanager
+def _told_if_long(name: str) -> Iterator[None]:
+    """Log that a component is being compiled, once that takes long, and how long it took."""
+    # A thread has no context of its own, and the lines of a reload belong together.
+    told = copy_context().run
+    timer = threading.Timer(_LONG, told, (_log.info, "compiling"), {"component": name})
+    timer.daemon = True
+    began = perf_counter()
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    seconds = perf_counter() - began
+    if seconds > _LONG:
+        _log.info("compiled", component=name, seconds=round(seconds, 1))
+
+
+def make_services(
+    config: GatewayConfig, prepared: Sequence[Prepared], runtime: Runtime
+) -> list[Service]:
+    """Put components in service, with an engine whose pools have room for them.
+
+    Args:
+        config: the configuration.
+        prepared: its components.
+        runtime: what they share.
+
+    Raises:
+        ComponentError: some are refused; the message has a line for each of them.
+    """
+    engine = Engine(_pool_size(prepared))
+    cache = _cache(config.server)
+    tls = _tls_context(config)
+    refused: list[str] = []
+    services: list[Service] = []
+    for each in prepared:
+        try:
+            component = each.component.moved(engine, each.config.name, cache)
+            linked = link(component, provided_to(each.config))
+            service = Service(each.config, linked, tls, runtime, config.server)
+            service.compile_seconds = each.compile_seconds
+            service.provenance = each.provenance
+            services.append(service)
+        except ComponentError as error:
+            refused.append(str(error))
+    conflicts = list(_conflicts(services))
+    if refused or conflicts:
+        for service in services:
+            service.grants.abandon()
+        kind = ComponentError if refused else RouteConflict
+        raise kind("\n".join(refused + conflicts))
+    for service in services:
+        _report(service, config.server.workers)
+    return services
+
+
+def load_services(config: GatewayConfig, runtime: Runtime) -> list[Service]:
+    """Read, compile and link every component of a configuration.
+
+    Raises:
+        ComponentError: some are refused; the message has a line for each of them.
+    """
+    compiler = Compiler(compile_limits(config.server))
+    prepared = prepare(config.components, config.server, runtime, compiler)
+    return make_services(config, prepared, runtime)
+
+
+def compile_limits(server: ServerConfig) -> CompileLimits:
+    """What compiling one component may take."""
+    return CompileLimits(server.compile_timeout, server.compile_max_memory)
+
+
+def _cache(server: ServerConfig) -> CompileCache | None:
+    if server.cache_dir is None:
+        return None
+    return CompileCache(server.cache_dir, patience=server.compile_timeout)
+
+
+def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
+    try:
+        return tls_context(config.server.ca_files)
+    except OSError as error:
+        raise ComponentError(f"ca_files: {error}") from error
+
+
+def _read(component: ComponentConfig, compiler: Compiler) -> Source:
+    source = Source(component.source, bridge=provided().carries_bytes, compiler=compiler)
+    if not source.functions:
+        raise ComponentError(
+            f"{component.source}: exports no function but those of resources, so there is nothing to serve. Build "
+            f"it for a world that exports {INCOMING_HANDLER}, such as wasi:http/proxy, or functions of its own."
+        )
+    extents = source.extents
+    if extents is None:
+        return source
+    if (elements := needed(extents.tables)) > MAX_TABLE_ELEMENTS:
+        raise ComponentError(
+            f"{component.source}: needs tables of {elements} elements, and {MAX_TABLE_ELEMENTS} are the most that "
+            "one instance may have. Split the component."
+        )
+    if (size := needed(extents.memories)) > component.max_memory:
+        several = f": it is for the {len(extents.memories)} memories of an instance together"
+        raise ComponentError(
+            f"{component.source}: needs {format_size(size)} of memory to begin with, and max_memory is "
+            f"{format_size(component.max_memory)}. Raise max_memory{several * (len(extents.memories) > 1)}."
+        )
+    return source
+
+
+def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
+    """Room for as many instances of each component as may be invoked at once, or are still being freed."""
+    needs: list[tuple[int, Footprint]] = []
+    for each in prepared:
+        footprint = each.component.footprint
+        if footprint is None:
+            _log.warning(
+                "pooling impossible",
+                component=each.config.name,
+                reason="what an instance of it needs cannot be told from the file",
+                effect="instances of all components are allocated on demand, which is slower",
+            )
+            return None
+        spare = FREED_APART if each.config.max_memory > LARGE else 0
+        needs.append((each.config.max_concurrency + spare, footprint))
+    if not needs:
+        return None
+    footprints = [needed for _, needed in needs]
+    return PoolSize(
+        instances=sum(count for count, _ in needs),
+        core_instances=sum(count * needed.core_instances for count, needed in needs),
+        memories=sum(count * needed.memories for count, needed in needs),
+        tables=sum(count * needed.tables for count, needed in needs),
+        max_memory=max(each.config.max_memory for each in prepared),
+        max_core_instances_per_component=max(f.core_instances for f in footprints),
+        max_memories_per_component=max(f.memories for f in footprints),
+        max_tables_per_component=max(f.tables for f in footprints),
+        max_memories_per_module=max(f.memories_per_module for f in footprints),
+        max_tables_per_module=max(f.tables_per_module for f in footprints),
+    )
+
+
+def _conflicts(services: Sequence[Service]) -> Iterator[str]:
+    """Say which routes two components have. Those that are declared were compared in the configuration."""
+    owners: dict[Route, Service] = {}
+    for service in services:
+        for route in service.routes:
+            owner = owners.setdefault(route, service)
+            if owner is not service:
+                yield (
+                    f'{service.config.source}: component "{service.name}" would answer {route}, as a '
+                    f'component without routes does, and so does component "{owner.name}". Give it routes, or '
+                    "none: routes = []."
+                )
+
+
+def _report(service: Service, workers: int) -> None:
+    component = service.linked.component
+    _log.info(
+        "component loaded",
+        component=service.name,
+        source=str(service.config.source),
+        digest=component.digest,
+        routes=[str(route) for route in service.routes],
+        methods=len(service.methods.served) if service.procedures else 0,
+    )
+    granted: dict[str, Mapping[str, BackendGrant]] = {
+        "keyvalue": service.config.keyvalue,
+        "blobstore": service.config.blobstore,
+    }
+    alone = {
+        key: names
+        for key, grants in granted.items()
+        if (names := [name for name, grant in grants.items() if grant.url.scheme == "memory"])
+    }
+    if alone and workers > 1:
+        _log.warning(
+            "stores not shared",
+            component=service.name,
+            effect=f"each of the {workers} workers has its own: with sqlite:FILE, and with file:FOLDER for "
+            "blobs, they share one",
+            **alone,
+        )
+    missed = {export.name: export.reason for export in service.methods.left_out if export.missed}
+    if service.procedures and missed:
+        _log.warning("exports not served", component=service.name, exports=missed)
+    _report_messages(service, workers)
+    _report_imports(service)
+
+
+def _report_messages(service: Service, workers: int) -> None:
+    grant, broker = service.config.messaging, service.grants.backends.broker
+    if grant is None or broker is None or not broker.waits or workers == 1:
+        return
+    if repeated := [str(each) for each in grant.subscriptions if each.queue is None]:
+        _log.warning(
+            "messages not shared",
+            component=service.name,
+            subscriptions=repeated,
+            effect=f"each of the {workers} workers handles every message; with a queue, one of them does",
+        )
+
+
+def _report_imports(service: Service) -> None:
+    linked = service.linked
+    keys = {name: _key_of(name) for name in linked.unknown}
+    if unknown := [name for name, key in keys.items() if key is None]:
+        _log.warning(
+            "unknown imports",
+            component=service.name,
+            imports=unknown,
+            effect="calling one of them traps",
+        )
+    if granted_by := sorted({key for key in keys.values() if key is not None}):
+        _log.warning(
+            "imports not granted",
+            component=service.name,
+            imports=[name for name, key in keys.items() if key is not None],
+            granted_by=granted_by,
+            effect="calling one of them traps",
+        )
+    if linked.unlinked:
+        _log.debug(
+            "imports not granted",
+            component=service.name,
+            imports=list(linked.unlinked),
+            effect="calling one of them traps",
+        )
+
+
+def _key_of(name: str) -> str | None:
+    """The key of the configuration that grants an import; None where none does."""
+    interface = provided().interface(name)
+    return None if interface is None else interface.key
