@@ -58,21 +58,21 @@ class Gateway:
         self,
         config: GatewayConfig,
         *,
-        metrics_dir: Path | None = None,
+        workers_dir: Path | None = None,
         backends: Lent = MappingProxyType({}),
     ) -> None:
         """Load, compile and link every component.
 
         Args:
             config: what to serve.
-            metrics_dir: what the workers of one gateway share; None for one alone.
+            workers_dir: a folder that the workers of one gateway share; None for one alone.
             backends: as of `create_app`.
 
         Raises:
             ComponentError: a component is refused; the message names each that is.
         """
         log.embed(config.server)
-        self.runtime = Runtime(config.server, metrics_dir=metrics_dir, lent=backends)
+        self.runtime = Runtime(config.server, workers_dir=workers_dir, lent=backends)
         self.owner = Owner()
         self.draining = self._out_of_service = False
         self._started_at = datetime.now(UTC)
@@ -248,14 +248,14 @@ def _closing(send: Send) -> Send:
 def create_app(
     config: GatewayConfig,
     *,
-    metrics_dir: Path | None = None,
+    workers_dir: Path | None = None,
     backends: Lent = MappingProxyType({}),
 ) -> Gateway:
     """Make the application for a configuration; every component is loaded, compiled and linked.
 
     Args:
         config: what to serve.
-        metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+        workers_dir: a folder that the workers of one gateway share; None for one alone.
         backends: objects that components may use as backends, by family and scheme: with `{"keyvalue": {"app":
             store}}`, `app:` is the URL of the store. The gateway never closes them.
 
@@ -263,7 +263,7 @@ def create_app(
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
         ValueError: a backend has no family, or no scheme of its own.
     """
-    return Gateway(config, metrics_dir=metrics_dir, backends=backends)
+    return Gateway(config, workers_dir=workers_dir, backends=backends)
 
 
 def verify(config: GatewayConfig) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -26,6 +28,8 @@ class WorkerBackends:
     Args:
         lent: those that stay their owner's.
         on_change: told of a family and a kind of backend whether the servers behind those can be used.
+        workers_dir: a folder that the workers of one gateway share; None for one alone.
+        on_messages_lost: told how many messages are lost to a worker that does not take them.
 
     Attributes:
         blobstore: stores of blobs.
@@ -41,6 +45,9 @@ class WorkerBackends:
         self,
         lent: Lent = MappingProxyType({}),
         on_change: Callable[[str, str, bool], None] | None = None,
+        *,
+        workers_dir: Path | None = None,
+        on_messages_lost: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.blobstore: Final[Backends[BlobStore]] = Backends(
             "blobstore", blobstore.OPENERS, on_change
@@ -48,8 +55,9 @@ class WorkerBackends:
         self.keyvalue: Final[Backends[KeyValueStore]] = Backends(
             "keyvalue", keyvalue.OPENERS, on_change
         )
+        memory = partial(messaging.memory, workers_dir=workers_dir, on_lost=on_messages_lost)
         self.messaging: Final[Backends[Broker]] = Backends(
-            "messaging", messaging.OPENERS, on_change
+            "messaging", {**messaging.OPENERS, "memory": memory}, on_change
         )
         self.secrets: Final[Backends[SecretSource]] = Backends(
             "secrets", secrets.OPENERS, on_change

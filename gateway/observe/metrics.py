@@ -177,6 +177,10 @@ class Metrics:
             )
             for what, (name, said) in _DELIVERIES.items()
         }
+        self._messages_lost = self._counter(
+            "gateway_messages_lost",
+            "Messages of memory: that other workers did not take, of which too much waits for them.",
+        )
         self._descriptors_refused = self._counter(
             "gateway_descriptors_refused",
             "Files, sockets and connections that components could not open for want of a file descriptor.",
@@ -393,6 +397,10 @@ class Metrics:
             count: how many there were.
         """
         self._dropped[what].labels(component, reason).inc(count)
+
+    def messages_lost(self, count: int) -> None:
+        """Count messages that another worker did not take."""
+        self._messages_lost.inc(count)
 
     def pending_changed(self, component: str, what: str, by: int) -> None:
         """Tell that so many more of what came wait for a component in this process, or fewer."""

@@ -76,12 +76,12 @@ class Application(Protocol):
 class AppFactory(Protocol):
     """Makes an application. Workers find it by its import path."""
 
-    def __call__(self, config: GatewayConfig, *, metrics_dir: Path | None = None) -> Application:
+    def __call__(self, config: GatewayConfig, *, workers_dir: Path | None = None) -> Application:
         """Load everything.
 
         Args:
             config: what to serve.
-            metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+            workers_dir: a folder that the workers of one gateway share; None for one alone.
 
         Raises:
             ComponentError: a component is refused.

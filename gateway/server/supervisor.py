@@ -17,10 +17,10 @@ from gateway.observe.worker_metrics import WorkerMetrics
 from gateway.server.application import AppFactory
 from gateway.server.code import Code
 from gateway.server.listening import Sockets
-from gateway.server.metrics_dir import metrics_dir
 from gateway.server.reloading import Configuration, Reloader, log_refused
 from gateway.server.server import STOP_TIME
 from gateway.server.worker import Outcome, Plan, Worker
+from gateway.server.workers_dir import workers_dir
 
 __all__ = ["Supervisor", "restart_delay", "supervise"]
 
@@ -71,7 +71,7 @@ def supervise(
     Returns:
         The status to exit with: 0 after a signal, 1 if a worker failed to start.
     """
-    with metrics_dir(configuration.current.server.workers) as directory:
+    with workers_dir(configuration.current.server.workers) as directory:
         plan = Plan(create_app, sockets, directory)
         starting.end()
         return asyncio.run(Supervisor(configuration, plan, announce, watch).run())
@@ -92,7 +92,7 @@ class Supervisor:
         self._announce: Callable[[], None] | None = announce
         self._watch = watch
         self._code = Code()
-        self._metrics = WorkerMetrics(plan.metrics_dir)
+        self._metrics = WorkerMetrics(plan.workers_dir)
         self._workers: dict[int, Worker] = {}
         self._reloader = Reloader(self._reload)
         self._stopping = asyncio.Event()

@@ -59,12 +59,12 @@ class Plan:
     Attributes:
         create_app: makes the application.
         sockets: where they serve; they listen.
-        metrics_dir: where they keep their metrics together.
+        workers_dir: a folder that they share: for their metrics, and to find each other.
     """
 
     create_app: AppFactory
     sockets: Sockets
-    metrics_dir: Path
+    workers_dir: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def _run(plan: Plan, config: GatewayConfig, draining: bool, connection: Connecti
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_SUPERVISOR)
     log.serve(config.server.log_format, config.server.log_level)
     try:
-        app = plan.create_app(config, metrics_dir=plan.metrics_dir)
+        app = plan.create_app(config, workers_dir=plan.workers_dir)
     except ComponentError as error:
         _log.critical("component refused", reason=str(error))
         sys.exit(STARTUP_FAILURE)

@@ -35,14 +35,14 @@ class Runtime:
         self,
         config: ServerConfig,
         *,
-        metrics_dir: Path | None = None,
+        workers_dir: Path | None = None,
         lent: Lent = MappingProxyType({}),
     ) -> None:
         """Make them.
 
         Args:
             config: what the operator said of the server.
-            metrics_dir: where the workers of one gateway keep their metrics together; None for one alone.
+            workers_dir: a folder that the workers of one gateway share; None for one alone.
             lent: backends that stay their owner's.
 
         Raises:
@@ -54,7 +54,7 @@ class Runtime:
         self.channel = Channel()
         self.metrics: Metrics | None = None
         if config.metrics:
-            self.metrics = Metrics(metrics_dir)
+            self.metrics = Metrics(workers_dir)
             self.channel.add_sink(
                 self.metrics, name="metrics", timed=False, flush=self.metrics.flush
             )
@@ -63,7 +63,9 @@ class Runtime:
             self.channel.add_sink(LogSink(), name="log", timed=False)
         self.descriptors = Descriptors.of_process(self._descriptor_refused)
         told = None if self.metrics is None else self.metrics.backend_changed
-        self.backends = WorkerBackends(lent, told)
+        self.backends = WorkerBackends(
+            lent, told, workers_dir=workers_dir, on_messages_lost=self._messages_lost
+        )
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 
@@ -85,6 +87,10 @@ class Runtime:
         if self.metrics is not None:
             self.metrics.held(stall)
         self._stall_log(stall)
+
+    def _messages_lost(self, count: int) -> None:
+        if self.metrics is not None:
+            self.metrics.messages_lost(count)
 
     def _descriptor_refused(self, component: str) -> None:
         if self.metrics is not None:

@@ -111,7 +111,7 @@ def test_a_full_disk(gateway: Cramped) -> None:
 
 def test_a_folder_that_was_cleared_away(gateway: Cramped) -> None:
     gateway.assert_serves()
-    for folder in gateway.disk.glob("**/gateway-metrics-*"):
+    for folder in gateway.disk.glob("**/gateway-workers-*"):
         shutil.rmtree(folder)
     gateway.assert_serves()
     assert 'gateway_component_info{component="hello"' in gateway.metrics()
@@ -125,7 +125,7 @@ def test_folders_of_gateways_that_were_killed_are_removed(config: Path) -> None:
     parent = Path("/dev/shm")  # noqa: S108
     if not parent.is_dir():
         parent = Path(tempfile.gettempdir())
-    left = Path(tempfile.mkdtemp(prefix="gateway-metrics-", dir=parent))
+    left = Path(tempfile.mkdtemp(prefix="gateway-workers-", dir=parent))
     (left / "supervisor").touch()
     (left / "counter_1.db").touch()
     os.utime(left, (0, 0))
@@ -133,7 +133,7 @@ def test_folders_of_gateways_that_were_killed_are_removed(config: Path) -> None:
         until(lambda: not left.exists())
         (ours,) = (
             directory
-            for directory in parent.glob("gateway-metrics-*")
+            for directory in parent.glob("gateway-workers-*")
             if gateway.pid in holders(directory / "supervisor")
         )
         os.utime(ours, (0, 0))

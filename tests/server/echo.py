@@ -218,16 +218,16 @@ def verify(config: GatewayConfig) -> None:
     _note.info("verified", pid=os.getpid())
 
 
-def make_echo(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+def make_echo(config: GatewayConfig, *, workers_dir: Path | None = None) -> Echo:
     return Echo()
 
 
-def verify_and_make_echo(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+def verify_and_make_echo(config: GatewayConfig, *, workers_dir: Path | None = None) -> Echo:
     verify(config)
     return make_echo(config)
 
 
-def refuse(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+def refuse(config: GatewayConfig, *, workers_dir: Path | None = None) -> Echo:
     raise ComponentError("a.wasm: is a core module")
 
 
@@ -235,7 +235,7 @@ REFUSED_IF: Final = "ECHO_REFUSED_IF"
 """The environment variable with the path of a file: while it exists, `make_echo_or_refuse` refuses."""
 
 
-def make_echo_or_refuse(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+def make_echo_or_refuse(config: GatewayConfig, *, workers_dir: Path | None = None) -> Echo:
     return refuse(config) if Path(os.environ[REFUSED_IF]).exists() else make_echo(config)
 
 
@@ -243,7 +243,7 @@ HELD_AT: Final = "ECHO_HELD_AT"
 """The environment variable with the path of a named pipe, which `make_held` reads to its end."""
 
 
-def make_held(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Echo:
+def make_held(config: GatewayConfig, *, workers_dir: Path | None = None) -> Echo:
     Path(os.environ[HELD_AT]).read_bytes()
     return make_echo(config)
 
@@ -291,7 +291,7 @@ def _told() -> str:
     return Path(os.environ[SHARING]).read_text()
 
 
-def make_sharing(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Sharing:
+def make_sharing(config: GatewayConfig, *, workers_dir: Path | None = None) -> Sharing:
     return Sharing()
 
 
@@ -310,7 +310,7 @@ class Failing(Echo):
         await send({"type": "lifespan.startup.failed", "message": "no database"})
 
 
-def make_failing(config: GatewayConfig, *, metrics_dir: Path | None = None) -> Failing:
+def make_failing(config: GatewayConfig, *, workers_dir: Path | None = None) -> Failing:
     return Failing()
 
 

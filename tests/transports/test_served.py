@@ -7,14 +7,17 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
+from tests import ask
 from tests.capabilities.servers import Nats
 from tests.harness import GuestPath, StartGateway
 from tests.patience import PATIENCE
+from tests.production.gateways import Gateway, until
 
 pytestmark = pytest.mark.anyio
 
@@ -62,3 +65,53 @@ async def test_a_queue_is_answered_by_one_worker_until_the_gateway_drains(
         assert answers.pending_msgs == 0
     ended = [line for line in served.logs if line.get("kind") == "messaging"]
     assert len([line for line in ended if line["outcome"] == "ok"]) >= 200
+
+
+def test_messages_in_memory_are_between_all_workers(guest: GuestPath, tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        "".join(
+            f"""
+            [[components]]
+            name = "{name}"
+            source = "{guest("c/messages")}"
+            messaging = {{ url = "memory:", publish = ["t.>"], subscriptions = [{{ {taken} }}] }}
+            """
+            for name, taken in (
+                ("each", 'subject = "t.each"'),
+                ("one", 'subject = "t.one", queue = "q"'),
+            )
+        )
+    )
+    with Gateway(config, "--workers", "2", "--admin-addr", "127.0.0.1:0") as served:
+
+        def call(function: str, *params: object) -> object:
+            asked = {"jsonrpc": "2.0", "id": 1, "method": function, "params": params}
+            return ask.post(f"{served.url}/rpc/one", json=asked).json()["result"]
+
+        def handled(component: str) -> float:
+            sample = f'gateway_invocations_total{{component="{component}",kind="messaging",outcome="ok"}} '
+            lines = ask.get(f"{served.admin_url}/metrics").text.splitlines()
+            return sum(float(it.removeprefix(sample)) for it in lines if it.startswith(sample))
+
+        def both_know() -> bool:
+            before = handled("each")
+            call("send", "t.each", "", None)
+            return bool(until(lambda: handled("each") - before) == 2)
+
+        def exchange() -> None:
+            until(both_know)
+            before = handled("each"), handled("one")
+            for _ in range(20):
+                call("send", "t.each", "", None)
+                call("send", "t.one", "", None)
+                assert call("ask", "t.one", "a", 60_000) == "a"
+            until(lambda: handled("each") >= before[0] + 40 and handled("one") >= before[1] + 40)
+            assert (handled("each"), handled("one")) == (before[0] + 40, before[1] + 40)
+
+        exchange()
+        victim = min(served.workers())
+        os.kill(victim, signal.SIGKILL)
+        served.wait_for_log(event="worker replaced", replaces=victim)
+        exchange()
+        assert served.stop() == 0

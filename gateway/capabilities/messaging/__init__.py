@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from gateway.capabilities.backend import Opener, missing_extra
 from gateway.capabilities.messaging.broker import Broker, Deliver, Message
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["OPENERS", "Broker", "Deliver", "Message"]
+__all__ = ["OPENERS", "Broker", "Deliver", "Message", "memory"]
 
 
-def _memory(url: BackendURL) -> Broker:
+def memory(
+    url: BackendURL,
+    workers_dir: Path | None = None,
+    on_lost: Callable[[int], None] = lambda _: None,
+) -> Broker:
+    """The broker in memory, of one worker or of all that share a folder: `MemoryBroker.named`."""
     from gateway.capabilities.messaging.memory import MemoryBroker  # noqa: PLC0415 - for those who use it
 
-    return MemoryBroker.named(url)
+    return MemoryBroker.named(url, workers_dir, on_lost)
 
 
 def _nats(url: BackendURL) -> Broker:
@@ -26,5 +32,5 @@ def _nats(url: BackendURL) -> Broker:
     return NATSBroker(url)
 
 
-OPENERS: Final[Mapping[str, Opener[Broker]]] = {"memory": _memory, "nats": _nats, "tls": _nats}
+OPENERS: Final[Mapping[str, Opener[Broker]]] = {"memory": memory, "nats": _nats, "tls": _nats}
 """What opens a broker, by the scheme of its URL."""

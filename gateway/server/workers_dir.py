@@ -1,4 +1,4 @@
-"""The directory in which the workers of a gateway keep the values of their metrics together."""
+"""The directory that the workers of a gateway share: for the values of their metrics, and to find each other."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import structlog
 from gateway.observe.metric_file import INITIAL_SIZE, allocate
 from gateway.observe.worker_metrics import ENVIRONMENT_VARIABLE
 
-__all__ = ["metrics_dir"]
+__all__ = ["workers_dir"]
 
 _log = structlog.get_logger("gateway.server")
 
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108
 """A file system in memory: no disk that fills up, and nothing that clears old files away."""
 
-_PREFIX: Final = "gateway-metrics-"
+_PREFIX: Final = "gateway-workers-"
 _HELD: Final = "supervisor"
 """The name of a file that is locked (flock) as long as who made the directory lives."""
 
@@ -37,8 +37,8 @@ _NEW: Final = 60.0
 
 
 @contextmanager
-def metrics_dir(workers: int) -> Iterator[Path]:
-    """A directory for the workers' metrics, which they find by their environment when they start.
+def workers_dir(workers: int) -> Iterator[Path]:
+    """A directory for the workers. Its metrics they find by their environment when they start.
 
     Args:
         workers: how many there are.
