@@ -55,7 +55,7 @@ class WorkerBackends:
         self.keyvalue: Final[Backends[KeyValueStore]] = Backends(
             "keyvalue", keyvalue.OPENERS, on_change
         )
-        memory = partial(messaging.memory, workers_dir=workers_dir, on_lost=on_messages_lost)
+        memory = partial(messaging.in_memory, workers_dir=workers_dir, on_lost=on_messages_lost)
         self.messaging: Final[Backends[Broker]] = Backends(
             "messaging", {**messaging.OPENERS, "memory": memory}, on_change
         )

@@ -10,10 +10,10 @@ from gateway.capabilities.backend import Opener, missing_extra
 from gateway.capabilities.messaging.broker import Broker, Deliver, Message
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["OPENERS", "Broker", "Deliver", "Message", "memory"]
+__all__ = ["OPENERS", "Broker", "Deliver", "Message", "in_memory"]
 
 
-def memory(
+def in_memory(
     url: BackendURL,
     workers_dir: Path | None = None,
     on_lost: Callable[[int], None] = lambda _: None,
@@ -32,5 +32,5 @@ def _nats(url: BackendURL) -> Broker:
     return NATSBroker(url)
 
 
-OPENERS: Final[Mapping[str, Opener[Broker]]] = {"memory": memory, "nats": _nats, "tls": _nats}
+OPENERS: Final[Mapping[str, Opener[Broker]]] = {"memory": in_memory, "nats": _nats, "tls": _nats}
 """What opens a broker, by the scheme of its URL."""
