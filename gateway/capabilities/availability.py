@@ -26,7 +26,7 @@ time is nothing to a server that starts."""
 
 
 class Known:
-    """What is known of a server.
+    """What is known of a server, by those who use it all the time.
 
     Attributes:
         trouble: why it cannot be used, for the operator; None while nothing is known against it.
@@ -43,6 +43,9 @@ class Known:
         self.trouble = trouble
         if changed and self.on_change is not None:
             self.on_change()
+
+    def doubt(self) -> None:
+        """Those look anyway."""
 
 
 class Availability(Known):

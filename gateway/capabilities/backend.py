@@ -90,6 +90,9 @@ class Availability(Protocol):
     def trouble(self) -> str | None:
         """Why it cannot be used, for the operator; None while nothing is known against it."""
 
+    def doubt(self) -> None:
+        """Have somebody look whether it can be used, until it can; on the event loop."""
+
 
 class Backend(Protocol):
     """What stands behind a capability."""
@@ -256,6 +259,12 @@ class Backends(Generic[B]):
         """Close what was left by components that were refused; others may have used it meanwhile."""
         while self.abandoned:
             await self.abandoned.pop().aclose()
+
+    def look(self) -> None:
+        """Begin to look after servers that were away when a component was loaded, on the event loop."""
+        for _, availability in self._availabilities():
+            if availability.trouble is not None:
+                availability.doubt()
 
     def troubles(self) -> list[str]:
         """Each backend whose server cannot be used: the family, its URL without secrets, and why."""

@@ -82,6 +82,11 @@ class WorkerBackends:
         for backends in self._families.values():
             await backends.close_abandoned()
 
+    def look(self) -> None:
+        """Begin to look after servers that were away when a component was loaded, on the event loop."""
+        for backends in self._families.values():
+            backends.look()
+
     def troubles(self) -> list[str]:
         """What the operator should see to: each server that cannot be used, and why."""
         return [trouble for backends in self._families.values() for trouble in backends.troubles()]

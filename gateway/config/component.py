@@ -382,7 +382,7 @@ class ComponentConfig(Defaults):
         dict[_Key, Annotated[SecretGrant, OrURL()]],
         Flag(
             "A secret that the component may have, by the name that it knows it by, and where it is: "
-            "env:VARIABLE or file:PATH. Repeatable.",
+            "env:VARIABLE, file:PATH or vault+https://HOST/MOUNT/PATH#FIELD. Repeatable.",
             name="--secret",
             metavar="NAME=URL",
         ),

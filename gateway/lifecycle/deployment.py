@@ -115,6 +115,7 @@ class Deployment:
         """Begin to take what comes otherwise than by HTTP, on the event loop. May be called again."""
         if not self.started:
             self.started = True
+            self._runtime.backends.look()
             if not self._draining:
                 self.generation.start()
 
@@ -348,6 +349,7 @@ class Deployment:
         old, self.generation = self.generation, made
         self._tell_loaded(old.services)
         _log.info("reloaded", generation=number, components=self.components())
+        self._runtime.backends.look()
         if self.started and not self._draining:
             made.start(old)
         self._retiring[old] = asyncio.create_task(self._retire(old, made))

@@ -129,7 +129,7 @@ def folder(tmp_path: Path) -> Path:
         ("file:", 'must name a file or a folder, such as "file:/run/secrets"'),
         ("file:{}", "{}/token: No such file or directory"),
         ("file:{}/large", "{}/large has more than 65536 bytes"),
-        ("vault:x", 'has the scheme "vault:"; there are env:, file:'),
+        ("vault:x", 'has the scheme "vault:"; there are env:, file:, vault+http:, vault+https:'),
     ],
 )
 def test_a_component_whose_secret_is_missing_is_refused(

@@ -12,13 +12,14 @@ import sysconfig
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import pytest
 import trustme
 
 from gateway.capabilities.backend import Availability
+from tests import ask
 from tests.patience import PATIENCE
 
 
@@ -133,11 +134,7 @@ class RedisByTLS(Redis):
         return (*super().arguments(folder, 0), "--tls-port", str(port))
 
     def answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
-        except OSError:
-            return False
-        return True
+        return accepts(self.port)
 
     @property
     def url(self) -> str:
@@ -198,6 +195,72 @@ class Moto(Server):
     @property
     def url(self) -> str:
         return f"s3://blobs?{self.options}"
+
+
+class OpenBao(Server):
+    """OpenBao, in memory, with a KV 2 engine at `secret` and a root token."""
+
+    program = "bao"
+    hint = "pip install -e '.[dev]'"
+    root = "the-root-token-that-nobody-tells"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        where = ("-dev-listen-address", f"127.0.0.1:{port}")
+        return ("server", "-dev", "-dev-no-store-token", "-dev-root-token-id", self.root, *where)
+
+    def answers(self) -> bool:
+        try:
+            return ask.get(f"http://{self.address}/v1/sys/health").is_success
+        except httpx.TransportError:
+            return False
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"vault+http://{self.address}/secret/shop"
+
+    def ask(self, method: str, path: str, body: object = None, namespace: str = "") -> Any:
+        """What it answers the operator, who may do anything."""
+        headers = {"X-Vault-Token": self.root, "X-Vault-Namespace": namespace}
+        url = f"http://{self.address}/v1/{path}"
+        answer = ask.request(method, url, json=body, headers=headers)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def put(self, path: str = "shop", /, *, namespace: str = "", **fields: object) -> None:
+        """Set the fields of a secret."""
+        self.ask("POST", f"secret/data/{path}", {"data": fields}, namespace)
+
+
+class OpenBaoByTLS(OpenBao):
+    """The same by TLS, with a certificate of its own authority.
+
+    Attributes:
+        authorities: the file of that.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "-dev-tls", "-dev-tls-cert-dir", str(folder))
+        self.authorities = folder / "vault-ca.pem"
+
+    def answers(self) -> bool:
+        return accepts(self.port)
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("http", "https")
+
+
+def accepts(port: int) -> bool:
+    """Whether there is somebody who takes connections."""
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+    except OSError:
+        return False
+    return True
 
 
 def memory_or_nats(request: pytest.FixtureRequest) -> Nats | None:

@@ -6,6 +6,7 @@ import os
 from typing import Final
 
 from gateway.capabilities.backend import BackendError, BackendUnusable
+from gateway.capabilities.secrets.source import GONE, check_size
 from gateway.config.backend_url import BackendURL
 
 __all__ = ["Environment"]
@@ -32,15 +33,20 @@ class Environment:
 
     def check(self, name: str) -> None:  # noqa: ARG002 - of `SecretSource`
         """See that the variable is set: `SecretSource.check`."""
-        if self._variable not in os.environ:
-            raise BackendUnusable(f"{self._variable} is not set in the gateway's environment")
+        try:
+            self._read()
+        except BackendError as error:
+            raise BackendUnusable(str(error.reason)) from None
 
     async def read(self, name: str) -> bytes:  # noqa: ARG002 - of `SecretSource`
         """Its value: `SecretSource.read`."""
-        value = os.environ.get(self._variable)
-        if value is None:
-            raise BackendError("the secret is not there any more", f"{self._variable} is not set")
-        return os.fsencode(value)
+        return self._read()
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+    def _read(self) -> bytes:
+        value = os.environ.get(self._variable)
+        if value is None:
+            raise BackendError(GONE, f"{self._variable} is not set in the gateway's environment")
+        return check_size(os.fsencode(value), self._variable)

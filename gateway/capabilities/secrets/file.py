@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.capabilities.backend import BackendError, BackendUnusable
-from gateway.capabilities.secrets.source import MAX_SECRET
+from gateway.capabilities.secrets.source import GONE, MAX_SECRET, check_size
 from gateway.config.backend_url import BackendURL
 from gateway.host.files import open_regular
 
@@ -59,15 +59,10 @@ class Files:
         try:
             if path.is_dir():
                 if name in {"", ".", ".."} or "/" in name or "\0" in name:
-                    raise BackendError(_GONE, f"{path}: no file there can be called {name!r}")
+                    raise BackendError(GONE, f"{path}: no file there can be called {name!r}")
                 path /= name
             with open_regular(path) as file:
                 value = file.read(MAX_SECRET + 1)
         except OSError as error:
-            raise BackendError(_GONE, f"{path}: {error.strerror}") from None
-        if len(value) > MAX_SECRET:
-            raise BackendError(_GONE, f"{path} has more than {MAX_SECRET} bytes")
-        return value
-
-
-_GONE: Final = "the secret cannot be read any more"
+            raise BackendError(GONE, f"{path}: {error.strerror}") from None
+        return check_size(value, str(path))

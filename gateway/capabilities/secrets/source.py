@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from gateway.capabilities.backend import Backend
+from gateway.capabilities.backend import Backend, BackendError
 
-__all__ = ["MAX_SECRET", "SecretSource"]
+__all__ = ["GONE", "MAX_SECRET", "SecretSource", "check_size"]
+
+GONE: Final = "the secret cannot be read any more"
+"""What is told of one that is missing, and of one that may not be read."""
 
 MAX_SECRET: Final = 64 << 10
 """Bytes of a secret. Arbitrary: keys, tokens and chains of certificates are smaller."""
@@ -32,3 +35,14 @@ class SecretSource(Backend, Protocol):
         Raises:
             BackendError: it is not there any more, or cannot be read.
         """
+
+
+def check_size(value: bytes, where: str) -> bytes:
+    """A value that is not too large.
+
+    Raises:
+        BackendError: it is; the log is told where.
+    """
+    if len(value) > MAX_SECRET:
+        raise BackendError(GONE, f"{where} has more than {MAX_SECRET} bytes")
+    return value
