@@ -195,6 +195,7 @@ async def read(
 
 
 async def test_an_object_is_written_and_read() -> None:
+    """wasi:blobstore: what is written is read; `size` is its length, as in wash (in wasmCloud 1 it traps)."""
     async with opened() as (guest, container):
         content = bytes(range(256)) * 4096
         await write(guest, container, "o", content)
@@ -211,6 +212,7 @@ async def test_an_object_is_written_and_read() -> None:
 
 
 async def test_the_end_of_a_range_is_part_of_it() -> None:
+    """wasi:blobstore/container, `get-data`: `end` is part of the range, as WIT has it."""
     async with opened() as (guest, container):
         await write(guest, container, "o", b"0123456789")
         await write(guest, container, "empty", b"")
@@ -235,6 +237,7 @@ async def test_the_end_of_a_range_is_part_of_it() -> None:
 
 
 async def test_a_value_may_be_written_before_it_is_stored() -> None:
+    """wasi:blobstore/types: `write-data` comes before or after writing; `check-write` permits 64 KiB."""
     async with opened() as (guest, container):
         value = await guest.call(NEW)
         body = (await guest.call(BODY, value)).value
@@ -271,6 +274,7 @@ async def test_as_much_waits_in_memory_as_fits() -> None:
 
 
 async def test_a_body_is_taken_once() -> None:
+    """wasi:blobstore/types: a second `outgoing-value-write-body` is an err."""
     async with opened() as (guest, _):
         value = await guest.call(NEW)
         assert isinstance(await guest.call(BODY, value), Ok)
@@ -278,6 +282,7 @@ async def test_a_body_is_taken_once() -> None:
 
 
 async def test_a_value_with_a_stream_is_not_finished() -> None:
+    """wasi:blobstore/types: the stream is a child of its value; `finish` with it alive traps."""
     async with opened() as (guest, _):
         value = await guest.call(NEW)
         await guest.call(BODY, value)
@@ -286,6 +291,7 @@ async def test_a_value_with_a_stream_is_not_finished() -> None:
 
 
 async def test_a_value_is_stored_once() -> None:
+    """wasi:blobstore/container: a second `write-data` of a value traps; one that failed was none."""
     async with opened() as (guest, container):
         value = await guest.call(NEW)
         missing = (await guest.call("blobstore#create-container", "gone")).value
@@ -368,6 +374,7 @@ async def test_an_object_of_any_size_takes_a_few_blocks() -> None:
 
 
 async def test_what_the_store_refuses_is_told_by_the_stream_and_by_finish() -> None:
+    """wasi:blobstore/types: `finish` waits for the store, and returns its error."""
     told = Told()
     async with opened(told, Quota(max_object=1000)) as (guest, container):
         value = await guest.call(NEW)
@@ -463,6 +470,7 @@ async def test_what_is_open_has_a_place_among_the_files(tmp_path: Path) -> None:
 
 
 async def test_names_are_listed_until_the_end_is_seen() -> None:
+    """wasi:blobstore/container, `stream-object-names`: the flag is true once the end was seen."""
     async with opened() as (guest, container):
         names = [f"{number}" for number in range(5)]
         for name in names:
@@ -479,6 +487,7 @@ async def test_names_are_listed_until_the_end_is_seen() -> None:
 
 
 async def test_objects_are_deleted_as_far_as_they_are_there() -> None:
+    """wasi:blobstore/container: `delete-object`, `delete-objects` and `clear` are idempotent."""
     async with opened() as (guest, container):
         for name in ("a", "b", "c", "d"):
             await write(guest, container, name, b"")
@@ -492,6 +501,7 @@ async def test_objects_are_deleted_as_far_as_they_are_there() -> None:
 
 
 async def test_containers_are_made_found_and_removed() -> None:
+    """wasi:blobstore/blobstore: errors for one that "does not exist", and for one to create that does."""
     async with opened() as (guest, container):
         call = guest.call
         assert await call("container#container.name", container) == Ok("c")
@@ -521,6 +531,7 @@ async def test_containers_are_made_found_and_removed() -> None:
 
 @pytest.mark.parametrize("target", ["c", "d"], ids=["of-one-grant", "of-another"])
 async def test_objects_are_copied_and_moved(target: str) -> None:
+    """wasi:blobstore/blobstore: `copy-object` and `move-object`, by `object-id`."""
     async with opened() as (guest, container):
         call = guest.call
         other = (await call("blobstore#create-container", "d")).value

@@ -40,6 +40,7 @@ def imports(name: str) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_values_are_found_under_every_name(name: str) -> None:
+    """wasi:config: `store` of each draft, and `runtime`; a key that is missing is none."""
     short = name.partition("/")[2].partition("@")[0]
     ctx = WasiCtx(ConfigCtx({"greeting": "hällo", "empty": ""}))
     async with driving(driven_guest(imports(name)), config.INTERFACES, ctx) as guest:
@@ -51,6 +52,7 @@ async def test_values_are_found_under_every_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_without_any_there_are_none(name: str) -> None:
+    """wasi:config: without values, `get` is none and `get-all` empty; never an error."""
     short = name.partition("/")[2].partition("@")[0]
     async with driving(driven_guest(imports(name)), config.INTERFACES) as guest:
         assert await guest.call(f"{short}#get", "PATH") == Ok(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.bindings.keyvalue import MAX_SEEN, GrantedBucket, KeyValueCtx
 from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.keyvalue.sqlite import SQLiteStore
 from gateway.capabilities.operations import Operations
+from gateway.host.errors import InvocationError
 from gateway.host.values import Err, Ok, Variant
 from tests.bindings.told import Told
 from tests.driven_guest import DrivenGuest, driven_guest, driving
@@ -83,9 +85,11 @@ SECONDS = pytest.mark.parametrize("draft", [SECOND, SPIN], ids=["draft2", "spin"
 
 
 @asynccontextmanager
-async def opened(draft: str, told: Told | None = None) -> AsyncIterator[tuple[DrivenGuest, int]]:
+async def opened(
+    draft: str, told: Told | None = None, store: SQLiteStore | None = None
+) -> AsyncIterator[tuple[DrivenGuest, int]]:
     """A guest that has opened its store; it may open another as "read-only"."""
-    store = SQLiteStore(None)
+    store = store or SQLiteStore(None)
     bucket = store.bucket("", Quota(1 << 20))
     operations = Operations("shop", store.kind, on_operation=told)
     granted = KeyValueCtx(
@@ -102,6 +106,7 @@ async def opened(draft: str, told: Told | None = None) -> AsyncIterator[tuple[Dr
 
 @DRAFTS
 async def test_a_store_keeps_values(draft: str) -> None:
+    """wasi:keyvalue/store: `get` of what is missing is none, and `delete` of it is fine."""
     async with opened(draft) as (guest, bucket):
         call = guest.call
         assert await call("store#bucket.get", bucket, "key") == Ok(None)
@@ -118,6 +123,7 @@ async def test_a_store_keeps_values(draft: str) -> None:
 
 @DRAFTS
 async def test_many_are_returned_as_the_draft_has_it(draft: str) -> None:
+    """wasi:keyvalue/batch: `get-many` keeps order and length; Spin's type for it tells that it is Spin's."""
     async with opened(draft) as (guest, bucket):
         values = [("a", b"1"), ("b", b""), ("a", b"2")]
         assert await guest.call("batch#set-many", bucket, values) == Ok()
@@ -130,6 +136,7 @@ async def test_many_are_returned_as_the_draft_has_it(draft: str) -> None:
 
 @DRAFTS
 async def test_a_list_of_keys_goes_on_at_its_cursor(draft: str) -> None:
+    """wasi:keyvalue/store: cursors are u64, in draft2 strings; one past the end gives nothing."""
     async with opened(draft) as (guest, bucket):
         keys = [f"{number:04}" for number in range(1001)]
         for some in (keys[:1000], keys[1000:]):
@@ -139,17 +146,22 @@ async def test_a_list_of_keys_goes_on_at_its_cursor(draft: str) -> None:
         second = (await guest.call("store#bucket.list-keys", bucket, first["cursor"])).value
         assert first["keys"] + second["keys"] == keys
         assert second["cursor"] is None
+        past = (1 << 64) - 1 if draft is FIRST else str((1 << 64) - 1)
+        nothing: dict[str, Any] = {"keys": [], "cursor": None}
+        assert await guest.call("store#bucket.list-keys", bucket, past) == Ok(nothing)
 
 
 @SECONDS
 @pytest.mark.parametrize("cursor", ["", "x", "-1", "1" * 21, "\u0663"])
 async def test_a_cursor_of_its_own_making_is_refused(draft: str, cursor: str) -> None:
+    """wasi:keyvalue/store, draft2: a cursor that is none is `other`; Spin has that of any."""
     async with opened(draft) as (guest, bucket):
         answer = await guest.call("store#bucket.list-keys", bucket, cursor)
         assert answer.value.case == "other"
 
 
 async def test_the_first_draft_counts_without_a_sign() -> None:
+    """wasi:keyvalue/atomics: u64; from 0, kept as decimal text; overflow is `other`."""
     async with opened(FIRST) as (guest, bucket):
         assert await guest.call("atomics#increment", bucket, "n", (1 << 64) - 1) == Ok(
             (1 << 64) - 1
@@ -162,6 +174,7 @@ async def test_the_first_draft_counts_without_a_sign() -> None:
 
 @SECONDS
 async def test_the_second_draft_counts_with_a_sign(draft: str) -> None:
+    """wasi:keyvalue/atomics, draft2: s64, from 0; no number is `other`; unlike Spin's, decimal text."""
     async with opened(draft) as (guest, bucket):
         assert await guest.call("atomics#increment", bucket, "n", -5) == Ok(-5)
         assert await guest.call("atomics#increment", bucket, "n", 3) == Ok(-2)
@@ -171,6 +184,7 @@ async def test_the_second_draft_counts_with_a_sign(draft: str) -> None:
 
 @SECONDS
 async def test_a_swap_that_comes_too_late_gets_a_fresh_cas(draft: str) -> None:
+    """wasi:keyvalue/atomics, draft2: `swap` consumes the cas; `cas-failed` has a fresh one."""
     async with opened(draft) as (guest, bucket):
         first = (await guest.call("atomics#[static]cas.new", bucket, "key")).value
         assert await guest.call("atomics#cas.current", first) == Ok(None)
@@ -181,6 +195,8 @@ async def test_a_swap_that_comes_too_late_gets_a_fresh_cas(draft: str) -> None:
         assert await guest.call("atomics#cas.current", fresh) == Ok(b"theirs")
         assert await guest.call("atomics#swap", fresh, b"ours") == Ok()
         assert await guest.call("store#bucket.get", bucket, "key") == Ok(b"ours")
+        with pytest.raises(InvocationError, match="handle"):
+            await guest.call("atomics#cas.current", fresh)
 
 
 @SECONDS
@@ -203,7 +219,38 @@ async def test_the_values_that_cas_have_are_bounded(draft: str) -> None:
 
 
 @DRAFTS
+async def test_what_a_store_cannot_do_is_an_error(draft: str) -> None:
+    """wasi:keyvalue: what the store cannot do is `other`, of every function; in wasmCloud 1, some trap."""
+    store = SQLiteStore(None)
+    async with opened(draft, store=store) as (guest, bucket):
+        failed = Err(Variant("other", "the store is not available"))
+        cas = "atomics#[static]cas.new"
+        seen = None if draft is FIRST else (await guest.call(cas, bucket, "key")).value
+        assert await guest.call("store#bucket.get", bucket, "key") == Ok(None)
+        await store.aclose()
+        assert isinstance(await guest.call("store#open", ""), Ok)
+        operations: list[tuple[str, *tuple[Any, ...]]] = [
+            ("store#bucket.get", "key"),
+            ("store#bucket.set", "key", b""),
+            ("store#bucket.delete", "key"),
+            ("store#bucket.exists", "key"),
+            ("store#bucket.list-keys", None),
+            ("atomics#increment", "key", 1),
+            ("batch#get-many", ["key"]),
+            ("batch#set-many", [("key", b"")]),
+            ("batch#delete-many", ["key"]),
+            *([] if seen is None else [(cas, "key")]),
+        ]
+        for function, *args in operations:
+            assert await guest.call(function, bucket, *args) == failed, function
+        if seen is not None:
+            late = await guest.call("atomics#swap", seen, b"")
+            assert late == Err(Variant("store-error", failed.value))
+
+
+@DRAFTS
 async def test_what_may_only_be_read_is_not_changed(draft: str) -> None:
+    """wasi:keyvalue: a change of what may only be read is `access-denied`."""
     told = Told("memory")
     async with opened(draft, told) as (guest, bucket):
         denied = Err(Variant("access-denied"))
@@ -230,6 +277,7 @@ async def test_what_may_only_be_read_is_not_changed(draft: str) -> None:
 
 @SECONDS
 async def test_no_swap_of_what_may_only_be_read(draft: str) -> None:
+    """wasi:keyvalue/atomics, draft2: an error of the store is the `store-error` of `swap`."""
     async with opened(draft) as (guest, _):
         ours = (await guest.call("store#open", "read-only")).value
         cas = (await guest.call("atomics#[static]cas.new", ours, "key")).value
@@ -239,6 +287,7 @@ async def test_no_swap_of_what_may_only_be_read(draft: str) -> None:
 
 @DRAFTS
 async def test_a_component_opens_what_it_is_granted(draft: str) -> None:
+    """wasi:keyvalue/store: `open` of "" and "default"; else `no-such-store` (`access-denied` in Spin)."""
     async with opened(draft) as (guest, bucket):
         await guest.call("store#bucket.set", bucket, "key", b"1")
         unnamed = (await guest.call("store#open", "")).value

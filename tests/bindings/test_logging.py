@@ -29,6 +29,7 @@ LEVELS = {
 
 @pytest.mark.parametrize("name", ["wasi:logging/logging", "wasi:logging/logging@0.1.0-draft"])
 async def test_it_is_there_with_and_without_a_version(name: str) -> None:
+    """wasi:logging: `logging@0.1.0-draft`, and the same without a version."""
     said: list[tuple[str, str, str]] = []
     ctx = WasiCtx(LoggingCtx(lambda *words: said.append(words)))
     imports = f"""
@@ -48,6 +49,7 @@ def told(logs: list[Any]) -> list[Any]:
 
 
 async def test_each_level_is_one_of_the_log(ask: Callable[..., Ask]) -> None:
+    """wasi:logging: `critical` is logged as an error; the context is a field."""
     call = ask(log_level="debug")
     with capture_logs() as logs:
         for level in LEVELS:
@@ -78,6 +80,7 @@ async def test_it_counts_with_what_the_invocation_writes(ask: Callable[..., Ask]
 
 
 async def test_no_lines_means_none(ask: Callable[..., Ask]) -> None:
+    """wasi:logging: `log` never fails, whatever becomes of the line."""
     call = ask(log_max_lines=0)
     with capture_logs() as logs:
         await call("say", "error", "", "")

@@ -66,6 +66,7 @@ async def revealed(guest: DrivenGuest, name: str) -> Variant:
 async def test_secrets_are_found_where_they_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """wasmcloud:secrets/reveal: `string` where it is UTF-8, else `bytes`."""
     monkeypatch.setenv("SHOP_KEY", "schlüssel")
     (tmp_path / "token").write_bytes(b"text\n")
     (tmp_path / "binary").write_bytes(b"\xff\x00")
@@ -86,11 +87,13 @@ async def test_secrets_are_found_where_they_are_kept(
 
 @pytest.mark.parametrize("ctx", [None, WasiCtx(SecretsCtx({}))], ids=["nothing", "none"])
 async def test_what_was_not_granted_is_not_found(ctx: WasiCtx | None) -> None:
+    """wasmcloud:secrets/store: an unknown key is `not-found`; `upstream` and `io` are never returned."""
     async with driving(driven_guest(IMPORTS), secrets.INTERFACES, ctx) as guest:
         assert await guest.call("store#get", "PATH") == Err(Variant("not-found"))
 
 
 async def test_one_that_was_replaced_is_seen_at_once(tmp_path: Path) -> None:
+    """wasmcloud:secrets/store: a handle has the key alone, and no value."""
     file = tmp_path / "token"
     file.write_text("old")
     ctx = granted({"token": f"file:{tmp_path}"})
@@ -102,6 +105,7 @@ async def test_one_that_was_replaced_is_seen_at_once(tmp_path: Path) -> None:
 
 
 async def test_one_that_has_vanished_traps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """wasmcloud:secrets/reveal: traps where the value has vanished."""
     (tmp_path / "token").write_text("here")
     monkeypatch.setenv("SHOP_KEY", "here")
     ctx = granted({"token": f"file:{tmp_path}", "key": "env:SHOP_KEY"})
@@ -135,6 +139,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_component_whose_secret_is_missing_is_refused(
     guest: GuestPath, folder: Path, url: str, reason: str
 ) -> None:
+    """wasmcloud:secrets: a component does not start whose secret cannot be had."""
     grant = SecretGrant.model_validate({"url": url.format(folder)})
     component = ComponentConfig(name="shop", source=guest("c/hello"), secrets={"token": grant})
     with pytest.raises(ComponentError) as refused:
@@ -154,6 +159,7 @@ def test_a_name_does_not_lead_out_of_its_folder(folder: Path, name: str) -> None
 
 
 async def test_a_secret_is_told_to_nobody_else(folder: Path) -> None:
+    """wasmcloud:secrets: a value is never logged."""
     ctx = granted({"good": f"file:{folder}"})
     grant = SecretGrant.model_validate({"url": f"file://user:{HIDDEN}@host/x"})
     assert HIDDEN not in repr(grant)

@@ -70,6 +70,7 @@ async def write(gateway: Talking, key: str, value: str, name: str = "writer") ->
 
 
 async def test_a_guest_is_told_of_what_others_write(source: Path, url: str) -> None:
+    """wasi:keyvalue/watcher: `on-set` and `on-delete` of either draft, with the bucket."""
     draft = "0.2.0-draft2" if "js" in source.parts else "0.2.0-draft"
     async with talking(component(source, url), component(source, url, "writer")) as gateway:
         await write(gateway, "key", "abc")

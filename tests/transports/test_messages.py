@@ -56,6 +56,7 @@ def logs() -> Iterator[Logs]:
 
 
 async def test_a_guest_answers_requests_of_another(source: Path, url: str) -> None:
+    """wasmcloud:messaging: a `request` is answered by what the export `handler` publishes."""
     async with talking(component(source, url, "t.*|q")) as gateway:
         answer = await gateway.ask("t.a", "abc")
         assert answer in {"abc", "t.a: abc"}
@@ -69,6 +70,7 @@ async def test_a_guest_answers_requests_of_another(source: Path, url: str) -> No
 
 
 async def test_an_err_of_the_handler_is_logged(source: Path, url: str, logs: Logs) -> None:
+    """wasmcloud:messaging/handler: an err is logged, and the message dropped."""
     refused = "refuse" if "js" in str(source) else "eit was refused"
     async with talking(component(source, url, "t.*")) as gateway:
         assert await gateway.send("t.a", refused) is None
@@ -79,7 +81,24 @@ async def test_an_err_of_the_handler_is_logged(source: Path, url: str, logs: Log
     assert line["trace_id"]
 
 
+async def test_a_message_says_where_an_answer_goes(source: Path, url: str) -> None:
+    """wasmcloud:messaging/consumer: `publish` with a `reply-to` sets the subject of the answer."""
+    other = component(source, url, "t.b", name="other")
+    async with talking(component(source, url, "t.a"), other) as gateway:
+        assert await gateway.send("t.a", "abc", "t.b") is None
+        await gateway.ended(2)
+        told = [(event.component, event.route) for event in gateway.events]
+        assert sorted(told) == [("m", "t.a"), ("other", "t.b")]
+
+
+async def test_a_request_without_an_answer_is_an_err(c: Path, url: str) -> None:
+    """wasmcloud:messaging/consumer: a `request` that has no answer within `timeout-ms` is an err that says so."""
+    async with talking(component(c, url, "t.*")) as gateway:
+        assert "timed out" in await gateway.ask("t.a", "x", 1)
+
+
 async def test_a_trap_ends_its_message_alone(c: Path, url: str, logs: Logs) -> None:
+    """wasmcloud:messaging/handler: a trap is logged, and the message dropped."""
     async with talking(component(c, url, "t.*")) as gateway:
         assert await gateway.send("t.a", "t") is None
         await gateway.ended(1)
@@ -114,6 +133,7 @@ async def test_a_message_goes_on_with_the_trace_of_who_sent_it(c: Path, url: str
 
 
 async def test_a_subject_that_is_not_granted_is_an_err(source: Path, url: str) -> None:
+    """wasmcloud:messaging/consumer: failures are err(string)."""
     async with talking(component(source, url, "t.*")) as gateway:
         for subject in ("other", "t", "$SYS.a", "_INBOX.a"):
             assert "may not publish" in await gateway.send(subject, "")
@@ -163,6 +183,7 @@ async def test_a_message_that_is_too_large_is_an_err_or_dropped(c: Path, url: st
 async def test_a_component_without_a_broker_traps_with_the_imports_name(
     guest: GuestPath, logs: Logs
 ) -> None:
+    """wasmcloud:messaging/consumer: traps where it is not linked."""
     config = ComponentConfig(name="m", source=guest("c/messages"))
     consumer = "wasmcloud:messaging/consumer@0.2.0"
     assert provided_to(config).interface(consumer) is None

@@ -134,6 +134,7 @@ async def test_an_object_that_is_missing_is_an_error(space: Space) -> None:
 
 
 async def test_times_are_seconds_since_1970(space: Space) -> None:
+    """wasi:blobstore/types: `created-at` of containers and objects is in seconds since 1970."""
     await write(space, "o", b"")
     for at in (await space.created_at("c"), (await space.info("c", "o")).created_at):
         assert abs(at - time.time()) < 3600

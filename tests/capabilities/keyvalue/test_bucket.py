@@ -57,6 +57,7 @@ async def test_as_much_is_returned_at_once_as_crosses_at_once(bucket: Bucket) ->
 
 
 async def test_all_keys_are_on_some_page(bucket: Bucket) -> None:
+    """wasi:keyvalue/store, `list-keys`: pages of some 1000 keys, where those of wash have 100."""
     assert await listed(bucket) == []
     keys = [f"key-{number}" for number in range(2 * PAGE)]
     await bucket.set_many(dict.fromkeys(keys, b""))
@@ -73,11 +74,13 @@ async def test_all_keys_are_on_some_page(bucket: Bucket) -> None:
 
 
 async def test_past_the_end_there_is_nothing(bucket: Bucket) -> None:
+    """wasi:keyvalue/store, `list-keys`: a cursor past the end gives nothing."""
     await bucket.set("key", b"")
     assert await bucket.keys((1 << 64) - 1) == ([], None)
 
 
 async def test_a_number_is_decimal_text(bucket: Bucket) -> None:
+    """wasi:keyvalue/atomics: a number is kept as decimal text, and begins at 0."""
     assert await bucket.increment("n", 5, 0, 100) == 5
     assert await bucket.get("n") == b"5"
     await bucket.set("n", b"-7")
@@ -86,6 +89,7 @@ async def test_a_number_is_decimal_text(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize("value", [b"", b"one", b"1.5", b" 1", b"1" * 40, b"\xff"])
 async def test_what_is_no_number_stays(bucket: Bucket, value: bytes) -> None:
+    """wasi:keyvalue/atomics: what is no number is an error."""
     await bucket.set("n", value)
     with pytest.raises(BackendError, match="not a number"):
         await bucket.increment("n", 1, 0, 100)

@@ -166,6 +166,7 @@ def counted(shop: Shop, name: str, **labels: str) -> float:
 def test_a_server_that_is_away_is_told(
     guest: GuestPath, start: Callable[..., Shop], tmp_path: Path, workers: int
 ) -> None:
+    """wasi:keyvalue/store: `open` asks no server, as in wasmCloud 1; of one that is away `other` tells later."""
     with ExitStack() as ends:
         server = Redis(tmp_path, "--user", "user", "on", "+@all", "~*", ">secret")
         ends.callback(server.kill)

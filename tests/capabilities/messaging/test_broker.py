@@ -39,6 +39,7 @@ async def subscribed(broker: Broker, subject: str, queue: str | None = None) -> 
 
 
 async def test_a_message_comes_as_it_was_sent(broker: Broker) -> None:
+    """wasmcloud:messaging: a `broker-message` comes with its subject, body and `reply-to`."""
     inbox = await subscribed(broker, "t.whole")
     for body in (b"", b"\x00\xff\r\n", b"x" * 1_000_000):
         message = Message("t.whole", body, "t.reply", {"traceparent": "00-1-2-01"})
@@ -49,6 +50,7 @@ async def test_a_message_comes_as_it_was_sent(broker: Broker) -> None:
 
 
 async def test_every_subscription_has_a_message_that_it_is_for(broker: Broker) -> None:
+    """wasmcloud:messaging: subscriptions have NATS's wildcards."""
     inboxes = [await subscribed(broker, subject) for subject in ("f.a", "f.*", "f.>", "f.b")]
     await broker.publish(Message("f.a", b"1"))
     await broker.publish(Message("f.b", b"2"))
@@ -60,6 +62,7 @@ async def test_every_subscription_has_a_message_that_it_is_for(broker: Broker) -
 
 
 async def test_one_member_of_a_queue_has_each_message(broker: Broker) -> None:
+    """wasmcloud:messaging: of a queue group, one member has each message."""
     members = [await subscribed(broker, subject, "q") for subject in ("q.*", "q.*", "q.>")]
     other = await subscribed(broker, "q.a", "other")
     for number in range(300):
