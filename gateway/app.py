@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway import __version__
 from gateway.capabilities.worker import Lent
 from gateway.config import GatewayConfig
+from gateway.config.route import Route
 from gateway.host.errors import ComponentError
 from gateway.http import problem
 from gateway.http.field_lines import FieldLines
@@ -266,13 +267,18 @@ def create_app(
     return Gateway(config, workers_dir=workers_dir, backends=backends)
 
 
-def verify(config: GatewayConfig) -> None:
+def verify(config: GatewayConfig) -> dict[str, tuple[Route, ...]]:
     """Load, compile and link every component, for the compile cache and the errors, not to serve.
+
+    Returns:
+        The HTTP requests that each component answers, by its name.
 
     Raises:
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
     """
     if config.server.tracing:
         telemetry.check()
-    for service in load_services(config, Runtime.quiet()):
+    services = load_services(config, Runtime.quiet())
+    for service in services:
         asyncio.run(service.grants.aclose())
+    return {service.name: service.routes for service in services}

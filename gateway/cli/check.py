@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -11,6 +11,7 @@ from gateway import app
 from gateway.cli.options import Target, read
 from gateway.config import GatewayConfig
 from gateway.config.key import written
+from gateway.config.route import Route
 from gateway.observe import log
 
 __all__ = ["check"]
@@ -20,12 +21,14 @@ def check(target: Target) -> None:
     """Load a configuration and its components without serving them, and tell what is wrong."""
     config = read(target)
     log.configure("console", "warning")
-    app.verify(config)
-    for line in _summary(target, config):
+    routes = app.verify(config)
+    for line in _summary(target, config, routes):
         typer.echo(line)
 
 
-def _summary(target: Path, config: GatewayConfig) -> Iterable[str]:
+def _summary(
+    target: Path, config: GatewayConfig, routes: Mapping[str, Sequence[Route]]
+) -> Iterable[str]:
     server = config.server
     yield f"{target} is well"
     yield f"  listens on {server.host} port {server.port}, workers: {server.workers}"
@@ -33,7 +36,7 @@ def _summary(target: Path, config: GatewayConfig) -> Iterable[str]:
     for component in config.components:
         yield f"component {component.name}"
         yield f"  source              {component.source}"
-        yield f"  routes              {', '.join(map(str, component.routes))}"
+        yield f"  routes              {', '.join(map(str, routes[component.name])) or 'none'}"
         for key in ("max_execution_time", "max_memory", "max_body", "max_concurrency"):
             field = type(component).model_fields[key]
             yield f"  {key:<18}  {written(field, getattr(component, key))}"

@@ -52,6 +52,9 @@ class _Reader:
                 reason = reason_of(detail, model)
                 if location and location[0] in self.flags and location[0] in model.model_fields:
                     flag = _flag(model, *map(str, location))
+                    if flag_of(model.model_fields[str(location[0])]) and location[-1] != "[key]":
+                        of = self.flags[str(location[0])]
+                        flag += f" {location[1]}" if isinstance(of, dict) else ""
                     self.problems.append(Problem(_COMMAND_LINE, flag, reason))
                 else:
                     self.note(dotted((*prefix, *location)), reason)

@@ -117,7 +117,7 @@ class BackendGrant(Table):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_environment(cls, table: object) -> object:
+    def _from_environment(cls, table: object, info: ValidationInfo) -> object:
         """Look the URL up here, where a change of it is a change of the configuration."""
         if not isinstance(table, dict):
             return table
@@ -131,7 +131,10 @@ class BackendGrant(Table):
             raise ValueError(
                 f"has url_env = {json.dumps(name)}, which is not set in the environment"
             )
-        return {**table, "url": url}
+        try:
+            return {**table, "url": _url(url, info)}
+        except ValueError as error:
+            raise ValueError(f"has url_env = {json.dumps(name)}, whose value {error}") from None
 
 
 class SecretGrant(BackendGrant):

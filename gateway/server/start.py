@@ -30,7 +30,7 @@ def serve(
     config: GatewayConfig,
     *,
     create_app: AppFactory,
-    verify: Callable[[GatewayConfig], None],
+    verify: Callable[[GatewayConfig], object],
     read: Callable[[], GatewayConfig] | None = None,
     watch: Path | None = None,
 ) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -19,7 +19,8 @@ from gateway.capabilities.messaging import Broker
 from gateway.capabilities.operations import OnOperation, Operations
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
-from gateway.config.grant import BackendGrant, KeyValueGrant
+from gateway.config.grant import BackendGrant, BlobstoreGrant, KeyValueGrant, SecretGrant
+from gateway.config.messaging import MessagingGrant
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.rate import Rate
@@ -28,6 +29,8 @@ from gateway.policy.subject import SubjectPolicy
 __all__ = ["BackendGrants", "Watched"]
 
 B = TypeVar("B", bound=Backend)
+G = TypeVar("G", bound=BackendGrant)
+T = TypeVar("T")
 
 _ANY_TIME: Final = 2**32 / 1000
 """Seconds: more than a guest can give a request."""
@@ -67,7 +70,7 @@ class BackendGrants:
         watched: the stores whose changes it is told of.
 
     Raises:
-        ComponentError: a backend cannot be used.
+        ComponentError: some backends cannot be used; the message has a line for each of them.
     """
 
     def __init__(
@@ -83,79 +86,77 @@ class BackendGrants:
         self._operations = _Operations(config.name, on_operation, tracer)
         self._leases: list[Lease[Any]] = []
         self._messaging: GrantedBroker | None = None
+        self._refused: list[str] = []
         self.watched: list[Watched] = []
-        try:
-            self._buckets = dict(self._open_buckets(config, backends))
-            self._spaces = dict(self._open_spaces(config, backends))
-            self._secrets = dict(self._find_secrets(config, backends))
-            self.broker = self._find_broker(config, backends)
-        except ComponentError:
+        self._config = config
+        self._backends = backends
+        self._buckets = self._each("keyvalue", config.keyvalue, self._bucket)
+        self._spaces = self._each("blobstore", config.blobstore, self._space)
+        self._secrets = self._each("secrets", config.secrets, self._secret)
+        self.broker: Broker | None = None
+        if (grant := config.messaging) is not None:
+            with self._refusing("messaging"):
+                self.broker = self._find_broker(grant)
+        if self._refused:
             self.abandon()
-            raise
+            raise ComponentError("\n".join(self._refused))
         self.some = bool(self._leases)
 
-    def _open_buckets(
-        self, config: ComponentConfig, backends: WorkerBackends
-    ) -> Iterator[tuple[str, GrantedBucket]]:
-        watches = any(grant.watch for grant in config.keyvalue.values())
-        for identifier, grant in config.keyvalue.items():
-            watchable: WatchableBucket | None = None
-            with _refusing(config, "keyvalue", identifier):
-                store = self._lease(backends.keyvalue, grant)
-                quota = Quota(grant.max_value, grant.max_keys, grant.max_bytes)
-                if watches and isinstance(store, WatchableStore):
-                    watchable = store.watchable_bucket(grant.prefix, quota, config.name)
-                elif grant.watch:
-                    raise BackendUnusable(
-                        "is a store that does not tell of changes: leave watch out, or use another, such as "
-                        '"memory:"'
-                    )
-                bucket = watchable or store.bucket(grant.prefix, quota)
-            operations = self._operations.on(store, grant)
-            granted = GrantedBucket(bucket, operations, read_only=grant.read_only)
-            if watchable is not None and grant.watch:
-                self.watched.append(Watched(identifier, grant, store, watchable, granted))
-            yield identifier, granted
+    def _each(self, key: str, grants: Mapping[str, G], take: Callable[[str, G], T]) -> dict[str, T]:
+        """Take part in what each grant of a key names, as far as that can be used."""
+        taken = {}
+        for name, grant in grants.items():
+            with self._refusing(f'{key} "{name}"'):
+                taken[name] = take(name, grant)
+        return taken
 
-    def _open_spaces(
-        self, config: ComponentConfig, backends: WorkerBackends
-    ) -> Iterator[tuple[str, GrantedSpace]]:
-        for container, grant in config.blobstore.items():
-            with _refusing(config, "blobstore", container):
-                store = self._lease(backends.blobstore, grant)
-                quota = blobstore.Quota(grant.max_object, grant.max_objects, grant.max_bytes)
-                only = None if container == ALL else container
-                space = store.space(grant.prefix, only, quota)
-            yield (
-                container,
-                GrantedSpace(
-                    space,
-                    self._operations.on(store, grant),
-                    share=self._share if store.waits else UNCOUNTED,
-                    read_only=grant.read_only,
-                ),
-            )
-
-    def _find_secrets(
-        self, config: ComponentConfig, backends: WorkerBackends
-    ) -> Iterator[tuple[str, GrantedSecret]]:
-        for key, grant in config.secrets.items():
-            name = grant.name or key
-            with _refusing(config, "secrets", key):
-                source = self._lease(backends.secrets, grant)
-                source.check(name)
-            yield key, GrantedSecret(source, name, self._operations.on(source, grant))
-
-    def _find_broker(self, config: ComponentConfig, backends: WorkerBackends) -> Broker | None:
-        grant = config.messaging
-        if grant is None:
-            return None
+    @contextmanager
+    def _refusing(self, what: str) -> Iterator[None]:
+        """Note that the component is refused where what it is granted cannot be used."""
         try:
-            broker = self._lease(backends.messaging, grant)
+            yield
         except BackendUnusable as error:
-            raise ComponentError(
-                f"{config.source}: messaging of component {config.name}: {error}"
-            ) from error
+            config = self._config
+            self._refused.append(f"{config.source}: {what} of component {config.name}: {error}")
+
+    def _bucket(self, identifier: str, grant: KeyValueGrant) -> GrantedBucket:
+        store = self._lease(self._backends.keyvalue, grant)
+        quota = Quota(grant.max_value, grant.max_keys, grant.max_bytes)
+        watchable: WatchableBucket | None = None
+        watches = any(each.watch for each in self._config.keyvalue.values())
+        if watches and isinstance(store, WatchableStore):
+            watchable = store.watchable_bucket(grant.prefix, quota, self._config.name)
+        elif grant.watch:
+            raise BackendUnusable(
+                "is a store that does not tell of changes: leave watch out, or use another, such as "
+                '"memory:"'
+            )
+        bucket = watchable or store.bucket(grant.prefix, quota)
+        operations = self._operations.on(store, grant)
+        granted = GrantedBucket(bucket, operations, read_only=grant.read_only)
+        if watchable is not None and grant.watch:
+            self.watched.append(Watched(identifier, grant, store, watchable, granted))
+        return granted
+
+    def _space(self, container: str, grant: BlobstoreGrant) -> GrantedSpace:
+        store = self._lease(self._backends.blobstore, grant)
+        quota = blobstore.Quota(grant.max_object, grant.max_objects, grant.max_bytes)
+        space = store.space(grant.prefix, None if container == ALL else container, quota)
+        return GrantedSpace(
+            space,
+            self._operations.on(store, grant),
+            share=self._share if store.waits else UNCOUNTED,
+            read_only=grant.read_only,
+        )
+
+    def _secret(self, key: str, grant: SecretGrant) -> GrantedSecret:
+        name = grant.name or key
+        source = self._lease(self._backends.secrets, grant)
+        source.check(name)
+        return GrantedSecret(source, name, self._operations.on(source, grant))
+
+    def _find_broker(self, grant: MessagingGrant) -> Broker:
+        broker = self._lease(self._backends.messaging, grant)
         self._messaging = GrantedBroker(
             broker,
             self._operations.on(broker, grant, what="broker"),
@@ -225,14 +226,3 @@ class _Operations(NamedTuple):
             on_operation=self.on_operation,
             tracer=self.tracer,
         )
-
-
-@contextmanager
-def _refusing(config: ComponentConfig, key: str, name: str) -> Iterator[None]:
-    """Refuse the component where what it is granted by a key, under a name, cannot be used."""
-    try:
-        yield
-    except BackendUnusable as error:
-        raise ComponentError(
-            f'{config.source}: {key} "{name}" of component {config.name}: {error}'
-        ) from error

@@ -500,6 +500,10 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         [[components]]
         name = "two"
         source = "{source}"
+
+        [[components]]
+        name = "called"
+        source = "{guest("c/rpc")}"
         """
     )
     process = run("check", path)
@@ -518,6 +522,13 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         "component two",
         f"  source              {source}",
         "  routes              */",
+        "  max_execution_time  1m30s",
+        "  max_memory          256MiB",
+        "  max_body            unlimited",
+        "  max_concurrency     1024",
+        "component called",
+        f"  source              {guest('c/rpc')}",
+        "  routes              none",
         "  max_execution_time  1m30s",
         "  max_memory          256MiB",
         "  max_body            unlimited",

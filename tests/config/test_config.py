@@ -641,12 +641,23 @@ def test_the_url_of_a_backend_may_be_in_the_environment(
     assert "hunter2" not in repr(config)
     monkeypatch.setenv("REDIS_URL", "hunter2")
     assert problems(directory, text) == {
-        "components[0].keyvalue.default.url": 'must be a URL, such as "memory:", "file:PATH" or "env:VARIABLE"'
+        "components[0].keyvalue.default": 'has url_env = "REDIS_URL", whose value must be a URL, such as '
+        '"memory:", "file:PATH" or "env:VARIABLE"'
     }
     monkeypatch.delenv("REDIS_URL")
     assert problems(directory, text) == {
         "components[0].keyvalue.default": 'has url_env = "REDIS_URL", which is not set in the environment'
     }
+
+
+def test_a_flag_of_a_backend_is_told_with_its_identifier(directory: Path) -> None:
+    given = {"a": "memory:", "b": "nothing"}
+    with pytest.raises(ConfigError) as caught:
+        single(directory / "a.wasm", keyvalue=given, blobstore=given, secrets=given)
+    told = [line.partition(" must be a URL")[0] for line in str(caught.value).splitlines()]
+    assert told == [
+        f"command line: {flag} b:" for flag in ("--keyvalue", "--blobstore", "--secret")
+    ]
 
 
 @pytest.mark.parametrize("table", ["{}", '{ url = "memory:", url_env = "PATH" }'])
@@ -746,7 +757,7 @@ def test_problems_of_a_single_component_name_the_flags(tmp_path: Path) -> None:
         "as a number of bytes",
         f"command line: TARGET: No such file or directory: {tmp_path / 'a.wasm'}",
         'command line: --env: must have names that are not empty and have no "="',
-        "command line: --env: must not contain a NUL character",
+        "command line: --env B: must not contain a NUL character",
         "command line: --arg: must be valid Unicode text",
         "command line: --mount: must be valid Unicode text",
         "command line: --allow-outbound-host: must be scheme, host and port, such as "

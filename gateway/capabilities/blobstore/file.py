@@ -20,9 +20,10 @@ import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -41,7 +42,7 @@ from gateway.capabilities.blobstore.store import (
 )
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["FileStore"]
+__all__ = ["LOCK_WAIT", "FileStore"]
 
 T = TypeVar("T")
 
@@ -54,6 +55,14 @@ _BLOCK: Final = 256 << 10
 
 _STRETCH: Final = 1000
 """Files that are removed before the folder is read again. Arbitrary."""
+
+LOCK_WAIT: Final = 5.0
+"""Seconds that a thread waits for another process to have counted what is in the folder. Threat: one that was
+stopped, or whose disk hangs, while it has the lock, and for which the threads of all others wait. Arbitrary: what
+has quotas is counted for each object that is written, and so has few."""
+
+_LOOK: Final = 0.005
+"""Seconds between two looks at the lock, of which the system tells nobody who does not wait without an end."""
 
 _PARTIAL: Final = ".partial"
 _LOCK: Final = ".lock"
@@ -86,6 +95,7 @@ class FileStore:
         self._threads = ThreadPoolExecutor(_WORKERS, thread_name_prefix="blobs")
         self._swept = False
         self._sweeping = threading.Lock()
+        self._locking = threading.Lock()
 
     @classmethod
     def open(cls, url: BackendURL) -> Self:
@@ -175,14 +185,25 @@ class FileStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else is in such a block, of any process that has the folder."""
+        """Nobody else is in such a block, of any process that has the folder.
+
+        Raises:
+            Unavailable: somebody is, all the while that this waits.
+        """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self.folder / _LOCK, flags, 0o666)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+        with ExitStack() as held:
+            ends = time.monotonic() + LOCK_WAIT
+            # Of the threads, one looks; the others wait for it.
+            if self._locking.acquire(timeout=LOCK_WAIT):
+                held.callback(self._locking.release)
+                fd = os.open(self.folder / _LOCK, flags, 0o666)
+                held.callback(os.close, fd)
+                while not (locked := _try_lock(fd)) and time.monotonic() < ends:
+                    time.sleep(_LOOK)
+                if locked:
+                    yield
+                    return
+        raise Unavailable(f"somebody else has had {_LOCK} for {LOCK_WAIT:g} s")
 
     def discard(self, container: Path) -> None:
         """Remove a container: at once for all who look, and its files after that."""
@@ -195,6 +216,15 @@ class FileStore:
             return
         _remove_empty(container.parent, self.folder)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _try_lock(fd: int) -> bool:
+    """Lock a file, if nobody has."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _failure(error: OSError) -> BackendError:

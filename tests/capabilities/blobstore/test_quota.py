@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.capabilities.backend import BackendError
-from gateway.capabilities.blobstore import BlobStore, Quota, Space
+from gateway.capabilities.blobstore import BlobStore, Quota, Space, file
 from gateway.capabilities.blobstore.file import FileStore
 from gateway.capabilities.blobstore.memory import (
     MAX_CONTAINERS,
@@ -107,3 +109,25 @@ async def test_objects_and_containers_in_memory_are_bounded() -> None:
     with pytest.raises(BackendError, match="objects already"):
         await write(space, "more", b"")
     await write(space, "1", b"again")
+
+
+async def test_a_lock_that_another_has_is_waited_for_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileStore(tmp_path)
+    space = await filled(store, None)
+    await write(space, "a", bytes(1))
+    with (tmp_path / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr(file, "LOCK_WAIT", 0.05)
+        writing = [asyncio.create_task(write(space, f"{n}", bytes(1))) for n in range(8)]
+        for task in writing:
+            with pytest.raises(BackendError, match="not available") as raised:
+                await task
+            assert ".lock" in str(raised.value.reason)
+        monkeypatch.undo()
+        later = asyncio.create_task(write(space, "b", bytes(1)))
+        assert await listed(space) == ["a"]  # others are served meanwhile
+    await later
+    assert sorted(await listed(space)) == ["a", "b"]
+    await store.aclose()
