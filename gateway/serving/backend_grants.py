@@ -12,13 +12,14 @@ from gateway.bindings.descriptors import UNCOUNTED, Share
 from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
 from gateway.bindings.messaging import GrantedBroker, MessagingCtx
 from gateway.bindings.secrets import GrantedSecret, SecretsCtx
-from gateway.capabilities import blobstore
+from gateway.capabilities import blobstore, secrets
 from gateway.capabilities.backend import Backend, Backends, BackendUnusable, Lease
 from gateway.capabilities.keyvalue import KeyValueStore, Quota, WatchableBucket, WatchableStore
 from gateway.capabilities.messaging import Broker
 from gateway.capabilities.operations import OnOperation, Operations
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
+from gateway.config.backend_url import BackendURL
 from gateway.config.grant import BackendGrant, BlobstoreGrant, KeyValueGrant, SecretGrant
 from gateway.config.messaging import MessagingGrant
 from gateway.host.errors import ComponentError
@@ -120,7 +121,7 @@ class BackendGrants:
             self._refused.append(f"{config.source}: {what} of component {config.name}: {error}")
 
     def _bucket(self, identifier: str, grant: KeyValueGrant) -> GrantedBucket:
-        store = self._lease(self._backends.keyvalue, grant)
+        store = self._lease(self._backends.keyvalue, grant.url)
         quota = Quota(grant.max_value, grant.max_keys, grant.max_bytes)
         watchable: WatchableBucket | None = None
         watches = any(each.watch for each in self._config.keyvalue.values())
@@ -139,7 +140,7 @@ class BackendGrants:
         return granted
 
     def _space(self, container: str, grant: BlobstoreGrant) -> GrantedSpace:
-        store = self._lease(self._backends.blobstore, grant)
+        store = self._lease(self._backends.blobstore, grant.url)
         quota = blobstore.Quota(grant.max_object, grant.max_objects, grant.max_bytes)
         space = store.space(grant.prefix, None if container == ALL else container, quota)
         return GrantedSpace(
@@ -150,13 +151,13 @@ class BackendGrants:
         )
 
     def _secret(self, key: str, grant: SecretGrant) -> GrantedSecret:
-        name = grant.name or key
-        source = self._lease(self._backends.secrets, grant)
+        url, name = secrets.split_name(grant.url, grant.name or key)
+        source = self._lease(self._backends.secrets, url)
         source.check(name)
         return GrantedSecret(source, name, self._operations.on(source, grant))
 
     def _find_broker(self, grant: MessagingGrant) -> Broker:
-        broker = self._lease(self._backends.messaging, grant)
+        broker = self._lease(self._backends.messaging, grant.url)
         self._messaging = GrantedBroker(
             broker,
             self._operations.on(broker, grant, what="broker"),
@@ -168,8 +169,8 @@ class BackendGrants:
         )
         return broker
 
-    def _lease(self, backends: Backends[B], grant: BackendGrant) -> B:
-        lease = backends.lease(grant.url)
+    def _lease(self, backends: Backends[B], url: BackendURL) -> B:
+        lease = backends.lease(url)
         self._leases.append(lease)
         return lease.backend
 

@@ -8,10 +8,10 @@ from typing import Final
 from gateway.capabilities.backend import Opener, missing_extra
 from gateway.capabilities.secrets.environment import Environment
 from gateway.capabilities.secrets.file import Files
-from gateway.capabilities.secrets.source import MAX_SECRET, SecretSource
+from gateway.capabilities.secrets.source import MAX_SECRET, SecretSource, split_name
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["MAX_SECRET", "OPENERS", "SecretSource"]
+__all__ = ["MAX_SECRET", "OPENERS", "SecretSource", "split_name"]
 
 
 def _vault(url: BackendURL) -> SecretSource:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Final, Protocol
+from urllib.parse import unquote
 
 from gateway.capabilities.backend import Backend, BackendError
+from gateway.config.backend_url import BackendURL
 
-__all__ = ["GONE", "MAX_SECRET", "SecretSource", "check_size"]
+__all__ = ["GONE", "MAX_SECRET", "SecretSource", "check_size", "split_name"]
 
 GONE: Final = "the secret cannot be read any more"
 """What is told of one that is missing, and of one that may not be read."""
@@ -46,3 +48,18 @@ def check_size(value: bytes, where: str) -> bytes:
     if len(value) > MAX_SECRET:
         raise BackendError(GONE, f"{where} has more than {MAX_SECRET} bytes")
     return value
+
+
+def split_name(url: BackendURL, name: str) -> tuple[BackendURL, str]:
+    """A place, and what a secret is called there, which URLs of Vault may say themselves: `#NAME`.
+
+    So all secrets of one place share what reads them.
+
+    Args:
+        url: as the operator has it.
+        name: what the secret is called where that does not say it.
+    """
+    if not url.scheme.startswith("vault+"):
+        return url, name
+    rest, _, said = url.rest.partition("#")
+    return BackendURL(url.scheme, rest), unquote(said) or name

@@ -112,15 +112,15 @@ class Vault:
             await session.read()
 
     def _value(self, name: str, fields: Mapping[str, Any] | None) -> bytes:
-        path, field = self._place.path, self._place.field or name
+        path = self._place.path
         if fields is None:
             raise BackendError(GONE, f"nothing is at {path}, or no KV 2 engine is mounted there")
-        value = fields.get(field)
+        value = fields.get(name)
         if value is None:
-            raise BackendError(GONE, f'{path} has no field "{field}"')
+            raise BackendError(GONE, f'{path} has no field "{name}"')
         text = value if isinstance(value, str) else json.dumps(value)
         # JSON may have halves of surrogate pairs, which nobody can be given.
-        return check_size(text.encode(errors="replace"), f'{path}, field "{field}",')
+        return check_size(text.encode(errors="replace"), f'{path}, field "{name}",')
 
 
 class Session:

@@ -31,7 +31,6 @@ class Place(NamedTuple):
         tls: what makes the server trusted.
         namespace: the namespace that the secret is in; "" for the root.
         path: the secret, as policies of the server call it: `MOUNT/data/PATH`.
-        field: the field; None where it has the name that the component's configuration has for it.
         login: how one is let in.
     """
 
@@ -41,12 +40,11 @@ class Place(NamedTuple):
     tls: ssl.SSLContext | None
     namespace: str
     path: str
-    field: str | None
     login: Login
 
     @classmethod
     def parse(cls, url: BackendURL) -> Self:
-        """Read `vault+https://HOST[:PORT]/MOUNT/PATH[?OPTIONS][#FIELD]`.
+        """Read `vault+https://HOST[:PORT]/MOUNT/PATH[?OPTIONS]`.
 
         Raises:
             BackendUnusable: it is something else.
@@ -80,7 +78,6 @@ class Place(NamedTuple):
             _tls(ca_file) if scheme == "https" else None,
             namespace,
             f"{names[0]}/data/{'/'.join(names[1:])}",
-            unquote(parts.fragment) or None,
             login,
         )
 

@@ -50,7 +50,7 @@ NAME = "api-key"
 """What it is called there."""
 
 
-@pytest.fixture(params=["env", "file", "folder", "vault", "field"])
+@pytest.fixture(params=["env", "file", "folder", "vault"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place that has it not."""
     match request.param:
@@ -72,10 +72,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     server: OpenBao = request.getfixturevalue("openbao")
     url: str = request.getfixturevalue("vault_url")
     path = url.rpartition("/")[2]
-    field = "one of several" if request.param == "field" else NAME
     return Place(
-        f"{url}#one%20of%20several" if request.param == "field" else url,
-        lambda value: server.put(path, other="1", **{field: value}),
+        url,
+        lambda value: server.put(path, other="1", **{NAME: value}),
         lambda: server.put(path, other="1"),
     )
 

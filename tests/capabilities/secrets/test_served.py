@@ -34,6 +34,7 @@ def test_secrets_are_revealed_and_told_to_nobody_else(
             file = "file:{tmp_path}"
             bytes = "file:{tmp_path}/bytes"
             vault = "{server.url}#{FIELD}"
+            vault-name = {{ url = "{server.url}", name = "{FIELD}" }}
             """
             for name, source in (("c", "c/secrets"), ("probe", "python/probe"))
         )
@@ -67,6 +68,7 @@ def test_secrets_are_revealed_and_told_to_nobody_else(
         assert c("file") == (200, b"string sesame")
         assert c("bytes") == (200, b"bytes \xff\x00")
         assert c("vault") == (200, b"string swordfish")
+        assert c("vault-name") == (200, b"string swordfish")
         assert c("none") == (404, b"")
         assert python("file") == {"SecretValue_String": "sesame"}
         assert python("bytes") == {"SecretValue_Bytes": "\xff\x00"}

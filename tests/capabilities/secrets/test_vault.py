@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.bindings.context import Caller
 from gateway.capabilities.backend import BackendError, BackendUnusable
 from gateway.capabilities.operations import Operation, Operations
-from gateway.capabilities.secrets import OPENERS
+from gateway.capabilities.secrets import OPENERS, split_name
 from gateway.capabilities.secrets.vault import MAX_ANSWER, Vault
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.servers import OpenBao, OpenBaoByTLS, until_there
@@ -86,9 +86,21 @@ async def test_mounts_and_paths_may_have_slashes(openbao: OpenBao, vault_url: st
     mount = f"kv/{path_of(vault_url)}"
     openbao.ask("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": "2"}})
     openbao.ask("POST", f"{mount}/data/a/b c", {"data": {"key": "1"}})
-    url = f"vault+http://{openbao.address}/{mount.replace('/', '%2F')}/a/b%20c#key"
+    url = f"vault+http://{openbao.address}/{mount.replace('/', '%2F')}/a/b%20c"
     async with opened(url) as vault:
-        assert await vault.read("any") == b"1"
+        assert await vault.read("key") == b"1"
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "name"),
+    [
+        ("vault+http://h/m/p?role=a#one%20field", "vault+http://h/m/p?role=a", "one field"),
+        ("vault+http://h/m/p?role=a", "vault+http://h/m/p?role=a", "key"),
+        ("file:/folder/#1", "file:/folder/#1", "key"),
+    ],
+)
+def test_a_url_may_say_what_a_secret_is_called_there(url: str, place: str, name: str) -> None:
+    assert split_name(BackendURL.parse(url), "key") == (BackendURL.parse(place), name)
 
 
 async def test_namespaces(openbao: OpenBao, vault_url: str) -> None:
