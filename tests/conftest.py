@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, find, settings
 from hypothesis.strategies import none
 
-from tests.capabilities.servers import Nats
+from tests.capabilities.servers import Nats, Redis
 from tests.guests import build
 from tests.guests.toolchains import Unavailable
 from tests.harness import GatewayProcess, GuestPath, StartGateway
@@ -87,6 +87,13 @@ def anyio_backend() -> str:
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
     """A NATS server for tests that leave it as it is."""
     with Nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A Redis server for tests that leave it as it is."""
+    with Redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 

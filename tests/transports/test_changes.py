@@ -20,7 +20,7 @@ from gateway.observe.events import (
     KeyvalueWatcherOnSetReturned,
     Outcome,
 )
-from tests.capabilities.servers import memory_or_nats
+from tests.capabilities.servers import Redis, memory_or_nats
 from tests.harness import GuestPath
 from tests.patience import until
 from tests.transports.talking import Talking, calling, lifespan, talking
@@ -33,11 +33,14 @@ Grant = Mapping[str, Any]
 _numbers = itertools.count()
 
 
-@pytest.fixture(params=["memory", "nats"])
+@pytest.fixture(params=["memory", "redis", "nats"])
 def url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty store that tells of changes."""
-    server = memory_or_nats(request)
-    return "memory:" if server is None else f"{server.url}-changes-{next(_numbers)}"
+    if request.param == "redis":
+        server: Redis = request.getfixturevalue("redis_server")
+        return f"{server.url}/{next(_numbers) % 64}"
+    nats = memory_or_nats(request)
+    return "memory:" if nats is None else f"{nats.url}-changes-{next(_numbers)}"
 
 
 @pytest.fixture(params=["c/watcher", "js/observer"])
@@ -212,6 +215,7 @@ async def test_so_many_are_told_at_once_and_so_many_wait(c: Path, url: str) -> N
         assert await gateway.metric('gateway_keyvalue_changes_pending{component="m"}') == 0
 
 
+@pytest.mark.parametrize("url", ["memory", "nats"], indirect=True)  # Redis tells the last value
 async def test_one_at_a_time_is_in_order(c: Path, url: str) -> None:
     ordered = component(c, url, limits={"max_concurrency": 1})
     async with talking(ordered, component(c, url, "writer")) as gateway:

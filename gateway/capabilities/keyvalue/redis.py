@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import redis.asyncio as client
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
@@ -34,10 +35,12 @@ from redis.exceptions import (
 
 from gateway.capabilities.availability import Availability
 from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
+from gateway.capabilities.keyvalue.redis_watch import OURS, RedisWatch, as_owner, own_channel
 from gateway.capabilities.keyvalue.store import (
     MAX_BATCH,
     MAX_KEY,
     PAGE,
+    Change,
     Current,
     Page,
     Quota,
@@ -97,6 +100,9 @@ _SWAP: Final = """
 """
 """Sets a key to ARGV[2], with further words of `SET`, if it has the value ARGV[1]. Gives 1 if it had."""
 
+_COMMAND: Final = "return redis.call(unpack(ARGV))"
+"""Executes a command."""
+
 
 class RedisStore:
     """A server.
@@ -108,6 +114,7 @@ class RedisStore:
         kind: `redis`.
         waits: that it may wait.
         availability: whether the server can be used.
+        options: what the client is told of the server.
 
     Raises:
         BackendUnusable: the URL says something else.
@@ -118,6 +125,7 @@ class RedisStore:
 
     def __init__(self, url: BackendURL) -> None:
         options = _options(url)
+        self.options: Final = options
         # Nobody waits in the pool, which has a connection for each place.
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
         pool = client.ConnectionPool(max_connections=MAX_CONNECTIONS, **options)
@@ -130,15 +138,22 @@ class RedisStore:
         self.read: Final = self._client.register_script(_READ)
         self.add: Final = self._client.register_script(_ADD)
         self.swap: Final = self._client.register_script(_SWAP)
+        self.own_add: Final = self._client.register_script(as_owner(_ADD))
+        self.own_swap: Final = self._client.register_script(as_owner(_SWAP))
+        self.own_command: Final = self._client.register_script(as_owner(_COMMAND))
 
     def bucket(self, prefix: str, quota: Quota) -> RedisBucket:
         """The keys of a prefix: `KeyValueStore.bucket`."""
+        return self.watchable_bucket(prefix, quota, None)
+
+    def watchable_bucket(self, prefix: str, quota: Quota, owner: str | None) -> RedisBucket:
+        """The same, for a component that watches: `WatchableStore.watchable_bucket`."""
         if (quota.max_keys, quota.max_bytes) != (None, None):
             raise BackendUnusable(
                 "is a Redis server, which does not count what a component has: leave max_keys and max_bytes out, "
                 "and bound the server by its maxmemory"
             )
-        return RedisBucket(self, prefix, quota)
+        return RedisBucket(self, prefix, quota, owner)
 
     async def aclose(self) -> None:
         """Close the connections: `Backend.aclose`."""
@@ -238,7 +253,7 @@ async def _disconnect(connected: client.Redis) -> None:
 
 def _failure(error: RedisError | OSError) -> BackendError:
     reason = str(error) or type(error).__name__
-    if isinstance(error, OutOfMemoryError) or reason.startswith("OOM "):
+    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in reason:
         return BackendError("the store is full", reason)
     if isinstance(error, ResponseError) and "WRONGTYPE" in reason:
         return BackendError("the key has something in the store that is not a value in bytes")
@@ -246,13 +261,15 @@ def _failure(error: RedisError | OSError) -> BackendError:
 
 
 class RedisBucket:
-    """The keys of a server that begin with a prefix: a `Bucket`."""
+    """The keys of a server that begin with a prefix: a `WatchableBucket`."""
 
-    def __init__(self, store: RedisStore, prefix: str, quota: Quota) -> None:
+    def __init__(self, store: RedisStore, prefix: str, quota: Quota, owner: str | None) -> None:
         self._store = store
         self._prefix = prefix.encode()
         self._pattern = re.sub(rb"[*?\[\]\\]", rb"\\\g<0>", self._prefix) + b"*"
         self._quota = quota
+        self._owner = owner
+        self._channel = None if owner is None else own_channel(owner)
 
     async def get(self, key: str) -> bytes | None:
         """`Bucket.get`."""
@@ -266,11 +283,11 @@ class RedisBucket:
     async def set(self, key: str, value: bytes) -> None:
         """`Bucket.set`."""
         check_size(value, self._quota)
-        await self._store.execute("SET", self._name(key), value)
+        await self._change("SET", self._name(key), value)
 
     async def delete(self, key: str) -> None:
         """`Bucket.delete`."""
-        await self._store.execute("UNLINK", self._name(key))
+        await self._change("UNLINK", self._name(key))
 
     async def exists(self, key: str) -> bool:
         """`Bucket.exists`."""
@@ -291,8 +308,8 @@ class RedisBucket:
     async def increment(self, key: str, delta: int, low: int, high: int) -> int:
         """`Bucket.increment`."""
         while True:
-            done, found = await self._store.perform(
-                lambda: self._store.add(keys=[self._name(key)], args=[delta, low, high])
+            done, found = await self._run(
+                self._store.add, self._store.own_add, [self._name(key)], delta, low, high
             )
             if done:
                 return in_range(int(found), low, high)
@@ -312,12 +329,12 @@ class RedisBucket:
             check_size(value, self._quota)
             words += (self._name(key), value)
         if words:
-            await self._store.execute("MSET", *words)
+            await self._change("MSET", *words)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """`Bucket.delete_many`."""
         if keys:
-            await self._store.execute("UNLINK", *map(self._name, keys))
+            await self._change("UNLINK", *map(self._name, keys))
 
     async def current(self, key: str) -> Current:
         """`Bucket.current`: the value is its own version."""
@@ -332,11 +349,36 @@ class RedisBucket:
     async def _swap(self, key: str, seen: bytes | None, value: bytes, *words: bytes) -> bool:
         name = self._name(key)
         if seen is None:
-            return bool(await self._store.execute("SET", name, value, "NX"))
-        return bool(
-            await self._store.perform(
-                lambda: self._store.swap(keys=[name], args=[seen, value, *words])
-            )
+            return bool(await self._change("SET", name, value, "NX"))
+        store = self._store
+        return bool(await self._run(store.swap, store.own_swap, [name], seen, value, *words))
+
+    async def _change(self, *command: Any) -> Any:
+        """Have the server execute a command that changes something."""
+        if self._channel is None:
+            return await self._store.execute(*command)
+        return await self._run(self._store.own_command, self._store.own_command, [], *command)
+
+    async def _run(
+        self, script: AsyncScript, own: AsyncScript, keys: list[bytes], *args: Any
+    ) -> Any:
+        """Have it run a script that does, or the same for a component that is told of what others do."""
+        if self._channel is not None:
+            script, args = own, (*args, self._channel)
+        return await self._store.perform(lambda: script(keys=keys, args=args))
+
+    def watch(self, name: str, deliver: Callable[[Change], None]) -> RedisWatch:
+        """`WatchableBucket.watch`."""
+        return RedisWatch(
+            self._store.options,
+            self._owner or "",
+            name,
+            prefix=self._prefix,
+            pattern=self._pattern,
+            most=self._quota.max_value,
+            key=self._key,
+            deliver=deliver,
+            on_failure=self._store.availability.doubt,
         )
 
     async def _read(self, keys: Sequence[str], most: int) -> list[bytes | None]:
@@ -354,7 +396,9 @@ class RedisBucket:
         return self._prefix + key.encode()
 
     def _key(self, name: bytes) -> str | None:
-        """The key that a name of the server is; None where others have made one that cannot be a key."""
+        """The key that a name of the server is; None where it cannot be one, or is our own."""
+        if name.startswith(OURS):
+            return None
         try:
             key = name[len(self._prefix) :].decode()
         except UnicodeDecodeError:

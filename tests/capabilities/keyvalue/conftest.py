@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,6 @@ from tests.capabilities.servers import Nats, Redis
 DOCS = Path(__file__).parents[3] / "docs" / "capabilities.md"
 
 QUOTA = Quota(1 << 20)
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A server for tests that leave it as it is."""
-    with Redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
-    """A server for tests that leave it as it is."""
-    with Nats(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 _numbers = itertools.count()

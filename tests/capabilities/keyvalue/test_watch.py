@@ -15,7 +15,7 @@ from tests.patience import PATIENCE
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.parametrize("url", ["memory", "nats"], indirect=True),
+    pytest.mark.parametrize("url", ["memory", "redis", "nats"], indirect=True),
 ]
 
 LIMIT = 1 << 40

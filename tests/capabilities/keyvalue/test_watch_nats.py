@@ -12,32 +12,11 @@ from gateway.capabilities.keyvalue import Change
 from gateway.capabilities.keyvalue.nats import NATSStore
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.keyvalue.conftest import QUOTA
+from tests.capabilities.keyvalue.watching import Worker
 from tests.capabilities.servers import Nats
 from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
-
-
-class Worker:
-    """A store as one worker has it, where "a" watches."""
-
-    def __init__(self, url: str) -> None:
-        self.store = NATSStore(BackendURL.parse(url))
-        self.own = self.store.watchable_bucket("p/", QUOTA, "a")
-        self.changes: asyncio.Queue[Change] = asyncio.Queue()
-
-    async def watch(self) -> None:
-        self.subscription = self.own.watch("default", self.changes.put_nowait)
-        async with asyncio.timeout(PATIENCE):
-            await self.subscription.ready()
-
-    async def next(self) -> Change:
-        async with asyncio.timeout(PATIENCE):
-            return await self.changes.get()
-
-    async def leave(self) -> None:
-        await self.subscription.aclose()
-        await self.store.aclose()
 
 
 async def test_workers_share_the_changes(nats_url: str) -> None:
@@ -107,7 +86,9 @@ async def test_a_server_that_is_away_at_first(server: Nats) -> None:
     server.kill()
     worker = Worker(server.url)
     worker.subscription = worker.own.watch("default", worker.changes.put_nowait)
-    await until(lambda: worker.store.availability.trouble is not None)
+    availability = worker.store.availability
+    assert availability is not None
+    await until(lambda: availability.trouble is not None)
     await asyncio.to_thread(server.start)
     async with asyncio.timeout(PATIENCE):
         await worker.subscription.ready()
