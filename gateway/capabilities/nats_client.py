@@ -1,14 +1,16 @@
-"""How a connection to NATS ends."""
+"""What a connection to NATS takes, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Final
 
 from nats.aio.client import Client
+from nats.errors import MaxPayloadError
 
-__all__ = ["CLOSING", "close"]
+__all__ = ["CLOSING", "check_size", "close"]
 
 CLOSING: Final = 2.0
 """Seconds for a goodbye. Arbitrary; the client has as many to connect."""
@@ -22,3 +24,14 @@ async def close(client: Client) -> None:
     writer = getattr(client._transport, "_io_writer", None)
     if writer is not None:
         writer.transport.abort()  # what the server does not read would be kept until it does
+
+
+def check_size(client: Client, body: bytes, headers: Mapping[str, str]) -> None:
+    """Refuse a message at which the server would end the connection, since the client does not count headers.
+
+    Raises:
+        MaxPayloadError: it has more than the server takes.
+    """
+    fields = sum(len(f"{name}: {value}\r\n".encode()) for name, value in headers.items())
+    if fields and len(b"NATS/1.0\r\n\r\n") + fields + len(body) > client.max_payload:
+        raise MaxPayloadError

@@ -16,9 +16,15 @@ class Subscription(Protocol[T]):
     Attributes:
         deliver: takes each, on the event loop. It must not raise, and cannot wait: bounding what it has is its own
             business. May be changed: the next one goes to the next taker.
+        trouble: what the operator has to see to before anything comes, if it is this alone: where all of the
+            backend is away, that tells of it.
     """
 
     deliver: Callable[[T], None]
+
+    @property
+    def trouble(self) -> str | None:
+        """See above."""
 
     async def ready(self) -> None:
         """Wait until the backend knows of it, which takes as long as the backend is down."""
@@ -37,6 +43,8 @@ class LocalSubscription(Generic[T]):
         deliver: takes it.
         among: the interests that the backend has, of which this is one until it is closed.
     """
+
+    trouble = None
 
     def __init__(self, deliver: Callable[[T], None], among: list[Self]) -> None:
         self.deliver = deliver

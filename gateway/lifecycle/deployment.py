@@ -102,7 +102,7 @@ class Deployment:
         """What the operator should see to, although requests may be sent."""
         failure = self._reload_failure
         reload = [] if failure is None else [f"the last reload failed: {failure}"]
-        return reload + self._runtime.backends.troubles()
+        return [*reload, *self._runtime.backends.troubles(), *self.generation.troubles()]
 
     @property
     def busy(self) -> bool:

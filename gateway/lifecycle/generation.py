@@ -92,6 +92,10 @@ class Generation:
         """Whether anything that came otherwise than by HTTP is still to be finished."""
         return any(transport.busy for transport in self._transports)
 
+    def troubles(self) -> list[str]:
+        """Why something does not come that should, otherwise than by HTTP."""
+        return [transport.trouble for transport in self._transports if transport.trouble]
+
     def start(self, before: Generation | None = None) -> None:
         """Begin to take what comes otherwise than by HTTP, on the event loop.
 

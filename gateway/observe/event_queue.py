@@ -348,5 +348,6 @@ def _fields(event: ReturnEvent) -> dict[str, Any]:
         },
         "bytes_in": event.bytes_in,
         "bytes_out": event.bytes_out,
+        "deliveries": event.deliveries,
         "host_calls": dict(event.host_calls),
     }

@@ -156,6 +156,7 @@ class _Returned(NamedTuple):
         bytes_out: bytes of the response's content that were sent.
         host_calls: how often it called host functions, by the full name of their interface.
         instantiated: whether an instance was made for it.
+        deliveries: how often the message was delivered, this time included; None where nobody counts.
     """
 
     component: str
@@ -173,6 +174,7 @@ class _Returned(NamedTuple):
     bytes_out: int = 0
     host_calls: Mapping[str, int] = _NO_CALLS
     instantiated: bool = False
+    deliveries: int | None = None
 
     @property
     def success(self) -> bool:

@@ -166,11 +166,19 @@ class Metrics:
         self._dropped = {
             what: self._counter(
                 f"gateway_{name}_dropped",
-                f"{said} that were not handled, by why: pending, too-large or stopped.",
+                f"{said} that were not handled, by why: pending, too-large, stopped or given-up.",
                 (*component, "reason"),
             )
             for what, (name, said) in _DELIVERIES.items()
         }
+        self._redelivered = self._counter(
+            "gateway_messages_redelivered", "Messages that came again.", component
+        )
+        self._dead_lettered = self._counter(
+            "gateway_messages_dead_lettered",
+            "Messages that were not handled and became dead letters, by why: too-large or given-up.",
+            (*component, "reason"),
+        )
         self._pending = {
             what: self._gauge(
                 f"gateway_{name}_pending", f"{said} that wait to be handled now.", "livesum"
@@ -387,16 +395,23 @@ class Metrics:
         """
         self._backend_up.labels(capability, backend).set(int(up))
 
-    def delivery_dropped(self, component: str, what: str, reason: str, count: int) -> None:
-        """Count what came to a component by itself and was not handled.
+    def delivery_dropped(self, component: str, what: str, reason: str) -> None:
+        """Count something that came to a component by itself and was not handled.
 
         Args:
             component: whose it was.
             what: what it was: `what` of `gateway.transports.deliveries.Deliveries`.
             reason: a value of `gateway.transports.deliveries.Dropped`.
-            count: how many there were.
         """
-        self._dropped[what].labels(component, reason).inc(count)
+        self._dropped[what].labels(component, reason).inc()
+
+    def message_redelivered(self, component: str) -> None:
+        """Count a message that came again."""
+        self._redelivered.labels(component).inc()
+
+    def message_dead_lettered(self, component: str, reason: str) -> None:
+        """Count a message that became a dead letter; the reason is one of `delivery_dropped`."""
+        self._dead_lettered.labels(component, reason).inc()
 
     def messages_lost(self, count: int) -> None:
         """Count messages that another worker did not take."""

@@ -54,6 +54,7 @@ _log = structlog.get_logger("gateway.telemetry")
 
 BACKEND: Final = "gateway.backend"
 COMPONENT: Final = "gateway.component"
+DELIVERIES: Final = "gateway.deliveries"
 EXPORT: Final = "gateway.export"
 FUNCTION: Final = "gateway.function"
 INTERFACE: Final = "gateway.interface"
@@ -105,13 +106,22 @@ class Recorder(Tracer):
             attributes[client_attributes.CLIENT_ADDRESS] = origin.client
         return self._begin(_name(attributes), SpanKind.SERVER, self._parent(trace), attributes)
 
-    def message(self, trace: TraceContext, system: str, subscription: str, request_id: str) -> Span:
+    def message(
+        self,
+        trace: TraceContext,
+        system: str,
+        subscription: str,
+        request_id: str,
+        deliveries: int | None = None,
+    ) -> Span:
         """Begin the span of a message that came in: `Tracer.message`."""
         attributes: _Attributes = {
             MESSAGING_SYSTEM: system,
             MESSAGING_SUBSCRIPTION: subscription,
             REQUEST_ID: request_id,
         }
+        if deliveries is not None:
+            attributes[DELIVERIES] = deliveries
         name = f"process {subscription}"
         return self._begin(name, SpanKind.CONSUMER, self._parent(trace), attributes)
 

@@ -65,6 +65,7 @@ class Tracer(Protocol):
         system: str,
         subscription: str,
         request_id: str,
+        deliveries: int | None = None,
     ) -> Span:
         """Begin the span of a message that came in.
 
@@ -73,6 +74,7 @@ class Tracer(Protocol):
             system: the kind of the broker.
             subscription: what it came by, as the configuration has it.
             request_id: the id that it has in here.
+            deliveries: how often it was delivered, this time included; None where nobody counts.
         """
 
     def change(

@@ -11,10 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MAX_SUBJECT", "SubjectFilter", "SubjectPolicy", "check_queue", "check_subject"]
+__all__ = [
+    "MAX_SUBJECT",
+    "SubjectFilter",
+    "SubjectPolicy",
+    "check_name",
+    "check_queue",
+    "check_subject",
+]
 
 MAX_SUBJECT: Final = 1024
 """Bytes of a subject in UTF-8. NATS takes 4096 of a line, which has two of them and more."""
+
+_MAX_NAME: Final = 255
+_NAME: Final = frozenset("./\\")
+"""What names have none of, besides white space and wildcards: they are tokens of subjects, and names of files."""
 
 _RESERVED: Final = ("$", "_")
 """What the first tokens of subjects begin with that belong to the broker: its API (`$JS`, `$SYS`), and the
@@ -32,6 +43,20 @@ def check_subject(subject: str) -> str:
     if "*" in subject or ">" in subject:
         raise ValueError("must have no wildcard")
     return subject
+
+
+def check_name(name: str) -> str:
+    """Refuse what cannot be the name of a stream of JetStream, or of a consumer of one.
+
+    Raises:
+        ValueError: ditto.
+    """
+    check_queue(name)
+    if len(name) > _MAX_NAME or not _NAME.isdisjoint(name):
+        raise ValueError(
+            f"must have {_MAX_NAME} characters at most, and no dot or slash among them"
+        )
+    return name
 
 
 def check_queue(queue: str) -> str:

@@ -15,7 +15,7 @@ from gateway.bindings.secrets import GrantedSecret, SecretsCtx
 from gateway.capabilities import blobstore, secrets
 from gateway.capabilities.backend import Backend, Backends, BackendUnusable, Lease
 from gateway.capabilities.keyvalue import KeyValueStore, Quota, WatchableBucket, WatchableStore
-from gateway.capabilities.messaging import Broker
+from gateway.capabilities.messaging import Broker, DurableBroker
 from gateway.capabilities.operations import OnOperation, Operations
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
@@ -158,6 +158,11 @@ class BackendGrants:
 
     def _find_broker(self, grant: MessagingGrant) -> Broker:
         broker = self._lease(self._backends.messaging, grant.url)
+        streams = any(each.jetstream is not None for each in grant.subscriptions)
+        if streams and not isinstance(broker, DurableBroker):
+            raise BackendUnusable(
+                'is a broker without streams: leave jetstream out, or use "nats://HOST:PORT"'
+            )
         self._messaging = GrantedBroker(
             broker,
             self._operations.on(broker, grant, what="broker"),

@@ -55,6 +55,7 @@ class Call:
         reports: whether the log is told what ended it; where it is not, whoever calls is.
         answers: the subject at which the guest may answer, whatever it is granted: that of the message that it
             handles.
+        deliveries: how often that message was delivered, where anybody counts.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
@@ -80,6 +81,7 @@ class Call:
         lane: Lane = Lane.NEW,
         reports: bool = True,
         answers: str | None = None,
+        deliveries: int | None = None,
     ) -> None:
         # What is true if nobody says otherwise: only a task that is cancelled leaves without a word.
         self.outcome = Outcome.CANCELLED
@@ -92,6 +94,7 @@ class Call:
         self._request_id = request_id
         self._trace = trace
         self._route = route
+        self._deliveries = deliveries
         self._trap: TrapKind | None = None
         self._reports = reports
         self._lines: LineOutput | None = None
@@ -199,6 +202,7 @@ class Call:
             bytes_out=self.bytes_out,
             host_calls=invocation.store.host_calls,
             instantiated=invocation.instantiated,
+            deliveries=self._deliveries,
         )
         service.channel.send(event)
 

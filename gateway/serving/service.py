@@ -157,10 +157,20 @@ class Service:
         finally:
             metrics.queued_changed(self.name, -1)
 
-    def delivery_dropped(self, what: str, reason: str, count: int) -> None:
-        """Count messages, say, that came and were not handled."""
+    def delivery_dropped(self, what: str, reason: str) -> None:
+        """Count a message, say, that came and was not handled."""
         if self._metrics is not None:
-            self._metrics.delivery_dropped(self.name, what, reason, count)
+            self._metrics.delivery_dropped(self.name, what, reason)
+
+    def message_redelivered(self) -> None:
+        """Count a message that came again."""
+        if self._metrics is not None:
+            self._metrics.message_redelivered(self.name)
+
+    def message_dead_lettered(self, reason: str) -> None:
+        """Count a message that was not handled, and became a dead letter."""
+        if self._metrics is not None:
+            self._metrics.message_dead_lettered(self.name, reason)
 
     def pending_changed(self, what: str, by: int) -> None:
         """Tell that so many more of them wait to be handled, or fewer."""

@@ -73,6 +73,6 @@ class Changes(Deliveries[Change]):
             watcher.on_set, (handle, item.key, item.value), KeyvalueWatcherOnSetReturned
         )
 
-    def span(self, tracer: Tracer, trace: TraceContext, request_id: str) -> Span:
+    def span(self, item: Change, tracer: Tracer, trace: TraceContext, request_id: str) -> Span:  # noqa: ARG002
         """`Deliveries.span`."""
         return tracer.change(trace, self.backend.kind, self.route, request_id)

@@ -12,7 +12,7 @@ import enum
 import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeVar, cast
 
@@ -20,6 +20,7 @@ import structlog
 
 from gateway.capabilities.backend import Backend
 from gateway.capabilities.subscription import Subscription
+from gateway.capabilities.task import end
 from gateway.config.delivery import DeliveryLimits
 from gateway.host.values import Err
 from gateway.http.field_lines import FieldLines
@@ -43,6 +44,10 @@ T = TypeVar("T")
 _TOLD: Final = 10.0
 """Seconds between two lines about what is dropped of one subscription. Arbitrary."""
 
+_GOODBYE: Final = 2.0
+"""Seconds at the end for what is left to be said of what was handled. Arbitrary; a backend that is there needs a
+round trip."""
+
 _MAX_REASON: Final = 1024
 """Characters of what a handler says is wrong that are logged. Arbitrary: a line, not a document."""
 
@@ -56,6 +61,8 @@ class Dropped(enum.StrEnum):
     """It is larger than the component takes."""
     STOPPED = "stopped"
     """The gateway stopped, or the component went, before it was handled."""
+    GIVEN_UP = "given-up"
+    """It was delivered as often as it may be, and was not handled."""
 
 
 class Delivery(NamedTuple):
@@ -67,6 +74,7 @@ class Delivery(NamedTuple):
         event: what is sent when it has ended.
         headers: what came with it that is not for the component: the trace that it belongs to.
         answers: the subject at which the guest may answer.
+        deliveries: how often it was delivered, this time included; None where nobody counts.
     """
 
     function: Function
@@ -74,6 +82,7 @@ class Delivery(NamedTuple):
     event: type[ReturnEvent]
     headers: Mapping[str, str] = MappingProxyType({})
     answers: str | None = None
+    deliveries: int | None = None
 
 
 class Deliveries(ABC, Generic[T]):
@@ -121,6 +130,7 @@ class Deliveries(ABC, Generic[T]):
         self._pending_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._placeless: set[asyncio.Task[None]] = set()
+        self._afterwards: set[asyncio.Task[None]] = set()
         self._untold = 0
         self._tell_after = 0.0
 
@@ -139,7 +149,7 @@ class Deliveries(ABC, Generic[T]):
         """How one is handled."""
 
     @abstractmethod
-    def span(self, tracer: Tracer, trace: TraceContext, request_id: str) -> Span:
+    def span(self, item: T, tracer: Tracer, trace: TraceContext, request_id: str) -> Span:
         """Begin the span of one that came."""
 
     def failed(self, reason: str, context: Mapping[str, str]) -> None:
@@ -150,6 +160,25 @@ class Deliveries(ABC, Generic[T]):
             context: what log lines about the invocation have in common.
         """
 
+    def drop(self, item: T, why: Dropped) -> None:  # noqa: ARG002
+        """Do not handle one that came."""
+        self._dropped(why)
+
+    def ended(self, item: T, outcome: Outcome, reason: str) -> None:
+        """Take note of how one was handled.
+
+        Args:
+            item: what was handled.
+            outcome: how that ended.
+            reason: what the function said that is wrong, or its beginning; otherwise empty.
+        """
+
+    def afterwards(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what is left to do for one that has been handled, or is not to be."""
+        task = asyncio.create_task(work)
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.remove)
+
     # --- a transport ---------------------------------------------------------------------------------------
 
     @property
@@ -158,9 +187,17 @@ class Deliveries(ABC, Generic[T]):
         return type(self), self.service.name, self.route, id(self.backend)
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing comes of it: `Transport.trouble`."""
+        trouble = None if self._subscription is None else self._subscription.trouble
+        return trouble and f"{self.by} {self.route} of component {self.service.name}: {trouble}"
+
+    @property
     def busy(self) -> bool:
         """Whether something is still to be handled: `Transport.busy`."""
-        return bool(self._tasks) or (self._leaving is not None and not self._leaving.done())
+        return bool(self._tasks or self._afterwards) or (
+            self._leaving is not None and not self._leaving.done()
+        )
 
     def start(self, before: Transport | None = None) -> None:
         """Begin to take it: `Transport.start`. What waits at the one before is handled there."""
@@ -187,15 +224,13 @@ class Deliveries(ABC, Generic[T]):
         """Wait until all that came is handled: `Transport.finished`."""
         if self._leaving is not None:
             await asyncio.wait((self._leaving,))
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while under_way := self._tasks | self._afterwards:
+            await asyncio.wait(under_way)
 
     def abandon(self) -> None:
         """Give up what is not being handled: `Transport.abandon`."""
-        self._dropped(Dropped.STOPPED, len(self._pending))
-        self._pending_changed(-len(self._pending))
-        self._pending.clear()
-        self._pending_bytes = 0
+        while self._pending:
+            self.drop(self._next(), Dropped.STOPPED)
         for task in self._placeless:
             task.cancel()
 
@@ -209,6 +244,10 @@ class Deliveries(ABC, Generic[T]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._afterwards:
+            await asyncio.wait(self._afterwards, timeout=_GOODBYE)
+        for task in list(self._afterwards):
+            await end(task)
 
     # --- what comes ----------------------------------------------------------------------------------------
 
@@ -216,25 +255,24 @@ class Deliveries(ABC, Generic[T]):
         """Handle it now, or have it wait, or drop it."""
         limits, size = self._limits, self.size(item)
         if size > self._max_size:
-            self._dropped(Dropped.TOO_LARGE)
+            self.drop(item, Dropped.TOO_LARGE)
         elif len(self._tasks) < limits.max_concurrency:
             self._begin(item)
         elif (
             len(self._pending) >= limits.max_pending
             or self._pending_bytes + size > limits.max_pending_bytes
         ):
-            self._dropped(Dropped.PENDING)
+            self.drop(item, Dropped.PENDING)
         else:
             self._pending.append(item)
             self._pending_bytes += size
             self._pending_changed(1)
 
-    def _dropped(self, why: Dropped, count: int = 1) -> None:
-        if count:
-            self.service.delivery_dropped(self.what, why, count)
-        self._untold += count
+    def _dropped(self, why: Dropped) -> None:
+        self.service.delivery_dropped(self.what, why)
+        self._untold += 1
         now = asyncio.get_running_loop().time()
-        if self._untold and now >= self._tell_after:
+        if now >= self._tell_after:
             self._tell_after = now + _TOLD
             told = {self.by: self.route, self.what: self._untold}
             what = self.what + " dropped"
@@ -280,10 +318,10 @@ class Deliveries(ABC, Generic[T]):
         try:
             place = await self._place()
         except NoRoom:
-            self._dropped(Dropped.STOPPED)
+            self.drop(item, Dropped.STOPPED)
             return
         except asyncio.CancelledError:
-            self._dropped(Dropped.STOPPED)
+            self.drop(item, Dropped.STOPPED)
             raise
         with place:
             await self._invoke(item, place)
@@ -311,9 +349,9 @@ class Deliveries(ABC, Generic[T]):
         trace = incoming(lines, request_id)
         span = None
         if service.tracer is not None:
-            span = self.span(service.tracer, trace, request_id)
+            span = self.span(item, service.tracer, trace, request_id)
             trace = span.trace
-        outcome = Outcome.CANCELLED
+        outcome, reason = Outcome.CANCELLED, ""
         try:
             with Call(
                 service,
@@ -326,12 +364,15 @@ class Deliveries(ABC, Generic[T]):
                 route=self.route,
                 in_pieces=True,
                 answers=delivery.answers,
+                deliveries=delivery.deliveries,
             ) as call:
                 call.bytes_in = self.size(item)
                 answer = await perform(call, delivery.function)
                 outcome = call.outcome
                 if isinstance(answer, Err):
-                    self.failed(str(answer.value)[:_MAX_REASON], call.context)
+                    reason = str(answer.value)[:_MAX_REASON]
+                    self.failed(reason, call.context)
         finally:
+            self.ended(item, outcome, reason)
             if span is not None:
                 span.end(component=service.name, outcome=outcome)

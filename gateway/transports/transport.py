@@ -20,6 +20,10 @@ class Transport(Protocol):
         """What it has in common with the one that takes its place in the next configuration."""
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing comes, for the operator to see to, who is told what it is of; None if that is not so."""
+
+    @property
     def busy(self) -> bool:
         """Whether anything that it took is still to be finished."""
 

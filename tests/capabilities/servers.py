@@ -11,12 +11,16 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import pytest
 import trustme
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
 
 from gateway.capabilities.backend import Availability
 from tests import ask
@@ -285,3 +289,14 @@ async def until_there(availability: Availability, there: bool) -> None:
         while (availability.trouble is None) is not there:
             await changed.wait()
             changed.clear()
+
+
+async def until_settled(jetstream: JetStreamContext, stream: str, consumer: str) -> ConsumerInfo:
+    """Wait until all messages of a stream are handled, as far as a consumer goes, which may be away meanwhile."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(NatsError):
+                info: ConsumerInfo = await jetstream.consumer_info(stream, consumer)
+                if not info.num_pending and not info.num_ack_pending:
+                    return info
+            await asyncio.sleep(0.01)

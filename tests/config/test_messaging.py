@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.config import ConfigError, load, single
-from gateway.config.messaging import MessagingGrant
+from gateway.config.messaging import MessagingGrant, SubscriptionConfig
 from tests.harness import GuestPath
 
 ONE = '[[components]]\nname = "shop"\nsource = "shop.wasm"\n'
@@ -38,6 +38,25 @@ def test_a_table_says_what_is_sent_and_taken(folder: Path) -> None:
     assert [each.max_pending for each in grant.subscriptions] == [0, 1024]
 
 
+def test_a_stream_is_named_with_its_consumer(folder: Path) -> None:
+    grant = read(
+        folder,
+        'messaging = { url = "nats://h", subscriptions = [{ subject = "b.*", max_rate = 5, '
+        'jetstream = { stream = "S", durable = "d", ack_wait = "1m", retry_delay = "2s" } }] }',
+    )
+    assert grant is not None
+    (subscription,) = grant.subscriptions
+    assert str(subscription) == "b.*|S/d"
+    assert SubscriptionConfig.parse(str(subscription)) == {
+        "subject": "b.*",
+        "jetstream": {"stream": "S", "durable": "d"},
+    }
+    assert subscription.jetstream is not None
+    assert (subscription.jetstream.ack_wait, subscription.jetstream.dead_letter) == (60, None)
+    delays = [subscription.jetstream.delay(deliveries) for deliveries in (1, 2, 3, 4, 1_000_000)]
+    assert delays == [2, 4, 8, 16, 3600]
+
+
 def test_a_url_alone_grants_nothing_but_answers(folder: Path) -> None:
     grant = read(folder, 'messaging = "memory:"')
     assert grant is not None
@@ -64,6 +83,42 @@ def test_a_url_alone_grants_nothing_but_answers(folder: Path) -> None:
             '{ url = "memory:", subscriptions = [{ subject = "a" }, { subject = "a" }] }',
             ".subscriptions",
             'must not have "a" twice',
+        ),
+        *(
+            (f'{{ url = "nats://h", subscriptions = [{{ subject = "a", {keys} }}] }}', key, reason)
+            for keys, key, reason in [
+                (
+                    'jetstream = { stream = "S" }',
+                    ".subscriptions[0].jetstream.durable",
+                    "is required",
+                ),
+                (
+                    'jetstream = { stream = "S.T", durable = "d" }',
+                    ".subscriptions[0].jetstream.stream",
+                    "no dot or slash",
+                ),
+                (
+                    'jetstream = { stream = "S", durable = "d", ack_wait = "10ms" }',
+                    ".subscriptions[0].jetstream.ack_wait",
+                    "must be between 100ms and 1d",
+                ),
+                (
+                    'queue = "q", jetstream = { stream = "S", durable = "d" }',
+                    ".subscriptions[0]",
+                    "must have no queue beside jetstream",
+                ),
+                (
+                    'max_pending = 5, jetstream = { stream = "S", durable = "d" }',
+                    ".subscriptions[0]",
+                    "must have no max_pending beside jetstream",
+                ),
+                (
+                    'jetstream = { stream = "S", durable = "d" } }, '
+                    '{ subject = "b", jetstream = { stream = "S", durable = "d" }',
+                    ".subscriptions",
+                    'must not have "S/d" twice',
+                ),
+            ]
         ),
     ],
 )

@@ -149,7 +149,7 @@ def test_what_comes_by_itself_begins_a_trace_or_goes_on_with_one(collector: Coll
         changed = tracer.change(incoming({}, REQUEST), "memory", "default", REQUEST)
         tracer.invocation(changed.trace, "shop", "on-set").end(outcome=Outcome.OK)
         changed.end(component="shop", outcome=Outcome.OK)
-        tracer.message(continued(), "nats", "orders.*|shop", REQUEST).end(outcome=Outcome.OK)
+        tracer.message(continued(), "nats", "orders.*|shop", REQUEST, 3).end(outcome=Outcome.OK)
     invocation, change, message = collector.spans()
     assert (change.name, change.kind) == ("watch default", OtlpSpan.SPAN_KIND_CONSUMER)
     assert change.parent_span_id == b""

@@ -13,11 +13,13 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
+from gateway.config import load
 from tests import ask
-from tests.capabilities.servers import Nats
+from tests.capabilities.servers import Nats, until_settled
 from tests.harness import GuestPath, StartGateway
 from tests.patience import PATIENCE
 from tests.production.gateways import Gateway, until
+from tests.transports.talking import talking
 
 pytestmark = pytest.mark.anyio
 
@@ -115,3 +117,38 @@ def test_messages_in_memory_are_between_all_workers(guest: GuestPath, tmp_path: 
         served.wait_for_log(event="worker replaced", replaces=victim)
         exchange()
         assert served.stop() == 0
+
+
+async def test_workers_of_two_gateways_share_a_stream_and_one_that_is_killed_loses_nothing(
+    guest: GuestPath, gateway: StartGateway, nats_server: Nats, tmp_path: Path
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text(
+        f"""
+        [[components]]
+        name = "shop"
+        source = "{guest("c/messages")}"
+        messaging.url = "{nats_server.broker}"
+        messaging.publish = ["forwarded"]
+
+        [[components.messaging.subscriptions]]
+        subject = "served"
+        max_concurrency = 4
+        jetstream = {{ stream = "served", durable = "shop", ack_wait = "2s" }}
+        """
+    )
+    async with connected(nats_server) as client:
+        jetstream = client.jetstream(timeout=PATIENCE)
+        await jetstream.add_stream(name="served", subjects=["served"])
+        forwarded = await client.subscribe("forwarded")
+        killed = gateway(config, "--workers", "2")
+        async with talking(*load(config).components) as other:
+            bodies = {str(number).encode() for number in range(400)}
+            for body in bodies:
+                await jetstream.publish("served", b"f" + body)
+            seen = {(await forwarded.next_msg(PATIENCE)).data for _ in range(20)}
+            os.killpg(killed.pid, signal.SIGKILL)  # with what it has in hand
+            while seen != bodies:
+                seen.add((await forwarded.next_msg(PATIENCE)).data)
+            await until_settled(jetstream, "served", "shop")
+            assert len(other.events) > 0

@@ -46,6 +46,8 @@ class NATSWatch:
         on_failure: told that the server could not be asked.
     """
 
+    trouble = None
+
     def __init__(
         self,
         link: Link,

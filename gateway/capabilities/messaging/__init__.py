@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Final
 
 from gateway.capabilities.backend import Opener, missing_extra
-from gateway.capabilities.messaging.broker import Broker, Deliver, Message
+from gateway.capabilities.messaging.broker import (
+    Broker,
+    Deliver,
+    DurableBroker,
+    Message,
+    Receipt,
+)
 from gateway.config.backend_url import BackendURL
 
-__all__ = ["OPENERS", "Broker", "Deliver", "Message", "in_memory"]
+__all__ = ["OPENERS", "Broker", "Deliver", "DurableBroker", "Message", "Receipt", "in_memory"]
 
 
 def in_memory(

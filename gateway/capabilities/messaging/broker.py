@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from gateway.capabilities.backend import Backend
 from gateway.capabilities.subscription import Subscription
+from gateway.config.messaging import JetStreamConfig
 
-__all__ = ["Broker", "Deliver", "Message"]
+__all__ = ["Broker", "Deliver", "DurableBroker", "Message", "Receipt"]
+
+
+class Receipt(Protocol):
+    """What a message came with that its broker keeps until somebody says what became of it.
+
+    Whoever has it says so once: until then nobody else has the message, however long that takes. None of these
+    raises: of what could not be said, the broker delivers the message again.
+
+    """
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message was delivered, this time included."""
+
+    async def ack(self) -> None:
+        """It was handled."""
+
+    async def nak(self, delay: float = 0.0) -> None:
+        """It is to be delivered again, after so many seconds."""
+
+    async def term(self, reason: str) -> bool:
+        """It is not to be delivered again, but kept as a dead letter if there is a place for those.
+
+        Returns:
+            Whether that was possible; it is delivered again otherwise.
+        """
 
 
 class Message(NamedTuple):
@@ -20,12 +47,14 @@ class Message(NamedTuple):
         body: its content.
         reply_to: the subject at which whoever sent it waits for an answer, if anyone does.
         headers: what goes with it that is not for the component: the trace that it belongs to.
+        receipt: where the broker keeps it, how it is told what became of it.
     """
 
     subject: str
     body: bytes
     reply_to: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
+    receipt: Receipt | None = None
 
 
 Deliver: TypeAlias = Callable[[Message], None]
@@ -62,4 +91,21 @@ class Broker(Backend, Protocol):
             subject: theirs, with wildcards.
             queue: the group that each goes to one member of; None for all of them.
             deliver: who takes them.
+        """
+
+
+@runtime_checkable
+class DurableBroker(Broker, Protocol):
+    """One that keeps messages until they were handled."""
+
+    def consume(
+        self, subject: str, config: JetStreamConfig, max_messages: int, deliver: Deliver
+    ) -> Subscription[Message]:
+        """Take messages of a stream; on the event loop. The broker need not be there.
+
+        Args:
+            subject: theirs, with wildcards.
+            config: the stream, and how they are taken of it.
+            max_messages: how many there may be of which nobody has said yet what became of them.
+            deliver: who takes them, each with a receipt.
         """

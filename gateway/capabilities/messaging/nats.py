@@ -1,4 +1,4 @@
-"""Messages by a NATS server, at most once: its core, without JetStream.
+"""Messages by a NATS server, at most once by its core. At least once by JetStream: `nats_jetstream`.
 
 Theory of operation. A broker has one connection, made by a task when somebody first needs it and made anew, with
 its subscriptions, for as long as the broker is open. The client could connect again itself, but it leaves a socket
@@ -30,9 +30,11 @@ from nats.aio.subscription import Subscription as ClientSubscription
 from gateway.capabilities.availability import Known
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
-from gateway.capabilities.nats_client import CLOSING, close
+from gateway.capabilities.messaging.nats_jetstream import Consumer
+from gateway.capabilities.nats_client import CLOSING, check_size, close
 from gateway.capabilities.task import end
 from gateway.config.backend_url import BackendURL
+from gateway.config.messaging import JetStreamConfig
 
 __all__ = ["NATSBroker"]
 
@@ -78,6 +80,7 @@ class NATSBroker:
         if not url.rest.startswith("//") or not all(map(_names_server, self._servers)):
             raise BackendUnusable('must be "nats://HOST:PORT", with commas between several')
         self._subscriptions: dict[_Subscription, None] = {}
+        self._there = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
         self._client: Client | None = None
         self._lost: asyncio.Future[None] | None = None
@@ -93,6 +96,7 @@ class NATSBroker:
         """Send a message: `Broker.publish`."""
         client = await self._connected()
         with _told_of():
+            check_size(client, message.body, message.headers)
             await client.publish(
                 message.subject,
                 message.body,
@@ -104,6 +108,8 @@ class NATSBroker:
     async def request(self, message: Message, seconds: float) -> Message:
         """Send a message, and wait for the first answer: `Broker.request`."""
         client = await self._connected()
+        with _told_of():
+            check_size(client, message.body, message.headers)
         lost = self._lost
         assert lost is not None  # noqa: S101 - there is a connection
         asking = asyncio.create_task(
@@ -133,6 +139,12 @@ class NATSBroker:
             subscription.make_soon(self._client)
         return subscription
 
+    def consume(
+        self, subject: str, config: JetStreamConfig, max_messages: int, deliver: Deliver
+    ) -> Consumer:
+        """Take messages of a stream: `DurableBroker.consume`."""
+        return Consumer(self, subject, config, max_messages, deliver)
+
     def forget(self, subscription: _Subscription) -> None:
         """Make a subscription no more."""
         self._subscriptions.pop(subscription, None)
@@ -155,6 +167,14 @@ class NATSBroker:
             self._tried = asyncio.Event()
             self._connecting = asyncio.create_task(self._stay_connected())
         return self._tried
+
+    async def connection(self) -> tuple[Client, asyncio.Future[None]]:
+        """The connection, once there is one; and what is done when it is lost."""
+        self._begin()
+        while (client := self._client) is None or (lost := self._lost) is None or lost.done():
+            self._there.clear()
+            await self._there.wait()
+        return client, lost
 
     async def _connected(self) -> Client:
         """The connection, once the first attempt has shown whether there is one.
@@ -195,6 +215,7 @@ class NATSBroker:
                     for subscription in missing:
                         await subscription.make(client)
                 self._client = client
+                self._there.set()
                 self._connected_again()
                 for subscription in self._subscriptions:
                     subscription.confirm_soon(client)
@@ -281,6 +302,8 @@ def _names_server(url: str) -> bool:
 
 class _Subscription:
     """An interest in messages: `Subscription`."""
+
+    trouble = None
 
     def __init__(
         self, broker: NATSBroker, subject: str, queue: str | None, deliver: Deliver

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,3 +52,13 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         broker = OPENERS[url.scheme](url)
     yield broker
     await broker.aclose()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[servers.Nats]:
+    """A NATS server that was not started."""
+    server = servers.Nats(tmp_path)
+    try:
+        yield server
+    finally:
+        server.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from operator import gt
 from pathlib import Path
@@ -27,16 +27,6 @@ pytestmark = pytest.mark.anyio
 PUBLISH = Operation("wasmcloud:messaging/consumer", "publish")
 CALLER = Caller("shop", "1")
 MESSAGE = Message("t.a", b"x")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Nats]:
-    """One that was not started."""
-    server = Nats(tmp_path)
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 @asynccontextmanager

@@ -318,6 +318,7 @@ def test_log_line_tells_all_of_an_event() -> None:
         "phases": {"queue": 0.25, "instantiate": 0.125, "guest": 0.5, "host": 0.0},
         "bytes_in": 3,
         "bytes_out": 5,
+        "deliveries": None,
         "host_calls": {"wasi:io/streams": 7},
     }
 
