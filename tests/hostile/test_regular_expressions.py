@@ -47,12 +47,11 @@ class Use(NamedTuple):
 # --- which there are -----------------------------------------------------------------------------
 
 
-TREES: Final = [(path, ast.parse(path.read_text())) for path in sorted(ROOT.rglob("*.py"))]
+TEXTS: Final = {path: path.read_text() for path in sorted(ROOT.rglob("*.py"))}
 CALLED: Final = frozenset(
-    (getattr(node.value, "id", getattr(node.value, "attr", "")), node.attr)
-    for _, tree in TREES
-    for node in ast.walk(tree)
-    if isinstance(node, ast.Attribute) and node.attr in METHODS
+    itertools.chain.from_iterable(
+        re.findall(rf"(\w+)\.({'|'.join(METHODS)})\b", text) for text in TEXTS.values()
+    )
 )
 
 
@@ -100,8 +99,10 @@ def functions(node: ast.AST) -> Iterator[ast.AST]:
 
 def written() -> Iterator[tuple[Path, ast.Call]]:
     """The calls of functions of `re` that stand in functions."""
-    for path, tree in TREES:
-        for function in functions(tree):
+    for path, text in TEXTS.items():
+        if not re.search(r"\bre\.", text):
+            continue  # what is parsed takes a while
+        for function in functions(ast.parse(text)):
             for node in ast.walk(function):
                 match node:
                     case ast.Call(func=ast.Attribute(value=ast.Name(id="re"))):
