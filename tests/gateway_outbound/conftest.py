@@ -56,7 +56,7 @@ def site(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A gateway whose components may ask other servers, or may not."""
     sources: dict[str, Path] = {
         "hello": guest("c/hello"),
-        "fetcher": guest("js/fetcher"),
+        "fetcher": guest("js/echo"),
         "proxy": guest("c/proxy"),
     }
     config = tmp_path_factory.mktemp("gateway_outbound") / "gateway.toml"

@@ -72,7 +72,7 @@ def test_a_response_is_handed_on_while_it_comes(site: Site, start_peer: StartPee
         await wire.send(chunk(b"second") + chunk(b""))
 
     with site.connect() as client:
-        client.request(f"/stream?{query(start_peer(script))}")
+        client.request(f"/pipe?{query(start_peer(script))}")
         assert client.read_head().status == 200
         assert client.read_chunk() == b"first"
         first_arrived.set()

@@ -38,7 +38,7 @@ def test_a_trace_goes_through_the_gateway(
     peer = start_peer(script)
     collected, url = collector
     running = gateway(
-        guest("js/fetcher"),
+        guest("js/echo"),
         *("--tracing", "--allow-outbound-host", "http://127.0.0.1:*"),
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": url},
     )

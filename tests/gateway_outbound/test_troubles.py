@@ -11,7 +11,7 @@ from tests.routes.wire import BrokenBody
 ROUTES: Final = pytest.mark.parametrize(
     ("host", "route"),
     [
-        pytest.param("gateway.test", "/stream?url=http:/", id="js/fetcher"),
+        pytest.param("gateway.test", "/pipe?url=http:/", id="js/echo"),
         pytest.param("proxy.test", "", id="c/proxy"),
     ],
 )
