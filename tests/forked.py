@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import json
 import os
 import runpy
@@ -258,6 +259,9 @@ def _main() -> None:
     orders = socket.socket(fileno=int(sys.argv[1]))
     import gateway.cli.app  # noqa: F401 - what takes so long
 
+    # What each fork would look at, and so copy, whenever it collects its garbage.
+    gc.collect()
+    gc.freeze()
     orders.send(b"!")
     order = _serve(orders)
     if order is not None:
