@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
@@ -11,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 
 from tests import ask
+from tests.capabilities.servers import Nats, until_settled
 from tests.harness import GatewayProcess, GuestPath, StartGateway
+from tests.patience import PATIENCE
+from tests.production.gateways import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -28,7 +33,7 @@ def serve(
     def serve(name: str, *options: str) -> GatewayProcess:
         shutil.copy(guest(f"examples/{name}"), f"{name}.wasm")
         text = (EXAMPLES / name / "README.md").read_text()
-        (line,) = re.findall(r"^    gateway serve (.*)$", text, re.MULTILINE)
+        line, *_ = re.findall(r"^    gateway serve (.*)$", text, re.MULTILINE)
         return GatewayProcess(*shlex.split(line), *options)
 
     return serve
@@ -121,3 +126,58 @@ def test_an_upload_that_the_store_refuses_is_told(
     assert answer.text == "the object has more than the 1048576 bytes that it may have\n"
     assert ask.get(f"{started.url}/o").status_code == 404
     assert ask.put(f"{started.url}/o", content=bytes(1 << 20)).status_code == 201
+
+
+def words(gateway: GatewayProcess, text: str) -> int:
+    """What the worker counts, in a job that is submitted and looked for as its README has it."""
+    (path, submit), (_, look) = documents("worker")
+    assert "to be or not to be" in submit
+    job = call(gateway, path, submit.replace("to be or not to be", text))
+    counted = until(lambda: call(gateway, path, look.replace("THE NAME", job)))
+    assert isinstance(counted, int)
+    return counted
+
+
+def test_the_worker_does_what_is_submitted(serve: Any) -> None:
+    with serve("worker") as gateway:
+        assert [words(gateway, "so " * count) for count in range(1, 6)] == [1, 2, 3, 4, 5]
+
+
+def test_the_worker_does_what_a_stream_has_kept(
+    guest: GuestPath, gateway: StartGateway, nats_server: Nats, tmp_path: Path
+) -> None:
+    folder = EXAMPLES / "worker"
+    text = (folder / "README.md").read_text()
+    streams = re.findall(r"nats stream add (\S+) --subjects '(.*?)' --defaults", text)
+    assert [name for name, _ in streams] == ["JOBS", "JOBS_DEAD"]
+
+    async def kept() -> None:
+        """Make the streams, with a job in line before there is anybody to do it."""
+        client = Client()
+        await client.connect(nats_server.broker)
+        jetstream = client.jetstream(timeout=PATIENCE)
+        for name, subject in streams:
+            await jetstream.add_stream(name=name, subjects=[subject])
+        await jetstream.publish("jobs.early", b"first come")
+        await client.close()
+
+    async def done() -> int:
+        client = Client()
+        await client.connect(nats_server.broker)
+        info = await until_settled(client.jetstream(timeout=PATIENCE), "JOBS", "worker")
+        await client.close()
+        assert info.ack_floor is not None
+        return info.ack_floor.stream_seq
+
+    asyncio.run(kept())
+    shutil.copy(guest("examples/worker"), tmp_path / "worker.wasm")
+    config = (folder / "gateway.toml").read_text()
+    assert "nats://127.0.0.1:4222" in config
+    (tmp_path / "gateway.toml").write_text(
+        config.replace("nats://127.0.0.1:4222", nats_server.broker)
+    )
+    started = gateway(tmp_path / "gateway.toml")
+    assert words(started, "to be") == 2
+    _, (path, look) = documents("worker")
+    assert until(lambda: call(started, path, look.replace("THE NAME", "early"))) == 2
+    assert asyncio.run(done()) == 2
