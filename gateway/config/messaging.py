@@ -42,7 +42,6 @@ _SOME: Final = WithJsonSchema({"type": "string", "minLength": 1})
 _Name = Annotated[str, AfterValidator(check_name), _SOME]
 _Queue = Annotated[str, AfterValidator(check_queue), _SOME]
 _Subject = Annotated[str, AfterValidator(check_subject), _SOME]
-_Time = Annotated[Duration, Between(0.1, 86_400, format_duration)]
 
 
 class JetStreamConfig(Table):
@@ -61,9 +60,9 @@ class JetStreamConfig(Table):
 
     stream: _Name
     durable: _Name
-    ack_wait: _Time = 30.0
+    ack_wait: Annotated[Duration, Between(0.1, 86_400, format_duration)] = 30.0
     max_deliver: Annotated[StrictInt, Between(1, 1_000_000, str)] = 5
-    retry_delay: _Time = 1.0
+    retry_delay: Annotated[Duration, Between(0.1, MAX_RETRY_DELAY, format_duration)] = 1.0
     dead_letter: _Subject | None = None
     max_ack_pending: Annotated[StrictInt, Between(1, 1_000_000, str)] = 1000
 
@@ -104,8 +103,13 @@ class SubscriptionConfig(DeliveryLimits):
 
     @model_validator(mode="after")
     def _check_jetstream(self) -> Self:
+        if self.jetstream is None:
+            return self
+        dead = self.jetstream.dead_letter
+        if dead is not None and SubjectFilter(self.subject).matches(dead):
+            raise ValueError(f'must not take its own dead letters: "{dead}" is one of its subjects')
         told = sorted(self.model_fields_set & {"queue", "max_pending", "max_pending_bytes"})
-        if told and self.jetstream is not None:
+        if told:
             raise ValueError(
                 f"must have no {told[0]} beside jetstream: all who name a durable consumer share its "
                 "messages, and what is not handled at once waits in the stream"

@@ -113,6 +113,11 @@ def test_a_url_alone_grants_nothing_but_answers(folder: Path) -> None:
                     "must have no max_pending beside jetstream",
                 ),
                 (
+                    'jetstream = { stream = "S", durable = "d", dead_letter = "a" }',
+                    ".subscriptions[0]",
+                    "must not take its own dead letters",
+                ),
+                (
                     'jetstream = { stream = "S", durable = "d" } }, '
                     '{ subject = "b", jetstream = { stream = "S", durable = "d" }',
                     ".subscriptions",

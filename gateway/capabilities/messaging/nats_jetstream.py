@@ -188,7 +188,7 @@ class Consumer:
                         await self._changed.wait()
                 except TimeoutError:
                     await self._link.alive(client)
-                    raise
+                    raise BackendError("the server says nothing of the consumer") from None
                 if self._failure is not None:
                     raise BackendError(self._failure)
             self._pause = MIN_PAUSE
@@ -429,4 +429,6 @@ def _reason(error: BaseException | None) -> str:
             return error.description or str(error)
         case nats_errors.TimeoutError():
             return "no answer of JetStream: this user may not be allowed to ask at $JS.API.>"
+        case TimeoutError():
+            return "there was no connection in time"
     return str(error) or type(error).__name__

@@ -288,10 +288,11 @@ async def test_what_a_worker_had_that_died_is_delivered_to_another(nats_server: 
             await jetstream.publish("died", str(number).encode())
         inbox = Inbox()
         async with opened(nats_server.broker) as broker:
-            broker.consume("died", config("died", ack_wait=0.5), 4, inbox)
+            consumer = broker.consume("died", config("died", ack_wait=0.5), 4, inbox)
             had = [await inbox.next() for _ in range(4)]
             await receipt(had[0]).ack()
         # Its connection is gone, and with it whoever said that the others are in progress.
+        await consumer.aclose()
         async with opened(nats_server.broker) as broker:
             consumer = broker.consume("died", config("died", ack_wait=0.5), 4, inbox)
             again = [await inbox.next() for _ in range(3)]
@@ -368,7 +369,9 @@ async def test_many_messages_leave_nothing(nats_server: Nats) -> None:
         await consumer.aclose()
 
 
-async def test_a_broker_that_ends_ends_its_consumers(nats_server: Nats) -> None:
+async def test_a_consumer_that_ends_leaves_nothing_when_what_it_had_is_settled(
+    nats_server: Nats,
+) -> None:
     before = asyncio.all_tasks()
     async with stream(nats_server, "ends") as jetstream:
         async with opened(nats_server.broker) as broker:
