@@ -6,8 +6,6 @@
 The guest is tests/guests/c/keyvalue.c, which does one thing many times in an invocation; there is no HTTP server.
 The other side calls the client of the store as its documentation has it. Both are in this process, on one event
 loop, in alternation, one operation after the other; the servers are started here and listen on this machine.
-
-Values of 1 MiB are told for text as well as for bytes of all kinds: the engine takes longer for those above 0x7f.
 """
 
 from __future__ import annotations
@@ -45,7 +43,6 @@ MEMORY = 1 << 30
 KINDS = {
     "1 KiB": (bytes(range(256)) * 4, 300),
     "1 MiB": (bytes(range(256)) * 4096, 12),
-    "1 MiB of text": (b"text" * (1 << 18), 12),
 }
 """Values, and how many operations a round has."""
 

@@ -63,7 +63,7 @@ class Secret(Resource):
 
 
 store = HostInterface("wasmcloud:secrets/store", "0.1.0-draft", key="secrets")
-reveal = HostInterface("wasmcloud:secrets/reveal", "0.1.0-draft", key="secrets")
+reveal = HostInterface("wasmcloud:secrets/reveal", "0.1.0-draft", carries_bytes=True, key="secrets")
 INTERFACES = (store, reveal)
 
 _REVEAL: Final = Operation(reveal.name, "reveal")

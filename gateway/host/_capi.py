@@ -36,7 +36,7 @@ from ctypes import (
 from functools import partial
 from typing import Any, Final
 
-from wasmtime import Config, WasmtimeError
+from wasmtime import Config, GlobalType, ValType, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime._bindings import dll  # type: ignore[attr-defined]
 from wasmtime.component import LinkerInstance, ResourceType
@@ -61,6 +61,10 @@ __all__ = [
     "increment_epoch",
     "instantiate_async",
     "memory_copy",
+    "memory_data",
+    "memory_grow",
+    "memory_size",
+    "name_memory",
     "new_bytes",
     "new_flags",
     "new_list",
@@ -150,8 +154,9 @@ value_delete: Final = _function(_held, "wasmtime_component_val_delete", None, c_
 """`(address)`: free all that the value at an address owns."""
 
 _false = (c_uint64 * 4)()
+_false_address: Final = ctypes.addressof(_false)
 new_value: Final = partial(
-    _function(_held, "wasmtime_component_val_new", c_void_p, c_void_p), ctypes.addressof(_false)
+    _function(_held, "wasmtime_component_val_new", c_void_p, c_void_p), _false_address
 )
 """`()`: a value on the library's heap, `false` for now, for its parent to own."""
 
@@ -276,6 +281,57 @@ export_func: Final = _function(
 
 increment_epoch: Final = _function(_held, "wasmtime_engine_increment_epoch", None, c_void_p)
 """`(engine)`: one tick. Safe from any thread."""
+
+
+# --- memories of core instances ----------------------------------------------------------------------------
+
+# `wasmtime_memory_t` names a memory by three numbers: of its store, of its core instance in there, and its own in
+# that. The C API gives such names to embedders of core modules only, but takes them whoever made them. A store
+# counts its core instances in the order in which they are made; number 0 is one of the engine's own, which has no
+# memory. The engine ends the process for a number that is none.
+_constant: Final = GlobalType(ValType.i32(), mutable=False)
+_constant_address: Final = address_of(_constant)
+_name = (c_uint64 * 3)()
+_name_address: Final = ctypes.addressof(_name)
+_global_new = _function(
+    _held, "wasmtime_global_new", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p
+)
+_memory_grow = _function(
+    _held, "wasmtime_memory_grow", c_void_p, c_void_p, c_void_p, c_uint64, c_void_p
+)
+
+memory_data: Final = _function(_held, "wasmtime_memory_data", c_void_p, c_void_p, c_void_p)
+"""`(context, memory)`: where its bytes are now."""
+memory_size: Final = _function(_held, "wasmtime_memory_data_size", c_size_t, c_void_p, c_void_p)
+"""`(context, memory)`: how many it has now."""
+
+
+def name_memory(name: int, context: int, instance: int, number: int) -> None:
+    """Write the name of the first memory of a core instance.
+
+    Args:
+        name: the address of the two words that it takes.
+        context: the store's.
+        instance: the address of the component instance's name; zeroes until there is one.
+        number: how many core instances were made in the store before this one. It must have a memory.
+    """
+    store = words[instance >> 3]
+    if not store:
+        # A guest that begins to run while it is made. The name of a global, too, begins with the store's number.
+        if error := _global_new(context, _constant_address, _false_address, _name_address):
+            raise take_error(error)
+        store = _name[0]
+    words[name >> 3] = store
+    words[(name >> 3) + 1] = number + 1
+
+
+def memory_grow(context: int, memory: int, pages: int) -> bool:
+    """Grow a memory by pages of 64 KiB; returns whether that could be done."""
+    before = c_uint64()
+    error = _memory_grow(context, memory, pages, ctypes.byref(before))
+    if error:
+        take_error(error)
+    return not error
 
 
 # --- host functions ----------------------------------------------------------------------------------------

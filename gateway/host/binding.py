@@ -50,7 +50,7 @@ class HostInterface:
         name: the interface without its version, such as `wasi:io/poll`.
         version: any version of the track that it serves, such as `0.2.12`; None for an unversioned name.
         carries_bytes: whether so many bytes pass through it that a component is worth rewriting for their
-            sake (`gateway.wasm.byte_strings`).
+            sake (`gateway.wasm.byte_blocks`).
         key: the key of a component's configuration that grants what it is for; None where nobody has to grant it.
         only_granted: whether it is linked for those components alone whose configuration has that key, and traps
             for others. Where it is not, its functions say themselves that nothing was granted.

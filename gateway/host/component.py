@@ -24,7 +24,7 @@ from gateway.host.introspect import MAX_TYPES, TooManyTypes, component_type
 from gateway.wasm.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
 from gateway.wasm.binary.measure import check_measure
 from gateway.wasm.binary.package_docs import package_docs
-from gateway.wasm.byte_strings import Rewritten, rewrite
+from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
 
@@ -58,7 +58,7 @@ class Source:
         size: the size of the file, in bytes.
         original: the file in binary form, as it was signed if it was.
         binary: the component in binary form, made of a core module if the file has one.
-        bridged: the same with `list<u8>` crossing as strings in some imports, where that can be done.
+        bridged: the same with `list<u8>` crossing in blocks in some imports, where that can be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
         functions: whether it exports functions that are no resource's; True where that cannot be told.
@@ -75,7 +75,7 @@ class Source:
 
         Args:
             path: the file.
-            bridge: given the name of an imported interface, whether its `list<u8>` should cross as strings.
+            bridge: given the name of an imported interface, whether its `list<u8>` should cross in blocks.
             compiler: what makes a component of text or a core module; None to do it in this process.
 
         Raises:
@@ -154,7 +154,7 @@ class Component:
         self._extents = source.extents
         self._limits: tuple[int, InstanceLimits] | None = None
         compiler = compiler or Compiler()
-        disguised: Mapping[tuple[str, str], tuple[bool, ...]] = {}
+        disguised: Mapping[tuple[str, str], Blocks] = {}
         binary = source.binary
         try:
             compiled = None
@@ -255,17 +255,16 @@ def _compile_bridged(
         return None
 
 
-def _told(
-    interface: str, item: wit.Item, disguised: Mapping[tuple[str, str], tuple[bool, ...]]
-) -> wit.Item:
+def _told(interface: str, item: wit.Item, disguised: Mapping[tuple[str, str], Blocks]) -> wit.Item:
     """An import with the types of its disguised functions as they were."""
     if not isinstance(item, wit.Interface):
         return item
-    functions = {
-        name: wit.disguise(ty, disguised[interface, name]) if (interface, name) in disguised else ty
-        for name, ty in item.functions.items()
-    }
-    return replace(item, functions=functions)
+
+    def told(name: str, ty: wit.Function) -> wit.Function:
+        blocks = disguised.get((interface, name))
+        return ty if blocks is None else wit.disguise(ty, blocks.pairs, blocks.memory)
+
+    return replace(item, functions={name: told(name, ty) for name, ty in item.functions.items()})
 
 
 def _refusal(error: Invalid) -> str:

@@ -162,7 +162,7 @@ class Invocation:
             if self._stopped is not None:
                 raise self._stopped
             self._began = perf_counter()
-            self.store.open()
+            self.store.open(self._address + _INSTANCE)
             linked = self._export.linked
             self._future = _capi.instantiate_async(
                 linked.address,

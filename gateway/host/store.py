@@ -18,6 +18,7 @@ from gateway.host import _capi
 from gateway.host.table import ResourceTable
 
 if TYPE_CHECKING:
+    from gateway.host.bridge_memory import BridgeMemory
     from gateway.host.engine import Engine
     from gateway.host.values import Lower
     from gateway.wasm.instance_limits import InstanceLimits
@@ -31,6 +32,9 @@ it over a tenth of a millisecond."""
 FREED_APART: Final = 4
 """Stores that the thread frees, or that wait for it, at most. Arbitrary: guests touch memory on the loop, and take
 several times as long for it as freeing it takes."""
+
+
+_Scratch: Final = ctypes.c_uint64 * 2
 
 
 class Suspension(NamedTuple):
@@ -83,14 +87,17 @@ class Store:
 
     Attributes:
         context: the address of the engine's context, by which host functions find their store; 0 until `open`.
+        instance: the address of the name of the component's instance; 0 until `open`.
         table: the resources that the guest holds.
+        memories: those of its bridges in which bytes have crossed, by number.
         data: what the host functions are called with; opaque here.
         suspension: the host function that the guest waits in, if it does.
         failure: the exception that a host function ended the guest with, if one did.
         host_calls: how often host functions were called, by the full name of their interface.
         host_time: seconds spent in them, and in what they waited for.
         lifted: how large the argument that is being lifted is so far; for `gateway.host.values`.
-        scratch: the address of a word for what the engine returns; whoever uses it is done before anyone else.
+        scratch: the address of two words for what the engine returns and takes; whoever uses them is done
+            before anyone else.
         stack: an address on the stack of the guest's fiber, above all that host functions use of it; 0 until it
             has called one.
     """
@@ -100,13 +107,15 @@ class Store:
         "_large",
         "_limits",
         "_pointer",
-        "_word",
+        "_words",
         "context",
         "data",
         "failure",
         "host_calls",
         "host_time",
+        "instance",
         "lifted",
+        "memories",
         "scratch",
         "stack",
         "suspension",
@@ -117,20 +126,22 @@ class Store:
         self._engine = engine
         self._large = max_memory > LARGE
         self._limits = limits
-        self._pointer = self.context = 0
+        self._pointer = self.context = self.instance = 0
         self.table = ResourceTable()
+        self.memories: dict[int, BridgeMemory] = {}
         self.data = data
         self.suspension: Suspension | None = None
         self.failure: BaseException | None = None
         self.host_calls: dict[str, int] = {}
         self.host_time = 0.0
         self.lifted = 0
-        self._word = ctypes.c_uint64()
-        self.scratch = ctypes.addressof(self._word)
+        self._words = _Scratch()
+        self.scratch = ctypes.addressof(self._words)
         self.stack = 0
 
-    def open(self) -> None:
-        """Make the engine's store. `close` must follow."""
+    def open(self, instance: int) -> None:
+        """Make the engine's store, for an instance whose name will be at an address. `close` must follow."""
+        self.instance = instance
         self._pointer, self.context = _capi.store_new(self._engine.address, *self._limits)
         STORES[self.context] = self
         self._engine.stores.add(self.context)

@@ -55,6 +55,7 @@ from gateway.host._capi import (
     take_error,
     words,
 )
+from gateway.host.bridge_memory import BridgeMemory
 from gateway.host.pieces import STRETCH, pause
 from gateway.host.table import Resource, ResourceTable
 from gateway.host.trap import from_engine
@@ -84,13 +85,17 @@ class Holder(Protocol):
 
     Attributes:
         context: the address of the engine's context.
+        instance: the address of the name of the component's instance.
         table: the resources that the guest holds.
-        scratch: the address of a word for what the engine returns.
+        memories: where bytes have crossed in blocks, by number.
+        scratch: the address of two words for what passes between the engine and the host.
         lifted: how large the argument that is being lifted is so far.
     """
 
     context: int
+    instance: int
     table: ResourceTable
+    memories: dict[int, BridgeMemory]
     scratch: int
     lifted: int
 
@@ -120,11 +125,12 @@ _INTEGER_KINDS: Final = {
     (64, False): _U64,
 }
 _WORD: Final = (1 << 64) - 1
+_U32_MASK: Final = (1 << 32) - 1
 
 MAX_ARGUMENT: Final = 2 << 20
 """Bytes that one argument of a host function may have: of a string or a `list<u8>`, or of all that are in a list.
 Threat: a guest that names megabytes for the host to read while everybody waits. Twice what one write to a body may
-have, for in a string that carries bytes some take two."""
+have."""
 
 MAX_ELEMENTS: Final = 8 << 10
 """Elements of lists, other than of bytes, that one argument may have. Threat: the same; an element costs a host
@@ -205,7 +211,7 @@ def lift(ty: wit.Type) -> Lift:
     Raises:
         TypeError: the type is one that the engine's C API does not carry.
     """
-    return _lift(ty, _as_it_is)
+    return _lift(ty, None)
 
 
 def lift_argument(ty: wit.Type, *, cut: bool = False) -> Lift:
@@ -221,20 +227,18 @@ def lift_argument(ty: wit.Type, *, cut: bool = False) -> Lift:
     Raises:
         TypeError: the type is one that the engine's C API does not carry.
     """
+    if cut and isinstance(ty, wit.Bytes):
+        return _lift_block(ty, None, most=MAX_ARGUMENT)
     if cut and isinstance(ty, wit.List) and ty.element == wit.Integer(8, signed=False):
         return _lift_first_bytes
-    return _lift(ty, _limit)
+    return _lift(ty, _check)
 
 
-_Bound = Callable[[wit.Type, Lift], Lift]
-"""Makes of what reads a string or a list one that looks at its length first."""
+_Check = Callable[[Holder, wit.Type, int], None]
+"""Raises `ArgumentTooLarge` for a string or a list of so many bytes."""
 
 
-def _as_it_is(_ty: wit.Type, lift_it: Lift) -> Lift:
-    return lift_it
-
-
-def _lift(ty: wit.Type, bound: _Bound) -> Lift:
+def _lift(ty: wit.Type, check: _Check | None) -> Lift:
     match ty:
         case wit.Bool():
             return lambda _store, address: bool(words[(address >> 3) + 1] & 0xFF)
@@ -246,28 +250,26 @@ def _lift(ty: wit.Type, bound: _Bound) -> Lift:
             return lambda _store, address: floats[(address >> 2) + 2]
         case wit.Char():
             return lambda _store, address: chr(words[(address >> 3) + 1] & 0xFFFFFFFF)
-        case wit.String(disguised=True):
-            return bound(ty, _lift_disguised_string)
         case wit.String():
-            return bound(ty, _lift_string)
+            return _checked(ty, _lift_string, check)
         case wit.Enum():
             return _lift_string
         case wit.Bytes():
-            return bound(ty, _lift_disguised_bytes)
+            return _lift_block(ty, check)
         case wit.List(element=wit.Integer(bits=8, signed=False)):
-            return bound(ty, _lift_bytes)
+            return _checked(ty, _lift_bytes, check)
         case wit.List():
-            return bound(ty, _lift_list(ty, _limit_inner if bound is _limit else bound))
+            return _checked(ty, _lift_list(ty, check and _check_inner), check)
         case wit.Record():
-            return _lift_record(ty, bound)
+            return _lift_record(ty, check)
         case wit.Tuple():
-            return _lift_tuple(ty, bound)
+            return _lift_tuple(ty, check)
         case wit.Variant():
-            return _lift_variant(ty, bound)
+            return _lift_variant(ty, check)
         case wit.Option():
-            return _lift_option(ty, bound)
+            return _lift_option(ty, check)
         case wit.Result():
-            return _lift_result(ty, bound)
+            return _lift_result(ty, check)
         case wit.Flags():
             return _lift_flags
         case wit.Own() | wit.Borrow():
@@ -314,18 +316,31 @@ def _bytes_at(address: int, size: int) -> bytes:
     )
 
 
-def _lift_disguised_bytes(_store: Holder, address: int) -> bytes:
-    word = address >> 3
-    data = string_at(words[word + 2], words[word + 1])
-    return data if data.isascii() else data.decode().encode("latin-1")
+def _lift_block(ty: wit.Bytes, check: _Check | None, *, most: int = _U32_MASK) -> Lift:
+    number = ty.memory
+
+    def lift_block(store: Holder, address: int) -> bytes:
+        word = words[(address >> 3) + 2] >> 3
+        size = words[word + 5] & _U32_MASK
+        if check is not None:
+            check(store, ty, size)
+        elif size > most:
+            size = most
+        memory = store.memories.get(number) or _bridge_memory(store, number)
+        return memory.read(words[word + 1] & _U32_MASK, size)
+
+    return lift_block
 
 
-def _lift_disguised_string(store: Holder, address: int) -> str:
-    return _lift_disguised_bytes(store, address).decode()
+def _bridge_memory(store: Holder, number: int) -> BridgeMemory:
+    """A memory that bytes have not crossed in before."""
+    memory = BridgeMemory(store.context, store.instance, store.scratch, number)
+    store.memories[number] = memory
+    return memory
 
 
-def _lift_list(ty: wit.List, bound: _Bound) -> Lift:
-    element = _lift(ty.element, bound)
+def _lift_list(ty: wit.List, check: _Check | None) -> Lift:
+    element = _lift(ty.element, check)
 
     def lift_list(store: Holder, address: int) -> list[Any]:
         word = address >> 3
@@ -345,9 +360,9 @@ def _lift_list(ty: wit.List, bound: _Bound) -> Lift:
     return lift_list
 
 
-def _lift_record(ty: wit.Record, bound: _Bound) -> Lift:
+def _lift_record(ty: wit.Record, check: _Check | None) -> Lift:
     fields = [
-        (name, _lift(field, bound), index * _RECORD_ENTRY + 16)
+        (name, _lift(field, check), index * _RECORD_ENTRY + 16)
         for index, (name, field) in enumerate(ty.fields)
     ]
 
@@ -358,9 +373,9 @@ def _lift_record(ty: wit.Record, bound: _Bound) -> Lift:
     return lift_record
 
 
-def _lift_tuple(ty: wit.Tuple, bound: _Bound) -> Lift:
+def _lift_tuple(ty: wit.Tuple, check: _Check | None) -> Lift:
     elements = [
-        (_lift(element, bound), index * VALUE_SIZE) for index, element in enumerate(ty.elements)
+        (_lift(element, check), index * VALUE_SIZE) for index, element in enumerate(ty.elements)
     ]
 
     def lift_tuple(store: Holder, address: int) -> tuple[Any, ...]:
@@ -370,10 +385,10 @@ def _lift_tuple(ty: wit.Tuple, bound: _Bound) -> Lift:
     return lift_tuple
 
 
-def _lift_variant(ty: wit.Variant, bound: _Bound) -> Lift:
+def _lift_variant(ty: wit.Variant, check: _Check | None) -> Lift:
     # Cases without payload are immutable: one object each serves every call.
     cases = {
-        name.encode(): (Variant(name), None if payload is None else _lift(payload, bound))
+        name.encode(): (Variant(name), None if payload is None else _lift(payload, check))
         for name, payload in ty.cases
     }
 
@@ -387,8 +402,8 @@ def _lift_variant(ty: wit.Variant, bound: _Bound) -> Lift:
     return lift_variant
 
 
-def _lift_option(ty: wit.Option, bound: _Bound) -> Lift:
-    payload = _lift(ty.payload, bound)
+def _lift_option(ty: wit.Option, check: _Check | None) -> Lift:
+    payload = _lift(ty.payload, check)
     if _nullable(ty.payload):
 
         def lift_nested_option(store: Holder, address: int) -> Some | None:
@@ -404,9 +419,9 @@ def _lift_option(ty: wit.Option, bound: _Bound) -> Lift:
     return lift_option
 
 
-def _lift_result(ty: wit.Result, bound: _Bound) -> Lift:
-    ok = None if ty.ok is None else _lift(ty.ok, bound)
-    err = None if ty.err is None else _lift(ty.err, bound)
+def _lift_result(ty: wit.Result, check: _Check | None) -> Lift:
+    ok = None if ty.ok is None else _lift(ty.ok, check)
+    err = None if ty.err is None else _lift(ty.err, check)
 
     def lift_result(store: Holder, address: int) -> Ok | Err:
         word = address >> 3
@@ -440,7 +455,28 @@ def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
     return lift_resource
 
 
-# Limits: a string has its length where a list has it.
+# Limits. What is in a list counts together; what is in none, by itself.
+
+
+def _check(store: Holder, ty: wit.Type, size: int) -> None:
+    """See that a string or list may have as many bytes, where it is in no list."""
+    if size > MAX_ARGUMENT:
+        raise _too_large(ty, size)
+    store.lifted = size
+
+
+def _check_inner(store: Holder, ty: wit.Type, size: int) -> None:
+    """The same where it is in a list."""
+    store.lifted += size
+    if store.lifted > MAX_ARGUMENT:
+        raise _too_large(ty, size)
+
+
+def _too_large(ty: wit.Type, size: int) -> ArgumentTooLarge:
+    return ArgumentTooLarge(
+        f"a {ty} of length {size // _size_of_one(ty)}; an argument may have {MAX_ARGUMENT} bytes and "
+        f"{MAX_ELEMENTS} elements of lists"
+    )
 
 
 def _size_of_one(ty: wit.Type) -> int:
@@ -451,40 +487,17 @@ def _size_of_one(ty: wit.Type) -> int:
     return _ELEMENT_SIZE
 
 
-def _too_large(ty: wit.Type, length: int) -> ArgumentTooLarge:
-    return ArgumentTooLarge(
-        f"a {ty} of length {length}; an argument may have {MAX_ARGUMENT} bytes and {MAX_ELEMENTS} "
-        "elements of lists"
-    )
-
-
-def _limit(ty: wit.Type, lift_it: Lift) -> Lift:
-    """Of an argument, where it is in no list."""
+def _checked(ty: wit.Type, lift_it: Lift, check: _Check | None) -> Lift:
+    """Have the length of a string or list looked at before it is read."""
+    if check is None:
+        return lift_it
     size = _size_of_one(ty)
 
-    def lift_limited(store: Holder, address: int) -> Any:
-        length = words[(address >> 3) + 1]
-        if length * size > MAX_ARGUMENT:
-            raise _too_large(ty, length)
-        # What is in this list counts together; what is in another argument, by itself.
-        store.lifted = length * size
+    def lift_checked(store: Holder, address: int) -> Any:
+        check(store, ty, words[(address >> 3) + 1] * size)
         return lift_it(store, address)
 
-    return lift_limited
-
-
-def _limit_inner(ty: wit.Type, lift_it: Lift) -> Lift:
-    """Of what is in a list."""
-    size = _size_of_one(ty)
-
-    def lift_limited(store: Holder, address: int) -> Any:
-        length = words[(address >> 3) + 1]
-        store.lifted += length * size
-        if store.lifted > MAX_ARGUMENT:
-            raise _too_large(ty, length)
-        return lift_it(store, address)
-
-    return lift_limited
+    return lift_checked
 
 
 # --- lowering ----------------------------------------------------------------------------------------------
@@ -507,12 +520,10 @@ def lower(ty: wit.Type) -> Lower:
             return _lower_float(ty)
         case wit.Char():
             return _lower_char
-        case wit.String(disguised=True):
-            return _lower_disguised_string
         case wit.String():
             return _lower_string
         case wit.Bytes():
-            return _lower_disguised_bytes
+            return _lower_block(ty)
         case wit.List(element=wit.Integer(bits=8, signed=False)):
             return _lower_bytes
         case wit.List():
@@ -623,18 +634,24 @@ def _lower_bytes(_store: Holder, address: int, value: Any) -> None:
         memory_copy(to + at * VALUE_SIZE, image)
 
 
-def _lower_disguised_bytes(_store: Holder, address: int, value: Any) -> None:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise _mismatch("list<u8>, a bytes object", value)
-    data = bytes(value)
-    if not data.isascii():
-        data = data.decode("latin-1").encode()
-    new_bytes(address + 8, len(data), data)
-    words[address >> 3] = _STRING
+def _lower_block(ty: wit.Bytes) -> Lower:
+    number = ty.memory
 
+    def lower_block(store: Holder, address: int, value: Any) -> None:
+        if type(value) is not bytes:
+            if not isinstance(value, bytes | bytearray | memoryview):
+                raise _mismatch("list<u8>, a bytes object", value)
+            value = bytes(value)
+        new_tuple(address + 8, 2)
+        word = address >> 3
+        words[word] = _TUPLE
+        word = words[word + 2] >> 3
+        words[word] = words[word + 4] = _U32
+        memory = store.memories.get(number) or _bridge_memory(store, number)
+        words[word + 1] = memory.write(value)
+        words[word + 5] = len(value)
 
-def _lower_disguised_string(store: Holder, address: int, value: Any) -> None:
-    _lower_disguised_bytes(store, address, _encode(value))
+    return lower_block
 
 
 def _lower_list(ty: wit.List) -> Lower:

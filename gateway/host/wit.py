@@ -85,19 +85,18 @@ class Char(_Written):
 
 @dataclass(frozen=True, slots=True)
 class String(_Written):
-    """`string`.
-
-    Attributes:
-        disguised: whether it crosses the boundary of the host as the Latin-1 reading of its UTF-8, because it
-            shares a function with `Bytes` (`gateway.wasm.byte_strings`).
-    """
-
-    disguised: bool = False
+    """`string`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bytes(_Written):
-    """`list<u8>` that crosses the boundary of the host as a string, in Latin-1 (`gateway.wasm.byte_strings`)."""
+    """`list<u8>` that crosses the boundary of the host in one block (`gateway.wasm.byte_blocks`).
+
+    Attributes:
+        memory: the number of the memory that the block is in, among those of the instance's bridges.
+    """
+
+    memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,19 +302,20 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
     raise TypeError(f"not a WIT type: {item!r}")
 
 
-def disguise(function: Function, strings: Iterable[bool]) -> Function:
-    """Tell what the strings of a function are, some of whose `list<u8>` cross as strings.
+def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function:
+    """Tell which of a function's `tuple<u32, u32>` are bytes.
 
     Args:
-        function: its type as the engine tells it, with `string` for both.
-        strings: for each string, depth first through the parameters and then the result, whether it is bytes.
+        function: its type as the engine tells it.
+        pairs: for each of them, depth first through the parameters and then the result, whether it is.
+        memory: the number of the memory that the bytes are in.
     """
-    is_bytes = iter(strings)
+    is_bytes = iter(pairs)
 
     def told(ty: Type) -> Type:
         match ty:
-            case String():
-                return Bytes() if next(is_bytes) else String(disguised=True)
+            case Tuple((Integer(32, False), Integer(32, False))):
+                return Bytes(memory) if next(is_bytes) else ty
             case List(element):
                 return List(told(element))
             case Option(payload):

@@ -59,7 +59,6 @@ BOTH_WAYS: list[tuple[wit.Type, Any, Any]] = [
     ),
     *((wit.Char(), char, char) for char in ("a", "\0", "\ud7ff", "\ue000", "\U0010ffff")),
     *((wit.String(), text, text) for text in ("", "a\0b", "größer 😀")),
-    (wit.String(disguised=True), "größer 😀", "größer 😀"),
     *(
         (ty, data, text)
         for ty in (wit.List(U8), wit.Bytes())
@@ -278,7 +277,6 @@ REFUSED: list[tuple[wit.Type, str, tuple[Any, ...]]] = [
         "string without surrogates that are not in pairs",
         ("\ud800", "a\udfff", "\udc00\ud800"),
     ),
-    (wit.String(disguised=True), "string", (None,)),
     (
         wit.List(U8),
         WORDS_OF_BYTES,

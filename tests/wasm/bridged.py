@@ -1,5 +1,6 @@
 """A host of wasmtime-py's own for guests that are, or are not, behind bridges."""
 
+import ctypes
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ import wasmtime
 from wasmtime import component as wasm
 from wasmtime.component import _types as types
 
-from gateway.wasm.byte_strings import Rewritten, rewrite
+from gateway.host.bridge_memory import BridgeMemory
+from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
 
 NAME = "test:bytes/api@1.0.0"
 
@@ -45,7 +47,7 @@ def rewritten(data: bytes, wants: Callable[[str], bool] = lambda name: True) -> 
     return result
 
 
-# How a host reads the table: the strings of a type, depth first, take its entries in turn.
+# How a host reads the table: the pairs of a type, depth first, take its entries in turn.
 Convert = Callable[[Any], Any]
 
 
@@ -53,37 +55,32 @@ def as_it_is(value: Any) -> Any:
     return value
 
 
-def reading(of: Any, strings: Iterator[bool]) -> Convert:
-    """What turns a value that the engine gives into the one that the guest meant."""
+def converter(of: Any, pairs: Iterator[bool], data: Convert) -> Convert:
+    """What applies `data` to the bytes in a value of a type."""
 
-    def data(string: str) -> bytes:
-        return string.encode("latin-1")
-
-    return converter(of, strings, data, lambda string: data(string).decode())
-
-
-def writing(of: Any, strings: Iterator[bool]) -> Convert:
-    """What turns a value for the guest into the one that the engine is to be given."""
-
-    def string(data: bytes) -> str:
-        return data.decode("latin-1")
-
-    return converter(of, strings, string, lambda text: string(text.encode()))
-
-
-def converter(of: Any, strings: Iterator[bool], data: Convert, text: Convert) -> Convert:
     def inner(part: Any) -> Convert:
-        return as_it_is if part is None else converter(part, strings, data, text)
+        return as_it_is if part is None else converter(part, pairs, data)
+
+    def named(parts: list[tuple[str, Any]]) -> dict[str, Convert]:
+        return {name: inner(part) for name, part in parts}
 
     match of:
-        case types.String():
-            return data if next(strings) else text
+        case _ if is_pair(of):
+            return data if next(pairs) else as_it_is
         case types.ListType():
             element = inner(of.element)
             return lambda value: [element(one) for one in value]
         case types.TupleType():
             elements = [inner(one) for one in of.elements]
             return lambda value: tuple(one(part) for one, part in zip(elements, value, strict=True))
+        case types.RecordType():
+            fields = named(of.fields)
+            return lambda value: record(
+                **{name: field(getattr(value, name)) for name, field in fields.items()}
+            )
+        case types.VariantType():
+            cases = named(of.cases)
+            return lambda value: wasm.Variant(value.tag, cases[value.tag](value.payload))
         case types.OptionType():
             payload = inner(of.payload)
             return lambda value: None if value is None else payload(value)
@@ -95,13 +92,39 @@ def converter(of: Any, strings: Iterator[bool], data: Convert, text: Convert) ->
             return as_it_is
 
 
+def is_pair(of: Any) -> bool:
+    """Whether a type is `tuple<u32, u32>`."""
+    return isinstance(of, types.TupleType) and [type(one) for one in of.elements] == [types.U32] * 2
+
+
+def record(**fields: Any) -> wasm.Record:
+    made = wasm.Record()
+    vars(made).update(fields)
+    return made
+
+
+_NO_INSTANCE = ctypes.c_uint64()
+_SCRATCH = (ctypes.c_uint64 * 2)()
+
+
+def memory_of(store: wasmtime.Store, blocks: Blocks) -> BridgeMemory:
+    """The memory that bytes lie in, in a store that is used through wasmtime-py."""
+    context = ctypes.cast(store._context(), ctypes.c_void_p).value
+    assert context is not None
+    scratch = ctypes.addressof(_SCRATCH)
+    return BridgeMemory(context, ctypes.addressof(_NO_INSTANCE), scratch, blocks.memory)
+
+
 class Host:
     """Serves the functions of an interface from `answers`, and keeps what they were called with."""
 
     def __init__(
-        self, data: bytes, functions: Mapping[tuple[str, str], tuple[bool, ...]] | None = None
+        self,
+        data: bytes,
+        functions: Mapping[tuple[str, str], Blocks] | None = None,
+        config: wasmtime.Config | None = None,
     ) -> None:
-        self.engine = wasmtime.Engine()
+        self.engine = wasmtime.Engine(config)
         self.component = wasm.Component(self.engine, data)
         self.functions = functions or {}
         self.answers: dict[str, Any] = {}
@@ -138,14 +161,21 @@ class Host:
         return call
 
     def conversions(self, name: str, of: types.FuncType) -> tuple[list[Convert], Convert]:
-        table = self.functions.get((NAME, name))
-        if table is None:
-            return [lambda value: value for _ in of.params], lambda value: value
-        strings = iter(table)
-        reads = [reading(one, strings) for _, one in of.params]
-        write = writing(of.result, strings)
-        assert list(strings) == []
-        return reads, write
+        blocks = self.functions.get((NAME, name))
+        if blocks is None:
+            return [as_it_is for _ in of.params], as_it_is
+
+        def read(pair: tuple[int, int]) -> bytes:
+            return memory_of(self.store, blocks).read(*pair)
+
+        def write(data: bytes) -> tuple[int, int]:
+            return memory_of(self.store, blocks).write(data), len(data)
+
+        pairs = iter(blocks.pairs)
+        reads = [converter(one, pairs, read) for _, one in of.params]
+        result = as_it_is if of.result is None else converter(of.result, pairs, write)
+        assert list(pairs) == []
+        return reads, result
 
     def call(self, name: str, *arguments: Any) -> Any:
         function = self.instance.get_func(self.store, name)
@@ -161,6 +191,6 @@ class Host:
         return call, result
 
 
-def behind_bridge(data: bytes) -> Host:
+def behind_bridge(data: bytes, config: wasmtime.Config | None = None) -> Host:
     result = rewritten(data)
-    return Host(result.component, result.functions)
+    return Host(result.component, result.functions, config)

@@ -14,7 +14,7 @@ from gateway.host import _capi
 from gateway.host.engine import Engine
 from gateway.host.settings import compile_settings, is_roomy
 from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, MAX_NESTING
-from gateway.wasm.byte_strings import rewrite
+from gateway.wasm.byte_blocks import rewrite
 from gateway.wasm.footprint import Footprint, Measureless, footprint, needs
 from tests.compiled import taken
 

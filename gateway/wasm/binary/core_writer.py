@@ -23,8 +23,11 @@ __all__ = [
     "GLOBAL_SET",
     "GREATER_SIGNED",
     "GREATER_UNSIGNED",
+    "I32_LOAD",
+    "I32_STORE",
     "IF",
     "LOCAL_GET",
+    "LOCAL_SET",
     "LOCAL_TEE",
     "MEMORY",
     "MEMORY_COPY",
@@ -57,9 +60,12 @@ RETURN: Final = b"\x0f"
 CALL: Final = 0x10
 CALL_INDIRECT: Final = 0x11
 LOCAL_GET: Final = 0x20
+LOCAL_SET: Final = 0x21
 LOCAL_TEE: Final = 0x22
 GLOBAL_GET: Final = 0x23
 GLOBAL_SET: Final = 0x24
+I32_LOAD: Final = 0x28
+I32_STORE: Final = 0x36
 MEMORY_SIZE: Final = b"\x3f\x00"
 MEMORY_GROW: Final = b"\x40\x00"
 MEMORY_COPY: Final = b"\xfc\x0a\x00\x00"
@@ -76,7 +82,7 @@ SHIFT_RIGHT: Final = b"\x76"
 
 
 def op(opcode: int, *immediates: int) -> bytes:
-    """An instruction whose immediates are indices."""
+    """An instruction whose immediates are indices, or alignment and offset."""
     return bytes([opcode]) + b"".join(map(encode.u32, immediates))
 
 

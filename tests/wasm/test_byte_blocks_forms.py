@@ -16,8 +16,9 @@ from gateway.wasm.binary import encode
 from gateway.wasm.binary.cursor import Cursor
 from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type, read_type
-from gateway.wasm.byte_strings import rewrite
-from tests.wasm.bridged import MEMORY, NAME, Host, binary, rewritten
+from gateway.wasm.byte_blocks import Blocks, rewrite
+from gateway.wasm.byte_blocks.core import CORE_INSTANCES
+from tests.wasm.bridged import MEMORY, NAME, Host, binary, memory_of, rewritten
 
 # An interface as WASI has them: resources, names for types, functions with and without bytes.
 STREAMS = """
@@ -72,13 +73,58 @@ STREAMS_GUEST = f"""(component
   (export "run" (func $run')))"""
 
 
+# Three interfaces that share a record with bytes, within a variant.
+MESSAGES = f"""(component
+  (import "a:b/types" (instance $types
+    (export "topic" (type $topic (sub resource)))
+    (type $bytes' (list u8)) (export "bytes" (type $bytes (eq $bytes')))
+    (type $part' (record (field "text" string) (field "body" $bytes)))
+    (export "part" (type $part (eq $part')))
+    (type $message' (variant (case "none") (case "one" $part) (case "of" (own $topic))))
+    (export "message" (type $message (eq $message')))))
+  (alias export $types "message" (type $message))
+  (import "a:b/sender" (instance $sender
+    (alias outer 1 $message (type $m')) (export "message" (type $m (eq $m')))
+    (export "send" (func (param "message" $m)))))
+  (alias export $sender "message" (type $sent))
+  (import "a:b/keeper" (instance $keeper
+    (alias outer 1 $sent (type $m')) (export "message" (type $m (eq $m')))
+    (export "keep" (func (param "message" $m)))))
+  ;; more
+  {MEMORY % "unreachable"}
+  (core func $send (canon lower (func $sender "send") (memory $m) (realloc $realloc)))
+  (core func $keep (canon lower (func $keeper "keep") (memory $m) (realloc $realloc)))
+  (core module $Run
+    (import "h" "send" (func $send (param i32 i32 i32 i32 i32)))
+    (import "h" "keep" (func $keep (param i32 i32 i32 i32 i32)))
+    (import "h" "memory" (memory 1))
+    (data (i32.const 101) "\\ff\\00")
+    (func (export "run")
+      (call $send (i32.const 1) (i32.const 101) (i32.const 0) (i32.const 101) (i32.const 2))
+      (call $keep (i32.const 1) (i32.const 101) (i32.const 0) (i32.const 101) (i32.const 1))))
+  (core instance $run (instantiate $Run (with "h" (instance
+    (export "send" (func $send)) (export "keep" (func $keep)) (export "memory" (memory $m))))))
+  (func (export "run") (canon lift (core func $run "run"))))"""
+
+
+def reading(blocks: Blocks | None) -> Callable[..., object]:
+    """A host function that gives bytes, in a block or not."""
+
+    def read(store: wasmtime.Store, thing: wasm.ResourceAny) -> object:
+        thing.to_host(store)
+        data = b"\0\x80\xff"
+        return data if blocks is None else (memory_of(store, blocks).write(data), len(data))
+
+    return read
+
+
 class TestInterface:
     def test_keeps_its_resources_and_all_its_functions(self) -> None:
         result = rewritten(binary(STREAMS_GUEST))
-        # `send` has its bytes within a record, which is left alone.
         assert result.functions == {
-            (NAME, "[method]stream.write"): (True,),
-            (NAME, "[static]stream.join"): (True,),
+            (NAME, "[method]stream.write"): Blocks(0, (True,)),
+            (NAME, "[static]stream.join"): Blocks(0, (True,)),
+            (NAME, "send"): Blocks(0, (True,)),
         }
         for host in (Host(binary(STREAMS_GUEST)), Host(result.component, result.functions)):
             stream = wasm.ResourceHost.own(1, 1)
@@ -107,7 +153,7 @@ class TestInterface:
             (alias outer 1 $inner (type $i)) (export "inner" (instance (type $i)))))
           (import "even" (instance (export "f" (func (param "data" (list u8)))))))"""
         result = rewritten(binary(text))
-        assert result.functions == {("even", "f"): (True,)}
+        assert result.functions == {("even", "f"): Blocks(0, (True,))}
         wasm.Component(wasmtime.Engine(), result.component)
 
     def test_may_use_the_types_of_another(self) -> None:
@@ -145,11 +191,10 @@ class TestInterface:
             engine = wasmtime.Engine()
             component = wasm.Component(engine, result.component)
             linker = wasm.Linker(engine)
-            answer = "\0\x80ÿ" if "a:b/first" in wanted else b"\0\x80\xff"
             with linker.root() as root:
                 with root.add_instance("a:b/first") as first:
                     first.add_resource("thing", wasm.ResourceType.host(1), lambda *_: None)
-                    first.add_func("read", lambda s, thing, a=answer: thing.to_host(s) and a)
+                    first.add_func("read", reading(result.functions.get(("a:b/first", "read"))))
                 with root.add_instance("a:b/second") as second:
                     second.add_resource("thing", wasm.ResourceType.host(1), lambda *_: None)
                     second.add_func("open", lambda _: wasm.ResourceHost.own(5, 1))
@@ -158,6 +203,53 @@ class TestInterface:
             run = linker.instantiate(store, component).get_func(store, "run")
             assert run is not None
             assert run(store) == b"\0\x80\xff"
+
+    def test_may_name_the_bytes_of_another(self) -> None:
+        """A record of one interface, in the functions of two others; only one of the three is wanted."""
+        result = rewritten(binary(MESSAGES), lambda name: name == "a:b/sender")
+        one, other = (Blocks(memory, (True,)) for memory in (0, CORE_INSTANCES))
+        assert result.functions == {("a:b/sender", "send"): one, ("a:b/keeper", "keep"): other}
+        engine = wasmtime.Engine()
+        component = wasm.Component(engine, result.component)
+        linker = wasm.Linker(engine)
+        seen: list[object] = []
+
+        def take(blocks: Blocks) -> Callable[..., None]:
+            def call(store: wasmtime.Store, message: Any) -> None:
+                seen.append(memory_of(store, blocks).read(*message.body))
+
+            return call
+
+        with linker.root() as root:
+            with root.add_instance("a:b/types") as types_instance:
+                types_instance.add_resource("topic", wasm.ResourceType.host(1), lambda *_: None)
+            for (interface, function), blocks in result.functions.items():
+                with root.add_instance(interface) as instance:
+                    instance.add_func(function, take(blocks))
+        store = wasmtime.Store(engine)
+        run = linker.instantiate(store, component).get_func(store, "run")
+        assert run is not None
+        run(store)
+        assert seen == [b"\xff\0", b"\xff"]
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            # A function that is no interface's, or an interface of another form, names the record too.
+            '(type $f (func (param "of" $message))) (import "odd" (func (type $f)))',
+            """(import "odd" (instance
+              (alias outer 1 $message (type $m)) (export "message" (type (eq $m)))
+              (export "m" (core module))))""",
+            # One cannot be bridged.
+            """(import "odd" (instance
+              (export "t" (type $t (sub resource))) (alias outer 1 $message (type $m'))
+              (export "message" (type $m (eq $m')))
+              (export "f" (func (param "of" $m) (param "all" (list (borrow $t)))))))""",
+        ],
+    )
+    def test_is_left_alone_with_what_names_its_bytes(self, more: str) -> None:
+        text = MESSAGES.replace(";; more", more)
+        assert rewrite(binary(text), lambda name: True) is None
 
 
 class TestExports:
@@ -232,18 +324,13 @@ class TestLeftAlone:
             '(instance (export "f" (func (param "text" string) (result (list u32)))))',
             '(instance (type $b (list u8)) (export "bytes" (type (eq $b))))',
             '(func (param "data" (list u8)))',
-            # Within a record and a variant, whose types have names.
-            """(instance
-              (type $r (record (field "data" (list u8)))) (export "r" (type $r' (eq $r)))
-              (type $v (variant (case "data" (list u8)))) (export "v" (type $v' (eq $v)))
-              (export "f" (func (param "one" $r') (param "other" $v'))))""",
-            # More parameters than are passed in registers.
-            f"""(instance (export "f" (func {
-                " ".join(f'(param "p{at}" (list u8))' for at in range(9))
-            })))""",
             # Borrowed handles that the bridge would have to look for.
             """(instance (export "t" (type $t (sub resource))) (export "f"
               (func (param "all" (list (borrow $t))) (param "data" (list u8)))))""",
+            f"""(instance (export "t" (type $t (sub resource))) (export "f" (func
+              (param "self" (borrow $t)) {
+                " ".join(f'(param "p{at}" (list u8))' for at in range(8))
+            })))""",
         ],
     )
     def test_what_a_bridge_cannot_do(self, imported: str) -> None:

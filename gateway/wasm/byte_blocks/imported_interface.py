@@ -1,8 +1,7 @@
-"""An imported interface: its functions, and its type with `list<u8>` disguised as `string`."""
+"""An imported interface: its functions, and its type with `list<u8>` disguised."""
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.wasm.binary.definitions import OuterAlias
 from gateway.wasm.binary.extern import ExternName, ExternType, Sort
@@ -12,25 +11,25 @@ from gateway.wasm.binary.types import (
     ExportDeclaration,
     Func,
     InstanceType,
-    ListOf,
     Primitive,
     TypeDefinition,
     ValType,
     parts,
-    remap,
 )
-from gateway.wasm.byte_strings.prelude import Prelude, TypeSource, UnbridgeableError
-from gateway.wasm.byte_strings.shapes import (
+from gateway.wasm.byte_blocks.prelude import Prelude, TypeSource, UnbridgeableError
+from gateway.wasm.byte_blocks.shapes import (
+    BYTES,
+    DISGUISE,
     MAX_RESULT_SIZE,
     Shape,
-    joined_strings,
+    joined_pairs,
     opaque,
     primitive_shape,
     shape,
 )
 from gateway.wasm.canonical_abi import Flat, joined_flat
 
-__all__ = ["ImportedInterface", "InterfaceFunction", "read_interfaces"]
+__all__ = ["ImportedInterface", "InterfaceFunction", "Interfaces", "read_interfaces"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,13 @@ class InterfaceFunction:
     Attributes:
         name: its name in the interface.
         type: the index of its type, in the type index space of the interface.
-        parameters: its core parameters, if they fit in registers.
+        parameters: its core parameters, None for more than fit in registers.
         result: the shape of its result, if it has one.
         borrows: where a parameter is a borrowed handle: its place among the core parameters and the
             index of its resource type.
-        strings: for each string of its disguised type, in order, whether it is bytes.
-        bridgeable: whether it has a `list<u8>` and nothing that stands in the way of disguising it.
+        pairs: for each `tuple<u32, u32>` of its disguised type, in order, whether it is bytes.
+        holds_bytes: whether it has a `list<u8>`.
+        bridgeable: whether nothing in it stands in the way of a bridge.
     """
 
     name: ExternName
@@ -53,7 +53,8 @@ class InterfaceFunction:
     parameters: Flat
     result: Shape | None
     borrows: tuple[tuple[int, int], ...]
-    strings: tuple[bool, ...]
+    pairs: tuple[bool, ...]
+    holds_bytes: bool
     bridgeable: bool
 
 
@@ -65,12 +66,10 @@ class _LocalType:
         definition: what it is, other names within the interface resolved; None for a resource type
             and for a type of another interface.
         shape: its shape, if it is a value type.
-        original: the entry that it is only another name of, or its own index.
     """
 
     definition: TypeDefinition | None
     shape: Shape | None
-    original: int
 
 
 class ImportedInterface:
@@ -80,6 +79,7 @@ class ImportedInterface:
         type: the instance type as the component has it.
         exported_shapes: the shapes of the value types that it exports, by name.
         functions: in order.
+        borrowed: the types around it that hold bytes and that it uses, by index.
     """
 
     def __init__(self, instance_type: InstanceType, outer: Sequence[Shape | None]) -> None:
@@ -92,63 +92,38 @@ class ImportedInterface:
         self.type = instance_type
         self.exported_shapes: dict[str, Shape] = {}
         self.functions: list[InterfaceFunction] = []
+        self.borrowed: list[int] = []
         self._types: list[_LocalType] = []
         for declaration in instance_type.declarations:
             self._read(declaration, outer)
 
     @property
-    def bridgeable(self) -> list[InterfaceFunction]:
-        """The functions that can be bridged."""
-        return [function for function in self.functions if function.bridgeable]
+    def bridged(self) -> list[InterfaceFunction]:
+        """The functions that pass bytes."""
+        return [function for function in self.functions if function.holds_bytes]
+
+    @property
+    def bridgeable(self) -> bool:
+        """Whether a bridge can pass on all of `bridged`."""
+        return all(function.bridgeable for function in self.bridged)
 
     def disguised(self) -> InstanceType:
-        """The type with every `list<u8>` in the bridgeable functions replaced by `string`.
-
-        What is there stays where it is, since aliases and other functions refer to it by index:
-        changed copies of the functions, and of the types they are made of, come after it.
-        """
-        names = {function.name.name for function in self.bridgeable}
-        kept = [
-            declaration
-            for declaration in self.type.declarations
-            if not _declares_function(declaration, names)
-        ]
-        copies: list[TypeDefinition] = []
-        disguises: dict[int, ValType] = {}
-
-        def disguise(valtype: ValType) -> ValType:
-            if isinstance(valtype, Primitive):
-                return valtype
-            return disguises.get(self._types[valtype].original, valtype)
-
-        def copy(definition: TypeDefinition) -> int:
-            copies.append(remap(definition, disguise, resource=lambda index: index))
-            return len(self._types) + len(copies) - 1
-
-        for index, local in enumerate(self._types):
-            if local.original != index or local.shape is None or not local.shape.holds_bytes:
-                continue
-            if local.definition == ListOf(Primitive.U8):
-                disguises[index] = Primitive.STRING
-            elif local.definition is not None:
-                disguises[index] = copy(local.definition)
-        exports = [
-            ExportDeclaration(
-                function.name, ExternType(Sort.FUNC, copy(self._function_type(function.type)))
-            )
-            for function in self.bridgeable
-        ]
-        return InstanceType((*kept, *copies, *exports))
+        """The type with every `list<u8>` disguised; each type keeps its index."""
+        return InstanceType(
+            tuple(DISGUISE if one == BYTES else one for one in self.type.declarations)
+        )
 
     def _read(self, declaration: Declaration, outer: Sequence[Shape | None]) -> None:
         match declaration:
             case OuterAlias(_, 1, index) if index < len(outer):
                 its_shape = outer[index]
-                self._add(None, its_shape and opaque(its_shape))
+                if its_shape is not None and its_shape.holds_bytes:
+                    self.borrowed.append(index)
+                self._types.append(_LocalType(None, its_shape))
             case ExportDeclaration(name, ExternType(Sort.FUNC, int(index))):
                 self.functions.append(self._function(name, index))
             case ExportDeclaration(_, ExternType(Sort.TYPE, None)):
-                self._add(None, None)
+                self._types.append(_LocalType(None, None))
             case ExportDeclaration(name, ExternType(Sort.TYPE, int(index))):
                 original = self._at(index)
                 self._types.append(original)
@@ -160,10 +135,7 @@ class ImportedInterface:
                 for part in parts(definition):
                     if not isinstance(part, Primitive):
                         self._at(part)
-                self._add(definition, shape(definition, self._shape))
-
-    def _add(self, definition: TypeDefinition | None, its_shape: Shape | None) -> None:
-        self._types.append(_LocalType(definition, its_shape, len(self._types)))
+                self._types.append(_LocalType(definition, shape(definition, self._shape)))
 
     def _at(self, index: int) -> _LocalType:
         if index >= len(self._types):
@@ -178,31 +150,26 @@ class ImportedInterface:
             raise UnbridgeableError
         return found
 
-    def _function_type(self, index: int) -> Func:
+    def _function(self, name: ExternName, index: int) -> InterfaceFunction:
         definition = self._at(index).definition
         if not isinstance(definition, Func):
             raise UnbridgeableError
-        return definition
-
-    def _function(self, name: ExternName, index: int) -> InterfaceFunction:
-        definition = self._function_type(index)
         parameters = [self._shape(valtype) for _, valtype in definition.parameters]
         result = None if definition.result is None else self._shape(definition.result)
         sides = parameters if result is None else [*parameters, result]
         flat = joined_flat(each.layout for each in parameters)
-        strings = joined_strings(sides)
-        borrows = self._borrows(definition, parameters)
+        pairs = joined_pairs(sides)
+        borrows = () if flat is None else self._borrows(definition, parameters)
         return InterfaceFunction(
             name=name,
             type=index,
             parameters=flat,
             result=result,
             borrows=borrows,
-            strings=strings or (),
+            pairs=pairs or (),
+            holds_bytes=any(side.holds_bytes for side in sides),
             bridgeable=(
-                flat is not None
-                and strings is not None
-                and any(side.holds_bytes for side in sides)
+                pairs is not None
                 and (result is None or result.layout.size <= MAX_RESULT_SIZE)
                 # A borrowed handle must be dropped before the call returns, so it must be in reach.
                 and sum(side.holds_borrow for side in sides) == len(borrows)
@@ -223,42 +190,77 @@ class ImportedInterface:
         return tuple(borrows)
 
 
-def read_interfaces(prelude: Prelude) -> dict[int, ImportedInterface]:
-    """The instance types of a prelude, by type index; without those of a form not handled here."""
-    interfaces: dict[int, ImportedInterface] = {}
-    shapes: list[Shape | None] = []
+@dataclass(slots=True)
+class Interfaces:
+    """The interfaces that a prelude imports.
 
-    def shape_at(index: int | None) -> Shape | None:
-        return shapes[index] if index is not None and index < len(shapes) else None
+    Attributes:
+        by_type: by the index of their instance types; without those of a form not handled here.
+        tied: the indices of instance types whose bytes something else than an interface names too.
+    """
 
-    def shape_of(valtype: ValType) -> Shape:
-        found = primitive_shape(valtype) if isinstance(valtype, Primitive) else shape_at(valtype)
+    by_type: dict[int, ImportedInterface] = field(default_factory=dict)
+    tied: set[int] = field(default_factory=set)
+
+
+def read_interfaces(prelude: Prelude) -> Interfaces:
+    """Reads the instance types of a prelude."""
+    read = _Reader(prelude)
+    for index, source in enumerate(prelude.types):
+        try:
+            read.shapes.append(read.shape(index, source))
+        except UnbridgeableError:
+            read.shapes.append(None)
+    return read.interfaces
+
+
+class _Reader:
+    def __init__(self, prelude: Prelude) -> None:
+        self.prelude = prelude
+        self.interfaces = Interfaces()
+        self.shapes: list[Shape | None] = []
+
+    def shape(self, index: int, source: TypeSource) -> Shape | None:
+        """Gives the shape of a type of the prelude, and notes what it is if it is an interface."""
+        if isinstance(source.definition, InstanceType):
+            try:
+                interface = ImportedInterface(source.definition, self.shapes)
+            except UnbridgeableError:
+                for declaration in source.definition.declarations:
+                    if isinstance(declaration, OuterAlias):
+                        self.tie(declaration.index)
+                raise
+            self.interfaces.by_type[index] = interface
+            return None
+        if source.definition is not None:
+            definition = source.definition
+            for part in parts(definition):
+                self.tie(part)
+            its_shape = shape(definition, self.shape_of)
+            # Its own `list<u8>` stays one.
+            return its_shape and opaque(its_shape)
+        if source.export is not None:
+            instance_type = self.prelude.instance_type(source.export.instance)
+            found = self.interfaces.by_type.get(instance_type)
+            return found.exported_shapes.get(source.export.name) if found else None
+        if source.equal_to is None:
+            return None
+        self.tie(source.equal_to)
+        its_shape = self.shape_of(source.equal_to)
+        return its_shape and opaque(its_shape)
+
+    def shape_of(self, valtype: ValType) -> Shape:
+        if isinstance(valtype, Primitive):
+            return primitive_shape(valtype)
+        found = self.shapes[valtype] if valtype < len(self.shapes) else None
         if found is None:
             raise UnbridgeableError
         return found
 
-    def read(index: int, source: TypeSource) -> Shape | None:
-        if isinstance(source.definition, InstanceType):
-            interfaces[index] = ImportedInterface(source.definition, shapes)
-            return None
-        if source.definition is not None:
-            return shape(source.definition, shape_of)
-        if source.export is not None:
-            interface = interfaces.get(prelude.instance_type(source.export.instance))
-            return interface.exported_shapes.get(source.export.name) if interface else None
-        return shape_at(source.equal_to)
-
-    for index, source in enumerate(prelude.types):
-        try:
-            shapes.append(read(index, source))
-        except UnbridgeableError:
-            shapes.append(None)
-    return interfaces
-
-
-def _declares_function(declaration: Declaration, names: AbstractSet[str]) -> bool:
-    return (
-        isinstance(declaration, ExportDeclaration)
-        and declaration.type.sort is Sort.FUNC
-        and declaration.name.name in names
-    )
+    def tie(self, valtype: ValType) -> None:
+        if isinstance(valtype, Primitive) or valtype >= len(self.shapes):
+            return
+        export = self.prelude.types[valtype].export
+        its_shape = self.shapes[valtype]
+        if export is not None and its_shape is not None and its_shape.holds_bytes:
+            self.interfaces.tied.add(self.prelude.instance_type(export.instance))

@@ -11,10 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wasmtime.component import _types as types
 
+from gateway.host import bridge_memory
+from gateway.host._capi import set_growing_memories
 from gateway.host.engine import Engine
+from gateway.host.errors import Trap
 from gateway.wasm.binary import component_externs
+from gateway.wasm.byte_blocks import Blocks
+from gateway.wasm.byte_blocks.core import HEAP
 from tests.compiled import taken
-from tests.wasm.bridged import MEMORY, NAME, Host, behind_bridge, binary, rewritten
+from tests.wasm.bridged import (
+    MEMORY,
+    NAME,
+    Host,
+    behind_bridge,
+    binary,
+    is_pair,
+    memory_of,
+    rewritten,
+)
 
 ALL_BYTES = bytes(range(256))
 
@@ -81,18 +95,29 @@ SHAPES = {
         "i32 i32 i32",
         "i32 memory",
     ),
+    # What looks like bytes in disguise and is none.
+    "ranges": (
+        '(param "range" (tuple u32 u32)) (param "data" (list u8))'
+        "(result (tuple (list u8) (tuple u32 u32)))",
+        "i32 i32 i32 i32",
+        "i32 memory",
+    ),
+    # More parameters than fit in registers.
+    "many": (" ".join(f'(param "p{at}" (list u8))' for at in range(9)), "i32", ""),
     "count": ('(param "data" (list u8)) (result u32)', "i32 i32", "i32"),
     "total": ('(param "data" (list u8)) (result s64)', "i32 i32", "i64"),
     "ratio": ('(param "data" (list u8)) (result f32)', "i32 i32", "f32"),
     "exact": ('(param "data" (list u8)) (result f64)', "i32 i32", "f64"),
 }
-TABLE = {
+PAIRS = {
     "take": (True,),
     "give": (True,),
-    "swap": (True, False, False, True),
+    "swap": (True, True),
     "read": (True,),
-    "pairs": (False, True, True, False),
+    "pairs": (True, True),
     "maybe": (True, True),
+    "ranges": (False, True, True, False),
+    "many": (True,) * 9,
     "count": (True,),
     "total": (True,),
     "ratio": (True,),
@@ -114,6 +139,8 @@ EXCHANGES: list[tuple[str, Sequence[Any], Any]] = [
     ("pairs", [[]], []),
     ("maybe", [None], None),
     ("maybe", [[b"", ALL_BYTES]], b"\x80"),
+    ("ranges", [(1, 2**32 - 1), ALL_BYTES], (b"\x80", (0, 9))),
+    ("many", [b"", ALL_BYTES, *(bytes([at]) * at for at in range(7))], None),
     ("count", [ALL_BYTES], 2**32 - 1),
     ("total", [ALL_BYTES], -(2**63)),
     ("ratio", [ALL_BYTES], 0.5),
@@ -132,14 +159,14 @@ def bridged() -> Host:
 
 
 class TestTable:
-    def test_has_an_entry_for_each_string(self) -> None:
+    def test_has_an_entry_for_each_pair(self) -> None:
         assert rewritten(passing_on(SHAPES)).functions == {
-            (NAME, name): strings for name, strings in TABLE.items()
+            (NAME, name): Blocks(0, pairs) for name, pairs in PAIRS.items()
         }
 
-    def test_has_as_many_entries_as_the_engine_tells_strings(self, bridged: Host) -> None:
+    def test_has_as_many_entries_as_the_engine_tells_pairs(self, bridged: Host) -> None:
         for name, of in bridged.interface(NAME).items():
-            assert count_strings(of) == len(TABLE[name])
+            assert count_pairs(of) == len(PAIRS[name])
 
 
 class TestExchange:
@@ -200,12 +227,36 @@ class TestMemory:
         ("address", "length"),
         [(0, 1 << 31), (1, (1 << 31) + 2), (2, 0xFFFF_FFFF), (0x7FFF_FFFF, 1 << 31), (1 << 31, 9)],
     )
-    def test_never_takes_a_long_list_for_utf16(self, address: int, length: int) -> None:
-        """The bit that would mark UTF-16 is what tells lists of two gigabytes and more."""
+    def test_refuses_lists_of_gigabytes(self, address: int, length: int) -> None:
         bridged = behind_bridge(binary(WRITER))
         with pytest.raises(wasmtime.WasmtimeError):
             bridged.exchange("take", [address, length], None)
         assert bridged.calls == []
+
+    def test_has_room_for_some_megabytes(self) -> None:
+        memory = memory_of(behind_bridge(binary(WRITER)).store, Blocks(0, ()))
+        data = os.urandom(3 << 20)
+        places = [memory.write(data), memory.write(data)]
+        assert [memory.read(place, len(data)) for place in places] == [data, data]
+        with pytest.raises(Trap, match="returned at once, where 8384496 have room"):
+            memory.write(data)
+
+    def test_refuses_to_read_beyond_its_end(self, bridged: Host) -> None:
+        memory = memory_of(bridged.store, Blocks(0, ()))
+        assert memory.read(65535, 1) == b"\0"
+        with pytest.raises(Trap, match="not in the bridge's memory"):
+            memory.read(1, 1 << 31)
+
+    def test_are_found_when_they_have_moved(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bridge_memory, "is_roomy", lambda: False)
+        config = wasmtime.Config()
+        set_growing_memories(config, spare=0, guard=0)
+        moving = behind_bridge(passing_on({"take": SHAPES["take"]}), config)
+        memory = memory_of(moving.store, Blocks(0, ()))
+        for size in (100, 100_000, 300_000):
+            data = os.urandom(size)
+            moving.exchange("take", [data], None)
+            assert memory.read(HEAP, 100) == data[:100]
 
     @pytest.mark.parametrize("address", [*range(65536, 65545), 40 * 65536 - 5])
     def test_takes_lists_at_any_address(self, address: int) -> None:
@@ -247,10 +298,11 @@ class TestGuests:
         engine = Engine()
         component = taken(engine, result.component)
         imports = component.type.imports(engine.wasmtime)
-        for (interface, function), strings in result.functions.items():
+        for (interface, function), blocks in result.functions.items():
             imported = imports[interface].ty
             assert isinstance(imported, types.ComponentInstanceType)
-            assert count_strings(imported.exports(engine.wasmtime)[function].ty) == len(strings)
+            told = imported.exports(engine.wasmtime)[function].ty
+            assert count_pairs(told) == len(blocks.pairs)
         externs = component_externs(data)
         assert set(imports) == {name.name for name in externs.imports}
         assert set(component.type.exports(engine.wasmtime)) == {
@@ -258,12 +310,12 @@ class TestGuests:
         }
 
 
-def count_strings(of: Any) -> int:
+def count_pairs(of: Any) -> int:
     parts: list[Any] = []
     match of:
         case types.FuncType():
             parts = [one for _, one in of.params] + [of.result]
-        case types.String():
+        case _ if is_pair(of):
             return 1
         case types.ListType():
             parts = [of.element]
@@ -279,4 +331,4 @@ def count_strings(of: Any) -> int:
             parts = [one for _, one in of.cases]
         case _:
             pass
-    return sum(count_strings(part) for part in parts)
+    return sum(count_pairs(part) for part in parts)

@@ -1,4 +1,13 @@
-"""The two core modules of a bridge: one that keeps memory, one that passes calls on."""
+"""The two core modules of a bridge: one that keeps memory, one that passes calls on.
+
+The host finds bytes that it is passed in the memory, and puts those that it returns there. It allots room for them
+as `realloc` does, from the heap, which is the memory's end. All of it is taken back after each call:
+
+    0   nothing: some take address 0 for "no address"
+    8   how much of the heap is in use, in bytes: an `i32`, and four bytes that stay 0
+    16  where results lie that are more than one core value
+    ..  the heap
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,13 +17,17 @@ from gateway.wasm.binary import core_writer as write
 from gateway.wasm.binary import encode
 from gateway.wasm.binary.core_types import CoreFunction, CoreType
 from gateway.wasm.binary.sections import CoreSection
-from gateway.wasm.byte_strings.imported_interface import InterfaceFunction
-from gateway.wasm.byte_strings.shapes import MAX_RESULT_SIZE
+from gateway.wasm.byte_blocks.imported_interface import InterfaceFunction
+from gateway.wasm.byte_blocks.shapes import MAX_RESULT_SIZE
 from gateway.wasm.canonical_abi import REALLOC_TYPE, Flat
 
 __all__ = [
+    "CORE_INSTANCES",
     "DROP",
+    "HEAP",
+    "HEAP_USED",
     "HOST",
+    "MAX_PAGES",
     "MEMORY",
     "REALLOC",
     "forwarder_module",
@@ -28,22 +41,25 @@ REALLOC: Final = "realloc"
 HOST: Final = "host"
 DROP: Final = "drop"
 
-# Where a result lies that is more than one core value. Address 0 is left alone: some take it for
-# "no address". 16 is a multiple of every alignment.
-_RESULT_AT: Final = 16
+# How many core instances a bridge is; the one with the memory comes first.
+CORE_INSTANCES: Final = 2
 
-# What a bridge may take besides the memory of its guest: room for a call that passes 1 MiB, the most
-# that the host takes or gives in one, in whatever encoding. Unit: pages of 64 KiB. What needs more
-# traps for want of memory.
-_MAX_PAGES: Final = 128
+# Addresses in the memory. 16 is a multiple of every alignment.
+HEAP_USED: Final = 8
+_RESULT_AT: Final = 16
+HEAP: Final = _RESULT_AT + MAX_RESULT_SIZE
+
+# What a bridge may take besides the memory of its guest: room for a few of the largest values that the
+# host takes or gives in one call. Unit: pages of 64 KiB. What needs more traps for want of memory.
+MAX_PAGES: Final = 128
 # With the 2 GiB that the heap can reach, a sum that stays below 4 GiB.
 _MAX_BLOCK: Final = 0x7FFF_FFF0
 
 # The types of the `release` functions, which take what a lifted function returns.
 _RELEASES: Final = (CoreFunction((), ()), *(CoreFunction((each,), ()) for each in CoreType))
 
-_TOP: Final = write.op(write.GLOBAL_GET, 0)
-_SET_TOP: Final = write.op(write.GLOBAL_SET, 0)
+_LOAD_USED: Final = write.const(HEAP_USED) + write.op(write.I32_LOAD, 2, 0)
+_STORE: Final = write.op(write.I32_STORE, 2, 0)
 _TRAP_IF: Final = write.IF + write.UNREACHABLE + write.END
 
 
@@ -59,22 +75,19 @@ def memory_module() -> bytes:
     Exports `MEMORY`; `REALLOC`, which hands out memory from the start of the heap upwards; and a
     `release` for each core result, which empties the heap: nothing outlives a call.
     """
-    heap = _RESULT_AT + MAX_RESULT_SIZE
     types = [write.function_type(each) for each in (REALLOC_TYPE, *_RELEASES)]
     exports = [write.export(MEMORY, write.MEMORY, 0), write.export(REALLOC, write.FUNCTION, 0)]
     exports += [
         write.export(f"release{at}", write.FUNCTION, 1 + at) for at in range(len(_RELEASES))
     ]
-    empty_heap = write.body(write.const(heap) + _SET_TOP)
-    memory = b"\x01" + encode.u32(1) + encode.u32(_MAX_PAGES)
-    top = bytes([CoreType.I32]) + b"\x01" + write.const(heap) + write.END
+    empty_heap = write.body(write.const(HEAP_USED) + write.const(0) + _STORE)
+    memory = b"\x01" + encode.u32(1) + encode.u32(MAX_PAGES)
     bodies = [_realloc(), *(empty_heap for _ in _RELEASES)]
     return write.module(
         [
             (CoreSection.TYPE, encode.vector(types)),
             (CoreSection.FUNCTION, encode.vector(map(encode.u32, range(len(types))))),
             (CoreSection.MEMORY, encode.vector([memory])),
-            (CoreSection.GLOBAL, encode.vector([top])),
             (CoreSection.EXPORT, encode.vector(exports)),
             (CoreSection.CODE, encode.vector(bodies)),
         ]
@@ -130,7 +143,8 @@ def _result(function: InterfaceFunction) -> Flat:
 def _forward(function: InterfaceFunction, host: int, drops: Mapping[int, int]) -> bytes:
     in_memory = canonical_abi.through_memory(_result(function))
     address = write.const(_RESULT_AT) if in_memory else b""
-    code = b"".join(_get(place) for place in range(len(function.parameters or ())))
+    taken = canonical_abi.lifted_type(function.parameters, ()).parameters
+    code = b"".join(_get(place) for place in range(len(taken)))
     code += address + write.op(write.CALL, host)
     for place, resource in function.borrows:
         code += _get(place) + write.op(write.CALL, drops[resource])
@@ -144,17 +158,19 @@ def _realloc() -> bytes:
     encoding, and turns out longer or shorter in another. Every block starts at a multiple of eight,
     whatever the alignment asked for.
     """
-    old, old_size, new_size, block, end, missing = 0, 1, 3, 4, 5, 6
+    old, old_size, new_size, block, used, missing = 0, 1, 3, 4, 5, 6
     code = (
         # A block that is large enough is kept; in particular, one that is to be shortened.
         (_get(old) + write.IF + _get(new_size) + _get(old_size) + write.GREATER_UNSIGNED)
         + (write.EQUAL_ZERO + write.IF + _get(old) + write.RETURN + write.END + write.END)
         + (_get(new_size) + write.const(_MAX_BLOCK) + write.GREATER_UNSIGNED + _TRAP_IF)
-        # The new block lies at the top of the heap, and the top moves to its end.
-        + (_TOP + _tee(block) + _get(new_size) + write.ADD)
-        + (write.const(7) + write.ADD + write.const(-8) + write.AND + _tee(end) + _SET_TOP)
+        # The new block lies at the end of what is in use.
+        + (_LOAD_USED + _tee(used) + write.const(HEAP) + write.ADD + _set(block))
+        + (write.const(HEAP_USED) + _get(used) + _get(new_size) + write.ADD)
+        + (write.const(7) + write.ADD + write.const(-8) + write.AND + _tee(used) + _STORE)
         # The pages missing for that; one too many where the block ends where a page ends.
-        + (_get(end) + write.const(16) + write.SHIFT_RIGHT + write.const(1) + write.ADD)
+        + (_get(used) + write.const(HEAP) + write.ADD)
+        + (write.const(16) + write.SHIFT_RIGHT + write.const(1) + write.ADD)
         + (write.MEMORY_SIZE + write.SUBTRACT + _tee(missing))
         + (write.const(0) + write.GREATER_SIGNED + write.IF)
         + (_get(missing) + write.MEMORY_GROW + write.const(-1) + write.EQUAL + _TRAP_IF + write.END)
@@ -166,6 +182,10 @@ def _realloc() -> bytes:
 
 def _get(local: int) -> bytes:
     return write.op(write.LOCAL_GET, local)
+
+
+def _set(local: int) -> bytes:
+    return write.op(write.LOCAL_SET, local)
 
 
 def _tee(local: int) -> bytes:

@@ -1,0 +1,190 @@
+"""The component around a guest and its bridges."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.wasm.binary.component_writer import ComponentWriter
+from gateway.wasm.binary.cursor import Cursor, MalformedBinary
+from gateway.wasm.binary.definitions import ExportDefinition, items, read_export
+from gateway.wasm.binary.extern import Sort, encode_extern_name
+from gateway.wasm.binary.sections import ComponentSection, sections
+from gateway.wasm.binary.type_format import encode_type
+from gateway.wasm.byte_blocks.bridge import bridge_component
+from gateway.wasm.byte_blocks.core import CORE_INSTANCES
+from gateway.wasm.byte_blocks.imported_interface import (
+    ImportedInterface,
+    Interfaces,
+    read_interfaces,
+)
+from gateway.wasm.byte_blocks.prelude import (
+    Prelude,
+    PreludeImport,
+    UnbridgeableError,
+    read_prelude,
+)
+
+__all__ = ["Blocks", "Rewritten", "rewrite"]
+
+# How many interfaces are bridged. Threat: a component that imports one under a thousand versions.
+# Arbitrary; a component has two or three that are worth it.
+MAX_BRIDGES: Final = 16
+
+# What a component can export and another around it export again. A type cannot be: the functions
+# would go on naming the inner one. (The types of a world are not exported but imported.)
+_EXPORTABLE: Final = frozenset({Sort.FUNC, Sort.INSTANCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How the bytes of a function cross.
+
+    Attributes:
+        memory: how many core instances are made before the one that keeps the memory they lie in.
+        pairs: an entry for each `tuple<u32, u32>` in the function's type as the engine tells it now:
+            parameters and then result, depth first, a type that is used twice counted twice. True
+            stands for bytes, False for what was such a tuple before.
+    """
+
+    memory: int
+    pairs: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A component that does what another does, with bytes that cross in blocks.
+
+    Attributes:
+        component: the binary.
+        functions: by import name and function name, the functions whose types changed.
+
+    The host reads and writes bytes in the memory that `Blocks` names: see `core.py`.
+    """
+
+    component: bytes
+    functions: Mapping[tuple[str, str], Blocks]
+
+
+def rewrite(component: bytes, wants: Callable[[str], bool]) -> Rewritten | None:
+    """Disguises `list<u8>` in the imported interfaces that `wants` says yes to.
+
+    Others whose types hold the same bytes go with them.
+
+    Args:
+        component: a binary; that it is valid is for the engine to say, before or after.
+        wants: given the name of an imported instance ("wasi:io/streams@0.2.0").
+
+    Returns:
+        None if there is nothing to disguise, or the component is damaged, or its imports are not
+        all at its beginning, or it exports more than functions and instances. It is to be used as
+        it is, then; and also where the engine refuses what this returns.
+    """
+    try:
+        prelude = read_prelude(component)
+        bridged = _bridged(prelude, read_interfaces(prelude), wants)
+        if not bridged:
+            return None
+        exports = _read_exports(component)
+    except (MalformedBinary, UnbridgeableError):
+        return None
+    passing = [(imported, interface) for imported, interface in bridged if interface.bridged]
+    return Rewritten(
+        component=_enclose(component, prelude, bridged, exports),
+        functions={
+            (imported.definition.name.name, function.name.name): Blocks(
+                CORE_INSTANCES * before, function.pairs
+            )
+            for before, (imported, interface) in enumerate(passing)
+            for function in interface.bridged
+        },
+    )
+
+
+_Bridged = list[tuple[PreludeImport, ImportedInterface]]
+
+
+def _bridged(prelude: Prelude, interfaces: Interfaces, wants: Callable[[str], bool]) -> _Bridged:
+    """The interfaces to bridge, in order: those wanted, each with all that it shares bytes with."""
+    by_type = interfaces.by_type
+    imports = {
+        prelude.instance_type(imported.item.index): imported
+        for imported in prelude.imports
+        if imported.item.sort is Sort.INSTANCE
+    }
+    shares: dict[int, set[int]] = {index: set() for index in by_type}
+    for index, interface in by_type.items():
+        for borrowed in interface.borrowed:
+            source = prelude.types[borrowed].export
+            if source is not None and index in imports:
+                owner = prelude.instance_type(source.instance)
+                shares[index].add(owner)
+                shares[owner].add(index)
+    uses = Counter(prelude.instance_types)
+    found: set[int] = set()
+    for index, imported in imports.items():
+        if index in found or index not in by_type or not by_type[index].bridged:
+            continue
+        if not wants(imported.definition.name.name):
+            continue
+        group = _reachable(index, shares)
+        if len(found) + len(group) <= MAX_BRIDGES and all(
+            # A type that two imports share would change for both.
+            by_type[member].bridgeable and uses[member] == 1 and member not in interfaces.tied
+            for member in group
+        ):
+            found |= group
+    return [(imported, by_type[index]) for index, imported in imports.items() if index in found]
+
+
+def _reachable(start: int, edges: Mapping[int, AbstractSet[int]]) -> set[int]:
+    reached, left = {start}, [start]
+    while left:
+        new = edges[left.pop()] - reached
+        reached |= new
+        left += new
+    return reached
+
+
+def _read_exports(component: bytes) -> list[ExportDefinition]:
+    exports: list[ExportDefinition] = []
+    for section in sections(component):
+        if section.id == ComponentSection.EXPORT:
+            exports += items(Cursor(component, section.start, section.end), read_export)
+    if any(export.item.sort not in _EXPORTABLE for export in exports):
+        raise UnbridgeableError
+    return exports
+
+
+def _enclose(
+    component: bytes, prelude: Prelude, bridged: _Bridged, exports: list[ExportDefinition]
+) -> bytes:
+    interfaces = {imported.item.index: interface for imported, interface in bridged}
+    encoded_prelude = prelude.encode(
+        {
+            prelude.instance_type(instance): encode_type(interface.disguised())
+            for instance, interface in interfaces.items()
+        }
+    )
+    out = ComponentWriter(encoded_prelude, prelude.counts)
+    host = [
+        (imported.definition.name.name, imported.item.sort, imported.item.index)
+        for imported in prelude.imports
+    ]
+    # Before the guest: so it can be told which core instances the memories are in.
+    bridges = {}
+    for imported, _ in bridged:
+        bridge = bridge_component(prelude, encoded_prelude, interfaces, imported.item.index)
+        index = out.embed(ComponentSection.COMPONENT, bridge, Sort.COMPONENT)
+        bridges[imported.definition.name.name] = out.instantiate(index, host)
+    guest = out.embed(ComponentSection.COMPONENT, component, Sort.COMPONENT)
+    arguments = [(name, sort, bridges.get(name, index)) for name, sort, index in host]
+    instance = out.instantiate(guest, arguments)
+
+    for export in exports:
+        sort = export.item.sort
+        out.export(
+            encode_extern_name(export.name), sort, out.alias(sort, instance, export.name.name)
+        )
+    return out.finish()
