@@ -30,11 +30,13 @@ class Known:
 
     Attributes:
         trouble: why it cannot be used, for the operator; None while nothing is known against it.
+        remark: what else the operator should see to; None for nothing.
         on_change: told when that begins or ends.
     """
 
     def __init__(self) -> None:
         self.trouble: str | None = None
+        self.remark: str | None = None
         self.on_change: Callable[[], None] | None = None
 
     def note(self, trouble: str | None) -> None:

@@ -90,6 +90,10 @@ class Availability(Protocol):
     def trouble(self) -> str | None:
         """Why it cannot be used, for the operator; None while nothing is known against it."""
 
+    @property
+    def remark(self) -> str | None:
+        """What else the operator should see to, where it can be used; None for nothing."""
+
     def doubt(self) -> None:
         """Have somebody look whether it can be used, until it can; on the event loop."""
 
@@ -267,11 +271,11 @@ class Backends(Generic[B]):
                 availability.doubt()
 
     def troubles(self) -> list[str]:
-        """Each backend whose server cannot be used: the family, its URL without secrets, and why."""
+        """What to see to at each server: the family, its URL without secrets, and what is wrong."""
         return [
-            f"{self._family} {url!r}: {availability.trouble}"
+            f"{self._family} {url!r}: {told}"
             for url, availability in self._availabilities()
-            if availability.trouble is not None
+            if (told := availability.trouble or availability.remark) is not None
         ]
 
     def _watch(self, backend: B) -> None:

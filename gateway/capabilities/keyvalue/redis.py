@@ -378,7 +378,7 @@ class RedisBucket:
             most=self._quota.max_value,
             key=self._key,
             deliver=deliver,
-            on_failure=self._store.availability.doubt,
+            availability=self._store.availability,
         )
 
     async def _read(self, keys: Sequence[str], most: int) -> list[bytes | None]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 from collections import deque
@@ -28,7 +29,7 @@ import redis.asyncio as client
 import structlog
 from redis.exceptions import RedisError, ResponseError
 
-from gateway.capabilities.availability import LOOK_TIMEOUT, MAX_PAUSE, MIN_PAUSE
+from gateway.capabilities.availability import LOOK_TIMEOUT, MAX_PAUSE, MIN_PAUSE, Availability
 from gateway.capabilities.keyvalue.store import Change
 from gateway.capabilities.task import end
 
@@ -52,6 +53,9 @@ at most, so that they have some MiB."""
 
 _BATCH: Final = 16
 """Values that are read at once: as many as may be told at once by default."""
+
+_TURN: Final = 128
+"""Messages of the server that are heard in one turn of the loop: some milliseconds."""
 
 _FLAGS: Final = "Kg$xe"
 """Of `notify-keyspace-events`: by the names of keys, what is removed and renamed, strings, what expires, and what
@@ -127,7 +131,7 @@ class RedisWatch:
         most: bytes of a value that are read at most.
         key: makes the component's key of one of the server's; None where it is not the component's.
         deliver: takes the changes.
-        on_failure: told that the server could not be asked.
+        availability: whether the server can be used.
     """
 
     def __init__(
@@ -141,7 +145,7 @@ class RedisWatch:
         most: int,
         key: Callable[[bytes], str | None],
         deliver: Callable[[Change], None],
-        on_failure: Callable[[], None],
+        availability: Availability,
     ) -> None:
         self.deliver = deliver
         self._options = dict(options)
@@ -154,7 +158,7 @@ class RedisWatch:
         self._read_values = self._client.register_script(_VALUES)
         self._key = key
         self._most = most
-        self._on_failure = on_failure
+        self._availability = availability
         self._notifies = f"__keyspace@{options['db']}__:".encode()
         self._pattern = self._notifies + pattern
         self._own_channel = own_channel(owner)
@@ -190,6 +194,7 @@ class RedisWatch:
                 async with asyncio.timeout(LOOK_TIMEOUT):
                     await self._leave(self._connection)
         await end(self._task)
+        self._availability.remark = None
 
     async def _leave(self, connection: client.Connection) -> None:
         """Give the lock back, and tell all that was changed before."""
@@ -214,14 +219,15 @@ class RedisWatch:
             try:
                 await self._watch()
             except Exception as error:  # whatever it is, this goes on
+                first: BaseException = error
+                while isinstance(first, BaseExceptionGroup):
+                    first = first.exceptions[0]
+                reason = str(first) or type(first).__name__
                 if not self._failed:
-                    first: BaseException = error
-                    while isinstance(first, BaseExceptionGroup):
-                        first = first.exceptions[0]
-                    reason = str(first) or type(first).__name__
                     _log.warning("watch failed", backend="redis", reason=reason)
                 self._failed = True
-                self._on_failure()
+                self._availability.remark = f"changes are not told: {reason}"
+                self._availability.doubt()
             # Not all workers at the same time.
             await asyncio.sleep(self._pause * random.uniform(0.75, 1.0))  # noqa: S311
             self._pause = min(2 * self._pause, MAX_PAUSE)
@@ -290,7 +296,7 @@ class RedisWatch:
                     self._leads_until, self._free = asked + LEASE, False
                     self._some.set()
             self._ready.set()
-            self._failed, self._pause = False, MIN_PAUSE
+            self._failed, self._pause, self._availability.remark = False, MIN_PAUSE, None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RENEW):
                     await self._freed.wait()
@@ -309,7 +315,9 @@ class RedisWatch:
     # --- what is told --------------------------------------------------------------------------------------
 
     async def _hear(self, connection: client.Connection) -> None:
-        while True:
+        for number in itertools.count(1):
+            if number % _TURN == 0:
+                await asyncio.sleep(0)  # what has come already is not waited for
             match await connection.read_response():
                 case [b"pong", *_]:
                     heard = self._pings.popleft()

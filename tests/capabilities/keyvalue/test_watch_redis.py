@@ -139,9 +139,14 @@ async def test_a_server_that_does_not_tell_is_told_of(tmp_path: Path) -> None:
         (line,) = logs
         assert line["event"] == "watch failed"
         assert 'set its notify-keyspace-events to "Kg$xe"' in line["reason"]
+        availability = worker.store.availability
+        assert availability is not None
+        await until(lambda: availability.trouble is None)
+        assert line["reason"] in (availability.remark or "")  # of which /readyz warns
         with redis.Redis(port=server.port) as client:
             client.config_set("notify-keyspace-events", "Kg$")
         await worker.subscription.ready()
+        assert availability.remark is None
         await worker.store.bucket("p/", QUOTA).set("key", b"1")
         assert await worker.next() == Change("key", b"1")
         await worker.leave()
