@@ -304,8 +304,8 @@ def _report(service: Service, workers: int) -> None:
 
 
 def _report_messages(service: Service, workers: int) -> None:
-    grant, broker = service.config.messaging, service.grants.backends.broker
-    if grant is None or broker is None or not broker.waits or workers == 1:
+    grant = service.config.messaging
+    if grant is None or workers == 1:
         return
     if repeated := [str(each) for each in grant.subscriptions if each.queue is None]:
         _log.warning(

@@ -116,6 +116,8 @@ def test_messages_in_memory_are_between_all_workers(guest: GuestPath, tmp_path: 
         os.kill(victim, signal.SIGKILL)
         served.wait_for_log(event="worker replaced", replaces=victim)
         exchange()
+        (told, *_) = [line for line in served.logs if line["event"] == "messages not shared"]
+        assert (told["component"], told["subscriptions"]) == ("each", ["t.each"])
         assert served.stop() == 0
 
 
