@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from gateway.bindings import (
@@ -38,13 +39,21 @@ def provided() -> Provided:
     return Provided(_interfaces())
 
 
-def provided_to(component: ComponentConfig) -> Provided:
-    """What one component finds linked: what every component does, and what its configuration adds."""
-    return Provided(
+def provided_to(
+    component: ComponentConfig, linked: Mapping[str, HostInterface] = MappingProxyType({})
+) -> Provided:
+    """What one component finds linked: what every component does, and what its configuration adds.
+
+    Args:
+        component: its configuration.
+        linked: what is at the other ends of its links, by the full names of what it imports.
+    """
+    granted = (
         interface
         for interface in _interfaces()
         if not interface.only_granted or getattr(component, str(interface.key))
     )
+    return Provided(granted, linked)
 
 
 def _interfaces() -> Iterator[HostInterface]:

@@ -6,6 +6,7 @@ import math
 from time import monotonic, monotonic_ns
 from typing import Any, Final, NamedTuple, TypeVar
 
+from gateway.host.scheduler import Lane
 from gateway.http.trace_context import TraceContext
 
 __all__ = ["NOBODY", "Caller", "State", "WasiCtx"]
@@ -21,12 +22,16 @@ class Caller(NamedTuple):
         request_id: the id of the request that it is made for.
         trace: the trace that it is part of, if it is of one.
         deadline: when it must have finished, on the clock of `time.monotonic`.
+        depth: how many invocations wait for it, each in a call by a link.
+        lane: where it queues for its turns.
     """
 
     component: str
     request_id: str
     trace: TraceContext | None = None
     deadline: float = math.inf
+    depth: int = 0
+    lane: Lane = Lane.NEW
 
     @property
     def remaining(self) -> float:

@@ -55,7 +55,7 @@ _REQUEST_ID: Final = "call"
     *("ca_files", "log_level", "cache", "cache_dir", "max_execution_time", "max_memory"),
     *("environment", "arguments", "mounts", "config_file", "config_env_prefix", "config"),
     *("keyvalue", "blobstore", "secrets", "messaging.url", "messaging.publish"),
-    "allowed_outbound_hosts",
+    *("links", "allowed_outbound_hosts"),
 )
 def call(
     component: ComponentFile,
@@ -109,7 +109,7 @@ async def _perform(service: Service, method: str, params: str) -> int:
             return _refuse(f"{where}: expected {error.expected}\n{_signature(procedure)}")
         return await _run(service, procedure, arguments)
     finally:
-        await service.grants.aclose()
+        await service.aclose()
 
 
 async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> int:

@@ -21,7 +21,7 @@ from gateway.wasm.claims import Policy, examine, summary
 
 __all__ = ["describe"]
 
-_TRAPS: Final = "  // nothing provides this: calling it traps"
+_TRAPS: Final = "  // nothing provides this without a link: calling it traps"
 _REFUSED: Final = "  // nothing can provide this: the component is not served"
 
 

@@ -23,6 +23,7 @@ from pydantic import (
 
 from gateway.config.grant import BlobstoreGrant, KeyValueGrant, OrURL, SecretGrant
 from gateway.config.key import Flag
+from gateway.config.link import LinkConfig
 from gateway.config.messaging import MessagingGrant
 from gateway.config.route import Route
 from gateway.config.values import (
@@ -311,6 +312,7 @@ class ComponentConfig(Defaults):
             stores that they are in.
         secrets: the secrets that it may have by `wasmcloud:secrets`, by the names that it knows them by.
         messaging: the messages that it may send and takes, by `wasmcloud:messaging`; None for none.
+        links: what provides interfaces that it imports: other components, and JSON-RPC servers.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -388,6 +390,16 @@ class ComponentConfig(Defaults):
         ),
     ] = Field(default_factory=dict)
     messaging: Annotated[MessagingGrant, OrURL()] | None = None
+    links: Annotated[
+        tuple[LinkConfig, ...],
+        Flag(
+            "What provides an interface that the component imports: another component, or a JSON-RPC server. "
+            "Repeatable.",
+            name="--link",
+            metavar="IMPORT=COMPONENT|URL",
+            read=LinkConfig.parse,
+        ),
+    ] = ()
     allowed_outbound_hosts: Annotated[
         tuple[_OutboundHost, ...],
         Flag(
@@ -413,6 +425,15 @@ class ComponentConfig(Defaults):
                 if name.startswith(prefix) and name != prefix
             }
         return values | said
+
+    @field_validator("links")
+    @classmethod
+    def _check_links(cls, links: tuple[LinkConfig, ...]) -> tuple[LinkConfig, ...]:
+        imports = [link.import_ for link in links]
+        for name in imports:
+            if imports.count(name) > 1:
+                raise ValueError(f'must not link "{name}" twice')
+        return links
 
     @field_validator("mounts")
     @classmethod

@@ -55,10 +55,11 @@ def _table(title: str, model: type[Table]) -> Schema:
     schema = described(plain(model.model_json_schema()), model)
     schema.pop("$defs", None)
     for key, field in model.model_fields.items():
-        found = _key(schema["properties"][key], field)
+        name = field.alias or key
+        found = _key(schema["properties"][name], field)
         if (table := table_of(field.annotation)) is not None:
             found = _resolved(found, {f"#/$defs/{table.__name__}": _table(key, table)})
-        schema["properties"][key] = found
+        schema["properties"][name] = found
     return {"title": title, **schema}
 
 
@@ -129,5 +130,5 @@ def _words(kind: type) -> tuple[str, dict[str, str]]:
     for base in reversed(kind.__mro__):
         attributes = (base.__doc__ or "").partition("Attributes:\n")[2]
         for name, text in _ATTRIBUTE.findall(inspect.cleandoc("x\n" + attributes)):
-            words[name] = " ".join(text.split())
+            words[name.removesuffix("_")] = " ".join(text.split())
     return (inspect.getdoc(kind) or "").partition("\n")[0], words

@@ -215,6 +215,7 @@ class ServerConfig(Table):
         drain_grace: seconds that the gateway goes on serving after it was told to stop, not ready any more, for
             load balancers to notice.
         max_in_flight: invocations at once in one worker, of all components; None for the sum of theirs.
+        max_call_depth: calls by links on top of each other, beginning with the first that a request leads to.
         metrics: whether invocations are counted for Prometheus.
         log_events: whether each return event is logged.
         server_timing: whether responses tell, in `Server-Timing`, where the time went.
@@ -344,6 +345,9 @@ class ServerConfig(Table):
         Flag("Requests at once in a worker, of all components."),
         RESTART,
     ] = None
+    max_call_depth: Annotated[
+        StrictInt, Between(1, 32, str), Flag("Calls by links on top of each other.")
+    ] = 8
     metrics: Annotated[StrictBool, RESTART] = True
     log_events: Annotated[
         StrictBool, Flag("Log where the time of each invocation went."), RESTART

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from gateway.host import wit
@@ -35,12 +36,15 @@ class HostFunction:
         blocking: whether it may return a coroutine instead.
         cuts: whether it takes only the first bytes of a `list<u8>` that is longer than an argument may be
             (`gateway.host.values.MAX_ARGUMENT`). With any other, such a call traps.
+        apart: whether it is a blocking coroutine function none of which runs on the guest's fiber, because it may
+            run another guest. Its result crosses in pieces where it is large, and has no resources.
     """
 
     function: Callable[..., Any]
     name: str
     blocking: bool = False
     cuts: bool = False
+    apart: bool = False
 
 
 class HostInterface:
@@ -119,15 +123,27 @@ class HostInterface:
 
 
 class Provided:
-    """All that a host provides, looked up by the full names that components import."""
+    """All that a host provides, looked up by the full names that components import.
 
-    def __init__(self, interfaces: Iterable[HostInterface]) -> None:
+    Args:
+        interfaces: what serves all versions of its track.
+        named: what serves one full name, in the place of those.
+    """
+
+    def __init__(
+        self,
+        interfaces: Iterable[HostInterface],
+        named: Mapping[str, HostInterface] = MappingProxyType({}),
+    ) -> None:
+        self._named = named
         self._interfaces: Mapping[tuple[str, str | None], HostInterface] = {
             (interface.name, track(interface.version)): interface for interface in interfaces
         }
 
     def interface(self, name: str) -> HostInterface | None:
         """What is provided for an import name such as `wasi:io/poll@0.2.6`, if anything is."""
+        if (named := self._named.get(name)) is not None:
+            return named
         base, version = split_version(name)
         return self._interfaces.get((base, track(version)))
 

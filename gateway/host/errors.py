@@ -41,6 +41,18 @@ class TrapKind(enum.StrEnum):
     CANONICAL_ABI = "canonical-abi"
     UNKNOWN_IMPORT = "unknown-import"
     HOST = "host"
+    CALLEE_TRAPPED = "callee-trapped"
+    """What it called by a link trapped, or exited owing a value."""
+    CALLEE_NOT_FOUND = "callee-not-found"
+    """There is no such function at the other end of a link, or no other end."""
+    CALLEE_BUSY = "callee-busy"
+    """What it called by a link has no room for one more call."""
+    CALLEE_LATE = "callee-late"
+    """What it called by a link did not return in the time it has."""
+    CALLEE_FAILED = "callee-failed"
+    """What it called by a link gave no usable answer otherwise."""
+    CALL_DEPTH = "call-depth"
+    """Its call by a link would have been one too many on top of each other."""
     OTHER = "other"
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic, perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +24,7 @@ from gateway.host.errors import DeadlineExceeded, InvocationError
 from gateway.host.pieces import Postponed, at_once, in_pieces
 from gateway.host.scheduler import Lane, Scheduler
 from gateway.host.settings import EPOCH_TICK, HOST_STACK
-from gateway.host.store import Store
+from gateway.host.store import NOT_BEGUN, Store
 from gateway.host.trap import from_engine
 from gateway.host.values import VALUE_SIZE
 
@@ -298,10 +299,23 @@ class Invocation:
         finally:
             store.host_time += perf_counter() - began
         if suspension.lower is not None:
-            suspension.lower(store, suspension.results, value)
+            lower = partial(suspension.lower, store, suspension.results, value)
+            if suspension.awaited is NOT_BEGUN:
+                await self._cross_apart(lower, suspension.results)
+            else:
+                lower()
         store.suspension = None
         if not scheduler.may_run(self._lane):
             await scheduler.turn(self._lane)
+
+    async def _cross_apart(self, lower: Callable[[], None], results: int) -> None:
+        """Write what a host function returned, however large it is."""
+        try:
+            at_once(lower)
+        except Postponed:  # what was written so far goes
+            _capi.value_delete(results)
+            ctypes.memset(results, 0, VALUE_SIZE)
+            await in_pieces(lower)
 
     def _poll(self) -> bool:
         """Run the guest until the function has returned (true), or it waits."""

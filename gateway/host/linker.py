@@ -22,7 +22,7 @@ from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
 from gateway.host.errors import ComponentError, Trap, TrapKind
 from gateway.host.settings import HOST_STACK
-from gateway.host.store import STORES, Store, Suspension
+from gateway.host.store import NOT_BEGUN, STORES, Store, Suspension
 from gateway.host.values import (
     VALUE_SIZE,
     ArgumentTooLarge,
@@ -292,7 +292,7 @@ def _blocking_callback(
     lifts: list[tuple[Lift, int]],
     lower_result: Lower | None,
 ) -> Callable[..., None]:
-    function, host_name = host.function, host.name
+    function, host_name, apart = host.function, host.name, host.apart
 
     def call(  # noqa: PLR0917 - as the engine calls it
         _env: int,
@@ -318,6 +318,9 @@ def _blocking_callback(
                 values.append(lift_one(store, args + offset))
             value = function(*values)
             if type(value) is CoroutineType:
+                if apart:
+                    store.suspension = Suspension(value, NOT_BEGUN, lower_result, results)
+                    return
                 try:
                     awaited = value.send(None)
                 except StopIteration as stop:

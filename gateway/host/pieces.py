@@ -22,7 +22,7 @@ from gateway.host.garbage import full_collections_put_off
 from gateway.host.scheduler import Scheduler
 from gateway.host.settings import EPOCH_TICK
 
-__all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "loop_time", "pause"]
+__all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "loop_time", "of_any_length", "pause"]
 
 T = TypeVar("T")
 
@@ -119,6 +119,20 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
                 raise
     result: T = worker.result()
     return result
+
+
+async def of_any_length(work: Callable[[], T], *, max_size: int | None = None) -> T:
+    """Do work `at_once` if it is short, and `in_pieces` if it is not, from its start.
+
+    Raises:
+        ResultTooLarge: the value that it makes is larger than `max_size`.
+        Exhausted: as of `in_pieces`.
+        asyncio.CancelledError: ditto.
+    """
+    try:
+        return at_once(work, max_size=max_size)
+    except Postponed:
+        return await in_pieces(work, max_size=max_size)
 
 
 def _piece(worker: _Worker, scheduler: Scheduler) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.host.values import Lower
     from gateway.wasm.instance_limits import InstanceLimits
 
-__all__ = ["FREED_APART", "LARGE", "STORES", "Store", "Suspension"]
+__all__ = ["FREED_APART", "LARGE", "NOT_BEGUN", "STORES", "Store", "Suspension"]
 
 LARGE: Final = 256 << 20
 """Bytes of memory of an instance above which its store is freed by a thread. To free as much takes 15 ms, to hand
@@ -36,13 +36,16 @@ several times as long for it as freeing it takes."""
 
 _Scratch: Final = ctypes.c_uint64 * 2
 
+NOT_BEGUN: Final = object()
+"""What a host function awaits that is not to begin on its guest's fiber."""
+
 
 class Suspension(NamedTuple):
     """A host function that its guest waits in.
 
     Attributes:
-        coroutine: the host function, begun and suspended.
-        awaited: what it yielded to the event loop last.
+        coroutine: the host function, begun and suspended, or not begun.
+        awaited: what it yielded to the event loop last, or `NOT_BEGUN`.
         lower: writes the result, where there is one.
         results: the address it is written to.
     """
@@ -62,6 +65,8 @@ class Suspension(NamedTuple):
         """
         coroutine, awaited = self.coroutine, self.awaited
         try:
+            if awaited is NOT_BEGUN:
+                awaited = coroutine.send(None)
             while True:
                 try:
                     sent = yield awaited

@@ -9,7 +9,7 @@ Source: https://component-model.bytecodealliance.org/design/wit.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -220,6 +220,12 @@ class Function(_Written):
     params: tuple[tuple[str, Type], ...]
     result: Type | None
 
+    def leaves(self) -> Iterator[Type]:
+        """Every type that its parameters and its result are made of."""
+        for _, param in self.params:
+            yield from _leaves(param)
+        yield from _leaves(self.result)
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -300,6 +306,28 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
         case Function(params, result):
             return f"func({typed(params)}) -> {optional(result)}"
     raise TypeError(f"not a WIT type: {item!r}")
+
+
+def _leaves(ty: Type | None) -> Iterator[Type]:
+    """Every type that a type is made of, itself if it is made of none."""
+    match ty:
+        case List(element):
+            yield from _leaves(element)
+        case Option(payload):
+            yield from _leaves(payload)
+        case Result(ok, err):
+            yield from _leaves(ok)
+            yield from _leaves(err)
+        case Tuple(elements):
+            for element in elements:
+                yield from _leaves(element)
+        case Record(pairs) | Variant(pairs):
+            for _, part in pairs:
+                yield from _leaves(part)
+        case None:
+            return
+        case _:
+            yield ty
 
 
 def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function:

@@ -154,4 +154,4 @@ class Generation:
             await transport.aclose()
         for service in self.services:
             service.gate.close()
-            await service.grants.aclose()
+            await service.aclose()

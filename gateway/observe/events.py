@@ -29,6 +29,7 @@ __all__ = [
     "KeyvalueWatcherOnDeleteReturned",
     "KeyvalueWatcherOnSetReturned",
     "Kind",
+    "LinkedExportReturned",
     "MessagingHandlerHandleMessageReturned",
     "Outcome",
     "Phases",
@@ -49,6 +50,8 @@ class Kind(enum.StrEnum):
     """A message, through `wasmcloud:messaging/handler`."""
     KEYVALUE = "keyvalue"
     """A change of a key-value store, through `wasi:keyvalue/watcher`."""
+    LINK = "link"
+    """Another component, through a link."""
 
 
 class Outcome(enum.StrEnum):
@@ -210,6 +213,13 @@ class KeyvalueWatcherOnDeleteReturned(_Returned):
     kind = Kind.KEYVALUE
 
 
+class LinkedExportReturned(_Returned):
+    """An export that another component called by a link has ended; the `route` is that component's name."""
+
+    __slots__ = ()
+    kind = Kind.LINK
+
+
 class DynamicExportReturned(_Returned):
     """Any other export has ended."""
 
@@ -222,6 +232,7 @@ ReturnEvent: TypeAlias = (
     | MessagingHandlerHandleMessageReturned
     | KeyvalueWatcherOnSetReturned
     | KeyvalueWatcherOnDeleteReturned
+    | LinkedExportReturned
     | DynamicExportReturned
 )
 """An event of any kind."""

@@ -73,6 +73,28 @@ _OWN_INTERVAL: Final = 1.0
 intervals."""
 
 
+class _Timed:
+    """What is counted and timed, by labels. The series of those that occurred are kept: to find one takes long."""
+
+    def __init__(self, counter: Counter, durations: Histogram) -> None:
+        self._counter = counter
+        self._durations = durations
+        self._series: dict[tuple[str, ...], tuple[Counter, Histogram | None]] = {}
+
+    def ended(self, labels: tuple[str, ...], seconds: float | None) -> None:
+        """Count one; None for the seconds of what is not timed, which all with these labels are or none."""
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = (
+                self._counter.labels(*labels),
+                None if seconds is None else self._durations.labels(*labels),
+            )
+        counter, durations = series
+        counter.inc()
+        if durations is not None and seconds is not None:
+            durations.observe(seconds)
+
+
 class Metrics:
     """The metrics of one process.
 
@@ -101,7 +123,6 @@ class Metrics:
         self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
         # Those that events were added up in since somebody looked, which may be in any thread.
         self._untold: list[_Series] = []
-        self._operation_series: dict[tuple[str, ...], tuple[Counter, Histogram | None]] = {}
         self._lock = threading.Lock()
         self._metrics: list[Counter | Gauge | Histogram] = []
         self._define()
@@ -141,20 +162,19 @@ class Metrics:
             "HTTP requests that components made, by how they ended: response, refused, failed or cancelled.",
             (*component, "outcome"),
         )
-        operation = (*component, "interface", "function", "backend", "outcome")
-        self._operations = self._counter(
-            "gateway_capability_operations",
+        function = (*component, "interface", "function")
+        self._operations = self._timed(
+            "gateway_capability_operation",
             "What components did with the capabilities that they are granted, by how it ended.",
-            operation,
-        )
-        self._operation_durations = Histogram(
-            "gateway_capability_operation_duration_seconds",
             "Time that such operations took, of those that were allowed.",
-            operation,
-            buckets=OPERATION_BUCKETS,
-            registry=None,
+            (*function, "backend", "outcome"),
         )
-        self._metrics.append(self._operation_durations)
+        self._linked_calls = self._timed(
+            "gateway_linked_call",
+            "Calls that components made by links, by what is at the other end and how they ended.",
+            "Time that such calls took.",
+            (*function, "target", "outcome"),
+        )
         self._backend_up = Gauge(
             "gateway_capability_backend_up",
             "Whether all servers behind capabilities of this kind can be used, as far as any worker knows.",
@@ -273,6 +293,13 @@ class Metrics:
         self._metrics.append(counter)
         return counter
 
+    def _timed(self, name: str, counted: str, timed: str, labels: tuple[str, ...]) -> _Timed:
+        durations = Histogram(
+            f"{name}_duration_seconds", timed, labels, buckets=OPERATION_BUCKETS, registry=None
+        )
+        self._metrics.append(durations)
+        return _Timed(self._counter(f"{name}s", counted, labels), durations)
+
     def _gauge(self, name: str, help_: str, mode: str) -> Gauge:
         gauge = Gauge(name, help_, ("component",), multiprocess_mode=mode, registry=None)  # type: ignore[arg-type]
         self._metrics.append(gauge)
@@ -373,17 +400,26 @@ class Metrics:
             outcome: a value of `gateway.capabilities.operations.OperationOutcome`.
             seconds: what it took; None where it was not allowed.
         """
-        key = (component, *operation, backend, outcome)
-        counted = self._operation_series.get(key)
-        if counted is None:
-            counted = self._operation_series[key] = (
-                self._operations.labels(*key),
-                None if seconds is None else self._operation_durations.labels(*key),
-            )
-        counter, durations = counted
-        counter.inc()
-        if durations is not None and seconds is not None:
-            durations.observe(seconds)
+        self._operations.ended((component, *operation, backend, outcome), seconds)
+
+    def linked_call_returned(
+        self,
+        component: str,
+        operation: tuple[str, str],
+        target: str,
+        outcome: str,
+        seconds: float,
+    ) -> None:
+        """Count a call that a component made by a link.
+
+        Args:
+            component: who made it.
+            operation: the interface without its version, and the function.
+            target: the kind of what is at the other end.
+            outcome: a value of `gateway.links.target.CallOutcome`.
+            seconds: what it took.
+        """
+        self._linked_calls.ended((component, *operation, target, outcome), seconds)
 
     def backend_changed(self, capability: str, backend: str, up: bool) -> None:
         """Tell whether the servers behind a capability can be used. From any thread.

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from gateway.host.errors import (
@@ -27,6 +28,7 @@ from gateway.host.garbage import full_collections_put_off
 from gateway.host.linker import Export
 from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
+from gateway.http import call_chain
 from gateway.json.text import LONG, dump, dump_long
 from gateway.observe.events import (
     Cancelled,
@@ -98,6 +100,8 @@ class Calls:
         self._service = service
         self._request = request
         self._client = client_of(request.scope)
+        self._depth, remaining = call_chain.read(request.lines)
+        self._until = monotonic() + remaining
         self._discover = discover
         self._running: set[Call | LongWork[Any]] = set()
         self._stopped: Callable[[], InvocationError] | None = None
@@ -236,6 +240,8 @@ class Calls:
                 in_pieces=True,
                 max_result=self._max_result,
                 lane=self._client.lane,
+                until=self._until,
+                depth=self._depth,
             ) as call:
                 answer = await self._run(call, procedure)
             self._outcome = call.outcome

@@ -157,38 +157,10 @@ def _article(kind: str) -> str:
 
 def _hindrance(ty: wit.Function) -> str | None:
     """Why a function of this type cannot be called with JSON."""
-    types = [param for _, param in ty.params]
-    if ty.result is not None:
-        types.append(ty.result)
-    for part in types:
-        for leaf in _leaves(part):
-            match leaf:
-                case wit.Own(resource) | wit.Borrow(resource):
-                    return (
-                        f"it takes or gives the resource {resource.name}, which has no form in JSON"
-                    )
-                case wit.Unsupported(name):
-                    return f"it takes or gives a {name}, which has no form in JSON"
+    for leaf in ty.leaves():
+        match leaf:
+            case wit.Own(resource) | wit.Borrow(resource):
+                return f"it takes or gives the resource {resource.name}, which has no form in JSON"
+            case wit.Unsupported(name):
+                return f"it takes or gives a {name}, which has no form in JSON"
     return None
-
-
-def _leaves(ty: wit.Type | None) -> Iterator[wit.Type]:
-    """Every type that a type is made of, itself if it is made of none."""
-    match ty:
-        case wit.List(element):
-            yield from _leaves(element)
-        case wit.Option(payload):
-            yield from _leaves(payload)
-        case wit.Result(ok, err):
-            yield from _leaves(ok)
-            yield from _leaves(err)
-        case wit.Tuple(elements):
-            for element in elements:
-                yield from _leaves(element)
-        case wit.Record(pairs) | wit.Variant(pairs):
-            for _, part in pairs:
-                yield from _leaves(part)
-        case None:
-            return
-        case _:
-            yield ty

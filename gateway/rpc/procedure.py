@@ -22,16 +22,17 @@ class Function:
 
     Attributes:
         export: ditto.
+        fallible: whether it returns a `result`.
     """
 
     def __init__(self, export: Export) -> None:
         self.export = export
         self._result = export.type.result
-        self._fallible = isinstance(self._result, wit.Result)
+        self.fallible = isinstance(self._result, wit.Result)
 
     def returned(self, result: Any) -> Ok | Err:
         """What the function returned: `Err` if it was the err of a `result<T, E>`."""
-        if not self._fallible:
+        if not self.fallible:
             return Ok(result)
         return Err(result.value) if type(result) is Err else Ok(result.value)
 

@@ -26,6 +26,10 @@ The invariants:
 What can wait elsewhere as well, as messages do, waits *patiently*: in a queue of its own, which is for those who
 wait there to bound, and for as long as it takes. Of both queues, who has come first is the next.
 
+An invocation that another one waits for, in a call by a link, goes *within* that one's place of the worker: it
+needs a place of its gate alone. Otherwise callers that hold all places of the worker would keep out those that
+they wait for. Who waits so has a queue of its own at the gate, and goes first: a place stays taken for each.
+
 All who wait at a gate otherwise may wait equally long, so the order of arrival is the order in which their time
 is up. A gate therefore needs one timer, for its first; it is not moved when that one is served but looks again
 when it fires, which it does at most once for each that waited. With a timer for each, serving somebody would
@@ -121,12 +125,13 @@ class Gate:
         # the more have been taken from its front.
         self._queue: OrderedDict[asyncio.Future[_Answer], float] = OrderedDict()
         self._patient: OrderedDict[asyncio.Future[_Answer], float] = OrderedDict()
+        self._within: OrderedDict[asyncio.Future[_Answer], float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def queued(self) -> int:
         """How many wait."""
-        return len(self._queue) + len(self._patient)
+        return len(self._queue) + len(self._patient) + len(self._within)
 
     @property
     def is_saturated(self) -> bool:
@@ -160,17 +165,54 @@ class Gate:
         """
         return self.try_enter() or await self._wait(patiently=True)
 
+    def try_enter_within(self) -> Place | None:
+        """Take a place for what another invocation waits for, if that is possible without waiting."""
+        if self._closed or self.in_flight >= self._max_in_flight:
+            return None
+        return self._take(0.0, within=True)
+
+    async def enter_within(self) -> Place:
+        """Take a place for what another invocation waits for, once there is one, as `enter` does.
+
+        Whoever is cancelled here holds no place, and waits for none.
+
+        Raises:
+            NoRoom: too many wait already, or there was no place in time.
+            Closed: the gate is closed, or was while waiting.
+        """
+        if (place := self.try_enter_within()) is not None:
+            return place
+        if self._closed:
+            raise self._closed_error()
+        if len(self._queue) + len(self._within) >= self._max_queue:
+            raise self._no_room()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[_Answer] = loop.create_future()
+        self._within[waiter] = loop.time()
+        try:
+            async with asyncio.timeout(self._max_wait):
+                answer = await waiter
+        except TimeoutError:
+            self._withdraw(waiter)
+            raise self._too_late() from None
+        except BaseException:
+            self._withdraw(waiter)
+            raise
+        if isinstance(answer, Place):
+            return answer
+        raise answer
+
     def close(self) -> None:
         """Admit nobody any more, and turn those away who wait. May be called again.
 
         Places that are taken stay so until they are released.
         """
         self._closed = True
-        for waiter in (*self._queue, *self._patient):
-            if not waiter.done():
-                waiter.set_result(self._closed_error())
-        self._queue.clear()
-        self._patient.clear()
+        for queue in (self._queue, self._patient, self._within):
+            for waiter in queue:
+                if not waiter.done():
+                    waiter.set_result(self._closed_error())
+            queue.clear()
         self._line_up()
         if self._timer is not None:
             self._timer.cancel()
@@ -183,15 +225,19 @@ class Gate:
             self.in_flight < self._max_in_flight and admission.in_flight < admission._max_in_flight
         )
 
-    def _take(self, waited: float) -> Place:
+    def _take(self, waited: float, *, within: bool = False) -> Place:
         self.in_flight += 1
-        self._admission.in_flight += 1
-        return Place(self, waited)
+        if not within:
+            self._admission.in_flight += 1
+        return Place(self, waited, within=within)
 
-    def _release(self) -> None:
+    def _release(self, *, within: bool) -> None:
         self.in_flight -= 1
         admission = self._admission
-        admission.in_flight -= 1
+        if not within:
+            admission.in_flight -= 1
+        if self._within:
+            self._admit_within()
         if self._queue or self._patient:
             self._line_up()
         if admission._line:
@@ -201,10 +247,7 @@ class Gate:
         if self._closed:
             raise self._closed_error()
         if not patiently and len(self._queue) >= self._max_queue:
-            raise NoRoom(
-                f"{self.name}: no place, with {self.in_flight} of its invocations in flight, "
-                f"{self._admission.in_flight} in the worker and {len(self._queue)} waiting"
-            )
+            raise self._no_room()
         loop = asyncio.get_running_loop()
         # Never given an exception: if the task is cancelled meanwhile, nobody would retrieve it.
         waiter: asyncio.Future[_Answer] = loop.create_future()
@@ -232,6 +275,7 @@ class Gate:
         else:
             self._queue.pop(waiter, None)
             self._patient.pop(waiter, None)
+            self._within.pop(waiter, None)
             self._line_up()
 
     def _line_up(self) -> None:
@@ -252,6 +296,14 @@ class Gate:
             since = queue.pop(waiter)
             waiter.set_result(self._take(now - since))
 
+    def _admit_within(self) -> None:
+        """Give places to those who wait within others' places of the worker, as far as there are some."""
+        while self._within and self.in_flight < self._max_in_flight:
+            waiter, since = self._within.popitem(last=False)
+            if not waiter.done():
+                waited = waiter.get_loop().time() - since
+                waiter.set_result(self._take(waited, within=True))
+
     def _first_patient(self) -> asyncio.Future[_Answer] | None:
         """The first that waits patiently, after those are gone that have been cancelled."""
         while self._patient:
@@ -268,9 +320,7 @@ class Gate:
             if not waiter.done():
                 if now < since + self._max_wait:
                     return waiter
-                waiter.set_result(
-                    NoRoom(f"{self.name}: no place within {self._max_wait:g} s of waiting")
-                )
+                waiter.set_result(self._too_late())
             del self._queue[waiter]
         return None
 
@@ -283,6 +333,15 @@ class Gate:
             self._timer = loop.call_at(due, self._look_again, loop)
         self._line_up()
 
+    def _no_room(self) -> NoRoom:
+        return NoRoom(
+            f"{self.name}: no place, with {self.in_flight} of its invocations in flight, "
+            f"{self._admission.in_flight} in the worker and {len(self._queue)} waiting"
+        )
+
+    def _too_late(self) -> NoRoom:
+        return NoRoom(f"{self.name}: no place within {self._max_wait:g} s of waiting")
+
     def _closed_error(self) -> Closed:
         return Closed(f"{self.name}: no place, because it is being replaced or unloaded")
 
@@ -294,10 +353,11 @@ class Place:
         waited: seconds between asking for it and getting it, as precise as the event loop's clock.
     """
 
-    __slots__ = ("_gate", "waited")
+    __slots__ = ("_gate", "_within", "waited")
 
-    def __init__(self, gate: Gate, waited: float) -> None:
+    def __init__(self, gate: Gate, waited: float, *, within: bool) -> None:
         self._gate: Gate | None = gate
+        self._within = within
         self.waited = waited
 
     def __enter__(self) -> Self:
@@ -307,7 +367,7 @@ class Place:
         """Give it back, to the next in line. Only the first call does anything."""
         gate, self._gate = self._gate, None
         if gate is not None:
-            gate._release()
+            gate._release(within=self._within)
 
     __exit__ = release
 

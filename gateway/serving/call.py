@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
@@ -56,6 +57,9 @@ class Call:
         answers: the subject at which the guest may answer, whatever it is granted: that of the message that it
             handles.
         deliveries: how often that message was delivered, where anybody counts.
+        until: when its caller waits no longer, on the clock of `time.monotonic`: who calls stops it then, and what
+            it calls itself hears of it.
+        depth: how many calls by links wait for it.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
@@ -82,6 +86,8 @@ class Call:
         reports: bool = True,
         answers: str | None = None,
         deliveries: int | None = None,
+        until: float = math.inf,
+        depth: int = 0,
     ) -> None:
         # What is true if nobody says otherwise: only a task that is cancelled leaves without a word.
         self.outcome = Outcome.CANCELLED
@@ -109,9 +115,8 @@ class Call:
         if trace is not None and service.tracer is not None:
             self._span = service.tracer.invocation(trace, service.name, export.name)
             trace = self._span.trace
-        self._caller = Caller(
-            service.name, request_id, trace, monotonic() + service.config.max_execution_time
-        )
+        deadline = min(until, monotonic() + service.config.max_execution_time)
+        self._caller = Caller(service.name, request_id, trace, deadline, depth, lane)
         self._wasi = service.grants.context(
             self._caller, output or discard, self._log_message, answers
         )

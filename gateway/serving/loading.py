@@ -23,6 +23,8 @@ from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import ComponentError
 from gateway.host.linker import link
 from gateway.host.store import FREED_APART, LARGE
+from gateway.serving.link_targets import Targets
+from gateway.serving.links import Links
 from gateway.serving.provenance import Provenance, check
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import INCOMING_HANDLER, Service
@@ -147,13 +149,26 @@ def make_services(
     engine = Engine(_pool_size(prepared))
     cache = _cache(config.server)
     tls = _tls_context(config)
+    components = {each.config.name: each.component for each in prepared}
+    targets = Targets(components, config.server, tls, runtime.tracer)
+    called = {link.component for each in prepared for link in each.config.links}
     refused: list[str] = []
     services: list[Service] = []
     for each in prepared:
         try:
             component = each.component.moved(engine, each.config.name, cache)
-            linked = link(component, provided_to(each.config))
-            service = Service(each.config, linked, tls, runtime, config.server)
+            links = Links(
+                each.config.links,
+                component,
+                targets.of,
+                config.server,
+                called=each.config.name in called,
+                on_call=None if runtime.metrics is None else runtime.metrics.linked_call_returned,
+            )
+            linked = link(component, provided_to(each.config, links.interfaces))
+            service = Service(
+                each.config, linked, links, tls=tls, runtime=runtime, server=config.server
+            )
             service.compile_seconds = each.compile_seconds
             service.provenance = each.provenance
             services.append(service)
@@ -165,6 +180,7 @@ def make_services(
             service.grants.abandon()
         kind = ComponentError if refused else RouteConflict
         raise kind("\n".join(refused + conflicts))
+    targets.bind(services)
     for service in services:
         _report(service, config.server.workers)
     return services
@@ -324,7 +340,7 @@ def _report_imports(service: Service) -> None:
             "unknown imports",
             component=service.name,
             imports=unknown,
-            effect="calling one of them traps",
+            effect="calling one of them traps, unless a link provides it",
         )
     if granted_by := sorted({key for key in keys.values() if key is not None}):
         _log.warning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+from collections.abc import Awaitable, Callable
 from time import time
 from typing import Final, Protocol
 
@@ -20,6 +21,7 @@ from gateway.serving.admission import Place
 from gateway.serving.grants import Grants
 from gateway.serving.guest_log import GuestLog
 from gateway.serving.handlers import Handlers
+from gateway.serving.links import Links
 from gateway.serving.provenance import Provenance
 from gateway.serving.runtime import Runtime
 
@@ -42,6 +44,7 @@ class Service:
         name: the component's name.
         config: what the operator said of it.
         linked: the component.
+        links: its links to others.
         digest: the SHA-256 of its file, in hexadecimal.
         handler: its `wasi:http/incoming-handler`; None if it has none.
         routes: the HTTP requests that go there.
@@ -66,6 +69,8 @@ class Service:
         self,
         config: ComponentConfig,
         linked: LinkedComponent,
+        links: Links,
+        *,
         tls: ssl.SSLContext,
         runtime: Runtime,
         server: ServerConfig,
@@ -75,6 +80,7 @@ class Service:
         Args:
             config: what the operator said of the component.
             linked: the component.
+            links: its links to others, and theirs to it.
             tls: what makes the servers that it talks to trusted.
             runtime: where its invocations find their places, and their events go.
             server: what the operator said of the server.
@@ -85,6 +91,7 @@ class Service:
         self.name = config.name
         self.config = config
         self.linked = linked
+        self.links = links
         self.digest = linked.component.digest
         self.handler = _handler(linked)
         self.handlers = Handlers(linked)
@@ -92,7 +99,8 @@ class Service:
         self.procedures: dict[str, Procedure] = {}
         if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
-        self.routes = _routes(config, linked, self.handler, bool(self.procedures), self.handlers)
+        callable_ = links.called or bool(self.procedures)
+        self.routes = _routes(config, linked, self.handler, callable_, self.handlers)
         metrics = runtime.metrics
         self.grants = Grants(
             config,
@@ -138,17 +146,17 @@ class Service:
         """How many invocations of it there are now."""
         return self.gate.in_flight
 
-    async def wait(self, *, patiently: bool = False) -> Place:
+    async def wait(self, enter: Callable[[], Awaitable[Place]] | None = None) -> Place:
         """Wait for a place, where there is none at once.
 
         Args:
-            patiently: for as long as it takes: `Gate.enter_patiently`.
+            enter: how: a method of its gate, `Gate.enter` by default.
 
         Raises:
             NoRoom: there is none, and no room to wait for one, or not in time.
         """
         metrics = self._metrics
-        enter = self.gate.enter_patiently if patiently else self.gate.enter
+        enter = enter or self.gate.enter
         if metrics is None:
             return await enter()
         metrics.queued_changed(self.name, 1)
@@ -203,6 +211,11 @@ class Service:
             self._in_flight_told += change
             metrics.in_flight_changed(self.name, change)
 
+    async def aclose(self) -> None:
+        """Close what it has open outside of itself. May be called again."""
+        await self.links.aclose()
+        await self.grants.aclose()
+
     def refused(
         self, event: type[ReturnEvent], outcome: Outcome, export: Export | None, request_id: str
     ) -> None:
@@ -242,9 +255,7 @@ def _routes(
             f"JSON-RPC, or that is off (it exports {exports}). Give it a route."
         )
     if callable_ or heard:
-        other = (
-            "its functions are served by JSON-RPC" if callable_ else "what it handles comes to it"
-        )
+        other = "its functions are called otherwise" if callable_ else "what it handles comes to it"
         raise ComponentError(
             f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer the HTTP requests of its routes "
             f"(it exports {exports}). Leave routes out: {other}."

@@ -336,7 +336,7 @@ class Deliveries(ABC, Generic[T]):
         try:
             if seconds:
                 await asyncio.sleep(seconds)
-            return await self.service.wait(patiently=True)
+            return await self.service.wait(self.service.gate.enter_patiently)
         finally:
             self._placeless.remove(task)
 

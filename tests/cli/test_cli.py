@@ -381,7 +381,7 @@ def test_a_component_is_inspected(guest: GuestPath) -> None:
 
 def test_what_nothing_provides_is_pointed_out(guest: GuestPath) -> None:
     lines = run("inspect", guest("wat/unknown-import")).stdout.splitlines()
-    marked = "import acme:things/stuff@1.0.0 {  // nothing provides this: calling it traps"
+    marked = "import acme:things/stuff@1.0.0 {  // nothing provides this without a link: calling it traps"
     assert [line for line in lines if "//" in line] == [marked]
     assert lines[lines.index(marked) + 1] == "  do-it: func() -> u32;"
     assert "export run: func() -> u32;" in lines
@@ -428,7 +428,7 @@ def test_types_are_written_as_wit_does(tmp_path: Path) -> None:
     path.write_text(EVERYTHING)
     process = run("inspect", path)
     assert (process.returncode, process.stderr) == (0, "")
-    traps = "  // nothing provides this: calling it traps"
+    traps = "  // nothing provides this without a link: calling it traps"
     assert process.stdout.splitlines()[5:] == [
         f"import acme:shop/types@1.0.0 {{{traps}",
         "  type handle = item;",

@@ -37,7 +37,7 @@ class Talking:
 
     Attributes:
         app: the gateway.
-        events: how messages, and what watchers were told, ended so far.
+        events: how messages, what watchers were told and calls by links ended so far.
     """
 
     def __init__(self, app: Gateway, client: httpx.AsyncClient) -> None:
@@ -48,7 +48,7 @@ class Talking:
         app.runtime.channel.add_sink(self._hear)
 
     def _hear(self, event: ReturnEvent) -> None:
-        if event.kind in {Kind.MESSAGING, Kind.KEYVALUE}:
+        if event.kind in {Kind.MESSAGING, Kind.KEYVALUE, Kind.LINK}:
             self.events.append(event)
             self._changed.set()
 
@@ -63,12 +63,16 @@ class Talking:
 
     async def call(self, function: str, *params: Any, name: str = "m") -> Any:
         """Call a function that a component exports; gives its result, or the err."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": function, "params": params}
-        response = (await self._client.post(f"/rpc/{name}", json=request)).json()
+        response = await self.response(function, *params, name=name)
         if "error" in response:
             error = response["error"]
             return error["data"] if error["code"] == 1 else error["code"]
         return response["result"]
+
+    async def response(self, function: str, *params: Any, name: str = "m") -> Any:
+        """Call a function that a component exports; gives the response object."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": function, "params": params}
+        return (await self._client.post(f"/rpc/{name}", json=request)).json()
 
     async def send(self, subject: str, body: str, reply_to: str | None = None) -> Any:
         """Have a component send a message."""

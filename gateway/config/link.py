@@ -1,0 +1,99 @@
+"""A link: what provides an interface that a component imports."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from gateway.config.values import Table
+
+__all__ = ["LinkConfig"]
+
+_INTERFACE: Final = re.compile(
+    r"[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(@[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*)?"
+)
+
+_TARGETS: Final = ("component", "url")
+
+
+def _interface(name: str) -> str:
+    if not _INTERFACE.fullmatch(name):
+        raise ValueError(
+            'must be the full name of an interface as the component imports it, such as "acme:pricing/api@1.0.0"'
+        )
+    return name
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(
+            'must be the URL of a JSON-RPC server, such as "https://example.com/rpc/pricing"'
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must have no user or password in it, for it is written to the log")
+    return text
+
+
+def _one_target(schema: dict[str, Any]) -> None:
+    """Have a schema ask for one target."""
+    for target in _TARGETS:
+        schema["properties"][target] = schema["properties"][target]["anyOf"][0]  # not null
+    schema["oneOf"] = [{"required": [target]} for target in _TARGETS]
+
+
+class LinkConfig(Table):
+    """What provides an interface that a component imports.
+
+    Attributes:
+        import_: the interface, by the full name under which the component imports it.
+        component: the component of this gateway that exports it.
+        url: the JSON-RPC server that has its functions as methods.
+        errors: what a function returns whose callee gave no answer: "trap" stops the caller; "result" returns the
+            err of its `result`, where that is a string or nothing.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_one_target)
+
+    import_: Annotated[
+        str,
+        AfterValidator(_interface),
+        WithJsonSchema({"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}),
+    ] = Field(alias="import")
+    component: str | None = None
+    url: (
+        Annotated[
+            str,
+            AfterValidator(_url),
+            WithJsonSchema({"type": "string", "pattern": "^https?://[^@]+$"}),
+        ]
+        | None
+    ) = None
+    errors: Literal["trap", "result"] = "trap"
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if sum(getattr(self, target) is not None for target in _TARGETS) != 1:
+            raise ValueError(f"must have one of {' and '.join(_TARGETS)}")
+        return self
+
+    @staticmethod
+    def parse(text: str) -> dict[str, Any]:
+        """Read IMPORT=COMPONENT or IMPORT=URL, as keys of such a table.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        name, equals, target = text.partition("=")
+        if not equals or not target:
+            raise ValueError(
+                f'must be IMPORT=URL or IMPORT=COMPONENT, such as "acme:pricing/api@1.0.0=pricing", not "{text}"'
+            )
+        return {"import": name, "url" if "://" in target else "component": target}

@@ -1,0 +1,162 @@
+"""An imported interface whose functions are calls of what is at the other end of a link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from functools import partial
+from time import perf_counter
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from gateway.bindings.context import Caller, WasiCtx
+from gateway.host import wit
+from gateway.host.binding import HostFunction, HostInterface
+from gateway.host.errors import Trap
+from gateway.host.values import Err
+from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, Target
+from gateway.wasm.version import split_version
+
+__all__ = ["Link", "OnCall"]
+
+_log = structlog.get_logger("gateway.links")
+
+
+class OnCall(Protocol):
+    """What is told of calls by links."""
+
+    def __call__(
+        self,
+        component: str,
+        operation: tuple[str, str],
+        target: str,
+        outcome: CallOutcome,
+        seconds: float,
+    ) -> None:
+        """Take note of one that has ended, and of what it took. Must not raise."""
+
+
+class Link:
+    """An interface that a component imports, and what is called for it.
+
+    Args:
+        name: the interface's full name.
+        target: the other end.
+        errors: as of `gateway.config.link.LinkConfig`.
+        max_depth: how many calls there may be on top of each other.
+        on_call: told of each call, if anybody wants to know.
+
+    Attributes:
+        target: ditto.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        *,
+        errors: Literal["trap", "result"] = "trap",
+        max_depth: int,
+        on_call: OnCall | None = None,
+    ) -> None:
+        self.target = target
+        self._name = name
+        self._unversioned, self._version = split_version(name)
+        self._errors = errors
+        self._max_depth = max_depth
+        self._on_call = on_call
+
+    def interface(self, imported: wit.Interface) -> HostInterface:
+        """What the component finds linked.
+
+        Args:
+            imported: what it imports of the interface.
+
+        Raises:
+            LinkMismatch: the target lacks functions of it, or has them with other types, or no link could carry
+                their values; the message has a line for each.
+        """
+        if wrong := [*_unlinkable(imported)]:
+            raise LinkMismatch("\n".join(wrong))
+        made = HostInterface(self._unversioned, self._version)
+        for function, call in self.target.calls(self._name, imported).items():
+            as_err = _as_err(imported.functions[function]) if self._errors == "result" else None
+            made.functions[function] = HostFunction(
+                partial(self._call, function, call, as_err),
+                f"{self._unversioned}#{function}",
+                blocking=True,
+                apart=True,
+            )
+        return made
+
+    async def _call(
+        self,
+        function: str,
+        call: LinkedCall,
+        as_err: Callable[[str], Err] | None,
+        ctx: WasiCtx,
+        *args: Any,
+    ) -> Any:
+        caller = ctx.caller
+        began = perf_counter()
+        outcome = CallOutcome.CANCELLED
+        try:
+            if caller.depth >= self._max_depth:
+                raise CallFailed(
+                    CallOutcome.DEPTH,
+                    f"{self._max_depth} calls by links wait on top of each other, the most that there may be "
+                    "(max_call_depth)",
+                )
+            result = await call(caller, args)
+            outcome = CallOutcome.ERR if type(result) is Err else CallOutcome.OK
+        except asyncio.CancelledError:
+            if not caller.remaining:
+                outcome = CallOutcome.LATE
+            raise
+        except CallFailed as failure:
+            outcome = failure.outcome
+            self._tell(function, caller, failure)
+            if as_err is None:
+                said = f"{self._name}#{function}: {failure.message}"
+                raise Trap(said, kind=failure.trap) from None
+            result = as_err(failure.message)
+        finally:
+            if self._on_call is not None:
+                operation, seconds = (self._unversioned, function), perf_counter() - began
+                self._on_call(caller.component, operation, self.target.kind, outcome, seconds)
+        return result
+
+    def _tell(self, function: str, caller: Caller, failure: CallFailed) -> None:
+        _log.warning(
+            "linked call failed",
+            outcome=failure.outcome.value,
+            interface=self._name,
+            function=function,
+            target=self.target.name,
+            reason=failure.reason,
+            **caller.log_context,
+        )
+
+
+def _unlinkable(interface: wit.Interface) -> Iterator[str]:
+    """Tell which functions take or give what cannot go from one store to another."""
+    for name, ty in interface.functions.items():
+        for leaf in ty.leaves():
+            match leaf:
+                case wit.Own(resource) | wit.Borrow(resource):
+                    yield f"{name}: takes or gives the resource {resource.name}, which links do not carry"
+                    break
+                case wit.Unsupported(kind):
+                    yield f"{name}: takes or gives a {kind}, which links do not carry"
+                    break
+
+
+def _as_err(ty: wit.Function) -> Callable[[str], Err] | None:
+    """What makes of words the err of a function's result; None where it has none that could carry them."""
+    result = ty.result
+    if not isinstance(result, wit.Result):
+        return None
+    if isinstance(result.err, wit.String):
+        return Err
+    return (lambda _message: Err()) if result.err is None else None

@@ -1,0 +1,105 @@
+"""The other end of a link, and how a call of it fails."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeAlias
+
+from gateway.bindings.context import Caller
+from gateway.host import wit
+from gateway.host.errors import TrapKind
+
+__all__ = ["CallFailed", "CallOutcome", "LinkMismatch", "LinkedCall", "Target"]
+
+
+class CallOutcome(enum.StrEnum):
+    """How a call by a link ended. The values are labels of metrics."""
+
+    OK = "ok"
+    """The callee returned."""
+    ERR = "err"
+    """It returned the err of its `result`."""
+    TRAPPED = "trapped"
+    """It was stopped by the engine or by its host, or exited owing a value."""
+    NOT_FOUND = "not-found"
+    """There is no such function, or no callee."""
+    BUSY = "busy"
+    """There was no room for one more call."""
+    LATE = "late"
+    """It did not return in the time it has."""
+    FAILED = "failed"
+    """It gave no usable answer otherwise."""
+    DEPTH = "depth"
+    """It was not called: too many calls wait on top of each other."""
+    CANCELLED = "cancelled"
+    """The caller ended first."""
+
+
+_TRAPS: Final = {
+    CallOutcome.TRAPPED: TrapKind.CALLEE_TRAPPED,
+    CallOutcome.NOT_FOUND: TrapKind.CALLEE_NOT_FOUND,
+    CallOutcome.BUSY: TrapKind.CALLEE_BUSY,
+    CallOutcome.LATE: TrapKind.CALLEE_LATE,
+    CallOutcome.FAILED: TrapKind.CALLEE_FAILED,
+    CallOutcome.DEPTH: TrapKind.CALL_DEPTH,
+}
+
+
+class CallFailed(Exception):
+    """A call by a link has no result.
+
+    Attributes:
+        outcome: how it ended.
+        message: the same in words, for the caller: nothing of the callee's inside.
+        reason: what happened, for the log; the message where that says all.
+    """
+
+    def __init__(self, outcome: CallOutcome, message: str, reason: str | None = None) -> None:
+        super().__init__(message if reason is None else reason)
+        self.outcome = outcome
+        self.message = message
+        self.reason = message if reason is None else reason
+
+    @property
+    def trap(self) -> TrapKind:
+        """What stops the caller for it."""
+        return _TRAPS[self.outcome]
+
+
+class LinkMismatch(Exception):
+    """The other end of a link does not have what the component imports; the message says what."""
+
+
+LinkedCall: TypeAlias = Callable[[Caller, Sequence[Any]], Awaitable[Any]]
+"""Calls one function for an invocation, with its arguments as `gateway.host.values` has them, and returns what is
+lowered as its result. Raises `CallFailed`."""
+
+
+class Target(Protocol):
+    """The other end of a link.
+
+    Attributes:
+        kind: what it is, for metrics: `component`, `json-rpc`.
+        name: which one, for people.
+    """
+
+    kind: str
+    name: str
+
+    def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
+        """What calls its functions.
+
+        Args:
+            name: the full name of the interface that it provides.
+            interface: what the caller imports of that.
+
+        Returns:
+            A call for each function that is imported, by its name.
+
+        Raises:
+            LinkMismatch: it is known not to have them, with these types; the message has a line for each.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of what it has open. May be called again."""

@@ -1,0 +1,195 @@
+"""The other ends of links: components of the same gateway, and what is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from gateway.bindings.context import Caller
+from gateway.config import ServerConfig
+from gateway.config.link import LinkConfig
+from gateway.host import wit
+from gateway.host.component import Component
+from gateway.links.json_rpc import JsonRpcTarget
+from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, Target
+from gateway.observe.events import LinkedExportReturned, Outcome
+from gateway.observe.telemetry import Tracer
+from gateway.rpc.procedure import Function
+from gateway.serving.admission import NoRoom
+from gateway.serving.call import Call
+from gateway.serving.perform import perform
+from gateway.serving.service import Service
+from gateway.wasm.version import split_version, track
+
+__all__ = ["Targets"]
+
+
+class Targets:
+    """The other ends of all links of a configuration.
+
+    Args:
+        components: all of the gateway, by name.
+        server: what the operator said of the server.
+        tls: what makes servers trusted.
+        tracer: what is told of calls that leave the gateway, if anything is.
+    """
+
+    def __init__(
+        self,
+        components: Mapping[str, Component],
+        server: ServerConfig,
+        tls: ssl.SSLContext,
+        tracer: Tracer | None,
+    ) -> None:
+        self._components = components
+        self._max_result = server.rpc_max_result
+        self._tls = tls
+        self._tracer = tracer
+        self._inside: list[_ComponentTarget] = []
+
+    def of(self, link: LinkConfig) -> Target:
+        """That of one link.
+
+        Raises:
+            LinkMismatch: there is no such component.
+        """
+        if link.url is not None:
+            return JsonRpcTarget(
+                link.url, tls=self._tls, max_response=self._max_result, tracer=self._tracer
+            )
+        name = str(link.component)
+        component = self._components.get(name)
+        if component is None:
+            raise LinkMismatch(
+                f'there is no component "{name}" (there are {", ".join(self._components)}). Add it, or correct '
+                "the name."
+            )
+        target = _ComponentTarget(name, component.exports, self._max_result)
+        self._inside.append(target)
+        return target
+
+    def bind(self, services: Iterable[Service]) -> None:
+        """Lead those that are components to them, now that all are in service."""
+        by_name = {service.name: service for service in services}
+        for target in self._inside:
+            target.service = by_name[target.component]
+
+
+_FAILURES: Final = {
+    Outcome.TRAP: (CallOutcome.TRAPPED, "has failed"),
+    Outcome.ERR: (CallOutcome.TRAPPED, "exited, and owed a value"),
+    Outcome.DEADLINE: (CallOutcome.LATE, "took too long"),
+    Outcome.EXHAUSTED: (CallOutcome.BUSY, "is busy"),
+    Outcome.CANCELLED: (CallOutcome.FAILED, "was stopped"),
+}
+"""How a call ended whose function has not returned, and what its caller is told of that."""
+
+
+class _ComponentTarget:
+    """A component of the same gateway. Each call is an invocation of it, which the caller's deadline bounds too.
+
+    Args:
+        component: its name.
+        exports: what it exports.
+        max_result: elements of lists and bytes of text that a result may have.
+
+    Attributes:
+        component: ditto.
+        service: it, once it is in service.
+    """
+
+    kind = "component"
+
+    def __init__(self, component: str, exports: Mapping[str, wit.Item], max_result: int) -> None:
+        self.component = component
+        self.name = f'component "{component}"'
+        self.service: Service | None = None
+        self._exports = exports
+        self._max_result = max_result
+
+    def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
+        """`Target.calls`."""
+        full_name, exported = self._find(name)
+        wrong: list[str] = []
+        for function, ty in interface.functions.items():
+            there = exported.functions.get(function)
+            if there is None:
+                has = ", ".join(exported.functions) or "none"
+                wrong.append(f"{function}: {self.name} exports no such function there, but {has}")
+            elif there != ty:
+                wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {there}")
+        if wrong:
+            raise LinkMismatch("\n".join(wrong))
+        return {function: self._call(full_name, function) for function in interface.functions}
+
+    async def aclose(self) -> None:
+        """`Target.aclose`."""
+
+    def _find(self, name: str) -> tuple[str, wit.Interface]:
+        """The interface of this name, or of a version that is as good."""
+        base, version = split_version(name)
+        interfaces = {
+            each: item for each, item in self._exports.items() if isinstance(item, wit.Interface)
+        }
+        for full_name in (name, *interfaces):
+            its_base, its_version = split_version(full_name)
+            if full_name in interfaces and (its_base, track(its_version)) == (base, track(version)):
+                return full_name, interfaces[full_name]
+        raise LinkMismatch(
+            f"{self.name} does not export it (it exports {', '.join(interfaces) or 'no interfaces'})"
+        )
+
+    def _call(self, interface: str, name: str) -> LinkedCall:
+        found: Function | None = None
+
+        async def call(caller: Caller, args: Sequence[Any]) -> Any:
+            nonlocal found
+            service = self.service
+            if service is None:
+                raise RuntimeError(f"{self.name} is not in service")
+            if found is None:
+                found = Function(service.linked.export(name, interface=interface))
+            return await self._perform(service, found, caller, args)
+
+        return call
+
+    async def _perform(
+        self, service: Service, function: Function, caller: Caller, args: Sequence[Any]
+    ) -> Any:
+        gate, export = service.gate, function.export
+        try:
+            place = gate.try_enter_within() or await service.wait(gate.enter_within)
+        except NoRoom as error:
+            service.refused(LinkedExportReturned, Outcome.EXHAUSTED, export, caller.request_id)
+            raise CallFailed(CallOutcome.BUSY, f"{self.name} is busy", str(error)) from None
+        with (
+            place,
+            Call(
+                service,
+                export,
+                args,
+                place=place,
+                event=LinkedExportReturned,
+                request_id=caller.request_id,
+                trace=caller.trace,
+                route=caller.component,
+                in_pieces=True,
+                max_result=self._max_result,
+                lane=caller.lane,
+                until=caller.deadline,
+                depth=caller.depth + 1,
+            ) as call,
+        ):
+            try:
+                answer = await perform(call, function)
+            except asyncio.CancelledError:
+                if not caller.remaining:
+                    call.outcome = Outcome.DEADLINE
+                raise
+        if isinstance(answer, Exception):
+            outcome, words = _FAILURES.get(call.outcome, (CallOutcome.FAILED, "has failed"))
+            said = f"{self.name} {words}"
+            raise CallFailed(outcome, said, f"{said}: {answer}")
+        return answer if function.fallible else answer.value

@@ -1,0 +1,188 @@
+"""Links to JSON-RPC servers: another gateway, and servers that answer otherwise than they should."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+import structlog
+
+from gateway.links.json_rpc import JsonRpcTarget
+from tests.harness import GuestPath
+from tests.links.relays import relay
+from tests.patience import until
+from tests.transports.talking import Talking, talking
+
+pytestmark = pytest.mark.anyio
+
+TRAPPED: Final = -32000
+
+
+def http(body: bytes, status: str = "200 OK", kind: str = "application/json") -> bytes:
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def error(code: int, message: str = "no", data: Any = None) -> bytes:
+    failure = {"code": code, "message": message, "data": data}
+    return http(json.dumps({"jsonrpc": "2.0", "id": 1, "error": failure}).encode())
+
+
+class Peer:
+    """A server that answers as it is told.
+
+    Attributes:
+        url: where it is.
+        asked: the requests so far, each with its headers.
+        connections: how many are open.
+        opened: how many there were so far.
+        answer: what it answers; None for never.
+        closes: whether it closes the connection after that.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[tuple[dict[str, Any], dict[str, str]]] = []
+        self.connections = 0
+        self.opened = 0
+        self.answer: bytes | None = None
+        self.closes = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A connection."""
+        self.connections += 1
+        self.opened += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().split("\r\n")[1:-2]
+                headers = {
+                    name.lower(): value
+                    for name, _, value in (line.partition(": ") for line in lines)
+                }
+                body = await reader.readexactly(int(headers["content-length"]))
+                self.asked.append((json.loads(body), headers))
+                if self.answer is None:
+                    await reader.read()
+                    return
+                writer.write(self.answer)
+                if self.closes:
+                    return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.connections -= 1
+            writer.close()
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    peer = Peer()
+    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+    peer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/rpc/there"
+    yield peer
+    server.close()
+
+
+@pytest.fixture
+def linked(guest: GuestPath, peer: Peer) -> Callable[..., Any]:
+    @asynccontextmanager
+    async def make(*, link: dict[str, Any] | None = None, **keys: Any) -> AsyncIterator[Talking]:
+        link = {"url": peer.url, **(link or {})}
+        config = relay(guest("c/relay"), link=link, **keys)
+        async with talking(config, rpc_max_result="64KiB") as gateway:
+            yield gateway
+
+    return make
+
+
+async def call(gateway: Talking, function: str, *params: Any) -> Any:
+    return await gateway.call(f"outcomes.{function}", *params, name="relay")
+
+
+async def test_what_a_server_is_asked(linked: Any, peer: Peer) -> None:
+    peer.answer = http(b'{"jsonrpc":"2.0","id":1,"result":"there"}')
+    async with linked() as gateway:
+        for _ in range(3):
+            assert await call(gateway, "settle", {"ok": "here"}) == "there"
+        body, headers = peer.asked[0]
+        assert body == {
+            "jsonrpc": "2.0",
+            "method": "test:rpc/outcomes@1.2.3#settle",
+            "params": [{"ok": "here"}],
+            "id": 1,
+        }
+        assert headers["content-type"] == "application/json"
+        assert headers["traceparent"].split("-")[1] == headers["x-request-id"]
+        assert peer.opened == 1
+    await until(lambda: peer.connections == 0)
+
+
+FAILURES: Final = {
+    "trapped": (error(-32000), "trapped"),
+    "not found": (error(-32601), "not-found"),
+    "late": (error(-32001), "late"),
+    "busy": (error(-32002), "busy"),
+    "another code": (error(-1), "failed"),
+    "an err that there is none of": (error(1, data={"no-such-case": None}), "failed"),
+    "a code that is none": (http(b'{"jsonrpc":"2.0","id":1,"error":{"code":[]}}'), "failed"),
+    "an error that is none": (http(b'{"jsonrpc":"2.0","id":1,"error":"no"}'), "failed"),
+    "a result of another type": (http(b'{"jsonrpc":"2.0","id":1,"result":1}'), "failed"),
+    "no result": (http(b'{"jsonrpc":"2.0","id":1}'), "failed"),
+    "a batch": (http(b"[]"), "failed"),
+    "no JSON": (http(b"{"), "failed"),
+    "not UTF-8": (http(b'"\xff"'), "failed"),
+    "nothing": (http(b""), "failed"),
+    "a page": (http(b"<p>", kind="text/html"), "failed"),
+    "no such path": (http(b"", "404 Not Found", "application/problem+json"), "not-found"),
+    "unavailable": (http(b"", "503 Service Unavailable", "text/plain"), "busy"),
+    "too many": (http(b"", "429 Too Many Requests", "text/plain"), "busy"),
+    "timeout": (http(b"", "504 Gateway Timeout", "text/html"), "late"),
+    "elsewhere": (b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", "failed"),
+    "cut off": (http(b'{"jsonrpc"')[:-3], "failed"),
+    "no HTTP": (b"SSH-2.0-OpenSSH\r\n\r\n", "failed"),
+    "too large": (http(b'{"result":"' + b"x" * 100_000 + b'"}'), "failed"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+async def test_an_answer_that_is_none_stops_the_caller(linked: Any, peer: Peer, case: str) -> None:
+    peer.answer, outcome = FAILURES[case]
+    peer.closes = case == "cut off"
+    async with linked() as gateway:
+        with structlog.testing.capture_logs() as logs:
+            assert await call(gateway, "settle", {"ok": ""}) == TRAPPED
+        (told,) = (line for line in logs if line["event"] == "linked call failed")
+        assert told["outcome"] == outcome
+        assert told["target"] == peer.url
+
+
+async def test_a_server_that_is_not_there(linked: Any) -> None:
+    async with linked(link={"url": "http://127.0.0.1:1", "errors": "result"}) as gateway:
+        assert await call(gateway, "settle-err", {"ok": None}) == "its server cannot be reached"
+
+
+async def test_a_server_that_never_answers_is_left_at_the_callers_deadline(
+    linked: Any, peer: Peer
+) -> None:
+    async with linked(max_execution_time="200ms") as gateway:
+        assert await call(gateway, "settle", {"ok": ""}) == -32001
+        await until(lambda: peer.connections == 0)
+
+
+async def test_an_err_of_the_server_is_that_of_the_function(linked: Any, peer: Peer) -> None:
+    peer.answer = error(1, data={"invalid": "x"})
+    async with linked() as gateway:
+        assert await call(gateway, "settle", {"ok": ""}) == {"invalid": "x"}
+
+
+async def test_nothing_is_opened_before_the_first_call_and_nothing_is_left() -> None:
+    target = JsonRpcTarget(
+        "https://gateway.test", tls=ssl.create_default_context(), max_response=1, tracer=None
+    )
+    await target.aclose()
+    await target.aclose()
