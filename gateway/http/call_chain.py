@@ -11,10 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-__all__ = ["fields", "read"]
+__all__ = ["FIELDS", "fields", "read"]
 
 _LOOP: Final = b"cdn-loop"
 _TIMEOUT: Final = b"x-envoy-expected-rq-timeout-ms"
+
+FIELDS: Final = frozenset((_LOOP, _TIMEOUT))
+"""The names of the fields; where a request has none of them, nothing is told."""
 
 _US: Final = b"component-gateway"
 

@@ -1,1 +1,1 @@
-"""What stands behind the interfaces that components import by links: other ends, and what their calls come to."""
+"""What stands behind interfaces that components import by links: other ends, and what calls of them come to."""

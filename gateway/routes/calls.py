@@ -12,6 +12,7 @@ ends when the client leaves. A long body has a place before it is read, which it
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -100,8 +101,10 @@ class Calls:
         self._service = service
         self._request = request
         self._client = client_of(request.scope)
-        self._depth, remaining = call_chain.read(request.lines)
-        self._until = monotonic() + remaining
+        self._depth, self._until = 0, math.inf
+        if not call_chain.FIELDS.isdisjoint(request.lines):
+            self._depth, remaining = call_chain.read(request.lines)
+            self._until = monotonic() + remaining
         self._discover = discover
         self._running: set[Call | LongWork[Any]] = set()
         self._stopped: Callable[[], InvocationError] | None = None

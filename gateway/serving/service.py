@@ -99,7 +99,9 @@ class Service:
         self.procedures: dict[str, Procedure] = {}
         if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
-        callable_ = links.called or bool(self.procedures)
+        callable_ = "called by links" if links.called else ""
+        if self.procedures:
+            callable_ = "served by JSON-RPC"
         self.routes = _routes(config, linked, self.handler, callable_, self.handlers)
         metrics = runtime.metrics
         self.grants = Grants(
@@ -238,7 +240,7 @@ def _routes(
     config: ComponentConfig,
     linked: LinkedComponent,
     handler: Export | None,
-    callable_: bool,
+    callable_: str,
     handlers: Handlers,
 ) -> tuple[Route, ...]:
     """The HTTP requests that a component answers: none by default for one that only has methods."""
@@ -255,7 +257,7 @@ def _routes(
             f"JSON-RPC, or that is off (it exports {exports}). Give it a route."
         )
     if callable_ or heard:
-        other = "its functions are called otherwise" if callable_ else "what it handles comes to it"
+        other = f"its functions are {callable_}" if callable_ else "what it handles comes to it"
         raise ComponentError(
             f"{config.source}: exports no {INCOMING_HANDLER}, so it cannot answer the HTTP requests of its routes "
             f"(it exports {exports}). Leave routes out: {other}."
