@@ -38,6 +38,10 @@ memory of all others filled. As much as waits for a subscription by default."""
 _BUSY: Final = 64 << 10
 """Bytes that wait for a worker which others are preferred to. The high-water mark of asyncio's transports."""
 
+_SILENT: Final = 1.0
+"""Seconds without an answer after which others are preferred to a worker. Threat: one that was stopped, and has a
+queue's messages wait in its socket. Arbitrary: many turns of a loop."""
+
 _ANSWER: Final = 2.0
 """Seconds that other workers have to answer, where somebody waits for that. Arbitrary: one that lives needs a turn
 of its loop; one that does not is killed by the supervisor after a minute."""
@@ -92,6 +96,7 @@ class OtherWorker:
         self._tell_after = 0.0
         self._takes: list[tuple[SubjectFilter, str | None, int]] = []
         self._asked: deque[asyncio.Future[None]] = deque()
+        self._since = 0.0
         self.writer: asyncio.StreamWriter | None = None
         self.reached: Final = asyncio.Event()
         self.known: Final = asyncio.Event()
@@ -105,7 +110,9 @@ class OtherWorker:
     @property
     def busy(self) -> bool:
         """Whether it does not take at once what is sent."""
-        return self.writer is None or self.writer.transport.get_write_buffer_size() > _BUSY
+        if self.writer is None or self.writer.transport.get_write_buffer_size() > _BUSY:
+            return True
+        return bool(self._asked) and asyncio.get_running_loop().time() > self._since + _SILENT
 
     def send(self, message: Message, queues: Sequence[str]) -> bool:
         """Send a message; tells whether it is on its way."""
@@ -117,6 +124,8 @@ class OtherWorker:
             return False
         fields = (message.subject, message.reply_to, dict(message.headers), queues)
         self.tell(message.body, message=fields)
+        if not self._asked:
+            self.ask()  # whether it still takes anything
         return True
 
     def tell(self, body: bytes = b"", **header: object) -> None:
@@ -132,6 +141,8 @@ class OtherWorker:
         if self.writer is None:
             answer.set_result(None)  # it has never heard of this one
         else:
+            if not self._asked:
+                self._since = asyncio.get_running_loop().time()
             self._asked.append(answer)
             self.tell(ask=True)
         return answer
@@ -159,6 +170,7 @@ class OtherWorker:
 
     def _answered(self) -> None:
         answer = self._asked.popleft()
+        self._since = asyncio.get_running_loop().time()
         if not answer.done():
             answer.set_result(None)
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from gateway.capabilities.keyvalue import Change
+from gateway.capabilities.keyvalue import Change, redis_watch
 from gateway.capabilities.keyvalue.redis_watch import RedisWatch
 from tests.capabilities.keyvalue.conftest import QUOTA
 from tests.capabilities.keyvalue.watching import Worker
@@ -71,22 +71,20 @@ def leads(worker: Worker) -> bool:
     return watch._leads
 
 
-async def test_who_takes_the_place_of_one_that_was_killed(server: Redis) -> None:
+async def test_who_takes_the_place_of_one_that_was_killed(
+    server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed, worker = Worker(server.url), Worker(server.url)
-    await killed.watch()
-    killed.subscription._task.cancel()  # type: ignore[attr-defined]
+    with monkeypatch.context() as shorter:
+        shorter.setattr(redis_watch, "LEASE", 0.5)
+        await killed.watch()
+    lost = killed.subscription
+    assert isinstance(lost, RedisWatch)
+    lost._task.cancel()
     await worker.watch()
-    writing = worker.store.bucket("p/", QUOTA)
-
-    def lock() -> list[bytes]:
-        with redis.Redis(port=server.port) as client:
-            return [client.get(key) or b"" for key in client.keys("component-gateway:watch:*")]
-
-    (before,) = lock()
-    await until(lambda: lock() not in ([], [before]))
-    while worker.changes.empty():
-        await writing.set("key", b"1")
-    assert (await worker.next()) == Change("key", b"1")
+    await until(lambda: leads(worker))
+    await worker.store.bucket("p/", QUOTA).set("key", b"1")
+    assert await worker.next() == Change("key", b"1")
     assert killed.changes.empty()
     await worker.leave()
     await killed.leave()
