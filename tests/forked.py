@@ -132,8 +132,7 @@ def start(
         stderr: of its errors.
         new_session: whether it has a process group of its own.
     """
-    is_same = tuple(command[:2]) == _MODULE and _of_python(env) == _of_python(os.environ)
-    if is_same and hasattr(os, "pidfd_open"):
+    if tuple(command[:2]) == _MODULE and _of_python(env) == _of_python(os.environ):
         order = {"arguments": command[2:], "env": dict(env), "new_session": new_session}
         return _forking().fork(order, stdin, stdout, stderr)
     return subprocess.Popen(
@@ -200,42 +199,52 @@ def _serve(orders: socket.socket) -> dict[str, Any] | None:
     Returns:
         In a process that was forked, its order; None in this one, when there will be no more.
     """
-    running: dict[int, tuple[int, int]] = {}
-    with selectors.DefaultSelector() as selector:
+    running: dict[int, int] = {}
+    children, told = socket.socketpair()
+    told.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    with selectors.DefaultSelector() as selector, children, told:
         selector.register(orders, selectors.EVENT_READ)
+        selector.register(children, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
-                if key.fileobj is orders:
-                    text, fds, _, _ = socket.recv_fds(orders, _MAX_ORDER, 4)
-                    if not text:
-                        return None
-                    pid = os.fork()
-                    if not pid:
-                        orders.close()
-                        for fd in (
-                            fds.pop(),
-                            *running,
-                            *(status for _, status in running.values()),
-                        ):
-                            os.close(fd)
-                        order: dict[str, Any] = json.loads(text)
-                        _become(order, *fds)
-                        return order
-                    orders.send(str(pid).encode())
-                    *files, status = fds
-                    for fd in files:
+                if key.fileobj is children:
+                    children.recv(4096)
+                    _tell_of_ends(running)
+                    continue
+                text, fds, _, _ = socket.recv_fds(orders, _MAX_ORDER, 4)
+                if not text:
+                    return None
+                pid = os.fork()
+                if not pid:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    orders.close()
+                    for fd in (fds.pop(), *running.values()):
                         os.close(fd)
-                    ended = os.pidfd_open(pid)
-                    running[ended] = pid, status
-                    selector.register(ended, selectors.EVENT_READ)
-                else:
-                    selector.unregister(key.fd)
-                    pid, status = running.pop(key.fd)
-                    os.close(key.fd)
-                    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                    with suppress(BrokenPipeError):  # nobody asks any more
-                        os.write(status, str(code).encode())
-                    os.close(status)
+                    order: dict[str, Any] = json.loads(text)
+                    _become(order, *fds)
+                    return order
+                orders.send(str(pid).encode())
+                *files, running[pid] = fds
+                for fd in files:
+                    os.close(fd)
+
+
+def _tell_of_ends(running: dict[int, int]) -> None:
+    """Tell whoever waits for processes that have ended.
+
+    Args:
+        running: for each process id where that is told; those that have ended are removed.
+    """
+    for pid, status in list(running.items()):
+        ended, code = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with suppress(BrokenPipeError):  # nobody asks any more
+                os.write(status, str(os.waitstatus_to_exitcode(code)).encode())
+            os.close(status)
+            del running[pid]
 
 
 def _become(order: Mapping[str, Any], *files: int) -> None:
