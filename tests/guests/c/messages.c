@@ -1,4 +1,5 @@
 // Does what each message says, by its first letter; what is sent is sent for whoever calls `send` and `ask`.
+#define ARENA (2 * 1024 * 1024)
 #include "wasi.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
