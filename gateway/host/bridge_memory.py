@@ -87,6 +87,6 @@ class BridgeMemory:
             return
         if not _capi.memory_grow(self._named[0], self._name(), missing):
             raise Trap(
-                f"{size - HEAP} bytes returned at once, where {_MOST} have room, or less if max_memory is"
+                f"no room for {size - HEAP} bytes that are returned at once: {_MOST} at most, or max_memory"
             )
         self._look()

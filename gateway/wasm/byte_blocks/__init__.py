@@ -13,11 +13,11 @@ left as it is, byte for byte, and nested into a component that stands between it
         (instantiate $guest (with "wasi:io/streams@0.2.0" (instance $streams)) ...))
       (export "wasi:http/incoming-handler@0.2.0" (instance $inner "wasi:http/..."))
 
-The bridge has a memory of its own, into which the engine copies what the guest passes, in one
-piece, and out of which it copies what the guest gets; the guest sees exactly the calls of its
-`realloc` that it would see without. The host is told where in that memory the bytes lie (the pair
-of an address and a length, which in core WebAssembly is what a list is anyway) and reads and writes
-them there: `gateway.host.bridge_memory`.
+The bridge has a memory of its own, into which the engine copies what the guest passes, and out of
+which it copies what the guest gets; the guest sees exactly the calls of its `realloc` that it would
+see without. (The engine copies lists element by element: 0.9 GB/s of bytes.) The host is told where
+in that memory the bytes lie (the pair of an address and a length, which in core WebAssembly is what
+a list is anyway) and reads and writes them there: `gateway.host.bridge_memory`.
 
 Measured, of the ways that bytes can take between the bridge and Python (wasmtime 50, CPython 3.11,
 one core; MB/s to the host / from it):
