@@ -23,8 +23,8 @@ def compiled(path: Path) -> Component:
 class _Hasty(Compiler):
     """Compiles in half the time what is not to run for long."""
 
-    def compile(self, component: bytes) -> bytes:
-        config = compile_settings(roomy=is_roomy())
+    def compile(self, component: bytes, *, concurrent: bool = False) -> bytes:
+        config = compile_settings(roomy=is_roomy(), concurrent=concurrent)
         config.cranelift_opt_level = "none"
         config.cranelift_flag_set("regalloc_algorithm", "single_pass")
         return bytes(wasm.Component(wasmtime.Engine(config), component).serialize())

@@ -18,6 +18,7 @@ from gateway.bindings import (
     keyvalue,
     logging,
     messaging,
+    p3,
     random,
     secrets,
     sockets,
@@ -29,7 +30,7 @@ __all__ = ["provided", "provided_to"]
 
 _FAMILIES: Final = (
     *(io, clocks, random, cli, filesystem, sockets),
-    *(http, config, logging, keyvalue, blobstore, messaging, secrets),
+    *(http, config, logging, keyvalue, blobstore, messaging, secrets, p3),
 )
 
 

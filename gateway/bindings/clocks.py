@@ -3,7 +3,10 @@
 The monotonic clock counts nanoseconds from the start of the invocation, so no guest learns how long the machine
 has been up. A timer is a `Deadline`: it holds a timer of the loop only while its guest waits for it.
 
-Source: `wasi:clocks@0.2.12`, `monotonic-clock.wit`, `wall-clock.wit`.
+To wait for a clock is the adapter's in WASI 0.3 (`gateway.bindings.p3.tasks`).
+
+Source: `wasi:clocks@0.2.12`, `monotonic-clock.wit`, `wall-clock.wit`; `wasi:clocks@0.3.2`, `monotonic-clock.wit`,
+`system-clock.wit`, `types.wit`.
 """
 
 from __future__ import annotations
@@ -71,16 +74,21 @@ def _complete(waiter: asyncio.Future[None]) -> None:
 
 monotonic_clock = HostInterface("wasi:clocks/monotonic-clock", "0.2.12")
 wall_clock = HostInterface("wasi:clocks/wall-clock", "0.2.12")
-INTERFACES = (monotonic_clock, wall_clock)
+monotonic_clock_p3 = HostInterface("wasi:clocks/monotonic-clock", "0.3.2")
+system_clock = HostInterface("wasi:clocks/system-clock", "0.3.2")
+types = HostInterface("wasi:clocks/types", "0.3.2")  # has a type, and no functions
+INTERFACES = (monotonic_clock, wall_clock, monotonic_clock_p3, system_clock, types)
 
 
 @monotonic_clock.function("now")
+@monotonic_clock_p3.function("now")
 def monotonic_now(ctx: WasiCtx) -> int:
     """Nanoseconds since the invocation began."""
     return monotonic_ns() - ctx.started_ns
 
 
 @monotonic_clock.function("resolution")
+@monotonic_clock_p3.function("get-resolution")
 def monotonic_resolution(_ctx: WasiCtx) -> int:
     """Nanoseconds between two ticks of the clock."""
     return _MONOTONIC_RESOLUTION
@@ -104,8 +112,9 @@ def _datetime(nanoseconds: int) -> dict[str, int]:
 
 
 @wall_clock.function("now")
+@system_clock.function("now")
 def wall_now(_ctx: WasiCtx) -> dict[str, int]:
-    """The time since 1970-01-01T00:00:00Z, a `datetime`; it may jump and go backwards."""
+    """The time since 1970-01-01T00:00:00Z, a `datetime` or `instant`; it may jump and go backwards."""
     return _datetime(time_ns())
 
 
@@ -113,3 +122,9 @@ def wall_now(_ctx: WasiCtx) -> dict[str, int]:
 def wall_resolution(_ctx: WasiCtx) -> dict[str, int]:
     """The time between two ticks of the clock, a `datetime`."""
     return _datetime(_WALL_RESOLUTION)
+
+
+@system_clock.function("get-resolution")
+def system_resolution(_ctx: WasiCtx) -> int:
+    """Nanoseconds between two ticks of the clock."""
+    return _WALL_RESOLUTION

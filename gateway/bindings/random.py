@@ -3,7 +3,7 @@
 The insecure interface gets the same bytes as the secure one: they cost no more, and a guest that mistakes one for
 the other is none the worse for it.
 
-Source: `wasi:random@0.2.12`, `random.wit`, `insecure.wit`, `insecure-seed.wit`.
+Source: `wasi:random@0.2.12` and `0.3.2`, `random.wit`, `insecure.wit`, `insecure-seed.wit`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class InsecureSeed(State):
 random = HostInterface("wasi:random/random", "0.2.12")
 insecure = HostInterface("wasi:random/insecure", "0.2.12")
 insecure_seed = HostInterface("wasi:random/insecure-seed", "0.2.12")
-INTERFACES = (random, insecure, insecure_seed)
+random_p3 = HostInterface("wasi:random/random", "0.3.2")
+insecure_p3 = HostInterface("wasi:random/insecure", "0.3.2")
+insecure_seed_p3 = HostInterface("wasi:random/insecure-seed", "0.3.2")
+INTERFACES = (random, insecure, insecure_seed, random_p3, insecure_p3, insecure_seed_p3)
 
 
 @random.function("get-random-bytes")
@@ -48,14 +51,24 @@ def get_random_bytes(_ctx: WasiCtx, size: int) -> bytes:
     return urandom(size)
 
 
+@random_p3.function("get-random-bytes")
+@insecure_p3.function("get-insecure-random-bytes")
+def get_some_random_bytes(_ctx: WasiCtx, most: int) -> bytes:
+    """So many random bytes, `MAX_RANDOM` at the most."""
+    return urandom(min(most, MAX_RANDOM))
+
+
 @random.function("get-random-u64")
 @insecure.function("get-insecure-random-u64")
+@random_p3.function("get-random-u64")
+@insecure_p3.function("get-insecure-random-u64")
 def get_random_u64(_ctx: WasiCtx) -> int:
     """A random number of 64 bits."""
     return int.from_bytes(urandom(8))
 
 
 @insecure_seed.function("insecure-seed")
+@insecure_seed_p3.function("get-insecure-seed")
 def get_insecure_seed(ctx: WasiCtx) -> tuple[int, int]:
     """A seed for hash maps; the same one throughout an invocation."""
     return ctx.of(InsecureSeed).value

@@ -32,7 +32,8 @@ def client(
     ] = False,
 ) -> None:
     """Write a typed Python module that calls the functions of a component through a gateway."""
-    loaded = Component(Engine(), Source(component), name=component.stem)
+    source = Source(component)
+    loaded = Component(Engine(concurrent=source.concurrent), source, name=component.stem)
     methods = Methods(loaded.exports)
     if not methods.served:
         typer.echo(

@@ -35,5 +35,5 @@ def componentize(
     It is validated before it is written. A component is written as it is, without its text if it was one.
     """
     source = Source(module)
-    Component(Engine(), source, name=module.name)
+    Component(Engine(concurrent=source.concurrent), source, name=module.name)
     output.write_bytes(source.binary)

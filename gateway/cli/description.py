@@ -16,8 +16,9 @@ from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.rpc.method import Methods
 from gateway.serving.handlers import MESSAGE_HANDLER, WATCHER
-from gateway.serving.service import INCOMING_HANDLER
+from gateway.serving.service import HANDLER, INCOMING_HANDLER
 from gateway.wasm.claims import Policy, examine, summary
+from gateway.wasm.wasip3 import supplied
 
 __all__ = ["describe"]
 
@@ -34,7 +35,7 @@ def describe(path: Path) -> str:
         gateway.host.errors.ComponentError: the file holds no component that can be loaded.
     """
     source = Source(path)
-    component = Component(Engine(), source, name=path.name)
+    component = Component(Engine(concurrent=source.concurrent), source.uncomposed(), name=path.name)
     lines = [
         f"component {path}",
         f"  sha256  {component.digest}",
@@ -47,6 +48,12 @@ def describe(path: Path) -> str:
         lines += ["", *_item(f"import {name}", name, item, seen, _notes(name, item))]
     for name, item in component.exports.items():
         lines += ["", *_item(f"export {name}", name, item, seen, {})]
+    if source.concurrent:
+        lines += [
+            "",
+            f"It is of WASI 0.3: its {HANDLER} answers HTTP requests, and nothing else is called.",
+        ]
+        return "\n".join(lines)
     methods = Methods(component.exports)
     if component.find_export(INCOMING_HANDLER) is None:
         lines += ["", f"It exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests."]
@@ -68,7 +75,8 @@ def _notes(name: str, item: wit.Item) -> dict[str, str]:
     interface = provided().interface(name)
     if interface is None or not isinstance(item, wit.Interface):
         return {name: _TRAPS}
-    notes = dict.fromkeys(item.functions.keys() - interface.functions.keys(), _TRAPS)
+    here = {*interface.functions, *supplied(interface.name, interface.version)}
+    notes = dict.fromkeys(item.functions.keys() - here, _TRAPS)
     return notes if interface.key is None else {**notes, name: f"  // granted by {interface.key}"}
 
 

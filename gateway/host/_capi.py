@@ -51,7 +51,6 @@ __all__ = [
     "address_of",
     "call_async",
     "continuation_callback",
-    "disable_concurrency",
     "doubles",
     "error_new",
     "export_func",
@@ -60,6 +59,7 @@ __all__ = [
     "future_poll",
     "increment_epoch",
     "instantiate_async",
+    "is_async",
     "memory_copy",
     "memory_data",
     "memory_grow",
@@ -78,6 +78,7 @@ __all__ = [
     "resource_rep",
     "resource_to_value",
     "set_async_stack_size",
+    "set_concurrency",
     "set_continuation",
     "set_growing_memories",
     "set_pooling",
@@ -283,6 +284,10 @@ increment_epoch: Final = _function(_held, "wasmtime_engine_increment_epoch", Non
 """`(engine)`: one tick. Safe from any thread."""
 
 
+is_async: Final = _function(_held, "wasmtime_component_func_type_async", c_bool, c_void_p)
+"""`(function type)`: whether it is an `async func`, which wasmtime-py does not tell."""
+
+
 # --- memories of core instances ----------------------------------------------------------------------------
 
 # `wasmtime_memory_t` names a memory by three numbers: of its store, of its core instance in there, and its own in
@@ -470,9 +475,10 @@ def set_pooling(config: Config, **settings: int) -> None:
         ffi.wasmtime_pooling_allocation_config_delete(pooling)
 
 
-def disable_concurrency(config: Config) -> None:
-    """Have the engine do without the machinery of the component model's own async (WASI 0.3)."""
-    ffi.wasmtime_config_concurrency_support_set(config.ptr(), False)
+def set_concurrency(config: Config, *, concurrent: bool) -> None:
+    """Have the engine do with, or without, the machinery of the component model's own async (WASI 0.3)."""
+    ffi.wasmtime_config_concurrency_support_set(config.ptr(), concurrent)
+    ffi.wasmtime_config_wasm_component_model_async_set(config.ptr(), concurrent)
 
 
 def set_growing_memories(config: Config, *, spare: int, guard: int) -> None:

@@ -79,7 +79,9 @@ class CompileCache:
         compiler = compiler or Compiler()
         with contextlib.suppress(OSError):  # one that is not there yet is made private
             if not _is_private(self.folder):
-                return Component.deserialize(engine.wasmtime, compiler.compile(binary))
+                return Component.deserialize(
+                    engine.wasmtime, compiler.compile(binary, concurrent=engine.concurrent)
+                )
         key = compile_key(engine, binary)
         useless: set[Path] = set()
         if cached := self.find(engine, key, useless):
@@ -87,7 +89,7 @@ class CompileCache:
         with self._alone(key, compiler):
             if cached := self.find(engine, key, useless):
                 return cached
-            compiled = compiler.compile(binary)
+            compiled = compiler.compile(binary, concurrent=engine.concurrent)
             self._keep(key, compiled)
         return Component.deserialize(engine.wasmtime, compiled)
 

@@ -53,13 +53,13 @@ def main(job: str, max_memory: int, lifeline: int) -> None:
 _Job = Callable[[bytes], tuple[bytes, bytes | bytearray]]
 
 
-def _compile(*, roomy: bool) -> _Job:
+def _compile(*, roomy: bool, concurrent: bool) -> _Job:
     import wasmtime  # noqa: PLC0415
     from wasmtime import component as wasm  # noqa: PLC0415
 
     from gateway.host.settings import compile_settings  # noqa: PLC0415
 
-    engine = wasmtime.Engine(compile_settings(roomy=roomy))
+    engine = wasmtime.Engine(compile_settings(roomy=roomy, concurrent=concurrent))
 
     def do(binary: bytes) -> tuple[bytes, bytes | bytearray]:
         try:
@@ -95,8 +95,10 @@ def _componentize() -> _Job:
 
 
 JOBS: Final[dict[str, Callable[[], _Job]]] = {
-    "compile": lambda: _compile(roomy=True),
-    "compile-tight": lambda: _compile(roomy=False),
+    "compile": lambda: _compile(roomy=True, concurrent=False),
+    "compile-tight": lambda: _compile(roomy=False, concurrent=False),
+    "compile-concurrent": lambda: _compile(roomy=True, concurrent=True),
+    "compile-concurrent-tight": lambda: _compile(roomy=False, concurrent=True),
     "to-binary": _to_binary,
     "componentize": _componentize,
 }

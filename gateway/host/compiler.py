@@ -100,14 +100,19 @@ class Compiler:
         if self._stopped:
             raise CompileFailed(_STOPPED)
 
-    def compile(self, component: bytes) -> bytes:
+    def compile(self, component: bytes, *, concurrent: bool = False) -> bytes:
         """Compile a component for an engine of `gateway.host.engine`; returns its serialized form.
+
+        Args:
+            component: its binary.
+            concurrent: whether that engine is.
 
         Raises:
             Invalid: the engine refuses it.
             CompileFailed: it takes more than it may, or was stopped. Likewise below.
         """
-        return self._do("compile" if is_roomy() else "compile-tight", component)
+        job = "compile-concurrent" if concurrent else "compile"
+        return self._do(job if is_roomy() else f"{job}-tight", component)
 
     def to_binary(self, text: bytes) -> bytes:
         """The binary form of a component or core module in text form.

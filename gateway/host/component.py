@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import structlog
-from wasmtime import WasmtimeError
+from wasmtime import WasmtimeError, wat2wasm
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
@@ -27,6 +28,7 @@ from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
+from gateway.wasm.wasip3 import NotComposable, Parts, compose, text
 
 __all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
 
@@ -58,7 +60,8 @@ class Source:
         size: the size of the file, in bytes.
         original: the file in binary form, as it was signed if it was.
         binary: the component in binary form, made of a core module if the file has one.
-        bridged: the same with `list<u8>` crossing in blocks in some imports, where that can be done.
+        composed: the component around it that is served in its place, where it is of WASI 0.3; None for any other.
+        bridged: what is served, with `list<u8>` crossing in blocks in some imports, where that can be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
         functions: whether it exports functions that are no resource's; True where that cannot be told.
@@ -88,12 +91,21 @@ class Source:
         compiler = compiler or Compiler()
         self.original = _to_binary(path, data, compiler)
         self.binary = _to_component(path, self.original, compiler)
-        self.bridged = None if bridge is None else rewrite(self.binary, bridge)
+        self.composed = None
+        if of_wasi_0_3 := wasi_0_3_externs(self.binary):
+            self.composed = _compose(path, self.binary, of_wasi_0_3)
+        served = self.composed or self.binary
+        if bridge is not None and self.concurrent:
+            self.bridged = rewrite(served, lambda name: bridge(name) or _lends(name), lending=True)
+        else:
+            self.bridged = None if bridge is None else rewrite(served, bridge)
         try:
             needed = needs(self.binary)
             self.footprint = None if needed is None else needed.footprint
             if self.bridged is not None:
-                self.footprint = footprint(self.bridged.component)
+                served = self.bridged.component
+            if served is not self.binary:
+                self.footprint = footprint(served)
         except Measureless:
             raise ComponentError(
                 f"{path}: one instance of this component would be more than {MAX_DEFINITIONS} instances, memories "
@@ -105,6 +117,17 @@ class Source:
             )
         self.extents = None if needed is None else needed.extents
         self.functions = needed is None or needed.functions
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it is for a concurrent engine: one of WASI 0.3 is, and no other."""
+        return self.composed is not None
+
+    def uncomposed(self) -> Source:
+        """The same as it was built, to be looked at and not to be served."""
+        plain = copy(self)
+        plain.composed = plain.bridged = None
+        return plain
 
 
 class Component:
@@ -119,6 +142,7 @@ class Component:
         wasmtime: the component of wasmtime-py.
         address: its address, for the C API.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
+        concurrent: whether it is of WASI 0.3, and for a concurrent engine.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
         docs: what it says about them.
@@ -136,7 +160,7 @@ class Component:
         """Compile a component, or load its compiled form from a cache.
 
         Args:
-            engine: what is to run it.
+            engine: what is to run it, concurrent where the component is.
             source: what to compile.
             name: what it is called in logs.
             cache: where compiled forms are kept; None for nowhere.
@@ -150,12 +174,13 @@ class Component:
         self.digest = source.digest
         self.size = source.size
         self.engine = engine
+        self.concurrent = source.concurrent
         self.footprint = source.footprint
         self._extents = source.extents
         self._limits: tuple[int, InstanceLimits] | None = None
         compiler = compiler or Compiler()
         disguised: Mapping[tuple[str, str], Blocks] = {}
-        binary = source.binary
+        binary = source.composed or source.binary
         try:
             compiled = None
             if source.bridged is not None:
@@ -222,6 +247,16 @@ class Component:
         return None
 
 
+def _lends(name: str) -> bool:
+    """Whether an interface has functions that take two borrowed handles, and is not bridged for its bytes."""
+    return name.partition("@")[0] in {
+        "wasi:filesystem/types",
+        "wasi:sockets/tcp",
+        "wasi:sockets/udp",
+        "wasi:blobstore/container",
+    }
+
+
 def read_file(path: Path) -> bytes | None:
     """The whole of a file; None if it is larger than `MAX_SIZE`.
 
@@ -240,7 +275,8 @@ def _compile(
     engine: Engine, binary: bytes, cache: CompileCache | None, compiler: Compiler
 ) -> wasm.Component:
     if cache is None:
-        return wasm.Component.deserialize(engine.wasmtime, compiler.compile(binary))
+        compiled = compiler.compile(binary, concurrent=engine.concurrent)
+        return wasm.Component.deserialize(engine.wasmtime, compiled)
     return cache.component(engine, binary, compiler)
 
 
@@ -330,14 +366,29 @@ def _to_component(path: Path, data: bytes, compiler: Compiler) -> bytes:
             raise ComponentError(f"{path}: {error}.") from error
     try:
         check_measure(data)
-        unserved = wasi_0_3_externs(data)
+        wasi_0_3_externs(data)
     except MalformedBinary as error:
-        raise ComponentError(
-            f"{path}: the component is damaged: {error}. Copy or build it again."
-        ) from error
-    if unserved:
-        raise ComponentError(
-            f"{path}: a component of WASI 0.3 ({', '.join(unserved)}), which is not supported yet. "
-            "Build it for WASI 0.2."
-        )
+        raise ComponentError(f"{path}: {_damaged(error)}") from error
     return data
+
+
+def _compose(path: Path, data: bytes, names: Sequence[str]) -> bytes:
+    """The component around one of WASI 0.3, which has these interfaces of it."""
+    try:
+        return compose(data, _parts())
+    except MalformedBinary as error:
+        raise ComponentError(f"{path}: {_damaged(error)}") from error
+    except NotComposable as error:
+        raise ComponentError(
+            f"{path}: a component of WASI 0.3 ({', '.join(names)}) that cannot be served: {error}. Build it for a "
+            "world that exports wasi:http/handler@0.3.0, such as wasi:http/service, or for WASI 0.2."
+        ) from error
+
+
+@cache
+def _parts() -> Parts:
+    return Parts.read(bytes(wat2wasm(text())))
+
+
+def _damaged(error: MalformedBinary) -> str:
+    return f"the component is damaged: {error}. Copy or build it again."

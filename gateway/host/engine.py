@@ -105,8 +105,10 @@ class Engine:
 
     Args:
         pool: how many instances to keep room for; None allocates each on demand.
+        concurrent: whether it runs components of WASI 0.3, and only those.
 
     Attributes:
+        concurrent: ditto.
         wasmtime: the engine of wasmtime-py.
         address: its address, for the C API.
         pooled: whether instances come from pools.
@@ -114,16 +116,17 @@ class Engine:
         stores: the contexts of its live stores.
     """
 
-    def __init__(self, pool: PoolSize | None = None) -> None:
+    def __init__(self, pool: PoolSize | None = None, *, concurrent: bool = False) -> None:
         roomy = is_roomy()
-        config = compile_settings(roomy=roomy)
+        config = compile_settings(roomy=roomy, concurrent=concurrent)
+        self.concurrent = concurrent
         self.pooled = pool is not None and _is_accepted(pool)
         if pool is not None and self.pooled:
             _capi.set_pooling(config, **pool.settings())
         self.wasmtime = wasmtime.Engine(config)
         self.address = _capi.address_of(self.wasmtime)
         # Pools do not change compiled code, but what the engine assumes of memories does.
-        self.fingerprint = fingerprint(roomy=roomy)
+        self.fingerprint = fingerprint(roomy=roomy, concurrent=concurrent)
         self.stores: set[int] = set()
         self._awake = threading.Event()
         weakref.finalize(self, self._awake.set)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import wasmtime
 from wasmtime import component as wasm
 
-from gateway.host import wit
+from gateway.host import _capi, wit
 
 __all__ = ["MAX_TYPES", "ComponentType", "TooManyTypes", "component_type"]
 
@@ -113,7 +113,8 @@ class _Reader:
     def _function(self, ty: wasm.FuncType) -> wit.Function:
         params = tuple((name, self._type(param)) for name, param in ty.params)
         result = ty.result
-        return wit.Function(params, None if result is None else self._type(result))
+        is_async = _capi.is_async(_capi.address_of(ty))
+        return wit.Function(params, None if result is None else self._type(result), is_async)
 
     def _resource(self, ty: wasm.ResourceType, name: str, imported: bool) -> wit.Resource:
         # The engine only tells whether two resource types are equal; a component has some dozens.

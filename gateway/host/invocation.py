@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.host import _capi
 from gateway.host.errors import DeadlineExceeded, InvocationError
+from gateway.host.idle import Idle
 from gateway.host.pieces import Postponed, at_once, in_pieces
 from gateway.host.scheduler import Lane, Scheduler
 from gateway.host.settings import EPOCH_TICK, HOST_STACK
@@ -66,6 +67,7 @@ class Invocation:
             large (`gateway.host.pieces`). There must be no resources among them.
         max_result: the largest result there may be then, in elements of lists and bytes of text; None for any.
         lane: where it waits for its turns.
+        idle: tells when a guest of WASI 0.3 may be left alone; None for any other.
         on_close: called once all of it is free.
 
     Attributes:
@@ -90,6 +92,7 @@ class Invocation:
         in_pieces: bool = False,
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
+        idle: Idle | None = None,
         on_close: Callable[[], None] = _nothing,
     ) -> None:
         self.max_execution_time = max_execution_time
@@ -100,6 +103,7 @@ class Invocation:
         self._began = 0.0
         self._ended = 0.0
         self._lane = lane
+        self._idle = idle
         self._on_close = on_close
         self._export = export
         self._args = args
@@ -287,6 +291,11 @@ class Invocation:
             return
         suspension = store.suspension
         if suspension is None:
+            if self._idle is not None and self._idle.resting:
+                await self._idle.awake()
+                if not scheduler.may_run(self._lane):
+                    await scheduler.turn(self._lane)
+                return
             self._preempted += 1
             if self._preempted > _HEAD_STARTS:
                 await scheduler.next_tick()
@@ -345,12 +354,16 @@ class Invocation:
 
     def _advance(self) -> bool:
         """Run the guest until its future is done (true), or it waits."""
-        store = self.store
+        store, idle = self.store, self._idle
         if store.stack:
             _capi.protect_stack(store.stack, HOST_STACK)
         try:
             began = monotonic()
             while not _capi.future_poll(self._future):
+                if idle is not None:
+                    idle.yields += 1
+                    if idle.resting:
+                        return False
                 if store.suspension is not None or monotonic() - began > _SPINNING:
                     return False
         finally:

@@ -32,6 +32,7 @@ from gateway.host.values import (
     lift_argument,
     lower,
 )
+from gateway.wasm.wasip3 import BYTES, HOST
 
 if TYPE_CHECKING:
     from gateway.host.component import Component
@@ -142,6 +143,8 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
             match item:
                 case wit.Interface():
                     interface = provided.interface(name)
+                    if name in {HOST, BYTES} and not component.concurrent:
+                        interface = None  # it is for adapters alone
                     if interface is None:
                         unknown.append(name)
                         interface = HostInterface(name, None)
@@ -213,6 +216,8 @@ def _define_function(
     *,
     interface: str,
 ) -> None:
+    if ty.is_async:
+        return  # which no host function can be: the engine's own trap stays in place
     try:
         lifts = [
             (lift_argument(param, cut=host.cuts), index * VALUE_SIZE)
@@ -239,8 +244,9 @@ def _define_function(
 
 
 def _on_stack(store: Store, address: int) -> None:
-    store.stack = address
-    _capi.protect_stack(address, HOST_STACK)
+    if not store.engine.concurrent:  # there, each task has a stack of its own
+        store.stack = address
+        _capi.protect_stack(address, HOST_STACK)
 
 
 def host_function(frame: FrameType) -> str | None:

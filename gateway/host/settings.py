@@ -50,27 +50,29 @@ _FORMAT: Final = "1"
 """Changes when the way components are compiled changes, so that older cache entries are not used."""
 
 
-def compile_settings(*, roomy: bool) -> wasmtime.Config:
+def compile_settings(*, roomy: bool, concurrent: bool = False) -> wasmtime.Config:
     """The configuration of an engine, as far as compiled code depends on it.
 
     Args:
+        concurrent: whether it runs components of WASI 0.3, with tasks, streams and futures. Each call of a host
+            function is slower then; and in Wasmtime 50 one that lends two handles which its caller owns, or a list
+            of them, traps: "BUG: deferred host scope has no call context".
         roomy: whether each linear memory reserves 4 GiB of address space, so that 32-bit accesses need no bounds
             checks. Without, it takes what it has grown to, is moved when it grows, and is slower.
     """
     config = wasmtime.Config()
     config.epoch_interruption = True
-    # Wasmtime 50 loses a guest's call context when the guest suspends and then passes resources, unless
-    # concurrency support is off ("BUG: deferred host scope has no call context"). WASI 0.2 does not use it.
-    _capi.disable_concurrency(config)
+    _capi.set_concurrency(config, concurrent=concurrent)
     _capi.set_async_stack_size(config, STACK_SIZE)
     if not roomy:
         _capi.set_growing_memories(config, spare=_SPARE, guard=_GUARD)
     return config
 
 
-def fingerprint(*, roomy: bool) -> str:
+def fingerprint(*, roomy: bool, concurrent: bool) -> str:
     """Changes whenever compiled code would: engine version and configuration."""
-    return f"wasmtime-{version('wasmtime')}-{_FORMAT}{'' if roomy else '-tight'}"
+    options = ("" if roomy else "-tight") + ("-concurrent" if concurrent else "")
+    return f"wasmtime-{version('wasmtime')}-{_FORMAT}{options}"
 
 
 @cache

@@ -91,6 +91,7 @@ class Store:
         data: what the host functions are called with.
 
     Attributes:
+        engine: ditto.
         context: the address of the engine's context, by which host functions find their store; 0 until `open`.
         instance: the address of the name of the component's instance; 0 until `open`.
         table: the resources that the guest holds.
@@ -108,13 +109,13 @@ class Store:
     """
 
     __slots__ = (
-        "_engine",
         "_large",
         "_limits",
         "_pointer",
         "_words",
         "context",
         "data",
+        "engine",
         "failure",
         "host_calls",
         "host_time",
@@ -128,7 +129,7 @@ class Store:
     )
 
     def __init__(self, engine: Engine, limits: InstanceLimits, max_memory: int, data: Any) -> None:
-        self._engine = engine
+        self.engine = engine
         self._large = max_memory > LARGE
         self._limits = limits
         self._pointer = self.context = self.instance = 0
@@ -147,10 +148,10 @@ class Store:
     def open(self, instance: int) -> None:
         """Make the engine's store, for an instance whose name will be at an address. `close` must follow."""
         self.instance = instance
-        self._pointer, self.context = _capi.store_new(self._engine.address, *self._limits)
+        self._pointer, self.context = _capi.store_new(self.engine.address, *self._limits)
         STORES[self.context] = self
-        self._engine.stores.add(self.context)
-        self._engine.wake()
+        self.engine.stores.add(self.context)
+        self.engine.wake()
 
     def fail(self, error: BaseException, host_name: str) -> int:
         """Keep the exception of a host function, and make the engine's error that stops the guest.
@@ -183,7 +184,7 @@ class Store:
                 self.table.close()
             finally:
                 del STORES[self.context]
-                self._engine.stores.discard(self.context)
+                self.engine.stores.discard(self.context)
                 if not (self._large and _freeing.take(pointer)):
                     _capi.store_delete(pointer)
                 self.failure = None

@@ -215,10 +215,11 @@ Type = (
 
 @dataclass(frozen=True, slots=True)
 class Function(_Written):
-    """`func(name: type, ...) -> type`."""
+    """`func(name: type, ...) -> type`, or `async func`."""
 
     params: tuple[tuple[str, Type], ...]
     result: Type | None
+    is_async: bool = False
 
     def leaves(self) -> Iterator[Type]:
         """Every type that its parameters and its result are made of."""
@@ -301,10 +302,9 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
             return f"borrow<{resource.name}>"
         case Resource(name) | Unsupported(name):
             return name
-        case Function(params, None):
-            return f"func({typed(params)})"
-        case Function(params, result):
-            return f"func({typed(params)}) -> {optional(result)}"
+        case Function(params, result, is_async):
+            returned = "" if result is None else f" -> {optional(result)}"
+            return f"{'async ' * is_async}func({typed(params)}){returned}"
     raise TypeError(f"not a WIT type: {item!r}")
 
 
@@ -362,4 +362,4 @@ def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function
         return None if ty is None else told(ty)
 
     params = tuple((name, told(ty)) for name, ty in function.params)
-    return Function(params, optional(function.result))
+    return Function(params, optional(function.result), function.is_async)

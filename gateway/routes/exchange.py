@@ -32,6 +32,7 @@ from gateway.bindings.http.types import (
     OutgoingResponse,
     ResponseOutparam,
 )
+from gateway.bindings.p3 import http as p3
 from gateway.host.linker import Export
 from gateway.host.values import Variant
 from gateway.http import problem
@@ -102,7 +103,9 @@ class Exchange:
         self._server_timing = service.server_timing
         self._max_body = service.config.max_body
         self._content = IncomingContent()
-        self._incoming = self._incoming_request()
+        self._incoming = self._incoming_request(
+            p3.Request if service.linked.component.concurrent else IncomingRequest
+        )
         self._extensions = request.scope.get("extensions") or {}
         self._response: OutgoingResponse | Variant | None = None
         self._responded: asyncio.Future[None] | None = None
@@ -159,7 +162,7 @@ class Exchange:
 
     # --- the guest -----------------------------------------------------------------------------------------
 
-    def _incoming_request(self) -> IncomingRequest:
+    def _incoming_request(self, message: type[IncomingRequest]) -> IncomingRequest:
         request, scope = self._request, self._request.scope
         # Whether it is certain before anything is received (RFC 9112 section 6.3) that there is no body.
         if (
@@ -168,7 +171,7 @@ class Exchange:
             and set(request.lines.get(b"content-length", ())) <= {b"0"}
         ):
             self._content.end()
-        return IncomingRequest(
+        return message(
             method=scope["method"],
             path_with_query=target_of(scope),
             scheme=request.origin.scheme,

@@ -23,7 +23,12 @@ RESERVED_PREFIX: Final = "rpc."
 """What the names of the protocol's own methods begin with."""
 
 _CALLED_OTHERWISE: Final = frozenset(
-    ("wasi:http/incoming-handler", "wasmcloud:messaging/handler", "wasi:keyvalue/watcher")
+    (
+        "wasi:http/incoming-handler",
+        "wasi:http/handler",
+        "wasmcloud:messaging/handler",
+        "wasi:keyvalue/watcher",
+    )
 )
 """Exports that HTTP requests, messages and changes of stores call."""
 
@@ -77,7 +82,7 @@ class Methods:
 
     Attributes:
         served: the methods, in the order of the component.
-        left_out: the exports that are none, likewise. `wasi:http/incoming-handler`,
+        left_out: the exports that are none, likewise. `wasi:http/incoming-handler` and `handler`,
             `wasmcloud:messaging/handler` and `wasi:keyvalue/watcher` are neither: HTTP requests, messages and
             changes of stores call them.
         by_name: the methods by every name that they have.

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gateway.bindings.context import Caller
+from gateway.bindings.p3.tasks import Tasks
 from gateway.bindings.stdio import MAX_LINE, LineOutput, Output, discard
 from gateway.host.errors import (
     InvocationError,
@@ -129,6 +130,7 @@ class Call:
             in_pieces=in_pieces,
             max_result=max_result,
             lane=lane,
+            idle=self._wasi.of(Tasks).idle if export.linked.component.concurrent else None,
             on_close=self._close,
         )
 

@@ -93,7 +93,10 @@ def prepare(
             refused.append(str(error))
     if refused:  # before anything is compiled
         raise ComponentError("\n".join(refused))
-    engine = Engine()
+    engines = {
+        concurrent: Engine(concurrent=concurrent)
+        for concurrent in {it.concurrent for _, it, _ in read}
+    }
     cache = _cache(server)
     compiled = {service.digest: service.linked.component for service in present}
     prepared: list[Prepared] = []
@@ -102,7 +105,11 @@ def prepare(
         try:
             with _told_if_long(config.name):
                 component = compiled.get(source.digest) or Component(
-                    engine, source, name=config.name, cache=cache, compiler=compiler
+                    engines[source.concurrent],
+                    source,
+                    name=config.name,
+                    cache=cache,
+                    compiler=compiler,
                 )
             compiled[source.digest] = component
         except ComponentError as error:
@@ -136,7 +143,7 @@ def _told_if_long(name: str) -> Iterator[None]:
 def make_services(
     config: GatewayConfig, prepared: Sequence[Prepared], runtime: Runtime
 ) -> list[Service]:
-    """Put components in service, with an engine whose pools have room for them.
+    """Put components in service, with an engine whose pools have room for them; those of WASI 0.3 have their own.
 
     Args:
         config: the configuration.
@@ -146,7 +153,11 @@ def make_services(
     Raises:
         ComponentError: some are refused; the message has a line for each of them.
     """
-    engine = Engine(_pool_size(prepared))
+    engines = {
+        concurrent: Engine(_pool_size(those), concurrent=concurrent)
+        for concurrent in (False, True)
+        if (those := [each for each in prepared if each.component.concurrent is concurrent])
+    }
     cache = _cache(config.server)
     tls = _tls_context(config)
     components = {each.config.name: each.component for each in prepared}
@@ -156,7 +167,9 @@ def make_services(
     services: list[Service] = []
     for each in prepared:
         try:
-            component = each.component.moved(engine, each.config.name, cache)
+            component = each.component.moved(
+                engines[each.component.concurrent], each.config.name, cache
+            )
             links = Links(
                 each.config.links,
                 component,

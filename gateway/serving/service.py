@@ -25,9 +25,12 @@ from gateway.serving.links import Links
 from gateway.serving.provenance import Provenance
 from gateway.serving.runtime import Runtime
 
-__all__ = ["INCOMING_HANDLER", "Service", "Work"]
+__all__ = ["HANDLER", "INCOMING_HANDLER", "Service", "Work"]
 
 INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
+
+HANDLER: Final = "wasi:http/handler"
+"""What a component of WASI 0.3 has in its place."""
 
 
 class Work(Protocol):
@@ -46,7 +49,7 @@ class Service:
         linked: the component.
         links: its links to others.
         digest: the SHA-256 of its file, in hexadecimal.
-        handler: its `wasi:http/incoming-handler`; None if it has none.
+        handler: its `wasi:http/handler` or `wasi:http/incoming-handler`; None if it has neither.
         routes: the HTTP requests that go there.
         handlers: what is called for that which comes of its grants.
         methods: what it offers to callers with JSON.
@@ -227,7 +230,8 @@ class Service:
 
 
 def _handler(linked: LinkedComponent) -> Export | None:
-    interface = linked.component.find_export(INCOMING_HANDLER)
+    component = linked.component
+    interface = component.find_export(HANDLER) or component.find_export(INCOMING_HANDLER)
     return None if interface is None else linked.export("handle", interface=interface)
 
 

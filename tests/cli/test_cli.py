@@ -264,7 +264,7 @@ def refused(guest: GuestPath) -> dict[str, Refused]:
             b"""(component (import "wasi:clocks/monotonic-clock@0.3.0" (instance
                 (export "now" (func (result u64))))))""",
             "a component of WASI 0.3 (wasi:clocks/monotonic-clock@0.3.0)",
-            "Build it for WASI 0.2",
+            "Build it for a world that exports wasi:http/handler@0.3.0",
         ),
     }
 
@@ -702,3 +702,12 @@ def test_a_flag_that_needs_another_says_so(guest: GuestPath, flag: str) -> None:
     process = run("serve", guest("c/hello"), flag, "orders.new")
     assert process.returncode != 0
     assert f"command line: {flag}: needs --messaging URL beside it" in process.stderr
+
+
+def test_a_component_of_wasi_0_3_is_inspected_as_it_was_built(guest: GuestPath) -> None:
+    inspected = run("inspect", guest("wat/wasi-0-3"))
+    assert "handle: async func(request: request) -> result<response" in inspected.stdout
+    assert "consume-body: static func(this: request, res: future)" in inspected.stdout
+    assert "import wasi:http/client@0.3.0 {  // nothing provides this" in inspected.stdout
+    assert "gateway:" not in inspected.stdout
+    assert "It is of WASI 0.3" in inspected.stdout

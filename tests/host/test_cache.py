@@ -234,10 +234,10 @@ def test_what_many_want_at_once_is_compiled_once(folder: Path, engine: Engine) -
     class Counting(Compiler):
         compiled = 0
 
-        def compile(self, component: bytes) -> bytes:
+        def compile(self, component: bytes, *, concurrent: bool = False) -> bytes:
             with lock:
                 Counting.compiled += 1
-            return super().compile(component)
+            return super().compile(component, concurrent=concurrent)
 
     lock = threading.Lock()
     with ThreadPoolExecutor() as threads:

@@ -263,8 +263,8 @@ class TestUntold:
             """(component
               (core module $m (func $f) (table 1 (ref func) (ref.func $f)))
               (core instance (instantiate $m)))""",
-            # Definitions of WASI 0.3.
-            "(component (core func (canon task.cancel)))",
+            # A definition that is not known.
+            "(component (core func (canon error-context.drop)))",
         ],
     )
     def test_is_none(self, text: str) -> None:

@@ -53,6 +53,7 @@ __all__ = [
     "OutgoingResponse",
     "RequestOptions",
     "ResponseOutparam",
+    "charge",
     "method_variant",
     "scheme_variant",
     "types",
@@ -120,7 +121,6 @@ class IncomingRequest(Resource):
 
     __slots__ = (
         "_headers",
-        "_raw_headers",
         "authority",
         "content",
         "method",
@@ -135,24 +135,23 @@ class IncomingRequest(Resource):
         path_with_query: str | None,
         scheme: str,
         authority: str | None,
-        headers: Sequence[tuple[bytes, bytes]],
-        content: IncomingContent,
+        headers: Sequence[tuple[bytes, bytes]] | Fields,
+        content: IncomingContent | None,
     ) -> None:
         self.method = method
         self.path_with_query = path_with_query
         self.scheme = scheme
         self.authority = authority
-        self.content: IncomingContent | None = content
-        self._raw_headers = headers
-        self._headers: Fields | None = None
+        self.content = content
+        self._headers = headers
 
     @property
     def headers(self) -> Fields:
         """Its headers, immutable; made when a guest first asks for them."""
-        if self._headers is None:
-            raw = self._raw_headers
-            self._headers = Fields.incoming(raw, connection_options(raw))
-        return self._headers
+        headers = self._headers
+        if not isinstance(headers, Fields):
+            self._headers = headers = Fields.incoming(headers, connection_options(headers))
+        return headers
 
     def drop(self) -> None:
         """Read nothing of a body that was never consumed."""
@@ -306,7 +305,12 @@ def _header_error(error: HeaderError | FieldsTooLarge) -> Variant:
 _header_errors = fallible(HeaderError, FieldsTooLarge, err=_header_error)
 
 
-def _charge(ctx: WasiCtx, entries: Iterable[tuple[str, bytes]]) -> None:
+def charge(ctx: WasiCtx, entries: Iterable[tuple[str, bytes]]) -> None:
+    """Count what an invocation writes into header fields.
+
+    Raises:
+        Trap: it is too much.
+    """
     http = ctx.of(HttpCtx)
     for name, value in entries:
         http.fields_size += len(name) + len(value) + NAME_SIZE + VALUE_SIZE
@@ -324,7 +328,7 @@ def fields_new(_ctx: WasiCtx) -> FieldsHandle:
 @_header_errors
 def fields_from_list(ctx: WasiCtx, entries: list[tuple[str, bytes]]) -> FieldsHandle:
     """Mutable fields of the entries."""
-    _charge(ctx, entries)
+    charge(ctx, entries)
     return FieldsHandle(Fields.from_list(entries))
 
 
@@ -344,7 +348,7 @@ def fields_has(_ctx: WasiCtx, this: FieldsHandle, name: str) -> bool:
 @_header_errors
 def fields_set(ctx: WasiCtx, this: FieldsHandle, name: str, values: list[bytes]) -> None:
     """Replace the values of a name."""
-    _charge(ctx, [(name, value) for value in values])
+    charge(ctx, [(name, value) for value in values])
     this.fields.set(name, values)
 
 
@@ -359,7 +363,7 @@ def fields_delete(_ctx: WasiCtx, this: FieldsHandle, name: str) -> None:
 @_header_errors
 def fields_append(ctx: WasiCtx, this: FieldsHandle, name: str, value: bytes) -> None:
     """Add a value."""
-    _charge(ctx, ((name, value),))
+    charge(ctx, ((name, value),))
     this.fields.append(name, value)
 
 
@@ -372,7 +376,7 @@ def fields_entries(_ctx: WasiCtx, this: FieldsHandle) -> list[tuple[str, bytes]]
 @types.method("fields", "clone")
 def fields_clone(ctx: WasiCtx, this: FieldsHandle) -> FieldsHandle:
     """A mutable copy."""
-    _charge(ctx, this.fields.entries())
+    charge(ctx, this.fields.entries())
     return FieldsHandle(this.fields.clone())
 
 

@@ -51,6 +51,14 @@ class ComponentWriter:
         item = b"\x00" + encode.u32(component) + encoded
         return self.add(ComponentSection.INSTANCE, item, Sort.INSTANCE)
 
+    def bag(self, exports: Iterable[tuple[str, Sort, int]]) -> int:
+        """Adds an instance that only gives names to items that exist already."""
+        encoded = encode.vector(
+            b"\x00" + encode.name(name) + sort.value + encode.u32(index)
+            for name, sort, index in exports
+        )
+        return self.add(ComponentSection.INSTANCE, b"\x01" + encoded, Sort.INSTANCE)
+
     def instantiate_core(self, module: int, arguments: Sequence[tuple[str, int]]) -> int:
         """Adds an instance of a core module, given other core instances."""
         encoded = encode.vector(

@@ -6,7 +6,7 @@ of the vector that its section is, and leaves the cursor behind it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.wasm.binary.cursor import Cursor
 from gateway.wasm.binary.extern import (
@@ -34,6 +34,7 @@ __all__ = [
     "Lower",
     "OuterAlias",
     "ResourceBuiltin",
+    "TaskBuiltin",
     "items",
     "read_alias",
     "read_canon",
@@ -134,7 +135,12 @@ class ResourceBuiltin:
     resource: int
 
 
-Canon = Lift | Lower | ResourceBuiltin
+@dataclass(frozen=True, slots=True)
+class TaskBuiltin:
+    """Any other that is a core function: for tasks, what they wait for, streams and futures."""
+
+
+Canon = Lift | Lower | ResourceBuiltin | TaskBuiltin
 
 
 def items(cursor: Cursor, read: Callable[[Cursor], T]) -> Iterator[T]:
@@ -218,8 +224,13 @@ def read_core_instance(cursor: Cursor) -> Instantiation | BagOfExports:
 
 
 def read_canon(cursor: Cursor) -> Canon:
-    """A `canon`, of those that components without WASI 0.3 have."""
-    match cursor.byte():
+    """A `canon`, but for those of threads, and for `error-context`."""
+    opcode = cursor.byte()
+    if opcode in _TASK_BUILTINS:
+        for immediate in _TASK_BUILTINS[opcode]:
+            _IMMEDIATES[immediate](cursor)
+        return TaskBuiltin()
+    match opcode:
         case 0x00:
             _read_function_marker(cursor)
             core_function = cursor.u32()
@@ -235,6 +246,18 @@ def read_canon(cursor: Cursor) -> Canon:
             return ResourceBuiltin(cursor.u32())
         case other:
             raise cursor.malformed(f"the unknown canonical definition {other:#04x}")
+
+
+# The immediates of each: an (i)ndex, a byte that is a (f)lag or a type, (o)ptions, a (r)esult.
+_TASK_BUILTINS: Final = {
+    **dict.fromkeys((0x05, 0x0D, 0x1F, 0x22, 0x23, 0x24, 0x25), ""),
+    **dict.fromkeys((0x06, 0x0C), "f"),
+    **dict.fromkeys((0x0A, 0x0B, 0x20, 0x21), "fi"),
+    **dict.fromkeys((0x0E, 0x13, 0x14, 0x15, 0x1A, 0x1B), "i"),
+    **dict.fromkeys((0x0F, 0x10, 0x16, 0x17), "io"),
+    **dict.fromkeys((0x11, 0x12, 0x18, 0x19), "if"),
+    0x09: "ro",
+}
 
 
 def _read_function_marker(cursor: Cursor) -> None:
@@ -253,3 +276,19 @@ def _skip_canon_options(cursor: Cursor) -> None:
                 cursor.u32()
             case other:
                 raise cursor.malformed(f"the unknown canonical option {other:#04x}")
+
+
+def _skip_result(cursor: Cursor) -> None:
+    """A `resultlist`: a type, which is an index or the opcode of a primitive type, or none."""
+    if cursor.byte() == 0x00 and not 0x40 <= cursor.peek() < 0x80:
+        cursor.s33_index()
+    else:
+        cursor.byte()
+
+
+_IMMEDIATES: Final[dict[str, Callable[[Cursor], object]]] = {
+    "i": Cursor.u32,
+    "f": Cursor.byte,
+    "o": _skip_canon_options,
+    "r": _skip_result,
+}

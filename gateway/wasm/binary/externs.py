@@ -57,8 +57,8 @@ def component_externs(data: bytes) -> Externs:
 def wasi_0_3_externs(data: bytes) -> tuple[str, ...]:
     """The interfaces of WASI 0.3, with their versions, that the component imports or exports.
 
-    They need `stream` and `future` values, which wasmtime's C API does not carry: a loader refuses
-    such a component by these names instead of by an engine's error.
+    They need `stream` and `future` values, which wasmtime's C API does not carry: such a component
+    is served as `gateway.wasm.wasip3` has it, or refused by these names.
 
     Raises:
         MalformedBinary: as `component_externs`.

@@ -22,6 +22,7 @@ from gateway.wasm.binary.types import (
     ExportDeclaration,
     Flags,
     Func,
+    FutureOf,
     InstanceType,
     ListOf,
     OptionOf,
@@ -29,6 +30,7 @@ from gateway.wasm.binary.types import (
     Primitive,
     Record,
     ResultOf,
+    StreamOf,
     TupleOf,
     TypeDefinition,
     ValType,
@@ -41,11 +43,8 @@ _PRIMITIVES: Final = {primitive.value: primitive for primitive in Primitive}
 
 
 _UNSUPPORTED: Final = {
-    0x43: "an asynchronous function",
     0x63: "`map`",
     0x64: "`error-context`",
-    0x65: "`future`",
-    0x66: "`stream`",
     0x67: "a list of fixed length",
 }
 
@@ -93,8 +92,12 @@ def _read_simple_type(cursor: Cursor) -> TypeDefinition:
             return Own(cursor.u32())
         case 0x68:
             return Borrow(cursor.u32())
-        case 0x40:
-            return Func(_read_fields(cursor), _read_result(cursor))
+        case 0x66:
+            return StreamOf(_read_optional(cursor))
+        case 0x65:
+            return FutureOf(_read_optional(cursor))
+        case 0x40 | 0x43:
+            return Func(_read_fields(cursor), _read_result(cursor), is_async=opcode == 0x43)
         case other if other in _UNSUPPORTED:
             raise UnsupportedType(cursor.at, _UNSUPPORTED[other])
         case other:
@@ -185,9 +188,13 @@ def encode_type(definition: TypeDefinition) -> bytes:
             return b"\x69" + encode.u32(resource)
         case Borrow(resource):
             return b"\x68" + encode.u32(resource)
-        case Func(parameters, result):
+        case StreamOf(element):
+            return b"\x66" + _encode_optional(element)
+        case FutureOf(payload):
+            return b"\x65" + _encode_optional(payload)
+        case Func(parameters, result, is_async):
             encoded = b"\x01\x00" if result is None else b"\x00" + _encode_valtype(result)
-            return b"\x40" + _encode_fields(parameters) + encoded
+            return (b"\x43" if is_async else b"\x40") + _encode_fields(parameters) + encoded
         case InstanceType(declarations):
             return b"\x42" + encode.vector(map(_encode_declaration, declarations))
 

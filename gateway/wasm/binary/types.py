@@ -1,8 +1,7 @@
 """The types of components: value types, function types and instance types.
 
-Terms: Component Model, `Explainer.md` "Type Definitions". What components without WASI 0.3 have to
-do with imports is here; component types, `stream`, `future`, `error-context`, fixed-length lists,
-maps and asynchronous functions are not.
+Terms: Component Model, `Explainer.md` "Type Definitions". What components have to do with imports is
+here; component types, `error-context`, fixed-length lists and maps are not.
 """
 
 from collections.abc import Callable
@@ -20,6 +19,7 @@ __all__ = [
     "ExportDeclaration",
     "Flags",
     "Func",
+    "FutureOf",
     "InstanceType",
     "ListOf",
     "OptionOf",
@@ -27,6 +27,7 @@ __all__ = [
     "Primitive",
     "Record",
     "ResultOf",
+    "StreamOf",
     "TupleOf",
     "TypeDefinition",
     "ValType",
@@ -131,11 +132,26 @@ class Borrow:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamOf:
+    """`stream`: what it carries, None for nothing."""
+
+    element: ValType | None
+
+
+@dataclass(frozen=True, slots=True)
+class FutureOf:
+    """`future`: what it carries, None for nothing."""
+
+    payload: ValType | None
+
+
+@dataclass(frozen=True, slots=True)
 class Func:
     """A function type."""
 
     parameters: tuple[tuple[str, ValType], ...]
     result: ValType | None
+    is_async: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,8 @@ TypeDefinition = (
     | ResultOf
     | Own
     | Borrow
+    | StreamOf
+    | FutureOf
     | Func
     | InstanceType
 )
@@ -199,9 +217,13 @@ def remap(
             return Own(resource(index))
         case Borrow(index):
             return Borrow(resource(index))
-        case Func(parameters, result):
+        case StreamOf(element):
+            return StreamOf(optional(element))
+        case FutureOf(payload):
+            return FutureOf(optional(payload))
+        case Func(parameters, result, is_async):
             renamed = tuple((name, valtype(parameter)) for name, parameter in parameters)
-            return Func(renamed, optional(result))
+            return Func(renamed, optional(result), is_async)
         case _:
             return definition
 

@@ -82,14 +82,22 @@ class ImportedInterface:
         borrowed: the types around it that hold bytes and that it uses, by index.
     """
 
-    def __init__(self, instance_type: InstanceType, outer: Sequence[Shape | None]) -> None:
+    def __init__(
+        self, instance_type: InstanceType, outer: Sequence[Shape | None], *, lending: bool
+    ) -> None:
         """Reads `instance_type`, given the shapes of the types around it.
+
+        Args:
+            instance_type: the type.
+            outer: the shapes.
+            lending: whether functions that take two borrowed handles are to be bridged too.
 
         Raises:
             UnbridgeableError: it refers to types that are not there, or exports anything but types
                 and functions.
         """
         self.type = instance_type
+        self._lending = lending
         self.exported_shapes: dict[str, Shape] = {}
         self.functions: list[InterfaceFunction] = []
         self.borrowed: list[int] = []
@@ -99,8 +107,12 @@ class ImportedInterface:
 
     @property
     def bridged(self) -> list[InterfaceFunction]:
-        """The functions that pass bytes."""
-        return [function for function in self.functions if function.holds_bytes]
+        """The functions that pass bytes, or two borrowed handles where that matters."""
+        return [
+            function
+            for function in self.functions
+            if function.holds_bytes or (self._lending and len(function.borrows) > 1)
+        ]
 
     @property
     def bridgeable(self) -> bool:
@@ -170,6 +182,7 @@ class ImportedInterface:
             holds_bytes=any(side.holds_bytes for side in sides),
             bridgeable=(
                 pairs is not None
+                and not definition.is_async
                 and (result is None or result.layout.size <= MAX_RESULT_SIZE)
                 # A borrowed handle must be dropped before the call returns, so it must be in reach.
                 and sum(side.holds_borrow for side in sides) == len(borrows)
@@ -203,9 +216,9 @@ class Interfaces:
     tied: set[int] = field(default_factory=set)
 
 
-def read_interfaces(prelude: Prelude) -> Interfaces:
+def read_interfaces(prelude: Prelude, *, lending: bool) -> Interfaces:
     """Reads the instance types of a prelude."""
-    read = _Reader(prelude)
+    read = _Reader(prelude, lending=lending)
     for index, source in enumerate(prelude.types):
         try:
             read.shapes.append(read.shape(index, source))
@@ -215,8 +228,9 @@ def read_interfaces(prelude: Prelude) -> Interfaces:
 
 
 class _Reader:
-    def __init__(self, prelude: Prelude) -> None:
+    def __init__(self, prelude: Prelude, *, lending: bool) -> None:
         self.prelude = prelude
+        self.lending = lending
         self.interfaces = Interfaces()
         self.shapes: list[Shape | None] = []
 
@@ -224,7 +238,7 @@ class _Reader:
         """Gives the shape of a type of the prelude, and notes what it is if it is an interface."""
         if isinstance(source.definition, InstanceType):
             try:
-                interface = ImportedInterface(source.definition, self.shapes)
+                interface = ImportedInterface(source.definition, self.shapes, lending=self.lending)
             except UnbridgeableError:
                 for declaration in source.definition.declarations:
                     if isinstance(declaration, OuterAlias):

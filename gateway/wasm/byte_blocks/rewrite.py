@@ -67,7 +67,9 @@ class Rewritten:
     functions: Mapping[tuple[str, str], Blocks]
 
 
-def rewrite(component: bytes, wants: Callable[[str], bool]) -> Rewritten | None:
+def rewrite(
+    component: bytes, wants: Callable[[str], bool], *, lending: bool = False
+) -> Rewritten | None:
     """Disguises `list<u8>` in the imported interfaces that `wants` says yes to.
 
     Others whose types hold the same bytes go with them.
@@ -75,6 +77,8 @@ def rewrite(component: bytes, wants: Callable[[str], bool]) -> Rewritten | None:
     Args:
         component: a binary; that it is valid is for the engine to say, before or after.
         wants: given the name of an imported instance ("wasi:io/streams@0.2.0").
+        lending: whether the bridges pass on functions that take two borrowed handles too, since a concurrent
+            engine traps where a guest calls one of the host's (`gateway.host.settings`).
 
     Returns:
         None if there is nothing to disguise, or the component is damaged, or its imports are not
@@ -83,7 +87,7 @@ def rewrite(component: bytes, wants: Callable[[str], bool]) -> Rewritten | None:
     """
     try:
         prelude = read_prelude(component)
-        bridged = _bridged(prelude, read_interfaces(prelude), wants)
+        bridged = _bridged(prelude, read_interfaces(prelude, lending=lending), wants)
         if not bridged:
             return None
         exports = _read_exports(component)

@@ -28,12 +28,14 @@ from gateway.wasm.binary.extern import (
     read_extern_type,
 )
 from gateway.wasm.binary.sections import ComponentSection, is_component, sections
-from gateway.wasm.binary.type_format import read_type
+from gateway.wasm.binary.type_format import UnsupportedType, read_type
 from gateway.wasm.binary.types import (
     Declaration,
     ExportDeclaration,
     Func,
+    FutureOf,
     InstanceType,
+    StreamOf,
     ValType,
     remap,
 )
@@ -54,6 +56,7 @@ _ENCODING_SECTION: Final = "wit-component-encoding"
 _ENCODING_VERSION: Final = 4
 
 _COMPONENT_TYPE: Final = 0x41
+_OF_WASI_0_3: Final = {Func: "an asynchronous function", FutureOf: "`future`", StreamOf: "`stream`"}
 # How often instance types may be used in the mean. Threat: a large one that thousands of interfaces are
 # said to be of. Unit: bytes of what is used for each byte of the section. Arbitrary: tools write each
 # instance type where it is used, once.
@@ -205,6 +208,8 @@ class _WorldReader:
             return number(each) if isinstance(each, int) else each
 
         match definition:
+            case StreamOf() | FutureOf() | Func(is_async=True):
+                raise UnsupportedType(cursor.at, _OF_WASI_0_3[type(definition)])
             case OuterAlias(_, count, index):
                 outer = {0: scope, 1: self.scope}.get(count)
                 if outer is None:

@@ -143,16 +143,9 @@ def test_what_is_no_core_module(data: bytes) -> None:
         componentize(data)
 
 
-def with_stream(world: str) -> bytes:
-    """The section of a world with `stream<u8>` in the place of its one `list<u8>`, which differs by the opcode."""
-    payload = world_section(world)
-    assert payload.count(b"\x70\x7d") == 1
-    return payload.replace(b"\x70\x7d", b"\x66\x7d")
-
-
-STREAM = with_stream('(import "f" (func (param "b" (list u8))))')
-HANDLER = with_stream("""
-  (type (instance (export "handle" (func (param "b" (list u8))))))
+STREAM = world_section('(import "f" (func (param "b" (stream u8))))')
+HANDLER = world_section("""
+  (type (instance (export "handle" (func (param "b" (stream u8))))))
   (export "a:b/handler" (instance (type 0)))""")
 
 

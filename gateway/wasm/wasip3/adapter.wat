@@ -1,0 +1,361 @@
+;; The core module of the adapter: what it has of the streams that lead from the guest to the host, and the pump.
+;;
+;; A channel is a body or a standard stream: the host gives it a number below 256. What each has lies at
+;; 16384 + 128 * number:
+;;    0  kind: 0 none of ours, 2 contents of a message, 3 a standard stream
+;;    4  our end of the stream, 0 for none (handles begin at 1)
+;;    8  our end of the future of the trailers
+;;   12  our end of the future that says what came of it
+;;   16  what is awaited of the guest: 0 nothing, 1 bytes, 2 trailers, 3 that it hears what came of it, 4 that it says
+;;       so itself, of what it took back
+;;   20  a buffer of 64 KiB, 0 for none
+;;   32  the guest's end of a future that it gave with a body of its own that it took back
+;;   64  40 bytes for what a future carries: `result<option<trailers>, error-code>` at the most
+;;
+;; Elsewhere: 0 the event that `set-poll` tells, 16 results of the host, 48 our results, from 1024 sleepers, 49152
+;; strings of error codes, from 65536 buffers and more sleepers. A sleeper is a task that waits for a clock:
+;;    0  what it listens to, or the next one
+;;    4  the future that it listens to
+;;    8  the other end of that, until it is woken
+(module
+  (import "" "memory" (memory 1))
+  (import "" "strings" (global $strings (mut i32)))
+
+  (import "host" "request-new" (func $host-request-new (param i32 i32 i32 i32 i32)))
+  (import "host" "response-new" (func $host-response-new (param i32 i32 i32)))
+  (import "host" "request-consume" (func $host-request-consume (param i32 i32)))
+  (import "host" "response-consume" (func $host-response-consume (param i32 i32)))
+  (import "host" "open" (func $host-open (param i32) (result i32)))
+  (import "host" "room" (func $host-room (param i32) (result i32)))
+  (import "bytes" "write" (func $host-write (param i32 i32 i32)))
+  (import "host" "finish" (func $host-finish (param i32 i32 i32 i32)))
+  (import "host" "close" (func $host-close (param i32)))
+  (import "host" "timer" (func $host-timer (param i64 i32 i32) (result i32)))
+  (import "host" "cancel" (func $host-cancel (param i32)))
+  (import "host" "next" (func $host-next (param i32) (result i32)))
+
+  (import "sources" "receive" (func $sources-receive (param i32 i32)))
+  (import "sources" "serve" (func $sources-serve (param i32)))
+  (import "sources" "turn" (func $sources-turn (result i32)))
+
+  (import "task" "return" (func $return))
+  (import "task" "cancel" (func $task-cancel))
+  (import "task" "get" (func $get-context (result i32)))
+  (import "task" "set" (func $set-context (param i32)))
+  (import "set" "new" (func $set-new (result i32)))
+  (import "set" "poll" (func $set-poll (param i32 i32) (result i32)))
+  (import "set" "drop" (func $set-drop (param i32)))
+  (import "set" "join" (func $join (param i32 i32)))
+  (import "stream" "new" (func $stream-new (result i64)))
+  (import "stream" "read" (func $stream-read (param i32 i32 i32) (result i32)))
+  (import "stream" "drop-readable" (func $stream-drop-readable (param i32)))
+  (import "stream" "drop-writable" (func $stream-drop-writable (param i32)))
+  (import "trailers" "read" (func $trailers-read (param i32 i32) (result i32)))
+  (import "trailers" "drop-readable" (func $trailers-drop-readable (param i32)))
+  (import "result" "new" (func $result-new (result i64)))
+  (import "result" "read" (func $result-read (param i32 i32) (result i32)))
+  (import "result" "write" (func $result-write (param i32 i32) (result i32)))
+  (import "result" "drop-readable" (func $result-drop-readable (param i32)))
+  (import "result" "drop-writable" (func $result-drop-writable (param i32)))
+  (import "cli" "new" (func $cli-new (result i64)))
+  (import "cli" "write" (func $cli-write (param i32 i32) (result i32)))
+  (import "cli" "drop-writable" (func $cli-drop-writable (param i32)))
+  (import "signal" "new" (func $signal-new (result i64)))
+  (import "signal" "read" (func $signal-read (param i32 i32) (result i32)))
+  (import "signal" "write" (func $signal-write (param i32 i32) (result i32)))
+  (import "signal" "cancel-read" (func $signal-cancel-read (param i32) (result i32)))
+  (import "signal" "drop-readable" (func $signal-drop-readable (param i32)))
+  (import "signal" "drop-writable" (func $signal-drop-writable (param i32)))
+
+  (global $set (mut i32) (i32.const 0))      ;; what the pump listens to
+  (global $highest (mut i32) (i32.const 0))  ;; the highest number of a channel so far
+  (global $free (mut i32) (i32.const 0))     ;; buffers that nobody has, each with the address of the next
+  (global $idle (mut i32) (i32.const 0))     ;; sleepers that nobody is, each with the address of the next
+  (global $unused (mut i32) (i32.const 1024)) ;; the next that was none yet
+  (global $receiving (mut i32) (i32.const 0)) ;; whether there ever was a source
+  (global $awaited (mut i32) (i32.const 0))  ;; futures of trailers whose values may come at any time
+
+  ;; --- channels ---------------------------------------------------------------------------------------------
+
+  (func $at (param $channel i32) (result i32)
+    (i32.add (i32.const 16384) (i32.shl (local.get $channel) (i32.const 7))))
+  (func $open (param $channel i32) (param $kind i32) (result i32) (local $at i32)
+    (local.set $at (call $at (local.get $channel)))
+    (memory.fill (local.get $at) (i32.const 0) (i32.const 128))
+    (i32.store (local.get $at) (local.get $kind))
+    (if (i32.gt_u (local.get $channel) (global.get $highest)) (then (global.set $highest (local.get $channel))))
+    (local.get $at))
+  (func $close (param $channel i32) (param $at i32)
+    (call $release (local.get $at))
+    (i32.store (local.get $at) (i32.const 0))
+    (call $host-close (local.get $channel)))
+  (func $listen (param $handle i32)
+    (if (i32.eqz (global.get $set)) (then (global.set $set (call $set-new))))
+    (call $join (local.get $handle) (global.get $set)))
+  (func $take-buffer (param $at i32)
+    (if (i32.load offset=20 (local.get $at)) (then (return)))
+    (if (global.get $free)
+      (then
+        (i32.store offset=20 (local.get $at) (global.get $free))
+        (global.set $free (i32.load (global.get $free))))
+      (else
+        (i32.store offset=20 (local.get $at) (i32.shl (call $grow) (i32.const 16))))))
+  (func $grow (result i32) (local $page i32)
+    (local.set $page (memory.grow (i32.const 1)))
+    (if (i32.eq (local.get $page) (i32.const -1)) (then unreachable))
+    (local.get $page))
+  (func $release (param $at i32)
+    (if (i32.load offset=20 (local.get $at)) (then
+      (i32.store (i32.load offset=20 (local.get $at)) (global.get $free))
+      (global.set $free (i32.load offset=20 (local.get $at)))
+      (i32.store offset=20 (local.get $at) (i32.const 0)))))
+  (func $high (param $ends i64) (result i32) (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))
+  (func $low (param $ends i64) (result i32) (i32.wrap_i64 (local.get $ends)))
+  (func $give (param $first i32) (param $second i32) (result i32)
+    (i32.store offset=48 (i32.const 0) (local.get $first))
+    (i32.store offset=52 (i32.const 0) (local.get $second))
+    (i32.const 48))
+
+  ;; --- wasi:http/types --------------------------------------------------------------------------------------
+
+  ;; Its contents wait until it is sent, or taken back.
+  (func $made (param $message i32) (param $channel i32) (param $has i32) (param $stream i32) (param $trailers i32)
+    (result i32) (local $at i32) (local $ends i64)
+    (local.set $at (call $open (local.get $channel) (i32.const 2)))
+    (if (local.get $has) (then (i32.store offset=4 (local.get $at) (local.get $stream))))
+    (i32.store offset=8 (local.get $at) (local.get $trailers))
+    (local.set $ends (call $result-new))
+    (i32.store offset=12 (local.get $at) (call $high (local.get $ends)))
+    (call $give (local.get $message) (call $low (local.get $ends))))
+  (func (export "request-new") (param $headers i32) (param $has i32) (param $stream i32) (param $trailers i32)
+    (param $has-options i32) (param $options i32) (result i32)
+    (call $host-request-new
+      (local.get $headers) (local.get $has) (local.get $has-options) (local.get $options) (i32.const 16))
+    (call $made (i32.load offset=16 (i32.const 0)) (i32.load offset=20 (i32.const 0))
+      (local.get $has) (local.get $stream) (local.get $trailers)))
+  (func (export "response-new") (param $headers i32) (param $has i32) (param $stream i32) (param $trailers i32)
+    (result i32)
+    (call $host-response-new (local.get $headers) (local.get $has) (i32.const 16))
+    (call $made (i32.load offset=16 (i32.const 0)) (i32.load offset=20 (i32.const 0))
+      (local.get $has) (local.get $stream) (local.get $trailers)))
+
+  (func $consumed (param $result i32) (result i32)
+    (if (result i32) (i32.load8_u offset=16 (i32.const 0))
+      (then (call $taken-back (call $at (i32.load offset=20 (i32.const 0))) (local.get $result)))
+      (else
+        (call $result-drop-readable (local.get $result)) ;; no client is told
+        (global.set $receiving (i32.const 1))
+        (call $sources-receive (i32.load offset=20 (i32.const 0)) (i32.const 48))
+        (i32.const 48))))
+  (func (export "request-consume") (param $request i32) (param $result i32) (result i32)
+    (call $host-request-consume (local.get $request) (i32.const 16))
+    (call $consumed (local.get $result)))
+  (func (export "response-consume") (param $response i32) (param $result i32) (result i32)
+    (call $host-response-consume (local.get $response) (i32.const 16))
+    (call $consumed (local.get $result)))
+  ;; The guest's own body is handed back as it came; what came of it is what the guest says.
+  (func $taken-back (param $at i32) (param $result i32) (result i32)
+    (local $stream i32) (local $trailers i32) (local $ends i64)
+    (local.set $stream (i32.load offset=4 (local.get $at)))
+    (local.set $trailers (i32.load offset=8 (local.get $at)))
+    (i32.store offset=4 (local.get $at) (i32.const 0))
+    (i32.store offset=8 (local.get $at) (i32.const 0))
+    (if (i32.eqz (local.get $stream)) (then
+      (local.set $ends (call $stream-new))
+      (call $stream-drop-writable (call $high (local.get $ends)))
+      (local.set $stream (call $low (local.get $ends)))))
+    (i32.store offset=32 (local.get $at) (local.get $result))
+    (call $give (local.get $stream) (local.get $trailers)))
+  ;; By the pump, when the host has it look here: in Wasmtime 50 no value reaches who read in a call that has ended.
+  (func $ask (param $at i32)
+    (i32.store offset=16 (local.get $at) (i32.const 4))
+    (if (i32.eq (i32.const -1)
+      (call $result-read (i32.load offset=32 (local.get $at)) (i32.add (local.get $at) (i32.const 64))))
+      (then (call $listen (i32.load offset=32 (local.get $at))))
+      (else (call $told (local.get $at)))))
+  (func $told (param $at i32)
+    (call $result-drop-readable (i32.load offset=32 (local.get $at)))
+    (i32.store offset=32 (local.get $at) (i32.const 0))
+    (call $conclude (local.get $at)))
+
+  ;; --- from the guest to the host ---------------------------------------------------------------------------
+
+  (func $serve-sink (param $channel i32) (param $at i32) (local $n i32)
+    (if (i32.load offset=16 (local.get $at)) (then (return)))
+    (if (i32.load offset=32 (local.get $at)) (then (call $ask (local.get $at)) (return)))
+    (loop $more
+      (if (i32.eqz (i32.load offset=4 (local.get $at)))
+        (then (call $end (local.get $channel) (local.get $at)) (return)))
+      (local.set $n (call $host-room (local.get $channel)))
+      (if (i32.eqz (local.get $n)) (then (return)))
+      (if (i32.eq (local.get $n) (i32.const -1)) (then (call $drop-sink (local.get $at)) (br $more)))
+      (call $take-buffer (local.get $at))
+      (local.set $n (call $stream-read
+        (i32.load offset=4 (local.get $at)) (i32.load offset=20 (local.get $at)) (local.get $n)))
+      (if (i32.eq (local.get $n) (i32.const -1)) (then
+        (i32.store offset=16 (local.get $at) (i32.const 1))
+        (call $listen (i32.load offset=4 (local.get $at)))
+        (return)))
+      (call $take (local.get $channel) (local.get $at) (local.get $n))
+      (br $more)))
+  (func $take (param $channel i32) (param $at i32) (param $n i32)
+    (i32.store offset=16 (local.get $at) (i32.const 0))
+    (if (i32.shr_u (local.get $n) (i32.const 4)) (then
+      (call $host-write (local.get $channel)
+        (i32.load offset=20 (local.get $at)) (i32.shr_u (local.get $n) (i32.const 4)))))
+    (if (i32.and (local.get $n) (i32.const 1)) (then (call $drop-sink (local.get $at)))))
+  (func $drop-sink (param $at i32)
+    (call $stream-drop-readable (i32.load offset=4 (local.get $at)))
+    (i32.store offset=4 (local.get $at) (i32.const 0)))
+  ;; All bytes are there: the trailers are next.
+  (func $end (param $channel i32) (param $at i32)
+    (call $release (local.get $at))
+    (if (i32.load offset=8 (local.get $at)) (then
+      (i32.store offset=16 (local.get $at) (i32.const 2))
+      (global.set $awaited (i32.add (global.get $awaited) (i32.const 1)))
+      (if (i32.eq (i32.const -1)
+        (call $trailers-read (i32.load offset=8 (local.get $at)) (i32.add (local.get $at) (i32.const 64))))
+        (then (call $listen (i32.load offset=8 (local.get $at))))
+        (else (call $finish (local.get $channel) (local.get $at)))))
+      (else (call $conclude (local.get $at)))))
+  (func $finish (param $channel i32) (param $at i32) (local $value i32)
+    (local.set $value (i32.add (local.get $at) (i32.const 64)))
+    (call $trailers-drop-readable (i32.load offset=8 (local.get $at)))
+    (i32.store offset=8 (local.get $at) (i32.const 0))
+    (call $host-finish (local.get $channel) (local.get $value) (i32.const 1) (local.get $value))
+    (global.set $awaited (i32.sub (global.get $awaited) (i32.const 1)))
+    (if (i32.eqz (global.get $awaited)) (then (global.set $strings (i32.const 49152))))
+    (call $conclude (local.get $at)))
+  ;; The guest hears what came of it, if it listens.
+  (func $conclude (param $at i32) (local $n i32)
+    (i32.store offset=16 (local.get $at) (i32.const 3))
+    (if (i32.eq (i32.load (local.get $at)) (i32.const 2))
+      (then (local.set $n
+        (call $result-write (i32.load offset=12 (local.get $at)) (i32.add (local.get $at) (i32.const 64)))))
+      (else (local.set $n
+        (call $cli-write (i32.load offset=12 (local.get $at)) (i32.add (local.get $at) (i32.const 64))))))
+    (if (i32.eq (local.get $n) (i32.const -1))
+      (then (call $listen (i32.load offset=12 (local.get $at))))
+      (else (call $concluded (local.get $at)))))
+  (func $concluded (param $at i32)
+    (if (i32.eq (i32.load (local.get $at)) (i32.const 2))
+      (then (call $result-drop-writable (i32.load offset=12 (local.get $at))))
+      (else (call $cli-drop-writable (i32.load offset=12 (local.get $at)))))
+    (call $close
+      (i32.shr_u (i32.sub (local.get $at) (i32.const 16384)) (i32.const 7)) (local.get $at)))
+
+  ;; --- wasi:cli ---------------------------------------------------------------------------------------------
+
+  (func $output (param $kind i32) (param $stream i32) (result i32) (local $at i32) (local $ends i64)
+    (local.set $at (call $open (call $host-open (local.get $kind)) (i32.const 3)))
+    (i32.store offset=4 (local.get $at) (local.get $stream))
+    (local.set $ends (call $cli-new))
+    (i32.store offset=12 (local.get $at) (call $high (local.get $ends)))
+    (call $low (local.get $ends)))
+  (func (export "stdout") (param $stream i32) (result i32) (call $output (i32.const 1) (local.get $stream)))
+  (func (export "stderr") (param $stream i32) (result i32) (call $output (i32.const 2) (local.get $stream)))
+  (func (export "stdin") (result i32) (local $ends i64)
+    (local.set $ends (call $stream-new))
+    (call $stream-drop-writable (call $high (local.get $ends)))
+    (call $give (call $low (local.get $ends)) (call $output (i32.const 0) (i32.const 0))))
+
+  ;; --- wasi:clocks ------------------------------------------------------------------------------------------
+
+  (func (export "wait-for") (param $duration i64) (result i32) (call $sleep (local.get $duration) (i32.const 0)))
+  (func (export "wait-until") (param $when i64) (result i32) (call $sleep (local.get $when) (i32.const 1)))
+  (func $sleep (param $when i64) (param $absolute i32) (result i32) (local $ends i64) (local $sleeper i32)
+    (local.set $sleeper (call $take-sleeper))
+    (if (call $host-timer (local.get $when) (local.get $absolute) (local.get $sleeper)) (then ;; it is past that
+      (call $let-go (local.get $sleeper))
+      (call $return)
+      (return (i32.const 0))))
+    (local.set $ends (call $signal-new))
+    (i32.store (local.get $sleeper) (call $set-new))
+    (i32.store offset=4 (local.get $sleeper) (call $low (local.get $ends)))
+    (i32.store offset=8 (local.get $sleeper) (call $high (local.get $ends)))
+    (drop (call $signal-read (call $low (local.get $ends)) (i32.const 0)))
+    (call $join (call $low (local.get $ends)) (i32.load (local.get $sleeper)))
+    (call $set-context (local.get $sleeper))
+    (i32.or (i32.const 2) (i32.shl (i32.load (local.get $sleeper)) (i32.const 4))))
+  (func (export "awake") (param $event i32) (param i32 i32) (result i32) (local $sleeper i32) (local $cancelled i32)
+    (local.set $sleeper (call $get-context))
+    (local.set $cancelled (i32.eq (local.get $event) (i32.const 6)))
+    (if (local.get $cancelled) (then
+      (call $join (i32.load offset=4 (local.get $sleeper)) (i32.const 0))
+      (drop (call $signal-cancel-read (i32.load offset=4 (local.get $sleeper))))))
+    (call $signal-drop-readable (i32.load offset=4 (local.get $sleeper)))
+    (call $set-drop (i32.load (local.get $sleeper)))
+    (if (local.get $cancelled)
+      (then
+        (if (i32.load offset=8 (local.get $sleeper)) (then
+          (call $host-cancel (local.get $sleeper))
+          (call $wake (local.get $sleeper)))) ;; nobody listens; but no end is dropped that nothing was written to
+        (call $task-cancel))
+      (else (call $return)))
+    (call $let-go (local.get $sleeper))
+    (i32.const 0))
+  (func $wake (param $sleeper i32)
+    (drop (call $signal-write (i32.load offset=8 (local.get $sleeper)) (i32.const 0)))
+    (call $signal-drop-writable (i32.load offset=8 (local.get $sleeper)))
+    (i32.store offset=8 (local.get $sleeper) (i32.const 0)))
+  (func $take-sleeper (result i32) (local $sleeper i32)
+    (if (global.get $idle) (then
+      (local.set $sleeper (global.get $idle))
+      (global.set $idle (i32.load (local.get $sleeper)))
+      (return (local.get $sleeper))))
+    (if (i32.eqz (i32.and (global.get $unused) (i32.const 0xffff))) (then ;; at the end of a page
+      (global.set $unused (i32.shl (call $grow) (i32.const 16)))))
+    (local.set $sleeper (global.get $unused))
+    (global.set $unused (i32.add (local.get $sleeper) (i32.const 16)))
+    (if (i32.eq (global.get $unused) (i32.const 16384)) (then (global.set $unused (i32.const 0))))
+    (local.get $sleeper))
+  (func $let-go (param $sleeper i32)
+    (i32.store (local.get $sleeper) (global.get $idle))
+    (global.set $idle (local.get $sleeper)))
+
+  ;; --- the pump ---------------------------------------------------------------------------------------------
+
+  (func (export "pump") (result i32)
+    (if (i32.eqz (global.get $set)) (then (global.set $set (call $set-new))))
+    (call $turn))
+  (func (export "pump-on") (param i32 i32 i32) (result i32) (call $turn))
+  (func $turn (result i32) (local $did i32) (local $n i32)
+    (loop $more
+      (loop $events
+        (if (call $set-poll (global.get $set) (i32.const 0)) (then
+          (local.set $did (i32.const 1))
+          (call $event (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0)))
+          (br $events))))
+      (if (global.get $receiving) (then
+        (local.set $did (i32.or (local.get $did) (call $sources-turn)))))
+      (local.set $n (call $host-next (local.get $did)))
+      (if (i32.eqz (local.get $n)) (then (return (i32.const 1)))) ;; YIELD
+      (if (i32.eq (local.get $n) (i32.const -1)) (then (call $return) (return (i32.const 0)))) ;; EXIT
+      (local.set $did (i32.const 1))
+      (if (i32.lt_s (local.get $n) (i32.const 0))
+        (then
+          (call $wake (i32.and (local.get $n) (i32.const 0x7fffffff))))
+        (else (call $serve (local.get $n) (call $at (local.get $n)))))
+      (br $more))
+    unreachable)
+  (func $serve (param $channel i32) (param $at i32)
+    (if (i32.load (local.get $at))
+      (then (call $serve-sink (local.get $channel) (local.get $at)))
+      (else (if (global.get $receiving) (then (call $sources-serve (local.get $channel)))))))
+  (func $event (param $handle i32) (param $n i32) (local $channel i32) (local $at i32)
+    (loop $search
+      (local.set $at (call $at (local.get $channel)))
+      (if (i32.load (local.get $at)) (then
+        (if (i32.eq (i32.load offset=4 (local.get $at)) (local.get $handle)) (then
+          (call $take (local.get $channel) (local.get $at) (local.get $n))
+          (call $serve-sink (local.get $channel) (local.get $at))
+          (return)))
+        (if (i32.eq (i32.load offset=8 (local.get $at)) (local.get $handle))
+          (then (call $finish (local.get $channel) (local.get $at)) (return)))
+        (if (i32.eq (i32.load offset=12 (local.get $at)) (local.get $handle))
+          (then (call $concluded (local.get $at)) (return)))
+        (if (i32.eq (i32.load offset=32 (local.get $at)) (local.get $handle))
+          (then (call $told (local.get $at)) (return)))))
+      (local.set $channel (i32.add (local.get $channel) (i32.const 1)))
+      (br_if $search (i32.le_u (local.get $channel) (global.get $highest)))))
+)

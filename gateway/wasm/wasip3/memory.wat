@@ -1,0 +1,21 @@
+;; A memory, and two ways to have a place in it: the one that `buffer` says, for whatever comes, or one after the other
+;; from 49152 on, for the strings of error codes.
+(core module $Memory
+  (memory (export "memory") 1 320)
+  (global $buffer (export "buffer") (mut i32) (i32.const 0))
+  (global $strings (export "strings") (mut i32) (i32.const 49152))
+  (func (export "fill-buffer") (param i32 i32 i32) (param $size i32) (result i32)
+    (if (i32.gt_u (local.get $size) (i32.const 65536)) (then unreachable))
+    (global.get $buffer))
+  (func (export "keep-string") (param $old i32) (param $old-size i32) (param i32) (param $size i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $strings) (i32.const 7)) (i32.const -8)))
+    (if (i32.gt_u (local.get $size) (i32.sub (i32.const 65536) (local.get $at))) (then unreachable))
+    (global.set $strings (i32.add (local.get $at) (local.get $size)))
+    (memory.copy (local.get $at) (local.get $old)
+      (select (local.get $size) (local.get $old-size) (i32.lt_u (local.get $size) (local.get $old-size))))
+    (local.get $at)))
+(core instance $memory' (instantiate $Memory))
+(alias core export $memory' "memory" (core memory $memory))
+(alias core export $memory' "fill-buffer" (core func $fill-buffer))
+(alias core export $memory' "keep-string" (core func $keep-string))
