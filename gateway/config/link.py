@@ -80,7 +80,8 @@ class LinkConfig(Table):
 
     @model_validator(mode="after")
     def _check_target(self) -> Self:
-        if sum(getattr(self, target) is not None for target in _TARGETS) != 1:
+        told = [getattr(self, target) for target in _TARGETS if target in self.model_fields_set]
+        if len(told) != 1 or told[0] is None:
             raise ValueError(f"must have one of {' and '.join(_TARGETS)}")
         return self
 

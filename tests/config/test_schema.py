@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from gateway.config import ComponentConfig, ConfigError, GatewayConfig, ServerConfig, load
 from gateway.config.admin import AdminConfig
 from gateway.config.component import Defaults, MountConfig
+from gateway.config.link import LinkConfig
 from gateway.config.route import Route
 from gateway.config.schema import configuration_schema
 from gateway.units import ByteSize, Delay, Duration
@@ -326,3 +327,9 @@ def test_durations_that_may_be_nothing(value: object) -> None:
 )
 def test_sizes(value: object) -> None:
     agree(ByteSize, value)
+
+
+@pytest.mark.parametrize("url", ["https://a.example", None])
+@pytest.mark.parametrize("component", [{}, {"component": "b"}, {"component": None}])
+def test_links(url: str | None, component: dict[str, str | None]) -> None:
+    agree(LinkConfig, {"import": "a:a/a", "url": url} | component)
