@@ -37,6 +37,7 @@ __all__ = [
     "Unsupported",
     "Variant",
     "disguise",
+    "leaves",
     "text",
 ]
 
@@ -224,8 +225,8 @@ class Function(_Written):
     def leaves(self) -> Iterator[Type]:
         """Every type that its parameters and its result are made of."""
         for _, param in self.params:
-            yield from _leaves(param)
-        yield from _leaves(self.result)
+            yield from leaves(param)
+        yield from leaves(self.result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,22 +309,22 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
     raise TypeError(f"not a WIT type: {item!r}")
 
 
-def _leaves(ty: Type | None) -> Iterator[Type]:
+def leaves(ty: Type | None) -> Iterator[Type]:
     """Every type that a type is made of, itself if it is made of none."""
     match ty:
         case List(element):
-            yield from _leaves(element)
+            yield from leaves(element)
         case Option(payload):
-            yield from _leaves(payload)
+            yield from leaves(payload)
         case Result(ok, err):
-            yield from _leaves(ok)
-            yield from _leaves(err)
+            yield from leaves(ok)
+            yield from leaves(err)
         case Tuple(elements):
             for element in elements:
-                yield from _leaves(element)
+                yield from leaves(element)
         case Record(pairs) | Variant(pairs):
             for _, part in pairs:
-                yield from _leaves(part)
+                yield from leaves(part)
         case None:
             return
         case _:

@@ -19,7 +19,7 @@ from gateway.http import call_chain
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.trace_context import TraceContext
 from gateway.json.text import InvalidJson, dump_long, parse
-from gateway.links.target import CallFailed, CallOutcome, LinkedCall
+from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, uncarried
 from gateway.observe.telemetry import Tracer
 from gateway.rpc import message
 from gateway.rpc.json_values import Decode, InvalidValue, decoder, encoder
@@ -89,6 +89,13 @@ class JsonRpcTarget:
 
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
         """`Target.calls`: what the server has is seen when it is called."""
+        wrong = [
+            f"{function}: {why}"
+            for function, ty in interface.functions.items()
+            if (why := uncarried(ty)) is not None
+        ]
+        if wrong:
+            raise LinkMismatch("\n".join(wrong))
         return {
             function: partial(self._call, _Method(name, function, ty))
             for function, ty in interface.functions.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
@@ -15,7 +15,7 @@ from gateway.host import wit
 from gateway.host.binding import HostFunction, HostInterface
 from gateway.host.errors import Trap
 from gateway.host.values import Err
-from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, Target
+from gateway.links.target import CallFailed, CallOutcome, LinkedCall, Target
 from gateway.wasm.version import split_version
 
 __all__ = ["Link", "OnCall"]
@@ -77,8 +77,6 @@ class Link:
             LinkMismatch: the target lacks functions of it, or has them with other types, or no link could carry
                 their values; the message has a line for each.
         """
-        if wrong := [*_unlinkable(imported)]:
-            raise LinkMismatch("\n".join(wrong))
         made = HostInterface(self._unversioned, self._version)
         for function, call in self.target.calls(self._name, imported).items():
             as_err = _as_err(imported.functions[function]) if self._errors == "result" else None
@@ -137,19 +135,6 @@ class Link:
             reason=failure.reason,
             **caller.log_context,
         )
-
-
-def _unlinkable(interface: wit.Interface) -> Iterator[str]:
-    """Tell which functions take or give what cannot go from one store to another."""
-    for name, ty in interface.functions.items():
-        for leaf in ty.leaves():
-            match leaf:
-                case wit.Own(resource) | wit.Borrow(resource):
-                    yield f"{name}: takes or gives the resource {resource.name}, which links do not carry"
-                    break
-                case wit.Unsupported(kind):
-                    yield f"{name}: takes or gives a {kind}, which links do not carry"
-                    break
 
 
 def _as_err(ty: wit.Function) -> Callable[[str], Err] | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.bindings.context import Caller
 from gateway.host import wit
 from gateway.host.errors import TrapKind
 
-__all__ = ["CallFailed", "CallOutcome", "LinkMismatch", "LinkedCall", "Target"]
+__all__ = ["CallFailed", "CallOutcome", "LinkMismatch", "LinkedCall", "Target", "uncarried"]
 
 
 class CallOutcome(enum.StrEnum):
@@ -74,6 +74,24 @@ class LinkMismatch(Exception):
 LinkedCall: TypeAlias = Callable[[Caller, Sequence[Any]], Awaitable[Any]]
 """Calls one function for an invocation, with its arguments as `gateway.host.values` has them, and returns what is
 lowered as its result. Raises `CallFailed`."""
+
+
+def uncarried(ty: wit.Function, carried: Collection[wit.Type] = ()) -> str | None:
+    """What a function takes or gives that a call by a link does not carry, in words; None if it carries all.
+
+    Args:
+        ty: its type.
+        carried: resources that it does carry, as parameters.
+    """
+    given = () if ty.result is None else tuple(wit.leaves(ty.result))
+    for leaf in ty.leaves():
+        match leaf:
+            case wit.Own(resource) | wit.Borrow(resource):
+                if leaf not in carried or leaf in given:
+                    return f"takes or gives the resource {resource.name}, which this link does not carry"
+            case wit.Unsupported(kind):
+                return f"takes or gives a {kind}, which links do not carry"
+    return None
 
 
 class Target(Protocol):

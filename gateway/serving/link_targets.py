@@ -5,15 +5,23 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from gateway.bindings import provided
 from gateway.bindings.context import Caller
 from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
 from gateway.host import wit
 from gateway.host.component import Component
 from gateway.links.json_rpc import JsonRpcTarget
-from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, Target
+from gateway.links.target import (
+    CallFailed,
+    CallOutcome,
+    LinkedCall,
+    LinkMismatch,
+    Target,
+    uncarried,
+)
 from gateway.observe.events import LinkedExportReturned, Outcome
 from gateway.observe.telemetry import Tracer
 from gateway.rpc.procedure import Function
@@ -49,8 +57,8 @@ class Targets:
         self._tracer = tracer
         self._inside: list[_ComponentTarget] = []
 
-    def of(self, link: LinkConfig) -> Target:
-        """That of one link.
+    def of(self, link: LinkConfig, caller: Component) -> Target:
+        """That of one link of a component.
 
         Raises:
             LinkMismatch: there is no such component.
@@ -66,7 +74,9 @@ class Targets:
                 f'there is no component "{name}" (there are {", ".join(self._components)}). Add it, or correct '
                 "the name."
             )
-        target = _ComponentTarget(name, component.exports, self._max_result)
+        target = _ComponentTarget(
+            name, component.exports, _shared(caller.imports, component.imports), self._max_result
+        )
         self._inside.append(target)
         return target
 
@@ -87,12 +97,17 @@ _FAILURES: Final = {
 """How a call ended whose function has not returned, and what its caller is told of that."""
 
 
+_Names: TypeAlias = Mapping[wit.Type, str]
+"""Resources, as own, and what they are called."""
+
+
 class _ComponentTarget:
     """A component of the same gateway. Each call is an invocation of it, which the caller's deadline bounds too.
 
     Args:
         component: its name.
         exports: what it exports.
+        shared: the resources that it and its caller have of the gateway, by names that are one for both.
         max_result: elements of lists and bytes of text that a result may have.
 
     Attributes:
@@ -102,24 +117,34 @@ class _ComponentTarget:
 
     kind = "component"
 
-    def __init__(self, component: str, exports: Mapping[str, wit.Item], max_result: int) -> None:
+    def __init__(
+        self,
+        component: str,
+        exports: Mapping[str, wit.Item],
+        shared: tuple[_Names, _Names],
+        max_result: int,
+    ) -> None:
         self.component = component
         self.name = f'component "{component}"'
         self.service: Service | None = None
         self._exports = exports
+        self._shared = shared
         self._max_result = max_result
 
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
-        """`Target.calls`."""
+        """`Target.calls`: resources that both have of the gateway are handed over."""
         full_name, exported = self._find(name)
+        here, there = self._shared
         wrong: list[str] = []
         for function, ty in interface.functions.items():
-            there = exported.functions.get(function)
-            if there is None:
+            other = exported.functions.get(function)
+            if other is None:
                 has = ", ".join(exported.functions) or "none"
                 wrong.append(f"{function}: {self.name} exports no such function there, but {has}")
-            elif there != ty:
-                wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {there}")
+            elif (why := uncarried(ty, here)) is not None:
+                wrong.append(f"{function}: {why}")
+            elif wit.text(ty, here) != wit.text(other, there):
+                wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {other}")
         if wrong:
             raise LinkMismatch("\n".join(wrong))
         return {function: self._call(full_name, function) for function in interface.functions}
@@ -175,7 +200,7 @@ class _ComponentTarget:
                 request_id=caller.request_id,
                 trace=caller.trace,
                 route=caller.component,
-                in_pieces=True,
+                in_pieces=not any(isinstance(leaf, wit.Own) for leaf in export.type.leaves()),
                 max_result=self._max_result,
                 lane=caller.lane,
                 until=caller.deadline,
@@ -193,3 +218,26 @@ class _ComponentTarget:
             said = f"{self.name} {words}"
             raise CallFailed(outcome, said, f"{said}: {answer}")
         return answer if function.fallible else answer.value
+
+
+def _shared(here: Mapping[str, wit.Item], there: Mapping[str, wit.Item]) -> tuple[_Names, _Names]:
+    """The resources that two components import from interfaces of the gateway's, each with one name for both."""
+    ours, theirs = _resources(here), _resources(there)
+    names_here: dict[wit.Type, str] = {}
+    names_there: dict[wit.Type, str] = {}
+    for name in ours.keys() & theirs.keys():
+        own = wit.Own(ours[name])
+        names_here.setdefault(own, name)
+        names_there.setdefault(wit.Own(theirs[name]), names_here[own])
+    return names_here, names_there
+
+
+def _resources(imports: Mapping[str, wit.Item]) -> dict[str, wit.Resource]:
+    """The resources of imported interfaces that the gateway provides, by interface, track of versions and name."""
+    found: dict[str, wit.Resource] = {}
+    for name, item in imports.items():
+        if isinstance(item, wit.Interface) and provided().interface(name) is not None:
+            base, version = split_version(name)
+            for local, resource in item.resources.items():
+                found[f"{base}@{track(version)}.{local}"] = resource
+    return found

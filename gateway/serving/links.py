@@ -28,7 +28,7 @@ class Links:
         self,
         configs: Iterable[LinkConfig],
         component: Component,
-        target_of: Callable[[LinkConfig], Target],
+        target_of: Callable[[LinkConfig, Component], Target],
         server: ServerConfig,
         *,
         called: bool,
@@ -39,7 +39,7 @@ class Links:
         Args:
             configs: what the operator said of each.
             component: the component.
-            target_of: gives the other end of a link, or raises `LinkMismatch`.
+            target_of: gives the other end of a link of a component, or raises `LinkMismatch`.
             server: what the operator said of the server.
             called: whether others have links to it.
             on_call: told of each call, if anybody wants to know.
@@ -57,7 +57,7 @@ class Links:
                 imported = _imported(config.import_, component)
                 link = Link(
                     config.import_,
-                    target_of(config),
+                    target_of(config, component),
                     errors=config.errors,
                     max_depth=server.max_call_depth,
                     on_call=on_call,

@@ -45,14 +45,19 @@ class Told:
     """What was told of invocations."""
 
     def __init__(self, gateway: Talking) -> None:
-        self.events: list[ReturnEvent] = []
+        self._events: list[ReturnEvent] = []
         self._channel = gateway.app.runtime.channel
-        self._channel.add_sink(self.events.append)
+        self._channel.add_sink(self._events.append)
+
+    @property
+    def all(self) -> list[ReturnEvent]:
+        """Every event so far."""
+        self._channel.flush()
+        return self._events
 
     def of(self, component: str) -> ReturnEvent:
         """The only event of a component."""
-        self._channel.flush()
-        (event,) = (event for event in self.events if event.component == component)
+        (event,) = (event for event in self.all if event.component == component)
         return event
 
 
@@ -176,8 +181,7 @@ async def test_a_circle_of_calls_ends_at_the_depth_that_is_configured(guest: Gue
     async with talking(there, back, max_call_depth=32) as gateway:
         told = Told(gateway)
         assert await call(gateway, "trap", name="there") == TRAPPED
-        gateway.app.runtime.channel.flush()
-        traps = [event.trap for event in told.events]
+        traps = [event.trap for event in told.all]
         assert traps == [TrapKind.CALL_DEPTH, *[TrapKind.CALLEE_TRAPPED] * 32]
         assert not STORES
 
@@ -186,8 +190,7 @@ async def test_a_component_may_call_itself(guest: GuestPath) -> None:
     async with talking(relay(guest("c/relay"), link={"component": "relay"})) as gateway:
         told = Told(gateway)
         assert await call(gateway, "trap") == TRAPPED
-        gateway.app.runtime.channel.flush()
-        assert len(told.events) == 9
+        assert len(told.all) == 9
 
 
 async def test_a_failure_is_an_err_where_the_result_can_carry_it(pair: Any) -> None:

@@ -107,8 +107,9 @@ def test_functions_that_are_not_exported_are_told_together(tmp_path: Path) -> No
 
 def test_resources_are_not_carried(tmp_path: Path) -> None:
     imports = '(export "item" (type $item (sub resource))) (export "buy" (func (param "it" (borrow $item))))'
-    assert refusal(tmp_path, shop(imports), pricing()) == (
-        "buy: takes or gives the resource item, which links do not carry"
+    there = EXPORTS.replace("price", "buy").replace("{name}", API).replace("{type}", "u32")
+    assert refusal(tmp_path, shop(imports), ("pricing", there, [])) == (
+        "buy: takes or gives the resource item, which this link does not carry"
     )
 
 

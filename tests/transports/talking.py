@@ -37,13 +37,14 @@ class Talking:
 
     Attributes:
         app: the gateway.
+        client: what asks it.
         events: how messages, what watchers were told and calls by links ended so far.
     """
 
     def __init__(self, app: Gateway, client: httpx.AsyncClient) -> None:
         self.app = app
         self.events: list[ReturnEvent] = []
-        self._client = client
+        self.client = client
         self._changed = asyncio.Event()
         app.runtime.channel.add_sink(self._hear)
 
@@ -72,7 +73,7 @@ class Talking:
     async def response(self, function: str, *params: Any, name: str = "m") -> Any:
         """Call a function that a component exports; gives the response object."""
         request = {"jsonrpc": "2.0", "id": 1, "method": function, "params": params}
-        return (await self._client.post(f"/rpc/{name}", json=request)).json()
+        return (await self.client.post(f"/rpc/{name}", json=request)).json()
 
     async def send(self, subject: str, body: str, reply_to: str | None = None) -> Any:
         """Have a component send a message."""
@@ -90,7 +91,7 @@ class Talking:
 
     async def metric(self, sample: str) -> float:
         """The value of a sample, by its name with its labels; 0 where there is none."""
-        for line in (await self._client.get("/metrics")).text.splitlines():
+        for line in (await self.client.get("/metrics")).text.splitlines():
             if line.startswith(f"{sample} "):
                 return float(line.rpartition(" ")[2])
         return 0.0
