@@ -38,11 +38,15 @@ test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
 	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
+pythons: $(PYTHONS:%=python-%)
+
+python-%: $(VENV)/dev.stamp
+	$(BIN)/python scripts/interpreters.py $*
+
 smoke: $(PYTHONS:%=smoke-%)
 
-smoke-%: $(VENV)/dev.stamp
+smoke-%: python-%
 	$(BIN)/python -m tests.guests.build
-	$(BIN)/python scripts/interpreters.py $*
 	.pythons/$*/bin/python -m pytest --smoke --numprocesses 2 --dist worksteal $(ARGS)
 
 # Attacks with generated input: tests/hostile.
