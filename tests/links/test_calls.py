@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 import structlog
 
-from gateway.config import ComponentConfig
-from gateway.host.errors import TrapKind
+from gateway.config import ComponentConfig, GatewayConfig
+from gateway.host.errors import ComponentError, TrapKind
 from gateway.host.store import STORES
 from gateway.observe.events import Kind, LinkedExportReturned, Outcome, ReturnEvent
 from gateway.serving.service import Service
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 
 TRAPPED: Final = -32000
 LATE: Final = -32001
+STOPPING: Final = -32003
 
 HOUR: Final = 3_600_000
 """In milliseconds: longer than any deadline here."""
@@ -214,6 +215,36 @@ async def test_a_client_that_leaves_ends_caller_and_callee(pair: Any) -> None:
         await until(lambda: not service(gateway, "relay").under_way)
         assert told.of("rpc").outcome is Outcome.CANCELLED
         assert not STORES
+
+
+async def test_a_gateway_that_stops_ends_caller_and_callee(pair: Any) -> None:
+    async with talking(*pair()) as gateway:
+        told = Told(gateway)
+        task = await waiting(gateway, "relay")
+        assert gateway.app.stop_calls() == 2
+        assert await task == STOPPING
+    assert [event.outcome for event in told.all] == [Outcome.CANCELLED, Outcome.CANCELLED]
+    assert not STORES
+
+
+async def test_a_call_ends_with_the_configuration_that_it_began_with(pair: Any) -> None:
+    async with talking(*pair()) as gateway:
+        task = asyncio.create_task(call(gateway, "wait", 300))
+        before = service(gateway, "rpc")
+        await until(lambda: before.under_way)
+        await gateway.app.reload(GatewayConfig(components=tuple(pair(rpc={"max_concurrency": 2}))))
+        assert service(gateway, "rpc") is not before
+        assert await call(gateway, "settle-ok", {"ok": 1}) == 1
+        assert await task is None
+        await until(lambda: before.gate.is_saturated)  # closed
+
+
+async def test_a_configuration_without_the_callee_is_refused(pair: Any) -> None:
+    rpc, caller = pair()
+    async with talking(rpc, caller) as gateway:
+        with pytest.raises(ComponentError, match='there is no component "rpc"'):
+            await gateway.app.reload(GatewayConfig(components=(caller,)))
+        assert await call(gateway, "settle-ok", {"ok": 1}) == 1
 
 
 async def test_what_nothing_else_leads_to_is_served_for_its_callers(pair: Any) -> None:
