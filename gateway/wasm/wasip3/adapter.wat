@@ -1,7 +1,7 @@
 ;; The core module of the adapter: what it has of the streams that lead from the guest to the host, and the pump.
 ;;
 ;; A channel is a body or a standard stream: the host gives it a number below 256. What each has lies at
-;; 16384 + 128 * number:
+;; 1024 + 128 * number:
 ;;    0  kind: 0 none of ours, 2 contents of a message, 3 a standard stream
 ;;    4  our end of the stream, 0 for none (handles begin at 1)
 ;;    8  our end of the future of the trailers
@@ -12,7 +12,7 @@
 ;;   32  the guest's end of a future that it gave with a body of its own that it took back
 ;;   64  40 bytes for what a future carries: `result<option<trailers>, error-code>` at the most
 ;;
-;; Elsewhere: 0 the event that `set-poll` tells, 16 results of the host, 48 our results, from 1024 sleepers, 49152
+;; Elsewhere: 0 the event that `set-poll` tells, 16 results of the host, 48 our results, from 33792 sleepers, 49152
 ;; strings of error codes, from 65536 buffers and more sleepers. A sleeper is a task that waits for a clock:
 ;;    0  what it listens to, or the next one
 ;;    4  the future that it listens to
@@ -71,14 +71,14 @@
   (global $highest (mut i32) (i32.const 0))  ;; the highest number of a channel so far
   (global $free (mut i32) (i32.const 0))     ;; buffers that nobody has, each with the address of the next
   (global $idle (mut i32) (i32.const 0))     ;; sleepers that nobody is, each with the address of the next
-  (global $unused (mut i32) (i32.const 1024)) ;; the next that was none yet
+  (global $unused (mut i32) (i32.const 33792)) ;; the next that was none yet
   (global $receiving (mut i32) (i32.const 0)) ;; whether there ever was a source
   (global $awaited (mut i32) (i32.const 0))  ;; futures of trailers whose values may come at any time
 
   ;; --- channels ---------------------------------------------------------------------------------------------
 
   (func $at (param $channel i32) (result i32)
-    (i32.add (i32.const 16384) (i32.shl (local.get $channel) (i32.const 7))))
+    (i32.add (i32.const 1024) (i32.shl (local.get $channel) (i32.const 7))))
   (func $open (param $channel i32) (param $kind i32) (result i32) (local $at i32)
     (local.set $at (call $at (local.get $channel)))
     (memory.fill (local.get $at) (i32.const 0) (i32.const 128))
@@ -242,7 +242,7 @@
       (then (call $result-drop-writable (i32.load offset=12 (local.get $at))))
       (else (call $cli-drop-writable (i32.load offset=12 (local.get $at)))))
     (call $close
-      (i32.shr_u (i32.sub (local.get $at) (i32.const 16384)) (i32.const 7)) (local.get $at)))
+      (i32.shr_u (i32.sub (local.get $at) (i32.const 1024)) (i32.const 7)) (local.get $at)))
 
   ;; --- wasi:cli ---------------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@
       (global.set $unused (i32.shl (call $grow) (i32.const 16)))))
     (local.set $sleeper (global.get $unused))
     (global.set $unused (i32.add (local.get $sleeper) (i32.const 16)))
-    (if (i32.eq (global.get $unused) (i32.const 16384)) (then (global.set $unused (i32.const 0))))
+    (if (i32.eq (global.get $unused) (i32.const 49152)) (then (global.set $unused (i32.const 0))))
     (local.get $sleeper))
   (func $let-go (param $sleeper i32)
     (i32.store (local.get $sleeper) (global.get $idle))

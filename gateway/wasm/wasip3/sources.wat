@@ -2,7 +2,7 @@
 ;; of its own, since no component may read from a future what it has written to it, and a guest may answer with the
 ;; trailers of its request.
 ;;
-;; A channel, the number of which comes from the host, has at 16384 + 128 * number:
+;; A channel, the number of which comes from the host, has at 1024 + 128 * number:
 ;;    0  1, or 0 if there is none
 ;;    4  our end of the stream, 0 for none (handles begin at 1)
 ;;    8  our end of the future of the trailers
@@ -42,7 +42,7 @@
   (global $free (mut i32) (i32.const 0))     ;; buffers that nobody has, each with the address of the next
 
   (func $at (param $channel i32) (result i32)
-    (i32.add (i32.const 16384) (i32.shl (local.get $channel) (i32.const 7))))
+    (i32.add (i32.const 1024) (i32.shl (local.get $channel) (i32.const 7))))
   (func $open (param $channel i32) (param $kind i32) (result i32) (local $at i32)
     (local.set $at (call $at (local.get $channel)))
     (memory.fill (local.get $at) (i32.const 0) (i32.const 128))
