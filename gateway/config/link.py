@@ -37,8 +37,8 @@ def _url(text: str) -> str:
         raise ValueError(
             'must be the URL of a JSON-RPC server, such as "https://example.com/rpc/pricing"'
         )
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must have no user or password in it, for it is written to the log")
+    if parts.username is not None or "?" in text or "#" in text:
+        raise ValueError("must have no user, query or fragment in it, for it is written to the log")
     return text
 
 
@@ -72,7 +72,7 @@ class LinkConfig(Table):
         Annotated[
             str,
             AfterValidator(_url),
-            WithJsonSchema({"type": "string", "pattern": "^https?://[^@]+$"}),
+            WithJsonSchema({"type": "string", "pattern": r"^https?://[^@?#]+$"}),
         ]
         | None
     ) = None

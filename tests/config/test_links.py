@@ -1,0 +1,90 @@
+"""What is said of links: in a file, and by flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ConfigError, load, single
+from gateway.config.link import LinkConfig
+
+API = "acme:pricing/api@1.0.0"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.wasm").write_bytes(b"")
+    return tmp_path
+
+
+def read(folder: Path, *links: str) -> tuple[LinkConfig, ...]:
+    """The links of a component, each given by the keys of its table."""
+    tables = ", ".join(f"{{ {link} }}" for link in links)
+    text = f'[[components]]\nname = "shop"\nsource = "shop.wasm"\nlinks = [{tables}]\n'
+    (folder / "gateway.toml").write_text(text)
+    return load(folder / "gateway.toml").components[0].links
+
+
+def refusal(folder: Path, *links: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        read(folder, *links)
+    return str(refused.value)
+
+
+def test_a_table_says_where_a_link_leads(folder: Path) -> None:
+    there, elsewhere = read(
+        folder,
+        f'import = "{API}", component = "pricing", errors = "result"',
+        'import = "a:b/c", url = "https://example.com:8443/rpc/c"',
+    )
+    assert (there.import_, there.component, there.url, there.errors) == (
+        API,
+        "pricing",
+        None,
+        "result",
+    )
+    assert (elsewhere.url, elsewhere.component) == ("https://example.com:8443/rpc/c", None)
+    assert elsewhere.errors == "trap"
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "reason"),
+    [
+        (f'import = "{API}"', "links[0]", "must have one of component and url"),
+        (f'import = "{API}", component = "a", url = "http://b"', "links[0]", "must have one of"),
+        ('import = "pricing", component = "a"', "links[0].import", "must be the full name of an interface"),
+        (f'import = "{API}", url = "ftp://a"', "links[0].url", "must be the URL of a JSON-RPC server"),
+        (f'import = "{API}", url = "http://a:b"', "links[0].url", "must be the URL of a JSON-RPC server"),
+        (f'import = "{API}", url = "http://u:secret@a"', "links[0].url", "must have no user"),
+        (f'import = "{API}", url = "http://a/?key=secret"', "links[0].url", "must have no user, query"),
+        (f'import = "{API}", component = "a", errors = "none"', "links[0].errors", "must be 'trap' or 'result'"),
+        ('component = "a"', "links[0].import", "is required"),
+    ],
+)  # fmt: skip
+def test_what_is_no_link_is_refused_by_its_key(
+    folder: Path, keys: str, key: str, reason: str
+) -> None:
+    said = refusal(folder, keys)
+    assert f"components[0].{key}: " in said
+    assert reason in said
+    assert "secret" not in said
+
+
+def test_an_import_has_one_link(folder: Path) -> None:
+    link = f'import = "{API}", component = "a"'
+    assert f'must not link "{API}" twice' in refusal(folder, link, link)
+
+
+def test_a_flag_names_a_component_or_a_url(folder: Path) -> None:
+    said = [LinkConfig.parse(f"{API}=pricing"), LinkConfig.parse("a:b/c=http://localhost/?a=b")]
+    assert said[0] == {"import": API, "component": "pricing"}
+    assert said[1] == {"import": "a:b/c", "url": "http://localhost/?a=b"}
+    (component,) = single(folder / "shop.wasm", links=[said[0]]).components
+    assert component.links[0].component == "pricing"
+
+
+@pytest.mark.parametrize("text", [API, f"{API}=", ""])
+def test_a_flag_that_leads_nowhere(text: str) -> None:
+    with pytest.raises(ValueError, match="must be IMPORT=URL or IMPORT=COMPONENT"):
+        LinkConfig.parse(text)
