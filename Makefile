@@ -64,9 +64,12 @@ clean:
 $(HELLO)/hello.wasm: $(HELLO)/app.py $(wildcard $(HELLO)/wit/*.wit $(HELLO)/wit/deps/*.wit) | $(VENV)/examples.stamp
 	cd $(HELLO) && $(abspath $(BIN))/componentize-py -d wit -w hello componentize app -o hello.wasm
 
+# CI has uv do what pip does, in less time.
+PIP ?= $(BIN)/python -m pip --quiet --disable-pip-version-check
+
 # The stamp of what is installed in the environment: an extra of pyproject.toml.
 $(VENV)/%.stamp: pyproject.toml | $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	$(PIP) install --editable '.[$*]'
 	@touch $@
 
 $(VENV):
