@@ -108,7 +108,7 @@ class StallLog:
             where=stall.where,
             seconds=round(stall.seconds, 3),
             cpu_seconds=round(stall.cpu_seconds, 3),
-            stack=list(stall.stack),
+            frames=list(stall.stack),  # structlog writes a "stack" itself, which must be text
             likely=_COMPUTED if stall.cpu_seconds > stall.seconds / 2 else _WAITED,
             effect="nothing else was served meanwhile",
             since_last_line=self._unsaid,

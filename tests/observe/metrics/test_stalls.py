@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
@@ -38,8 +39,21 @@ def test_the_longest_are_told_and_not_all_of_them() -> None:
         log(Stall("guest", 0.3, 0.2, ("here",)))
         log(Stall("guest", 0.4, 0.4, ()))
     (line,) = lines
-    assert (line["event"], line["where"], line["stack"]) == ("event loop held", "guest", ["here"])
+    assert (line["event"], line["where"], line["frames"]) == ("event loop held", "guest", ["here"])
     assert (line["seconds"], line["cpu_seconds"]) == (0.3, 0.2)
+
+
+@pytest.mark.parametrize("told_in", ["console", "json"])
+def test_they_are_told_in_any_form(told_in: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
+    try:
+        structlog.reset_defaults()  # what writes the lines of an application that has said nothing
+        if told_in == "json":
+            structlog.configure(processors=[structlog.processors.JSONRenderer()])
+        StallLog()(Stall("guest", 0.3, 0.2, ("here", "there")))
+    finally:
+        structlog.configure(**before)
+    assert "there" in capsys.readouterr().out
 
 
 def test_metrics_count_both_times() -> None:
