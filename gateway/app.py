@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -61,6 +62,7 @@ class Gateway:
         *,
         workers_dir: Path | None = None,
         backends: Lent = MappingProxyType({}),
+        providers: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """Load, compile and link every component.
 
@@ -68,12 +70,15 @@ class Gateway:
             config: what to serve.
             workers_dir: a folder that the workers of one gateway share; None for one alone.
             backends: as of `create_app`.
+            providers: ditto.
 
         Raises:
             ComponentError: a component is refused; the message names each that is.
         """
         log.embed(config.server)
-        self.runtime = Runtime(config.server, workers_dir=workers_dir, lent=backends)
+        self.runtime = Runtime(
+            config.server, workers_dir=workers_dir, lent=backends, providers=providers
+        )
         self.owner = Owner()
         self.draining = self._out_of_service = False
         self._started_at = datetime.now(UTC)
@@ -251,6 +256,7 @@ def create_app(
     *,
     workers_dir: Path | None = None,
     backends: Lent = MappingProxyType({}),
+    providers: Mapping[str, object] = MappingProxyType({}),
 ) -> Gateway:
     """Make the application for a configuration; every component is loaded, compiled and linked.
 
@@ -259,12 +265,14 @@ def create_app(
         workers_dir: a folder that the workers of one gateway share; None for one alone.
         backends: objects that components may use as backends, by family and scheme: with `{"keyvalue": {"app":
             store}}`, `app:` is the URL of the store. The gateway never closes them.
+        providers: objects that links of components may name: with `{"pricing": prices}`, a link with `python =
+            "pricing"` leads to the object. They are not closed either.
 
     Raises:
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
         ValueError: a backend has no family, or no scheme of its own.
     """
-    return Gateway(config, workers_dir=workers_dir, backends=backends)
+    return Gateway(config, workers_dir=workers_dir, backends=backends, providers=providers)
 
 
 def verify(config: GatewayConfig) -> dict[str, tuple[Route, ...]]:

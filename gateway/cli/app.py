@@ -18,6 +18,7 @@ from gateway.cli.inspect import inspect
 from gateway.cli.schema import schema
 from gateway.cli.serve import serve
 from gateway.cli.status import FAILED, REFUSED
+from gateway.cli.stubs import stubs
 from gateway.config import ConfigError
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import TelemetryError
@@ -43,6 +44,7 @@ _COMMANDS: Final = (
     inspect,
     call,
     client,
+    stubs,
     componentize,
     claims.sign,
     claims.verify,
@@ -76,6 +78,8 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line: what goes wrong is told in words, and in the exit status."""
+    # Python objects that links name are found in the folder it is started in, after all that is installed.
+    sys.path.append("")
     try:
         app(prog_name="gateway")
     except ConfigError as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.options import ComponentFile
+from gateway.cli.output import Output, write
 from gateway.cli.status import REFUSED
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
@@ -21,12 +21,7 @@ __all__ = ["client"]
 def client(
     component: ComponentFile,
     *,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="Where to write it; - is standard output."
-        ),
-    ] = Path("-"),
+    output: Output = Path("-"),
     asynchronous: Annotated[
         bool, typer.Option("--async", help="Methods to await, instead of blocking ones.")
     ] = False,
@@ -51,7 +46,4 @@ def client(
         imports=loaded.imports,
         asynchronous=asynchronous,
     )
-    if output == Path("-"):
-        sys.stdout.buffer.write(text.encode())
-    else:
-        output.write_text(text, encoding="utf-8")
+    write(text, output)

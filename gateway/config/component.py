@@ -312,7 +312,7 @@ class ComponentConfig(Defaults):
             stores that they are in.
         secrets: the secrets that it may have by `wasmcloud:secrets`, by the names that it knows them by.
         messaging: the messages that it may send and takes, by `wasmcloud:messaging`; None for none.
-        links: what provides interfaces that it imports: other components, and JSON-RPC servers.
+        links: what provides interfaces that it imports: other components, Python objects, and JSON-RPC servers.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -393,10 +393,10 @@ class ComponentConfig(Defaults):
     links: Annotated[
         tuple[LinkConfig, ...],
         Flag(
-            "What provides an interface that the component imports: another component, or a JSON-RPC server. "
-            "Repeatable.",
+            "What provides an interface that the component imports: another component, a Python object, or a "
+            "JSON-RPC server. Repeatable.",
             name="--link",
-            metavar="IMPORT=COMPONENT|URL",
+            metavar="IMPORT=COMPONENT|MODULE:OBJECT|URL",
             read=LinkConfig.parse,
         ),
     ] = ()

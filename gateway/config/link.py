@@ -16,13 +16,25 @@ _INTERFACE: Final = re.compile(
     r"[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(@[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*)?"
 )
 
-_TARGETS: Final = ("component", "url")
+_DOTTED: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
+_OBJECT: Final = re.compile(f"{_DOTTED}:{_DOTTED}|[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+_TARGETS: Final = ("component", "python", "url")
 
 
 def _interface(name: str) -> str:
     if not _INTERFACE.fullmatch(name):
         raise ValueError(
             'must be the full name of an interface as the component imports it, such as "acme:pricing/api@1.0.0"'
+        )
+    return name
+
+
+def _object(name: str) -> str:
+    if not _OBJECT.fullmatch(name):
+        raise ValueError(
+            'must be package.module:object, such as "shop.prices:prices", or the name of a provider that the '
+            "application hands over"
         )
     return name
 
@@ -55,6 +67,8 @@ class LinkConfig(Table):
     Attributes:
         import_: the interface, by the full name under which the component imports it.
         component: the component of this gateway that exports it.
+        python: the Python object that has its functions: "package.module:object", or the name by which the
+            application that the gateway is part of hands it over.
         url: the JSON-RPC server that has its functions as methods.
         errors: what a function returns whose callee gave no answer: "trap" stops the caller; "result" returns the
             err of its `result`, where that is a string or nothing.
@@ -68,6 +82,14 @@ class LinkConfig(Table):
         WithJsonSchema({"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}),
     ] = Field(alias="import")
     component: str | None = None
+    python: (
+        Annotated[
+            str,
+            AfterValidator(_object),
+            WithJsonSchema({"type": "string", "pattern": f"^({_OBJECT.pattern})$"}),
+        ]
+        | None
+    ) = None
     url: (
         Annotated[
             str,
@@ -82,19 +104,21 @@ class LinkConfig(Table):
     def _check_target(self) -> Self:
         told = [getattr(self, target) for target in _TARGETS if target in self.model_fields_set]
         if len(told) != 1 or told[0] is None:
-            raise ValueError(f"must have one of {' and '.join(_TARGETS)}")
+            raise ValueError(f"must have one of {', '.join(_TARGETS[:-1])} and {_TARGETS[-1]}")
         return self
 
     @staticmethod
     def parse(text: str) -> dict[str, Any]:
-        """Read IMPORT=COMPONENT or IMPORT=URL, as keys of such a table.
+        """Read IMPORT=COMPONENT, IMPORT=MODULE:OBJECT or IMPORT=URL, as keys of such a table.
 
         Raises:
-            ValueError: it is neither.
+            ValueError: it is none.
         """
         name, equals, target = text.partition("=")
         if not equals or not target:
             raise ValueError(
-                f'must be IMPORT=URL or IMPORT=COMPONENT, such as "acme:pricing/api@1.0.0=pricing", not "{text}"'
+                "must be IMPORT=URL, IMPORT=MODULE:OBJECT or IMPORT=COMPONENT, such as "
+                f'"acme:pricing/api@1.0.0=pricing", not "{text}"'
             )
-        return {"import": name, "url" if "://" in target else "component": target}
+        kind = "url" if "://" in target else "python" if ":" in target else "component"
+        return {"import": name, kind: target}

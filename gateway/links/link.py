@@ -133,6 +133,7 @@ class Link:
             function=function,
             target=self.target.name,
             reason=failure.reason,
+            exc_info=failure.__cause__,
             **caller.log_context,
         )
 

@@ -98,7 +98,7 @@ class Target(Protocol):
     """The other end of a link.
 
     Attributes:
-        kind: what it is, for metrics: `component`, `json-rpc`.
+        kind: what it is, for metrics: `component`, `json-rpc`, `python`.
         name: which one, for people.
     """
 

@@ -14,6 +14,7 @@ from gateway.config.link import LinkConfig
 from gateway.host import wit
 from gateway.host.component import Component
 from gateway.links.json_rpc import JsonRpcTarget
+from gateway.links.python import PythonTarget
 from gateway.links.target import (
     CallFailed,
     CallOutcome,
@@ -40,6 +41,7 @@ class Targets:
     Args:
         components: all of the gateway, by name.
         server: what the operator said of the server.
+        providers: objects that were handed over, by name.
         tls: what makes servers trusted.
         tracer: what is told of calls that leave the gateway, if anything is.
     """
@@ -48,11 +50,13 @@ class Targets:
         self,
         components: Mapping[str, Component],
         server: ServerConfig,
+        providers: Mapping[str, object],
         tls: ssl.SSLContext,
         tracer: Tracer | None,
     ) -> None:
         self._components = components
         self._max_result = server.rpc_max_result
+        self._providers = providers
         self._tls = tls
         self._tracer = tracer
         self._inside: list[_ComponentTarget] = []
@@ -61,8 +65,10 @@ class Targets:
         """That of one link of a component.
 
         Raises:
-            LinkMismatch: there is no such component.
+            LinkMismatch: there is no such component or object.
         """
+        if link.python is not None:
+            return PythonTarget(link.python, self._providers)
         if link.url is not None:
             return JsonRpcTarget(
                 link.url, tls=self._tls, max_response=self._max_result, tracer=self._tracer

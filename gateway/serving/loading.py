@@ -161,7 +161,7 @@ def make_services(
     cache = _cache(config.server)
     tls = _tls_context(config)
     components = {each.config.name: each.component for each in prepared}
-    targets = Targets(components, config.server, tls, runtime.tracer)
+    targets = Targets(components, config.server, runtime.providers, tls, runtime.tracer)
     called = {link.component for each in prepared for link in each.config.links}
     refused: list[str] = []
     services: list[Service] = []

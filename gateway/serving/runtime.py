@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -28,6 +29,7 @@ class Runtime:
         tracer: what is told of requests, invocations and outbound requests as they go on; None for nothing.
         descriptors: the file descriptors that guests may hold.
         backends: what stands behind the capabilities of components.
+        providers: objects that links of components may name, by name.
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
@@ -37,6 +39,7 @@ class Runtime:
         *,
         workers_dir: Path | None = None,
         lent: Lent = MappingProxyType({}),
+        providers: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         """Make them.
 
@@ -44,6 +47,7 @@ class Runtime:
             config: what the operator said of the server.
             workers_dir: a folder that the workers of one gateway share; None for one alone.
             lent: backends that stay their owner's.
+            providers: ditto, objects that links may name.
 
         Raises:
             ValueError: one of those has no family, or no scheme of its own.
@@ -66,6 +70,7 @@ class Runtime:
         self.backends = WorkerBackends(
             lent, told, workers_dir=workers_dir, on_messages_lost=self._messages_lost
         )
+        self.providers = providers
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 

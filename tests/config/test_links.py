@@ -51,13 +51,15 @@ def test_a_table_says_where_a_link_leads(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "key", "reason"),
     [
-        (f'import = "{API}"', "links[0]", "must have one of component and url"),
+        (f'import = "{API}"', "links[0]", "must have one of component, python and url"),
         (f'import = "{API}", component = "a", url = "http://b"', "links[0]", "must have one of"),
         ('import = "pricing", component = "a"', "links[0].import", "must be the full name of an interface"),
         (f'import = "{API}", url = "ftp://a"', "links[0].url", "must be the URL of a JSON-RPC server"),
         (f'import = "{API}", url = "http://a:b"', "links[0].url", "must be the URL of a JSON-RPC server"),
         (f'import = "{API}", url = "http://u:secret@a"', "links[0].url", "must have no user"),
         (f'import = "{API}", url = "http://a/?key=secret"', "links[0].url", "must have no user, query"),
+        (f'import = "{API}", python = "a.b:"', "links[0].python", "must be package.module:object"),
+        (f'import = "{API}", python = "os.path: a"', "links[0].python", "must be package.module:object"),
         (f'import = "{API}", component = "a", errors = "none"', "links[0].errors", "must be 'trap' or 'result'"),
         ('component = "a"', "links[0].import", "is required"),
     ],
@@ -76,15 +78,18 @@ def test_an_import_has_one_link(folder: Path) -> None:
     assert f'must not link "{API}" twice' in refusal(folder, link, link)
 
 
-def test_a_flag_names_a_component_or_a_url(folder: Path) -> None:
+def test_a_flag_names_a_component_an_object_or_a_url(folder: Path) -> None:
     said = [LinkConfig.parse(f"{API}=pricing"), LinkConfig.parse("a:b/c=http://localhost/?a=b")]
     assert said[0] == {"import": API, "component": "pricing"}
     assert said[1] == {"import": "a:b/c", "url": "http://localhost/?a=b"}
+    assert LinkConfig.parse("a:b/c=d.e:f") == {"import": "a:b/c", "python": "d.e:f"}
     (component,) = single(folder / "shop.wasm", links=[said[0]]).components
     assert component.links[0].component == "pricing"
 
 
 @pytest.mark.parametrize("text", [API, f"{API}=", ""])
 def test_a_flag_that_leads_nowhere(text: str) -> None:
-    with pytest.raises(ValueError, match="must be IMPORT=URL or IMPORT=COMPONENT"):
+    with pytest.raises(
+        ValueError, match="must be IMPORT=URL, IMPORT=MODULE:OBJECT or IMPORT=COMPONENT"
+    ):
         LinkConfig.parse(text)

@@ -11,11 +11,11 @@ from typing import Any
 from gateway.host import wit
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
-from gateway.rpc.client import generate
+from gateway.rpc.client import generate, generate_stubs
 from gateway.rpc.method import Methods
 from gateway.wasm.binary.package_docs import PackageDocs, package_docs
 
-__all__ = ["component_of", "load", "source_of", "source_of_component"]
+__all__ = ["component_of", "load", "source_of", "source_of_component", "stubs_of"]
 
 
 def source_of(
@@ -54,6 +54,13 @@ def source_of_component(path: Path, *, asynchronous: bool = False) -> str:
         digest=component.digest,
         imports=component.imports,
         asynchronous=asynchronous,
+    )
+
+
+def stubs_of(interface: str, imports: Mapping[str, wit.Item], *, asynchronous: bool = False) -> str:
+    """The module for who provides an import of a component."""
+    return generate_stubs(
+        interface, imports, PackageDocs(), name="guest", digest="0" * 64, asynchronous=asynchronous
     )
 
 

@@ -24,7 +24,7 @@ from gateway.rpc.json_values import encoder, parameters
 from gateway.rpc.method import Methods
 from gateway.wasm.binary.package_docs import package_docs
 from tests.harness import GuestPath
-from tests.rpc.python_client import load, source_of, source_of_component
+from tests.rpc.python_client import component_of, load, source_of, source_of_component, stubs_of
 from tests.wit_strategies import exact, types_with_values
 
 U32: Final = wit.Integer(32, signed=False)
@@ -139,7 +139,7 @@ def functions_of(owner: Any) -> set[str]:
 
 @pytest.fixture(scope="module")
 def modules(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of generated modules: those of many components that were made up, and of a real one."""
+    """A folder of generated modules: those of many components that were made up, and of real ones."""
     folder = tmp_path_factory.mktemp("clients")
 
     @given(exported(), st.booleans())
@@ -154,12 +154,27 @@ def modules(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Path:
         number = len(list(folder.iterdir()))
         source = source_of(exports, asynchronous=asynchronous)
         (folder / f"made_up_{number}.py").write_text(source, "utf-8")
+        for name in provided(exports):
+            stubs = stubs_of(name, exports, asynchronous=asynchronous)
+            (folder / f"stubs_{number}.py").write_text(stubs, "utf-8")
 
     write()
+    imports = component_of(guest("c/relay")).imports
+    for name, interface in (("types_stubs", "types"), ("outcomes_stubs", "outcomes")):
+        source = stubs_of(
+            f"test:rpc/{interface}@1.2.3", imports, asynchronous=name == "outcomes_stubs"
+        )
+        (folder / f"{name}.py").write_text(source, "utf-8")
     for name, asynchronous in (("calls", False), ("async_calls", True)):
         source = source_of_component(guest("c/rpc"), asynchronous=asynchronous)
         (folder / f"{name}.py").write_text(source, "utf-8")
     return folder
+
+
+def provided(imports: Mapping[str, wit.Item]) -> list[str]:
+    """The interfaces that an object could provide."""
+    items = imports.items()
+    return [name for name, it in items if isinstance(it, wit.Interface) and it.functions]
 
 
 USER: Final = '''
@@ -169,6 +184,8 @@ from typing import assert_never, assert_type
 
 import async_calls
 import calls
+import outcomes_stubs
+import types_stubs
 from calls import Access, Client, Err, Failure, Ok, Point, Shape, Some
 
 
@@ -196,6 +213,23 @@ def use(client: Client) -> None:
         assert_type(client.outcomes.settle(Ok("fine")), str)
     except calls.SettleError as error:
         assert_type(error.value, Failure)
+
+
+class Types(types_stubs.Types):
+    def echo_point(self, value: types_stubs.Point) -> types_stubs.Point:
+        return types_stubs.Point(x=value.x, y=-value.y)
+
+
+class Outcomes(outcomes_stubs.Outcomes):
+    async def settle(
+        self,
+        outcome: outcomes_stubs.Ok[str] | outcomes_stubs.Err[outcomes_stubs.Failure],
+    ) -> str:
+        match outcome:
+            case outcomes_stubs.Ok(value):
+                return value
+            case outcomes_stubs.Err(failure):
+                raise outcomes_stubs.SettleError(failure)
 
 
 async def use_async(client: async_calls.AsyncClient) -> None:

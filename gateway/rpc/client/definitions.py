@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from gateway.host import wit
 from gateway.rpc.client.classes import Class
@@ -20,14 +19,11 @@ from gateway.rpc.client.layout import (
     union,
     write,
 )
-from gateway.rpc.client.names import CLASS_SCOPE, member, settle, snake, words
+from gateway.rpc.client.names import FIELD_SCOPE, attribute_names, member_names, words
 from gateway.rpc.client.python_types import PythonTypes
 from gateway.wasm.binary.package_docs import InterfaceDocs, PackageDocs, TypeDocs
 
 __all__ = ["codec", "define", "docs_of"]
-
-_FIELDS: Final = CLASS_SCOPE | {"mro"}
-"""What no field of a dataclass may be called: every class has an `mro`, which would be the field's default."""
 
 
 def define(each: Class, docs: TypeDocs, types: PythonTypes) -> str:
@@ -88,7 +84,7 @@ def _record(
     items: Mapping[str, str],
     types: PythonTypes,
 ) -> str:
-    names = settle([[snake(words(field))] for field, _ in fields], _FIELDS)
+    names = attribute_names((field for field, _ in fields), FIELD_SCOPE)
     entries = []
     lines = []
     for name, (field, ty) in zip(names, fields, strict=True):
@@ -128,16 +124,12 @@ def _enumeration(
     name: str, base: str, names: Sequence[str], text: str, items: Mapping[str, str]
 ) -> str:
     lines = [f"class {name}({base}):", docstring(text, 4), ""]
-    for bit, (label, chosen) in enumerate(zip(names, _members(names), strict=True)):
+    for bit, (label, chosen) in enumerate(zip(names, member_names(names), strict=True)):
         if label in items:
             lines.append(comment(items[label], 4))
         value = quoted(label) if base == "Enum" else f"1 << {bit}"
         lines.append(assigned(f"{chosen} = ", value, 4))
     return "\n".join(lines)
-
-
-def _members(names: Sequence[str]) -> list[str]:
-    return settle([[member(words(name))] for name in names])
 
 
 def codec(each: Class, types: PythonTypes) -> str:
@@ -158,7 +150,7 @@ def codec(each: Class, types: PythonTypes) -> str:
         case wit.Flags(names):
             table = [
                 f"{quoted(key)}: {each.name}.{name}"
-                for key, name in zip(names, _members(names), strict=True)
+                for key, name in zip(names, member_names(names), strict=True)
             ]
             made = Group("_flags(", (each.name, Group("{", tuple(table), "}")))
     return write(prefixed(f"{each.constant} = ", made))

@@ -19,18 +19,20 @@ from __future__ import annotations
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import count
 from typing import Final
 
 __all__ = [
     "CLASS_SCOPE",
+    "FIELD_SCOPE",
     "Scope",
     "Words",
+    "attribute_names",
     "class_name",
     "constant",
-    "member",
+    "member_names",
     "qualified",
     "settle",
     "snake",
@@ -41,6 +43,9 @@ Words = tuple[str, ...]
 
 CLASS_SCOPE: Final = frozenset({"bool", "bytes", "float", "int", "list", "str", "tuple"})
 """What types are called in classes, where no field or function may be called the same."""
+
+FIELD_SCOPE: Final = CLASS_SCOPE | {"mro"}
+"""What no field of a dataclass may be called: every class has an `mro`, which would be the field's default."""
 
 
 def words(name: str) -> Words:
@@ -58,14 +63,23 @@ def snake(parts: Words) -> str:
     return "_".join(parts).lower()
 
 
-def member(parts: Words) -> str:
-    """`GET_URL`."""
+def constant(parts: Words) -> str:
+    """`_GET_URL`."""
+    return f"_{_upper(parts)}"
+
+
+def _upper(parts: Words) -> str:
     return "_".join(parts).upper()
 
 
-def constant(parts: Words) -> str:
-    """`_GET_URL`."""
-    return f"_{member(parts)}"
+def attribute_names(names: Iterable[str], reserved: AbstractSet[str] = CLASS_SCOPE) -> list[str]:
+    """What functions, fields or parameters of one scope are called, by their names in WIT (`settle`)."""
+    return settle([[snake(words(name))] for name in names], reserved)
+
+
+def member_names(names: Iterable[str]) -> list[str]:
+    """What the members of an enumeration are called, by their names in WIT."""
+    return settle([[_upper(words(name))] for name in names])
 
 
 def qualified(name: Words, interface: str | None) -> Iterator[Words]:

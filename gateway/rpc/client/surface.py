@@ -11,6 +11,7 @@ from gateway.rpc.client.classes import sides
 from gateway.rpc.client.names import (
     CLASS_SCOPE,
     Scope,
+    attribute_names,
     class_name,
     constant,
     qualified,
@@ -120,8 +121,8 @@ class Surface:
             call.name = next(attributes)
         for each, class_, attribute in zip(self.interfaces, classes, attributes, strict=True):
             each.class_name, each.attribute = class_, attribute
-            functions = [[snake(words(call.method.function))] for call in each.calls]
-            for call, chosen in zip(each.calls, settle(functions, CLASS_SCOPE), strict=True):
+            names = attribute_names(call.method.function for call in each.calls)
+            for call, chosen in zip(each.calls, names, strict=True):
                 call.name = chosen
 
 

@@ -1,0 +1,76 @@
+"""`gateway stubs`: where the module goes, what an object of it does, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.forked import run
+from tests.harness import GuestPath
+from tests.links.relays import OUTCOMES, TYPES
+
+
+@pytest.mark.parametrize("options", [[], ["--async"]])
+def test_the_module_is_written_or_printed(
+    guest: GuestPath, tmp_path: Path, options: list[str]
+) -> None:
+    module = tmp_path / "provider.py"
+    written = run("stubs", guest("c/relay"), OUTCOMES, "-o", module, *options)
+    assert (written.returncode, written.stdout, written.stderr) == (0, "", "")
+    assert run("stubs", guest("c/relay"), OUTCOMES, *options).stdout == module.read_text()
+    define = "async def" if options else "def"
+    assert f"    {define} wait(self, milliseconds: int) -> None:\n" in module.read_text()
+
+
+@pytest.mark.parametrize(
+    ("interface", "why"),
+    [
+        ("a:b/c", f"does not import a:b/c (it imports {TYPES}, {OUTCOMES})"),
+        (TYPES.replace("types", "typed"), "does not import"),
+    ],
+)
+def test_an_import_that_there_is_none_of(guest: GuestPath, interface: str, why: str) -> None:
+    done = run("stubs", guest("c/relay"), interface)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr
+
+
+def test_what_no_object_could_provide_is_told(guest: GuestPath) -> None:
+    done = run("stubs", guest("c/hello"), "wasi:io/streams@0.2.0")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "it takes or gives the resource" in done.stderr
+
+
+PROVIDER = """
+from api import Outcomes
+
+class Mine(Outcomes):
+    def settle_ok(self, outcome):
+        return 42
+
+Mine.__abstractmethods__ = frozenset()
+mine = Mine()
+"""
+
+
+def test_an_object_is_found_where_the_program_is_started(guest: GuestPath, tmp_path: Path) -> None:
+    assert run("stubs", guest("c/relay"), OUTCOMES, "-o", tmp_path / "api.py").returncode == 0
+    (tmp_path / "provider.py").write_text(PROVIDER)
+    program = Path(sys.executable).with_name("gateway")
+    done = subprocess.run(
+        [
+            *(program, "call", guest("c/relay"), "outcomes.settle-ok", '[{"err": null}]'),
+            *("--link", f"{OUTCOMES}=provider:mine"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, json.loads(done.stdout)) == (0, 42), done.stderr
