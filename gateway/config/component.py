@@ -39,6 +39,7 @@ from gateway.config.values import (
     text,
 )
 from gateway.config.values_file import ValuesFile
+from gateway.config.wrpc_address import WrpcAddressText
 from gateway.policy.egress import EgressRule
 from gateway.policy.guest_path import guest_path
 from gateway.units import SIZE_SCHEMA, ByteSize, Duration, Quantity, format_size, parse_size
@@ -312,7 +313,9 @@ class ComponentConfig(Defaults):
             stores that they are in.
         secrets: the secrets that it may have by `wasmcloud:secrets`, by the names that it knows them by.
         messaging: the messages that it may send and takes, by `wasmcloud:messaging`; None for none.
-        links: what provides interfaces that it imports: other components, Python objects, and JSON-RPC servers.
+        links: what provides interfaces that it imports: other components, Python objects, JSON-RPC servers, and
+            peers that speak wRPC.
+        wrpc_listen: where its functions are served by wRPC, as `gateway.config.wrpc_address` has it.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -393,11 +396,18 @@ class ComponentConfig(Defaults):
     links: Annotated[
         tuple[LinkConfig, ...],
         Flag(
-            "What provides an interface that the component imports: another component, a Python object, or a "
-            "JSON-RPC server. Repeatable.",
+            "What provides an interface that the component imports: another component, a Python object, a "
+            "JSON-RPC server, or a peer that speaks wRPC (wrpc+tcp://HOST:PORT, wrpc+unix:/PATH). Repeatable.",
             name="--link",
             metavar="IMPORT=COMPONENT|MODULE:OBJECT|URL",
             read=LinkConfig.parse,
+        ),
+    ] = ()
+    wrpc_listen: Annotated[
+        tuple[WrpcAddressText, ...],
+        Flag(
+            "Serve the component's functions by wRPC there, to whoever can connect. Repeatable.",
+            metavar="HOST:PORT|unix:PATH",
         ),
     ] = ()
     allowed_outbound_hosts: Annotated[

@@ -14,6 +14,7 @@ from gateway.config.component import ComponentConfig, Defaults
 from gateway.config.route import Route
 from gateway.config.server import ServerConfig
 from gateway.config.values import Table, table_of
+from gateway.config.wrpc_address import WrpcAddress
 
 __all__ = ["TABLES", "Claim", "GatewayConfig", "conflicts"]
 
@@ -82,6 +83,23 @@ class GatewayConfig(Table):
         ]
         if told := [f"{key}: {reason}" for key, reason in conflicts(claims)]:
             raise ValueError("; ".join(told))
+        return self
+
+    @model_validator(mode="after")
+    def _check_wrpc(self) -> Self:
+        seen: dict[str, str] = {}
+        for component in self.components:
+            for text in component.wrpc_listen:
+                _, address = WrpcAddress.parse(text)
+                free = address[1] == 0
+                where = f'wrpc_listen of component "{component.name}"'
+                if not free and (other := seen.setdefault(str(address), where)) is not where:
+                    raise ValueError(f"{where}: {text} is the {other} too")
+                if self.server.workers > 1 and (free or isinstance(address, str)):
+                    raise ValueError(
+                        f"{where}: {text} is for one process, and there are {self.server.workers} workers; a TCP "
+                        "port of its own will do"
+                    )
         return self
 
 

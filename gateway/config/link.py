@@ -42,12 +42,21 @@ def _object(name: str) -> str:
 def _url(text: str) -> str:
     try:
         parts = urlsplit(text)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        match parts.scheme:
+            case "http" | "https" | "wrpc+http" | "wrpc+https":
+                valid = bool(parts.hostname) and parts.port != 0
+            case "wrpc+tcp":
+                valid = bool(parts.hostname and parts.port) and text.endswith(f":{parts.port}")
+            case "wrpc+unix":
+                valid = text.startswith("wrpc+unix:/") and not parts.netloc and len(parts.path) > 1
+            case _:
+                valid = False
     except ValueError:
         valid = False
     if not valid:
         raise ValueError(
-            'must be the URL of a JSON-RPC server, such as "https://example.com/rpc/pricing"'
+            'must be the URL of a JSON-RPC server, such as "https://example.com/rpc/pricing", or of a peer that '
+            'speaks wRPC: "wrpc+tcp://HOST:PORT", "wrpc+unix:/PATH", "wrpc+http://HOST/PATH" or "wrpc+https://HOST/PATH"'
         )
     if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("must have no user, query or fragment in it, for it is written to the log")
@@ -69,7 +78,7 @@ class LinkConfig(Table):
         component: the component of this gateway that exports it.
         python: the Python object that has its functions: "package.module:object", or the name by which the
             application that the gateway is part of hands it over.
-        url: the JSON-RPC server that has its functions as methods.
+        url: the JSON-RPC server that has its functions as methods, or the peer that has them by wRPC.
         errors: what a function returns whose callee gave no answer: "trap" stops the caller; "result" returns the
             err of its `result`, where that is a string or nothing.
     """
@@ -94,7 +103,12 @@ class LinkConfig(Table):
         Annotated[
             str,
             AfterValidator(_url),
-            WithJsonSchema({"type": "string", "pattern": r"^https?://[^@?#]+$"}),
+            WithJsonSchema(
+                {
+                    "type": "string",
+                    "pattern": r"^((wrpc\+)?https?://[^@?#]+|wrpc\+tcp://[^@/?#]+:[0-9]+|wrpc\+unix:/[^?#]+)$",
+                }
+            ),
         ]
         | None
     ) = None
@@ -120,5 +134,6 @@ class LinkConfig(Table):
                 "must be IMPORT=URL, IMPORT=MODULE:OBJECT or IMPORT=COMPONENT, such as "
                 f'"acme:pricing/api@1.0.0=pricing", not "{text}"'
             )
-        kind = "url" if "://" in target else "python" if ":" in target else "component"
+        is_url = "://" in target or target.startswith("wrpc+")
+        kind = "url" if is_url else "python" if ":" in target else "component"
         return {"import": name, kind: target}

@@ -24,6 +24,7 @@ from gateway.serving.service import Service
 from gateway.transports.changes import watches
 from gateway.transports.messages import subscriptions
 from gateway.transports.transport import Transport
+from gateway.transports.wrpc import listeners
 
 __all__ = ["Generation"]
 
@@ -73,6 +74,7 @@ class Generation:
         self._transports: tuple[Transport, ...] = (
             *subscriptions(self.services),
             *watches(self.services),
+            *listeners(self.services, config.server),
         )
         self._requests = 0
         self._idle: asyncio.Future[None] | None = None

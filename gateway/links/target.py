@@ -98,7 +98,7 @@ class Target(Protocol):
     """The other end of a link.
 
     Attributes:
-        kind: what it is, for metrics: `component`, `json-rpc`, `python`.
+        kind: what it is, for metrics: `component`, `json-rpc`, `python`, `wrpc`.
         name: which one, for people.
     """
 

@@ -45,7 +45,7 @@ class Kind(enum.StrEnum):
     HTTP = "http"
     """An HTTP request, through `wasi:http/incoming-handler`."""
     RPC = "rpc"
-    """A call with JSON, of any other export."""
+    """A call with JSON or by wRPC, of any other export."""
     MESSAGING = "messaging"
     """A message, through `wasmcloud:messaging/handler`."""
     KEYVALUE = "keyvalue"

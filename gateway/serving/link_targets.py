@@ -23,6 +23,7 @@ from gateway.links.target import (
     Target,
     uncarried,
 )
+from gateway.links.wrpc import WrpcTarget
 from gateway.observe.events import LinkedExportReturned, Outcome
 from gateway.observe.telemetry import Tracer
 from gateway.rpc.procedure import Function
@@ -69,6 +70,10 @@ class Targets:
         """
         if link.python is not None:
             return PythonTarget(link.python, self._providers)
+        if link.url is not None and link.url.startswith("wrpc+"):
+            return WrpcTarget(
+                link.url, tls=self._tls, max_result=self._max_result, tracer=self._tracer
+            )
         if link.url is not None:
             return JsonRpcTarget(
                 link.url, tls=self._tls, max_response=self._max_result, tracer=self._tracer

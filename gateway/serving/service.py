@@ -103,6 +103,8 @@ class Service:
         if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
         callable_ = "called by links" if links.called else ""
+        if config.wrpc_listen:
+            callable_ = "served by wRPC"
         if self.procedures:
             callable_ = "served by JSON-RPC"
         self.routes = _routes(config, linked, self.handler, callable_, self.handlers)

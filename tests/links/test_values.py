@@ -44,10 +44,18 @@ def elsewhere(
 
 
 @pytest.fixture(scope="module")
-async def links(guest: GuestPath, elsewhere: GatewayProcess) -> AsyncIterator[Talking]:
-    """Each relay with a link to each language, and one that leaves the gateway."""
+async def links(
+    guest: GuestPath, elsewhere: GatewayProcess, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Talking]:
+    """Each relay with a link to each language, and those that leave the gateway."""
     limits = {"max_execution_time": "120s"}
-    components = [callee(guest(f"{each}/rpc"), name=each, **limits) for each in LANGUAGES]
+    sockets = tmp_path_factory.mktemp("sockets")
+    components = [
+        callee(
+            guest(f"{each}/rpc"), name=each, wrpc_listen=(f"unix:{sockets}/{each}.sock",), **limits
+        )
+        for each in LANGUAGES
+    ]
     for each in LANGUAGES:
         source = guest(f"{each}/relay")
         for other in LANGUAGES:
@@ -55,12 +63,14 @@ async def links(guest: GuestPath, elsewhere: GatewayProcess) -> AsyncIterator[Ta
             components.append(relay(source, name=f"{each}-to-{other}", link=link, **limits))
         link = {"url": f"{elsewhere.url}/rpc/rpc"}
         components.append(relay(source, name=f"{each}-to-url", link=link, **limits))
+        link = {"url": f"wrpc+unix:{sockets}/{each}.sock"}
+        components.append(relay(source, name=f"{each}-to-wrpc", link=link, **limits))
     async with talking(*components) as gateway:
         yield gateway
 
 
 @pytest.fixture(
-    params=[f"{each}-to-{other}" for each in LANGUAGES for other in (*LANGUAGES, "url")]
+    params=[f"{each}-to-{other}" for each in LANGUAGES for other in (*LANGUAGES, "url", "wrpc")]
 )
 def pair(request: pytest.FixtureRequest) -> str:
     name: str = request.param

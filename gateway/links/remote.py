@@ -1,0 +1,135 @@
+"""What ends of links outside of the gateway have in common: functions whose calls are bytes, there and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
+
+from gateway.bindings.context import Caller
+from gateway.host import wit
+from gateway.host.errors import Exhausted
+from gateway.host.pieces import of_any_length
+from gateway.http.trace_context import TraceContext
+from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, uncarried
+from gateway.observe.telemetry import Tracer
+from gateway.wasm.version import split_version
+
+__all__ = ["CONNECT_TIMEOUT", "MAX_CONNECTIONS", "RemoteFunction", "RemoteTarget", "failed"]
+
+MAX_CONNECTIONS: Final = 64
+"""Connections to one server at once; more calls wait for one. Threat: a thousand guests, each with a socket of its
+own. Arbitrary: a call that does not wait for anything takes milliseconds."""
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds for making a connection; the caller's deadline bounds all the rest. Arbitrary: a server that is there
+needs a round trip or two."""
+
+_WORDS: Final = {
+    CallOutcome.NOT_FOUND: "has no such function",
+    CallOutcome.TRAPPED: "has failed",
+    CallOutcome.LATE: "took too long",
+    CallOutcome.BUSY: "is busy",
+    CallOutcome.FAILED: "gave no usable answer",
+}
+"""What the caller is told."""
+
+
+def failed(outcome: CallOutcome, reason: str) -> CallFailed:
+    """What to raise for a call that the callee did not answer as it should; the reason is for the log alone."""
+    return CallFailed(outcome, f"the callee {_WORDS[outcome]}", reason)
+
+
+class RemoteFunction(Protocol):
+    """A function of a server."""
+
+    def request(self, args: Sequence[Any]) -> bytes:
+        """What is sent to call it."""
+
+    def result(self, response: bytes) -> Any:
+        """What it returned, as the response says.
+
+        Raises:
+            CallFailed: it says that it did not, or nothing that can be understood.
+        """
+
+
+class RemoteTarget(ABC):
+    """A server that has the functions of an interface: a `Target`. What it has is seen when it is called.
+
+    Each call is one request. It is never made twice, for nobody knows what the first has done.
+
+    Args:
+        url: where it is.
+        tracer: what is told of calls that are part of a trace, if anything is.
+    """
+
+    kind: str
+
+    def __init__(self, url: str, tracer: Tracer | None) -> None:
+        self.name = url
+        self._tracer = tracer
+
+    @abstractmethod
+    def function(self, interface: str, name: str, ty: wit.Function) -> RemoteFunction:
+        """A function of the interface of this full name."""
+
+    @abstractmethod
+    async def exchange(self, request: bytes, caller: Caller, trace: TraceContext | None) -> bytes:
+        """Send a request, and give the response.
+
+        Raises:
+            CallFailed: there is none.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """`Target.aclose`."""
+
+    def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
+        """`Target.calls`."""
+        wrong = [
+            f"{function}: {why}"
+            for function, ty in interface.functions.items()
+            if (why := uncarried(ty)) is not None
+        ]
+        if wrong:
+            raise LinkMismatch("\n".join(wrong))
+        unversioned, _ = split_version(name)
+        return {
+            function: partial(
+                self._call, (unversioned, function), self.function(name, function, ty)
+            )
+            for function, ty in interface.functions.items()
+        }
+
+    async def _call(
+        self,
+        operation: tuple[str, str],
+        function: RemoteFunction,
+        caller: Caller,
+        args: Sequence[Any],
+    ) -> Any:
+        trace, span = caller.trace, None
+        if trace is not None and self._tracer is not None:
+            span = self._tracer.operation(trace, *operation, self.kind)
+            trace = span.trace
+        error: str | None = CallOutcome.CANCELLED.value
+        try:
+            request = await of_any_length(partial(function.request, args))
+            response = await self.exchange(request, caller, trace)
+            result = await of_any_length(partial(function.result, response))
+            error = None
+        except CallFailed as failure:
+            error = failure.outcome.value
+            raise
+        except Exhausted as exhausted:
+            error = CallOutcome.BUSY.value
+            raise CallFailed(
+                CallOutcome.BUSY, "the gateway has no room for its values", str(exhausted)
+            ) from None
+        finally:
+            if span is not None:
+                span.end(error=error)
+        return result

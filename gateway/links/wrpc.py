@@ -1,0 +1,148 @@
+"""A peer that speaks wRPC at the other end of a link: by TCP, by a Unix socket, or by HTTP.
+
+The protocol has no form for a call that failed: a peer ends its stream without a result then, which is all that
+can be told of it.
+
+Source: SPEC.md of https://github.com/bytecodealliance/wrpc, v0.0.1-draft.1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from gateway.bindings.context import Caller
+from gateway.host import wit
+from gateway.http.trace_context import TraceContext
+from gateway.links.http_server import HttpServer
+from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, RemoteTarget, failed
+from gateway.links.target import CallFailed, CallOutcome
+from gateway.observe.telemetry import Tracer
+from gateway.wrpc.cursor import Cursor, Malformed
+from gateway.wrpc.decode import reader
+from gateway.wrpc.encode import writer_of_all
+from gateway.wrpc.frames import MAX_FRAMES_SIZE, Header, Incoming, invocation
+
+__all__ = ["MEDIA_TYPE", "WrpcTarget"]
+
+MEDIA_TYPE: Final = "application/octet-stream"
+"""Of streams that go by HTTP, where peers have none of their own."""
+
+
+class WrpcTarget(RemoteTarget):
+    """A peer that has the functions of an interface.
+
+    By TCP and by a Unix socket each call has a connection of its own, as the specification has it.
+
+    Args:
+        url: where it is: `wrpc+tcp://HOST:PORT`, `wrpc+unix:PATH`, `wrpc+http://...` or `wrpc+https://...`.
+        tls: what makes a server of HTTPS trusted.
+        max_result: bytes that a result may have.
+        tracer: what is told of calls that are part of a trace, if anything is.
+    """
+
+    kind = "wrpc"
+
+    def __init__(
+        self, url: str, *, tls: ssl.SSLContext, max_result: int, tracer: Tracer | None
+    ) -> None:
+        super().__init__(url, tracer)
+        self._url = urlsplit(url)
+        self._max_result = max_result
+        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._server: HttpServer | None = None
+        _, _, scheme = self._url.scheme.partition("+")
+        if scheme in {"http", "https"}:
+            self._server = HttpServer(
+                self._url._replace(scheme=scheme).geturl(),
+                MEDIA_TYPE,
+                _succeeded,
+                tls=tls,
+                max_response=max_result + MAX_FRAMES_SIZE,
+            )
+
+    def function(self, interface: str, name: str, ty: wit.Function) -> _Function:
+        """`RemoteTarget.function`."""
+        return _Function(Header(interface, name), ty)
+
+    async def exchange(self, request: bytes, caller: Caller, trace: TraceContext | None) -> bytes:
+        """`RemoteTarget.exchange`."""
+        try:
+            if self._server is None:
+                async with self._places:
+                    return await self._stream(request)
+            source = asyncio.StreamReader()
+            source.feed_data(await self._server.post(request, caller, trace))
+            source.feed_eof()
+            return await Incoming(source, self._max_result).root()
+        except Malformed as malformed:
+            raise failed(
+                CallOutcome.FAILED, f"its stream is not as it should be: {malformed}"
+            ) from None
+
+    async def aclose(self) -> None:
+        """`Target.aclose`."""
+        if self._server is not None:
+            await self._server.aclose()
+
+    async def _stream(self, request: bytes) -> bytes:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                source, sink = await self._connect()
+        except OSError as error:  # a `TimeoutError` is one
+            reason = f"{type(error).__name__}: {error}"
+            raise CallFailed(CallOutcome.FAILED, "its server cannot be reached", reason) from None
+        try:
+            sink.write(request)
+            await sink.drain()
+            sink.write_eof()
+            return await Incoming(source, self._max_result).root()
+        except OSError as error:
+            reason = f"it broke the connection: {type(error).__name__}: {error}"
+            raise failed(CallOutcome.FAILED, reason) from None
+        finally:
+            sink.transport.abort()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._url.scheme == "wrpc+unix":
+            return await asyncio.open_unix_connection(unquote(self._url.path))
+        return await asyncio.open_connection(self._url.hostname, self._url.port)
+
+
+class _Function:
+    """A function of a peer."""
+
+    def __init__(self, header: Header, ty: wit.Function) -> None:
+        self._header = header
+        self._write = writer_of_all(param for _, param in ty.params)
+        self._read = None if ty.result is None else reader(ty.result)
+
+    def request(self, args: Sequence[Any]) -> bytes:
+        """The stream of a call."""
+        params = bytearray()
+        self._write(params, args)
+        return invocation(self._header, params)
+
+    def result(self, response: bytes) -> Any:
+        """What it returned."""
+        cursor = Cursor(response)
+        if self._read is not None and not response:
+            reason = "it ended the stream without a result, as peers do that fail or have no such function"
+            raise failed(CallOutcome.FAILED, reason)
+        try:
+            value = None if self._read is None else self._read(cursor)
+            cursor.end()
+        except Malformed as malformed:
+            raise failed(
+                CallOutcome.FAILED, f"its result is of another type: {malformed}"
+            ) from None
+        return value
+
+
+def _succeeded(response: httpx.Response) -> bool:
+    return response.is_success
