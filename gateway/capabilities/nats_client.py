@@ -10,7 +10,7 @@ from typing import Final
 from nats.aio.client import Client
 from nats.errors import MaxPayloadError
 
-__all__ = ["CLOSING", "check_size", "close"]
+__all__ = ["CLOSING", "check_size", "close", "when_lost"]
 
 CLOSING: Final = 2.0
 """Seconds for a goodbye. Arbitrary; the client has as many to connect."""
@@ -24,6 +24,23 @@ async def close(client: Client) -> None:
     writer = getattr(client._transport, "_io_writer", None)
     if writer is not None:
         writer.transport.abort()  # what the server does not read would be kept until it does
+
+
+def when_lost(client: Client, lost: asyncio.Future[None]) -> None:
+    """Have a future done when a connection ends.
+
+    The client's own `closed_cb` is not called where something was still to be sent, since to send it fails. What
+    reads from the connection ends in any case.
+    """
+
+    def ended(reading: asyncio.Task[None]) -> None:
+        if not reading.cancelled():
+            reading.exception()  # which is what could not be sent
+        if not lost.done():
+            lost.set_result(None)
+
+    reading: asyncio.Task[None] = client._reading_task
+    reading.add_done_callback(ended)
 
 
 def check_size(client: Client, body: bytes, headers: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from gateway.config.values import Table
 __all__ = ["LinkConfig"]
 
 _INTERFACE: Final = re.compile(
-    r"[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(@[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*)?"
+    r"[a-z][a-z0-9-]*(:[a-z][a-z0-9-]*)+/[a-z][a-z0-9-]*(@[0-9]+\.[0-9]+\.[0-9][0-9A-Za-z.+-]*)?"
 )
 
 _DOTTED: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"

@@ -17,6 +17,7 @@ from tests.transports.talking import Talking, talking
 pytestmark = pytest.mark.anyio
 
 LANGUAGES: Final = ("c", "js", "python")
+RELAYS: Final = ("c/relay", "js/relay", "python/relay")
 
 SPOILT_BY_JS: Final[Mapping[str, Sequence[Any]]] = {
     "echo-shape": ({"circle": -0.0}, {"circle": "-Infinity"}),
@@ -56,8 +57,8 @@ async def links(
         )
         for each in LANGUAGES
     ]
-    for each in LANGUAGES:
-        source = guest(f"{each}/relay")
+    for each, name in zip(LANGUAGES, RELAYS, strict=True):
+        source = guest(name)
         for other in LANGUAGES:
             link = {"component": other}
             components.append(relay(source, name=f"{each}-to-{other}", link=link, **limits))

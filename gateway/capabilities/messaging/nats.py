@@ -31,7 +31,7 @@ from gateway.capabilities.availability import Known
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
 from gateway.capabilities.messaging.nats_jetstream import Consumer
-from gateway.capabilities.nats_client import CLOSING, check_size, close
+from gateway.capabilities.nats_client import CLOSING, check_size, close, when_lost
 from gateway.capabilities.task import end
 from gateway.config.backend_url import BackendURL
 from gateway.config.messaging import JetStreamConfig
@@ -193,23 +193,18 @@ class NATSBroker:
         while True:
             client = Client()
             lost = self._lost = asyncio.get_running_loop().create_future()
-
-            async def gone(lost: asyncio.Future[None] = lost) -> None:
-                if not lost.done():
-                    lost.set_result(None)
-
             try:
                 await client.connect(
                     self._servers,
                     name="component-gateway",
                     error_cb=self._failed,
-                    closed_cb=gone,
                     connect_timeout=CONNECT,
                     ping_interval=PING,
                     allow_reconnect=False,
                     reconnect_time_wait=AGAIN,
                     max_reconnect_attempts=1,
                 )
+                when_lost(client, lost)
                 # Before anything is published: whoever publishes may wait for what comes of it.
                 while missing := [it for it in self._subscriptions if not it.is_on(client)]:
                     for subscription in missing:
