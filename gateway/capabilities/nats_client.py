@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from nats.aio.client import Client
-from nats.errors import MaxPayloadError
+from nats.errors import Error, MaxPayloadError
 
-__all__ = ["CLOSING", "check_size", "close", "when_lost"]
+__all__ = ["CLOSING", "FAILURES", "check_size", "close", "when_lost"]
 
 CLOSING: Final = 2.0
 """Seconds for a goodbye. Arbitrary; the client has as many to connect."""
+
+FAILURES: Final = (Error, OSError, RuntimeError)
+"""What the client raises where the server is away; the last is that of a transport of uvloop which is closed."""
 
 
 async def close(client: Client) -> None:
@@ -39,8 +42,8 @@ def when_lost(client: Client, lost: asyncio.Future[None]) -> None:
         if not lost.done():
             lost.set_result(None)
 
-    reading: asyncio.Task[None] = client._reading_task
-    reading.add_done_callback(ended)
+    if client._reading_task is not None:
+        client._reading_task.add_done_callback(ended)
 
 
 def check_size(client: Client, body: bytes, headers: Mapping[str, str]) -> None:

@@ -315,7 +315,7 @@ def name_memory(name: int, context: int, instance: int, number: int) -> None:
     """Write the name of the first memory of a core instance.
 
     Args:
-        name: the address of the two words that it takes.
+        name: the address of the three words that it takes.
         context: the store's.
         instance: the address of the component instance's name; zeroes until there is one.
         number: how many core instances were made in the store before this one. It must have a memory.
@@ -328,6 +328,7 @@ def name_memory(name: int, context: int, instance: int, number: int) -> None:
         store = _name[0]
     words[name >> 3] = store
     words[(name >> 3) + 1] = number + 1
+    words[(name >> 3) + 2] = 0
 
 
 def memory_grow(context: int, memory: int, pages: int) -> bool:

@@ -34,7 +34,7 @@ FREED_APART: Final = 4
 several times as long for it as freeing it takes."""
 
 
-_Scratch: Final = ctypes.c_uint64 * 2
+_Scratch: Final = ctypes.c_uint64 * 3
 
 NOT_BEGUN: Final = object()
 """What a host function awaits that is not to begin on its guest's fiber."""
@@ -102,7 +102,7 @@ class Store:
         host_calls: how often host functions were called, by the full name of their interface.
         host_time: seconds spent in them, and in what they waited for.
         lifted: how large the argument that is being lifted is so far; for `gateway.host.values`.
-        scratch: the address of two words for what the engine returns and takes; whoever uses them is done
+        scratch: the address of three words for what the engine returns and takes; whoever uses them is done
             before anyone else.
         stack: an address on the stack of the guest's fiber, above all that host functions use of it; 0 until it
             has called one.

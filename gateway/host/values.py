@@ -88,7 +88,7 @@ class Holder(Protocol):
         instance: the address of the name of the component's instance.
         table: the resources that the guest holds.
         memories: where bytes have crossed in blocks, by number.
-        scratch: the address of two words for what passes between the engine and the host.
+        scratch: the address of three words for what passes between the engine and the host.
         lifted: how large the argument that is being lifted is so far.
     """
 

@@ -31,7 +31,7 @@ from gateway.capabilities.availability import Known
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
 from gateway.capabilities.messaging.nats_jetstream import Consumer
-from gateway.capabilities.nats_client import CLOSING, check_size, close, when_lost
+from gateway.capabilities.nats_client import CLOSING, FAILURES, check_size, close, when_lost
 from gateway.capabilities.task import end
 from gateway.config.backend_url import BackendURL
 from gateway.config.messaging import JetStreamConfig
@@ -279,7 +279,7 @@ class NATSBroker:
             return "the connection was lost"
         try:
             await client.flush(SIGN_OF_LIFE)
-        except (OSError, nats_errors.Error) as error:
+        except FAILURES as error:
             self.leave(client)
             return f"no sign of life: {error}"
         return None
@@ -339,7 +339,7 @@ class _Subscription:
         self._making = asyncio.create_task(self._make(client))
 
     async def _make(self, client: Client) -> None:
-        with contextlib.suppress(nats_errors.Error, OSError):
+        with contextlib.suppress(*FAILURES):
             await self.make(client)
             await self._confirm(client)
 
@@ -392,5 +392,5 @@ def _told_of() -> Iterator[None]:
         raise
     except nats_errors.MaxPayloadError:
         raise BackendError("the message is larger than the broker takes") from None
-    except (nats_errors.Error, OSError) as error:
+    except FAILURES as error:
         raise BackendError(_UNREACHABLE, str(error) or type(error).__name__) from error

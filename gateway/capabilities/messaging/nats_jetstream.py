@@ -38,7 +38,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, Servi
 from gateway.capabilities.availability import MAX_PAUSE, MIN_PAUSE
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.messaging.broker import Deliver, Message
-from gateway.capabilities.nats_client import CLOSING, check_size
+from gateway.capabilities.nats_client import CLOSING, FAILURES, check_size
 from gateway.capabilities.task import end
 from gateway.config.messaging import JetStreamConfig
 
@@ -293,7 +293,7 @@ class Consumer:
                     client, lost = await self._link.connection()
                     try:
                         await say(client)
-                    except (OSError, nats_errors.Error):
+                    except FAILURES:
                         if client.is_connected:
                             raise
                         await asyncio.wait((lost,))
