@@ -43,12 +43,12 @@ ALGORITHMS: Final[Mapping[str, str]] = {
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    """Claims that open everything, with changes; None takes one out."""
+    """Claims that open everything, for longer than tests take, with changes; None takes one out."""
     now = int(time.time())
     made = {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "exp": now + 600,
+        "exp": now + 86_400,
         "nbf": now - 60,
         "iat": now - 60,
         "sub": "operator@example.com",
