@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from nats.aio.client import Client
@@ -29,18 +29,17 @@ async def close(client: Client) -> None:
         writer.transport.abort()  # what the server does not read would be kept until it does
 
 
-def when_lost(client: Client, lost: asyncio.Future[None]) -> None:
-    """Have a future done when a connection ends.
+def when_lost(client: Client, then: Callable[[], None]) -> None:
+    """Have something called when a connection ends, however it does.
 
-    The client's own `closed_cb` is not called where something was still to be sent, since to send it fails. What
+    The client's own callbacks are not called where something was still to be sent, since to send it fails. What
     reads from the connection ends in any case.
     """
 
     def ended(reading: asyncio.Task[None]) -> None:
         if not reading.cancelled():
             reading.exception()  # which is what could not be sent
-        if not lost.done():
-            lost.set_result(None)
+        then()
 
     if client._reading_task is not None:
         client._reading_task.add_done_callback(ended)

@@ -42,6 +42,7 @@ from gateway.capabilities.keyvalue.store import (
     in_range,
     too_large,
 )
+from gateway.capabilities.nats_client import FAILURES
 from gateway.config.backend_url import BackendURL
 
 __all__ = ["NATSStore"]
@@ -64,8 +65,8 @@ _WRITER: Final = "Component-Gateway-Writer"
 _HEADERS: Final = 256
 """Bytes that the headers of a write have at most."""
 
-_FAILURES: Final = (nats.errors.Error, OSError, RuntimeError, ValueError)
-"""What comes of a server that cannot be used, among that a closed transport of uvloop, and a name that is none."""
+_FAILURES: Final = (*FAILURES, ValueError)
+"""What comes of a server that cannot be used; the last of one whose name is none."""
 
 _WRONG_SEQUENCE: Final = frozenset((10071, 10164))
 _FULL: Final = frozenset((10023, 10047, 10077))

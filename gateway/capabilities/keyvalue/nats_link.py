@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
-from gateway.capabilities.nats_client import close
+from gateway.capabilities.nats_client import close, when_lost
 from gateway.capabilities.task import end
 
 __all__ = ["MAX_REQUESTS", "Connection", "Link"]
@@ -174,11 +174,11 @@ class Connection:
                     reconnect_time_wait=0,
                     connect_timeout=_CONNECT,
                     ping_interval=_PING,
-                    disconnected_cb=self._disconnected,
                     error_cb=self._note,
                 )
         except NoServersError as error:
             raise self._error or error from error
+        when_lost(self._client, self.lose)
 
     async def subscribe(
         self, subject: str, queue: str, take: Callable[[Msg], Awaitable[None]]
@@ -223,9 +223,6 @@ class Connection:
         """Wait until it is closed, if it is being closed."""
         if self._closing is not None:
             await self._closing
-
-    async def _disconnected(self) -> None:
-        self.lose()
 
     async def _note(self, error: Exception) -> None:
         self._error = error

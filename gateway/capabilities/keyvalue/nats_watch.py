@@ -12,7 +12,6 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-import nats.errors
 import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as ClientSubscription
@@ -21,7 +20,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from gateway.capabilities.availability import MAX_PAUSE, MIN_PAUSE
 from gateway.capabilities.keyvalue.nats_link import Connection, Link
 from gateway.capabilities.keyvalue.store import Change
-from gateway.capabilities.nats_client import CLOSING
+from gateway.capabilities.nats_client import CLOSING, FAILURES
 from gateway.capabilities.task import end
 
 __all__ = ["REMEMBERED", "NATSWatch"]
@@ -87,7 +86,7 @@ class NATSWatch:
         made, self._made = self._made, None
         if made is not None:
             # A connection that is gone has no more to send.
-            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+            with contextlib.suppress(*FAILURES):
                 async with asyncio.timeout(CLOSING):
                     await made.drain()  # type: ignore[no-untyped-call]
 

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import nats.errors as nats_errors
@@ -37,6 +38,8 @@ from gateway.config.backend_url import BackendURL
 from gateway.config.messaging import JetStreamConfig
 
 __all__ = ["NATSBroker"]
+
+T = TypeVar("T")
 
 SIGN_OF_LIFE: Final = 5
 """Seconds for a sign of life. Arbitrary: a server that is there needs a round trip."""
@@ -94,8 +97,8 @@ class NATSBroker:
 
     async def publish(self, message: Message) -> None:
         """Send a message: `Broker.publish`."""
-        client = await self._connected()
-        with _told_of():
+
+        async def publish(client: Client) -> Client:
             check_size(client, message.body, message.headers)
             await client.publish(
                 message.subject,
@@ -103,32 +106,26 @@ class NATSBroker:
                 reply=message.reply_to or "",
                 headers=_fields(message.headers),
             )
-        await self.alive(client)
+            return client
+
+        await self.alive(await self._do(publish))
 
     async def request(self, message: Message, seconds: float) -> Message:
         """Send a message, and wait for the first answer: `Broker.request`."""
-        client = await self._connected()
-        with _told_of():
+
+        async def request(client: Client) -> Msg:
             check_size(client, message.body, message.headers)
-        lost = self._lost
-        assert lost is not None  # noqa: S101 - there is a connection
-        asking = asyncio.create_task(
-            client.request(message.subject, message.body, seconds, headers=_fields(message.headers))
-        )
+            return await client.request(
+                message.subject, message.body, seconds, headers=_fields(message.headers)
+            )
+
         try:
-            await asyncio.wait((asking, lost), return_when=asyncio.FIRST_COMPLETED)
-            if not asking.done():
-                raise BackendError(_UNREACHABLE, "the connection was lost")
-            with _told_of():
-                answer = asking.result()
+            return _message(await self._do(request))
         except nats_errors.NoRespondersError:
             raise BackendError("nobody answers requests at this subject") from None
         except nats_errors.TimeoutError:
             reason = f"the request timed out: no answer within {seconds:g} s"
             raise NoAnswer(reason) from None
-        finally:
-            asking.cancel()
-        return _message(answer)
 
     def subscribe(self, subject: str, queue: str | None, deliver: Deliver) -> _Subscription:
         """Take an interest in messages: `Broker.subscribe`."""
@@ -157,8 +154,8 @@ class NATSBroker:
 
     def leave(self, client: Client) -> None:
         """Connect again: the server gave no sign of life."""
-        if client is self._client and self._lost is not None and not self._lost.done():
-            self._lost.set_result(None)
+        if client is self._client and self._lost is not None:
+            _complete(self._lost)
 
     # --- the connection ------------------------------------------------------------------------------------
 
@@ -189,6 +186,26 @@ class NATSBroker:
             raise BackendError(_UNREACHABLE, trouble or "it is being connected to")
         return client
 
+    async def _do(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Have the client do something, which it would wait for even where the connection is lost.
+
+        Raises:
+            BackendError: there is no connection, or not any more; or it fails.
+            nats.errors.NoRespondersError, nats.errors.TimeoutError: nobody answers.
+        """
+        client = await self._connected()
+        lost = self._lost
+        assert lost is not None  # noqa: S101 - there is a connection
+        doing = asyncio.create_task(work(client))
+        try:
+            await asyncio.wait((doing, lost), return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise BackendError(_UNREACHABLE, "the connection was lost")
+            with _told_of():
+                return doing.result()
+        finally:
+            doing.cancel()
+
     async def _stay_connected(self) -> None:
         while True:
             client = Client()
@@ -204,7 +221,7 @@ class NATSBroker:
                     reconnect_time_wait=AGAIN,
                     max_reconnect_attempts=1,
                 )
-                when_lost(client, lost)
+                when_lost(client, partial(_complete, lost))
                 # Before anything is published: whoever publishes may wait for what comes of it.
                 while missing := [it for it in self._subscriptions if not it.is_on(client)]:
                     for subscription in missing:
@@ -222,8 +239,7 @@ class NATSBroker:
                 await asyncio.sleep(AGAIN)
             finally:
                 self._client = None
-                if not lost.done():
-                    lost.set_result(None)
+                _complete(lost)
                 await close(client)
 
     async def _failed(self, error: Exception) -> None:
@@ -283,6 +299,11 @@ class NATSBroker:
             self.leave(client)
             return f"no sign of life: {error}"
         return None
+
+
+def _complete(lost: asyncio.Future[None]) -> None:
+    if not lost.done():
+        lost.set_result(None)
 
 
 def _names_server(url: str) -> bool:

@@ -250,7 +250,7 @@ class Consumer:
         try:
             async with asyncio.timeout(CLOSING):
                 await subscription.drain()  # type: ignore[no-untyped-call]
-        except (OSError, TimeoutError, nats_errors.Error):
+        except FAILURES:
             self._link.leave(client)
 
     # --- what comes ----------------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ class Consumer:
                         await asyncio.wait((lost,))
                     else:
                         return
-        except (OSError, TimeoutError, nats_errors.Error) as error:
+        except FAILURES as error:
             # It is delivered again.
             _log.warning("message not settled", reason=_reason(error), **self._context)
         finally:
@@ -349,7 +349,7 @@ class Consumer:
             self._tell_later()
 
     async def _tell_progress(self) -> None:
-        with contextlib.suppress(OSError, TimeoutError, nats_errors.Error):
+        with contextlib.suppress(*FAILURES):
             async with asyncio.timeout(self._config.ack_wait):
                 client, _ = await self._link.connection()
                 for number, receipt in enumerate(list(self._unsettled.values()), 1):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from gateway.capabilities.keyvalue import Change
 from gateway.capabilities.keyvalue.nats import NATSStore
@@ -17,6 +18,14 @@ from tests.capabilities.servers import Nats
 from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
+
+
+def connection_of(worker: Worker) -> Client:
+    """What a worker's store talks by."""
+    assert isinstance(worker.store, NATSStore)
+    task = worker.store.link._connection
+    assert task is not None
+    return task.result()._client
 
 
 async def test_workers_share_the_changes(nats_url: str) -> None:
@@ -79,6 +88,28 @@ async def test_a_server_that_comes_back_tells_again(server: Nats) -> None:
         await other.bucket("p/", QUOTA).set("key", value)
         assert await worker.next() == Change("key", value)
         await other.aclose()
+    await worker.leave()
+
+
+async def test_a_server_that_is_killed_with_something_still_to_be_sent_tells_again(
+    server: Nats,
+) -> None:
+    worker = Worker(server.url)
+    await worker.watch()
+    client = connection_of(worker)
+    server.hold()
+    # More than the system takes for a server that does not read, and then what the client keeps.
+    load = [asyncio.create_task(worker.own.set("large", bytes(1 << 20))) for _ in range(16)]
+    load.append(asyncio.create_task(client.flush()))
+    await until(lambda: client.pending_data_size > 0)
+    server.kill()
+    await asyncio.to_thread(server.start)
+    async with asyncio.timeout(PATIENCE):
+        assert None not in await asyncio.gather(*load, return_exceptions=True)
+    other = NATSStore(BackendURL.parse(server.url))
+    await other.bucket("p/", QUOTA).set("key", b"1")
+    assert await worker.next() == Change("key", b"1")
+    await other.aclose()
     await worker.leave()
 
 

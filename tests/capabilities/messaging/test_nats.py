@@ -102,6 +102,27 @@ async def test_a_server_that_is_killed_under_load_is_used_again(server: Nats) ->
                 pass
 
 
+async def test_a_server_that_is_killed_with_something_still_to_be_sent_is_used_again(
+    server: Nats,
+) -> None:
+    server.start()
+    async with opened(server.broker) as broker:
+        await broker.publish(MESSAGE)
+        server.hold()
+        # More than the system takes for a server that does not read.
+        large = Message("t.large", bytes(1 << 20))
+        load = [asyncio.create_task(broker.publish(large)) for _ in range(32)]
+        await until(lambda: broker._client is not None and broker._client.pending_data_size > 0)
+        server.kill()
+        await until_there(broker.availability, False)
+        server.start()
+        await until_there(broker.availability, True)
+        async with asyncio.timeout(PATIENCE):
+            ends = await asyncio.gather(*load, return_exceptions=True)
+        assert {type(end) for end in ends} == {BackendError}
+        await broker.publish(MESSAGE)
+
+
 async def test_a_server_that_is_held_is_an_error_in_time_and_is_used_again(server: Nats) -> None:
     server.start()
     async with opened(server.broker) as broker:
