@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, find, settings
 from hypothesis.strategies import none
 
@@ -75,6 +76,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def structlog_as_before() -> Iterator[None]:
+    """Leaves structlog as no application has configured it: another test's gateway tells its lines to `caplog`."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

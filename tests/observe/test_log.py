@@ -18,12 +18,10 @@ from gateway.observe.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT, vi
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """Leaves structlog and the standard library's logging as they were found."""
+    """Leaves the standard library's logging as it was found."""
     root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
     before, level, of_uvicorn = root.handlers[:], root.level, uvicorn.level
-    structlog.reset_defaults()
     yield
-    structlog.reset_defaults()
     logging.captureWarnings(capture=False)
     root.handlers[:] = before
     root.setLevel(level)

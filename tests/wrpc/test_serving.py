@@ -259,15 +259,17 @@ async def test_an_address_that_is_taken_is_said_and_tried_again(
     table = {"name": "rpc", "source": source, "wrpc_listen": (f"unix:{path}",)}
     path.write_text("not a socket")
     async with talking(ComponentConfig.model_validate(table)) as gateway:
+        troubles = gateway.app._deployment.generation.troubles
+        await until(troubles)
         (said,) = (record.message for record in caplog.records if "cannot listen" in record.message)
         assert f"wrpc+unix:{path}" in said
-        assert gateway.app._deployment.generation.troubles() == [
+        assert troubles() == [
             f"component rpc: cannot listen on wrpc+unix:{path}: Address already in use"
         ]
         path.unlink()
         await listener(gateway).ready()
         assert path.is_socket()
-        assert not gateway.app._deployment.generation.troubles()
+        assert not troubles()
     assert not path.exists()
 
 
