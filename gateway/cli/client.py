@@ -11,7 +11,6 @@ from gateway.cli.options import ComponentFile
 from gateway.cli.output import Output, write
 from gateway.cli.status import REFUSED
 from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.rpc.client import generate
 from gateway.rpc.method import Methods
 
@@ -27,8 +26,7 @@ def client(
     ] = False,
 ) -> None:
     """Write a typed Python module that calls the functions of a component through a gateway."""
-    source = Source(component)
-    loaded = Component(Engine(concurrent=source.concurrent), source, name=component.stem)
+    loaded = Component.alone(Source(component), name=component.stem)
     methods = Methods(loaded.exports)
     if not methods.served:
         typer.echo(

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 
 __all__ = ["componentize"]
 
@@ -35,5 +34,5 @@ def componentize(
     It is validated before it is written. A component is written as it is, without its text if it was one.
     """
     source = Source(module)
-    Component(Engine(concurrent=source.concurrent), source, name=module.name)
+    Component.alone(source, name=module.name)
     output.write_bytes(source.binary)

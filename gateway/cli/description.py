@@ -13,7 +13,6 @@ from typing import Final
 from gateway.bindings import provided
 from gateway.host import wit
 from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.rpc.method import Methods
 from gateway.serving.handlers import MESSAGE_HANDLER, WATCHER
 from gateway.serving.service import HANDLER, INCOMING_HANDLER
@@ -35,7 +34,7 @@ def describe(path: Path) -> str:
         gateway.host.errors.ComponentError: the file holds no component that can be loaded.
     """
     source = Source(path)
-    component = Component(Engine(concurrent=source.concurrent), source.uncomposed(), name=path.name)
+    component = Component.alone(source, name=path.name)
     lines = [
         f"component {path}",
         f"  sha256  {component.digest}",

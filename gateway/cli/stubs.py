@@ -12,7 +12,6 @@ from gateway.cli.output import Output, write
 from gateway.cli.status import REFUSED
 from gateway.host import wit
 from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.rpc.client import generate_stubs
 from gateway.rpc.method import Methods
 
@@ -36,7 +35,7 @@ def stubs(
     ] = False,
 ) -> None:
     """Write a typed Python class to fill in, whose objects provide an interface that a component imports."""
-    loaded = Component(Engine(), Source(component), name=component.stem)
+    loaded = Component.alone(Source(component), name=component.stem)
     imported = loaded.imports.get(interface)
     reasons: list[str] = []
     if isinstance(imported, wit.Interface):

@@ -61,6 +61,7 @@ class Source:
         original: the file in binary form, as it was signed if it was.
         binary: the component in binary form, made of a core module if the file has one.
         composed: the component around it that is served in its place, where it is of WASI 0.3; None for any other.
+        concurrent: whether it is for a concurrent engine: one of WASI 0.3 is, and no other.
         bridged: what is served, with `list<u8>` crossing in blocks in some imports, where that can be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
@@ -94,6 +95,7 @@ class Source:
         self.composed = None
         if of_wasi_0_3 := wasi_0_3_externs(self.binary):
             self.composed = _compose(path, self.binary, of_wasi_0_3)
+        self.concurrent = self.composed is not None
         served = self.composed or self.binary
         if bridge is not None and self.concurrent:
             self.bridged = rewrite(served, lambda name: bridge(name) or _lends(name), lending=True)
@@ -117,17 +119,6 @@ class Source:
             )
         self.extents = None if needed is None else needed.extents
         self.functions = needed is None or needed.functions
-
-    @property
-    def concurrent(self) -> bool:
-        """Whether it is for a concurrent engine: one of WASI 0.3 is, and no other."""
-        return self.composed is not None
-
-    def uncomposed(self) -> Source:
-        """The same as it was built, to be looked at and not to be served."""
-        plain = copy(self)
-        plain.composed = plain.bridged = None
-        return plain
 
 
 class Component:
@@ -206,6 +197,17 @@ class Component:
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
         self.exports = ty.exports
         self.docs = package_docs(source.binary)
+
+    @classmethod
+    def alone(cls, source: Source, *, name: str) -> Component:
+        """A component as it was built, compiled by this process to be looked at, not to be served.
+
+        Raises:
+            ComponentError: the engine refuses it.
+        """
+        plain = copy(source)
+        plain.composed = plain.bridged = None
+        return cls(Engine(concurrent=source.concurrent), plain, name=name)
 
     def moved(self, engine: Engine, name: str, cache: CompileCache | None) -> Component:
         """The same component, for another engine and by another name. Nothing is compiled.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.forked import run
+from tests.guests.toolchains import GUESTS
 from tests.harness import GuestPath
 from tests.links.relays import OUTCOMES, TYPES
 
@@ -38,6 +39,16 @@ def test_an_import_that_there_is_none_of(guest: GuestPath, interface: str, why: 
     done = run("stubs", guest("c/relay"), interface)
     assert (done.returncode, done.stdout) == (2, "")
     assert why in done.stderr
+
+
+def test_a_component_of_wasi_0_3_has_stubs_too(tmp_path: Path) -> None:
+    imported = '(import "test:other/api" (instance (export "now" (func (result u32)))))'
+    text = (GUESTS / "wat/wasi-0-3.wat").read_text()
+    component = tmp_path / "component.wat"
+    component.write_text(text.replace("(component\n", f"(component {imported}\n", 1))
+    written = run("stubs", component, "test:other/api")
+    assert (written.returncode, written.stderr) == (0, "")
+    assert "    def now(self) -> int:\n" in written.stdout
 
 
 def test_what_no_object_could_provide_is_told(guest: GuestPath) -> None:

@@ -50,7 +50,7 @@ def test_a_section_that_nobody_knows(tmp_path: Path) -> None:
     assert source.functions
     assert source.footprint is None
     with pytest.raises(ComponentError, match="It may be damaged, or use a feature"):
-        Component(Engine(), source, name="guest")
+        Component.alone(source, name="guest")
 
 
 def test_a_memory_that_threads_share(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from gateway.host import wit
 from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.rpc.client import generate, generate_stubs
 from gateway.rpc.method import Methods
 from gateway.wasm.binary.package_docs import PackageDocs, package_docs
@@ -40,7 +39,7 @@ def source_of(
 
 def component_of(path: Path) -> Component:
     """The component in a file."""
-    return Component(Engine(), Source(path), name=path.stem)
+    return Component.alone(Source(path), name=path.stem)
 
 
 def source_of_component(path: Path, *, asynchronous: bool = False) -> str:

@@ -19,7 +19,6 @@ from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host import wit
 from gateway.host.component import Component, Source
-from gateway.host.engine import Engine
 from gateway.rpc import message
 from gateway.rpc.method import Methods
 from gateway.rpc.openrpc import document
@@ -176,7 +175,7 @@ def test_a_component_without_methods(meta_schema: Draft7Validator) -> None:
 @pytest.mark.parametrize("name", ["c/rpc", "wat/exports", "c/hello"])
 def test_real_components(meta_schema: Draft7Validator, guest: GuestPath, name: str) -> None:
     source = Source(guest(name))
-    component = Component(Engine(), source, name=name)
+    component = Component.alone(source, name=name)
     served = Methods(component.exports)
     described = document(
         served,
