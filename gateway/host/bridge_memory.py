@@ -39,7 +39,8 @@ class BridgeMemory:
         self._moves = not is_roomy()
         # It has one page from the beginning, which is enough for most.
         self._size = _PAGE
-        self._base = _capi.memory_data(context, self._name())
+        _capi.name_memory(scratch, context, instance, number)
+        self._base = _capi.memory_data(context, scratch)
 
     def read(self, address: int, size: int) -> bytes:
         """What lies at an address.

@@ -277,6 +277,7 @@ def _callback(
         try:
             values = [store.data]
             for lift_one, offset in lifts:
+                store.lifted = 0
                 values.append(lift_one(store, args + offset))
             value = function(*values)
             if lower_result is not None:
@@ -321,6 +322,7 @@ def _blocking_callback(
         try:
             values = [store.data]
             for lift_one, offset in lifts:
+                store.lifted = 0
                 values.append(lift_one(store, args + offset))
             value = function(*values)
             if type(value) is CoroutineType:

@@ -128,9 +128,8 @@ _WORD: Final = (1 << 64) - 1
 _U32_MASK: Final = (1 << 32) - 1
 
 MAX_ARGUMENT: Final = 2 << 20
-"""Bytes that one argument of a host function may have: of a string or a `list<u8>`, or of all that are in a list.
-Threat: a guest that names megabytes for the host to read while everybody waits. Twice what one write to a body may
-have."""
+"""Bytes that one argument of a host function may have, of all strings and `list<u8>` in it. Threat: a guest that
+names megabytes for the host to read while everybody waits. Twice what one write to a body may have."""
 
 MAX_ELEMENTS: Final = 8 << 10
 """Elements of lists, other than of bytes, that one argument may have. Threat: the same; an element costs a host
@@ -211,14 +210,14 @@ def lift(ty: wit.Type) -> Lift:
     Raises:
         TypeError: the type is one that the engine's C API does not carry.
     """
-    return _lift(ty, None)
+    return _lift(ty, limited=False)
 
 
 def lift_argument(ty: wit.Type, *, cut: bool = False) -> Lift:
     """Build the closure that reads values of a type that a guest passes to a host function.
 
-    The closure looks at lengths before it reads what is that long. It raises `ArgumentTooLarge` where they exceed
-    `MAX_ARGUMENT` or `MAX_ELEMENTS`.
+    The closure looks at lengths before it reads what is that long, and adds them to the store's `lifted`, which
+    is 0 where an argument begins. It raises `ArgumentTooLarge` where they exceed `MAX_ARGUMENT` or `MAX_ELEMENTS`.
 
     Args:
         ty: the type.
@@ -228,17 +227,13 @@ def lift_argument(ty: wit.Type, *, cut: bool = False) -> Lift:
         TypeError: the type is one that the engine's C API does not carry.
     """
     if cut and isinstance(ty, wit.Bytes):
-        return _lift_block(ty, None, most=MAX_ARGUMENT)
+        return _lift_block(ty, limited=False, most=MAX_ARGUMENT)
     if cut and isinstance(ty, wit.List) and ty.element == wit.Integer(8, signed=False):
         return _lift_first_bytes
-    return _lift(ty, _check)
+    return _lift(ty, limited=True)
 
 
-_Check = Callable[[Holder, wit.Type, int], None]
-"""Raises `ArgumentTooLarge` for a string or a list of so many bytes."""
-
-
-def _lift(ty: wit.Type, check: _Check | None) -> Lift:
+def _lift(ty: wit.Type, *, limited: bool) -> Lift:
     match ty:
         case wit.Bool():
             return lambda _store, address: bool(words[(address >> 3) + 1] & 0xFF)
@@ -251,25 +246,26 @@ def _lift(ty: wit.Type, check: _Check | None) -> Lift:
         case wit.Char():
             return lambda _store, address: chr(words[(address >> 3) + 1] & 0xFFFFFFFF)
         case wit.String():
-            return _checked(ty, _lift_string, check)
+            return _limited(ty, _lift_string) if limited else _lift_string
         case wit.Enum():
             return _lift_string
         case wit.Bytes():
-            return _lift_block(ty, check)
+            return _lift_block(ty, limited=limited)
         case wit.List(element=wit.Integer(bits=8, signed=False)):
-            return _checked(ty, _lift_bytes, check)
+            return _limited(ty, _lift_bytes) if limited else _lift_bytes
         case wit.List():
-            return _checked(ty, _lift_list(ty, check and _check_inner), check)
+            lift_it = _lift_list(ty, limited=limited)
+            return _limited(ty, lift_it) if limited else lift_it
         case wit.Record():
-            return _lift_record(ty, check)
+            return _lift_record(ty, limited=limited)
         case wit.Tuple():
-            return _lift_tuple(ty, check)
+            return _lift_tuple(ty, limited=limited)
         case wit.Variant():
-            return _lift_variant(ty, check)
+            return _lift_variant(ty, limited=limited)
         case wit.Option():
-            return _lift_option(ty, check)
+            return _lift_option(ty, limited=limited)
         case wit.Result():
-            return _lift_result(ty, check)
+            return _lift_result(ty, limited=limited)
         case wit.Flags():
             return _lift_flags
         case wit.Own() | wit.Borrow():
@@ -316,14 +312,16 @@ def _bytes_at(address: int, size: int) -> bytes:
     )
 
 
-def _lift_block(ty: wit.Bytes, check: _Check | None, *, most: int = _U32_MASK) -> Lift:
+def _lift_block(ty: wit.Bytes, *, limited: bool, most: int = _U32_MASK) -> Lift:
     number = ty.memory
 
     def lift_block(store: Holder, address: int) -> bytes:
         word = words[(address >> 3) + 2] >> 3
         size = words[word + 5] & _U32_MASK
-        if check is not None:
-            check(store, ty, size)
+        if limited:
+            store.lifted += size
+            if store.lifted > MAX_ARGUMENT:
+                raise _too_large(ty, size)
         elif size > most:
             size = most
         memory = store.memories.get(number) or _bridge_memory(store, number)
@@ -339,8 +337,8 @@ def _bridge_memory(store: Holder, number: int) -> BridgeMemory:
     return memory
 
 
-def _lift_list(ty: wit.List, check: _Check | None) -> Lift:
-    element = _lift(ty.element, check)
+def _lift_list(ty: wit.List, *, limited: bool) -> Lift:
+    element = _lift(ty.element, limited=limited)
 
     def lift_list(store: Holder, address: int) -> list[Any]:
         word = address >> 3
@@ -360,9 +358,9 @@ def _lift_list(ty: wit.List, check: _Check | None) -> Lift:
     return lift_list
 
 
-def _lift_record(ty: wit.Record, check: _Check | None) -> Lift:
+def _lift_record(ty: wit.Record, *, limited: bool) -> Lift:
     fields = [
-        (name, _lift(field, check), index * _RECORD_ENTRY + 16)
+        (name, _lift(field, limited=limited), index * _RECORD_ENTRY + 16)
         for index, (name, field) in enumerate(ty.fields)
     ]
 
@@ -373,9 +371,10 @@ def _lift_record(ty: wit.Record, check: _Check | None) -> Lift:
     return lift_record
 
 
-def _lift_tuple(ty: wit.Tuple, check: _Check | None) -> Lift:
+def _lift_tuple(ty: wit.Tuple, *, limited: bool) -> Lift:
     elements = [
-        (_lift(element, check), index * VALUE_SIZE) for index, element in enumerate(ty.elements)
+        (_lift(element, limited=limited), index * VALUE_SIZE)
+        for index, element in enumerate(ty.elements)
     ]
 
     def lift_tuple(store: Holder, address: int) -> tuple[Any, ...]:
@@ -385,10 +384,10 @@ def _lift_tuple(ty: wit.Tuple, check: _Check | None) -> Lift:
     return lift_tuple
 
 
-def _lift_variant(ty: wit.Variant, check: _Check | None) -> Lift:
+def _lift_variant(ty: wit.Variant, *, limited: bool) -> Lift:
     # Cases without payload are immutable: one object each serves every call.
     cases = {
-        name.encode(): (Variant(name), None if payload is None else _lift(payload, check))
+        name.encode(): (Variant(name), None if payload is None else _lift(payload, limited=limited))
         for name, payload in ty.cases
     }
 
@@ -402,8 +401,8 @@ def _lift_variant(ty: wit.Variant, check: _Check | None) -> Lift:
     return lift_variant
 
 
-def _lift_option(ty: wit.Option, check: _Check | None) -> Lift:
-    payload = _lift(ty.payload, check)
+def _lift_option(ty: wit.Option, *, limited: bool) -> Lift:
+    payload = _lift(ty.payload, limited=limited)
     if _nullable(ty.payload):
 
         def lift_nested_option(store: Holder, address: int) -> Some | None:
@@ -419,9 +418,9 @@ def _lift_option(ty: wit.Option, check: _Check | None) -> Lift:
     return lift_option
 
 
-def _lift_result(ty: wit.Result, check: _Check | None) -> Lift:
-    ok = None if ty.ok is None else _lift(ty.ok, check)
-    err = None if ty.err is None else _lift(ty.err, check)
+def _lift_result(ty: wit.Result, *, limited: bool) -> Lift:
+    ok = None if ty.ok is None else _lift(ty.ok, limited=limited)
+    err = None if ty.err is None else _lift(ty.err, limited=limited)
 
     def lift_result(store: Holder, address: int) -> Ok | Err:
         word = address >> 3
@@ -455,23 +454,6 @@ def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
     return lift_resource
 
 
-# Limits. What is in a list counts together; what is in none, by itself.
-
-
-def _check(store: Holder, ty: wit.Type, size: int) -> None:
-    """See that a string or list may have as many bytes, where it is in no list."""
-    if size > MAX_ARGUMENT:
-        raise _too_large(ty, size)
-    store.lifted = size
-
-
-def _check_inner(store: Holder, ty: wit.Type, size: int) -> None:
-    """The same where it is in a list."""
-    store.lifted += size
-    if store.lifted > MAX_ARGUMENT:
-        raise _too_large(ty, size)
-
-
 def _too_large(ty: wit.Type, size: int) -> ArgumentTooLarge:
     return ArgumentTooLarge(
         f"a {ty} of length {size // _size_of_one(ty)}; an argument may have {MAX_ARGUMENT} bytes and "
@@ -487,17 +469,17 @@ def _size_of_one(ty: wit.Type) -> int:
     return _ELEMENT_SIZE
 
 
-def _checked(ty: wit.Type, lift_it: Lift, check: _Check | None) -> Lift:
+def _limited(ty: wit.Type, lift_it: Lift) -> Lift:
     """Have the length of a string or list looked at before it is read."""
-    if check is None:
-        return lift_it
-    size = _size_of_one(ty)
+    size_of_one = _size_of_one(ty)
 
-    def lift_checked(store: Holder, address: int) -> Any:
-        check(store, ty, words[(address >> 3) + 1] * size)
+    def lift_limited(store: Holder, address: int) -> Any:
+        store.lifted += (size := words[(address >> 3) + 1] * size_of_one)
+        if store.lifted > MAX_ARGUMENT:
+            raise _too_large(ty, size)
         return lift_it(store, address)
 
-    return lift_checked
+    return lift_limited
 
 
 # --- lowering ----------------------------------------------------------------------------------------------
