@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from gateway.admin import problems
 from gateway.admin.component_body import InvalidComponent, describe, taken_routes
-from gateway.admin.endpoints import ENDPOINTS, PREFIX, Endpoint
+from gateway.admin.endpoints import ENDPOINTS, PREFIX, AdminEndpoint
 from gateway.admin.openapi import document
 from gateway.admin.operations import Operations
 from gateway.admin.problems import ErrorDetail
@@ -247,7 +247,7 @@ async def _respond(request: Request, status: int, content: bytes) -> None:
     await request.respond(status, JSON, content, (b"cache-control", b"no-store"))
 
 
-_Methods: TypeAlias = dict[str, tuple[Endpoint, _Handler]]
+_Methods: TypeAlias = dict[str, tuple[AdminEndpoint, _Handler]]
 
 _DOCUMENT_PATH: Final = f"{PREFIX}/openapi.json"
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.admin.token import Scope
+from gateway.admin.token import TokenScope
 
-__all__ = ["ENDPOINTS", "PREFIX", "Endpoint", "Returns"]
+__all__ = ["ENDPOINTS", "PREFIX", "AdminEndpoint", "Returns"]
 
 PREFIX: Final = "/admin/v1"
 
@@ -32,7 +32,7 @@ class Returns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class AdminEndpoint:
     """A method of a resource.
 
     Attributes:
@@ -49,7 +49,7 @@ class Endpoint:
     id: str
     method: str
     path: str
-    scope: Scope | None
+    scope: TokenScope | None
     summary: str
     description: str = ""
     takes: str | None = None
@@ -68,27 +68,27 @@ _SPREADING: Final = Returns(
 )
 
 ENDPOINTS: Final = (
-    Endpoint(
+    AdminEndpoint(
         id="listComponents",
         method="GET",
         path=_COMPONENTS,
-        scope=Scope.COMPONENTS_READ,
+        scope=TokenScope.COMPONENTS_READ,
         summary="List the components",
         returns={200: Returns("The components, in the order of the configuration.", "Components")},
     ),
-    Endpoint(
+    AdminEndpoint(
         id="getComponent",
         method="GET",
         path=_COMPONENT,
-        scope=Scope.COMPONENTS_READ,
+        scope=TokenScope.COMPONENTS_READ,
         summary="Show a component",
         returns={200: Returns("The component.", "ComponentStatus"), 404: _NO_COMPONENT},
     ),
-    Endpoint(
+    AdminEndpoint(
         id="putComponent",
         method="PUT",
         path=_COMPONENT,
-        scope=Scope.COMPONENTS_WRITE,
+        scope=TokenScope.COMPONENTS_WRITE,
         summary="Load or replace a component",
         description=(
             "The component is loaded, compiled and linked beside the one of that name, which answers until "
@@ -111,11 +111,11 @@ ENDPOINTS: Final = (
             422: _problem("The content does not describe a component, or it cannot be loaded."),
         },
     ),
-    Endpoint(
+    AdminEndpoint(
         id="deleteComponent",
         method="DELETE",
         path=_COMPONENT,
-        scope=Scope.COMPONENTS_WRITE,
+        scope=TokenScope.COMPONENTS_WRITE,
         summary="Unload a component",
         description="Requests in flight finish. The configuration file is not changed.",
         returns={
@@ -125,11 +125,11 @@ ENDPOINTS: Final = (
             409: _problem("It was put again meanwhile."),
         },
     ),
-    Endpoint(
+    AdminEndpoint(
         id="reload",
         method="POST",
         path=f"{PREFIX}/reload",
-        scope=Scope.COMPONENTS_WRITE,
+        scope=TokenScope.COMPONENTS_WRITE,
         summary="Read the configuration file again",
         description="Components that were put or deleted by this API stay so until the gateway is started again.",
         returns={
@@ -138,24 +138,24 @@ ENDPOINTS: Final = (
             409: _problem("The configuration or a component is wrong; nothing was changed."),
         },
     ),
-    Endpoint(
+    AdminEndpoint(
         id="drain",
         method="POST",
         path=f"{PREFIX}/drain",
-        scope=Scope.SERVER_DRAIN,
+        scope=TokenScope.SERVER_DRAIN,
         summary="Take the gateway out of service",
         description="Readiness fails from now on. What is sent all the same is still answered.",
         returns={202: Returns("The gateway is draining.", "ServerStatus")},
     ),
-    Endpoint(
+    AdminEndpoint(
         id="getStatus",
         method="GET",
         path=f"{PREFIX}/status",
-        scope=Scope.COMPONENTS_READ,
+        scope=TokenScope.COMPONENTS_READ,
         summary="Show how the gateway is",
         returns={200: Returns("How it is.", "ServerStatus")},
     ),
-    Endpoint(
+    AdminEndpoint(
         id="getDocument",
         method="GET",
         path=f"{PREFIX}/openapi.json",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gateway import __version__
-from gateway.admin.endpoints import ENDPOINTS, Endpoint, Returns
+from gateway.admin.endpoints import ENDPOINTS, AdminEndpoint, Returns
 from gateway.admin.problems import ErrorDetail, ProblemDocument
 from gateway.admin.schema import component_schemas, schemas_of
 from gateway.config.component import COMPONENT_NAME
@@ -87,7 +87,7 @@ def _schemas() -> dict[str, Schema]:
     return given | component_schemas()
 
 
-def _parameters(endpoint: Endpoint) -> dict[str, Any]:
+def _parameters(endpoint: AdminEndpoint) -> dict[str, Any]:
     if "{name}" not in endpoint.path:
         return {}
     name = {
@@ -101,7 +101,7 @@ def _parameters(endpoint: Endpoint) -> dict[str, Any]:
     return {"parameters": [name]}
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _operation(endpoint: AdminEndpoint) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": endpoint.id, "summary": endpoint.summary}
     if endpoint.description:
         operation["description"] = endpoint.description
@@ -114,7 +114,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return operation
 
 
-def _responses(endpoint: Endpoint) -> Iterator[tuple[str, dict[str, Any]]]:
+def _responses(endpoint: AdminEndpoint) -> Iterator[tuple[str, dict[str, Any]]]:
     for status, returns in endpoint.returns.items():
         yield str(status), _response(returns, _REQUEST_ID)
     for status, description in _COMMON.items():

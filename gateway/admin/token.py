@@ -18,7 +18,15 @@ from gateway.config.admin import AdminConfig
 from gateway.config.key_file import KeyFile
 from gateway.config.token_keys import NoKey
 
-__all__ = ["MAX_TOKEN_SIZE", "InvalidToken", "NoToken", "Principal", "Scope", "Verifier", "bearer"]
+__all__ = [
+    "MAX_TOKEN_SIZE",
+    "InvalidToken",
+    "NoToken",
+    "Principal",
+    "TokenScope",
+    "Verifier",
+    "bearer",
+]
 
 MAX_TOKEN_SIZE: Final = 8 << 10
 """Bytes. Threat: work for anyone who asks, before anything is known of them. Precedent: what nginx and others
@@ -28,7 +36,7 @@ take of one header line. Access tokens have one or two KiB."""
 _CREDENTIALS: Final = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 
 
-class Scope(enum.StrEnum):
+class TokenScope(enum.StrEnum):
     """What a token may be for."""
 
     COMPONENTS_READ = "components:read"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.admin.endpoints import ENDPOINTS
 from gateway.admin.openapi import document
-from gateway.admin.token import Scope
+from gateway.admin.token import TokenScope
 from gateway.config import ComponentConfig, MountConfig, Route
 from gateway.units import MAX_DURATION, MAX_SIZE
 
@@ -64,7 +64,7 @@ def test_it_has_every_endpoint() -> None:
         security = [] if endpoint.scope is None else [{"bearer": [endpoint.scope.value]}]
         assert operation["security"] == security
         assert ("401" in operation["responses"]) == bool(security)
-    assert {endpoint.scope for endpoint in ENDPOINTS} == {None, *Scope}
+    assert {endpoint.scope for endpoint in ENDPOINTS} == {None, *TokenScope}
 
 
 def test_every_reference_leads_somewhere() -> None:

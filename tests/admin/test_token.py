@@ -19,7 +19,7 @@ from gateway.admin.token import (
     InvalidToken,
     NoToken,
     Principal,
-    Scope,
+    TokenScope,
     Verifier,
     bearer,
 )
@@ -76,23 +76,23 @@ class TestTaken:
     @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
     def test_secret(self, secret: Verifier, algorithm: str) -> None:
         assert secret.verify(token(algorithm)) == Principal(
-            "operator@example.com", "token-1", frozenset(Scope)
+            "operator@example.com", "token-1", frozenset(TokenScope)
         )
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
     def test_public_key(self, tmp_path: Path, algorithm: str) -> None:
         found = public_key(tmp_path, ALGORITHMS[algorithm]).verify(token(algorithm))
-        assert found.scopes == set(Scope)
+        assert found.scopes == set(TokenScope)
 
     @pytest.mark.parametrize("algorithm", ALGORITHMS)
     def test_jwks(self, jwks: Verifier, algorithm: str) -> None:
-        assert jwks.verify(token(algorithm, kid=ALGORITHMS[algorithm])).scopes == set(Scope)
+        assert jwks.verify(token(algorithm, kid=ALGORITHMS[algorithm])).scopes == set(TokenScope)
 
     def test_kid_means_nothing_to_a_key_without(self, secret: Verifier) -> None:
-        assert secret.verify(token(kid="whatever")).scopes == set(Scope)
+        assert secret.verify(token(kid="whatever")).scopes == set(TokenScope)
 
     def test_one_of_several_audiences(self, secret: Verifier) -> None:
-        assert secret.verify(token(aud=["others", AUDIENCE])).scopes == set(Scope)
+        assert secret.verify(token(aud=["others", AUDIENCE])).scopes == set(TokenScope)
 
     def test_without_what_is_optional(self, secret: Verifier) -> None:
         bare = token(nbf=None, iat=None, sub=None, jti=None, scope=None)
@@ -116,7 +116,7 @@ class TestTaken:
         expired = token(exp=int(time.time()) - 60)
         with pytest.raises(InvalidToken, match="expired"):
             verifier(secret_file=path, leeway="30s").verify(expired)
-        assert verifier(secret_file=path, leeway="2m").verify(expired).scopes == set(Scope)
+        assert verifier(secret_file=path, leeway="2m").verify(expired).scopes == set(TokenScope)
 
 
 class TestRefused:
@@ -192,7 +192,7 @@ class TestRefused:
     def test_alg_that_is_not_the_one_of_the_key(self, tmp_path: Path) -> None:
         path = write_jwks(tmp_path / "jwks", jwk("rsa", kid="rsa", alg="RS512"))
         verify = verifier(jwks_file=path).verify
-        assert verify(token("RS512", kid="rsa")).scopes == set(Scope)
+        assert verify(token("RS512", kid="rsa")).scopes == set(TokenScope)
         with pytest.raises(InvalidToken, match="alg 'RS256'"):
             verify(token("RS256", kid="rsa"))
 
@@ -200,7 +200,7 @@ class TestRefused:
         path = tmp_path / "secret"
         path.write_text(SECRET)
         verify = verifier(secret_file=path, algorithms=["HS512"]).verify
-        assert verify(token("HS512")).scopes == set(Scope)
+        assert verify(token("HS512")).scopes == set(TokenScope)
         with pytest.raises(InvalidToken, match="alg 'HS256'"):
             verify(token("HS256"))
 
