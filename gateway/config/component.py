@@ -315,7 +315,8 @@ class ComponentConfig(Defaults):
         messaging: the messages that it may send and takes, by `wasmcloud:messaging`; None for none.
         links: what provides interfaces that it imports: other components, Python objects, JSON-RPC servers, and
             peers that speak wRPC.
-        wrpc_listen: where its functions are served by wRPC, as `gateway.config.wrpc_address` has it.
+        wrpc: whether its functions are served by wRPC over HTTP.
+        wrpc_listen: where they are served by it otherwise, as `gateway.config.wrpc_address` has it.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
@@ -403,6 +404,9 @@ class ComponentConfig(Defaults):
             read=LinkConfig.parse,
         ),
     ] = ()
+    wrpc: Annotated[StrictBool, Flag("Serve the component's functions by wRPC over HTTP, too.")] = (
+        False
+    )
     wrpc_listen: Annotated[
         tuple[WrpcAddressText, ...],
         Flag(

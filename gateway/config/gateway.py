@@ -87,6 +87,10 @@ class GatewayConfig(Table):
 
     @model_validator(mode="after")
     def _check_wrpc(self) -> Self:
+        if self.server.wrpc_prefix == self.server.rpc_prefix:
+            raise ValueError(
+                "server.wrpc_prefix: is the rpc_prefix too; each needs a path of its own"
+            )
         seen: dict[str, str] = {}
         for component in self.components:
             for text in component.wrpc_listen:

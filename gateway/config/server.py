@@ -204,9 +204,10 @@ class ServerConfig(Table):
         compile_max_memory: bytes that it may take, on Linux. They take 0.4 GiB.
         rpc: whether functions that components export are served by JSON-RPC.
         rpc_prefix: the path below which they are, for every host.
-        rpc_max_body: bytes of a request's body there. It is read whole; as Python objects it takes up
+        wrpc_prefix: the path below which components are served by wRPC that are to be, for every host.
+        rpc_max_body: bytes of a request's body at either. It is read whole; as Python objects it takes up
             to some 50 times that.
-        rpc_max_result: bytes of a response there, of all calls of a batch together. It is made whole, in memory.
+        rpc_max_result: bytes of a response, of all calls of a batch together. It is made whole, in memory.
         rpc_max_batch: requests in one batch.
         admin_addr: where health, metrics and the admin API are served, apart from the components; None for nowhere
             else.
@@ -308,6 +309,12 @@ class ServerConfig(Table):
     rpc_prefix: Annotated[str, AfterValidator(_prefix), _PREFIX, Flag("Where.", metavar="PATH")] = (
         "/rpc"
     )
+    wrpc_prefix: Annotated[
+        str,
+        AfterValidator(_prefix),
+        _PREFIX,
+        Flag("Where components are served by wRPC over HTTP.", metavar="PATH"),
+    ] = "/wrpc"
     rpc_max_body: Annotated[
         ByteSize, Between(1, MAX_RPC_BODY, format_size), Flag("Of one of its requests.")
     ] = 512 * KIB

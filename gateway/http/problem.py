@@ -30,8 +30,11 @@ __all__ = [
     "MEDIA_TYPE",
     "METHOD_NOT_ALLOWED",
     "NO_AUTHORITY",
+    "NO_FUNCTION",
+    "NO_INVOCATION",
     "NO_RESPONSE",
     "NO_ROUTE",
+    "OTHER_SITE",
     "OVERLOADED",
     "REQUEST_TIMEOUT",
     "STOPPING",
@@ -123,6 +126,27 @@ NO_AUTHORITY: Final = Problem(
     status=400,
     title="The request has no valid host",
     detail="Send one Host header field with the host, and the port if it is not the default.",
+)
+
+NO_INVOCATION: Final = Problem(
+    kind="no-invocation",
+    status=400,
+    title="The request has no valid invocation",
+    detail="Send the stream of one, as wRPC has it, with arguments of the types that the function has.",
+)
+
+OTHER_SITE: Final = Problem(
+    kind="other-site",
+    status=403,
+    title="Pages of other sites may not ask for this",
+    detail="A browser sent this for a page of another site. Serve the page from the same host.",
+)
+
+NO_FUNCTION: Final = Problem(
+    kind="no-function",
+    status=404,
+    title="There is no such function",
+    detail="The component exports no function of this name that is served here.",
 )
 
 NO_ROUTE: Final = Problem(

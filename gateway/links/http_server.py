@@ -21,6 +21,7 @@ __all__ = ["HttpServer"]
 _STATUSES: Final[Mapping[int, CallOutcome]] = {
     HTTPStatus.NOT_FOUND: CallOutcome.NOT_FOUND,
     HTTPStatus.TOO_MANY_REQUESTS: CallOutcome.BUSY,
+    HTTPStatus.INTERNAL_SERVER_ERROR: CallOutcome.TRAPPED,
     HTTPStatus.SERVICE_UNAVAILABLE: CallOutcome.BUSY,
     HTTPStatus.GATEWAY_TIMEOUT: CallOutcome.LATE,
 }

@@ -12,49 +12,28 @@ ends when the client leaves. A long body has a place before it is read, which it
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from gateway.host.errors import (
-    DeadlineExceeded,
-    Exhausted,
-    InvocationError,
-    ResultTooLarge,
-)
+from gateway.host.errors import Exhausted, InvocationError, ResultTooLarge
 from gateway.host.garbage import full_collections_put_off
 from gateway.host.linker import Export
-from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
-from gateway.http import call_chain
 from gateway.json.text import LONG, dump, dump_long
-from gateway.observe.events import (
-    Cancelled,
-    DynamicExportReturned,
-    Outcome,
-    Phases,
-    outcome_of,
-)
-from gateway.routes.client import client_of
+from gateway.observe.events import Outcome, Phases, outcome_of
+from gateway.routes.attended import Attended
 from gateway.routes.request import Request
 from gateway.rpc import message
 from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.message import Batch, Error, Invalid
 from gateway.rpc.openrpc import DISCOVER
 from gateway.rpc.procedure import Procedure
-from gateway.serving.admission import NoRoom, Place
-from gateway.serving.call import Call
-from gateway.serving.failure import report
-from gateway.serving.long_work import LongWork
-from gateway.serving.perform import perform
+from gateway.serving.admission import NoRoom
 from gateway.serving.service import Service
 
 __all__ = ["Calls"]
-
-T = TypeVar("T")
 
 _AT_ONCE: Final = 16
 """Calls of one batch that run at once. Arbitrary: enough to overlap what they wait for; a batch should not take
@@ -82,9 +61,6 @@ class Calls:
         discover: gives the result of `rpc.discover`, as JSON.
         route: the route of JSON-RPC.
         max_result: bytes that the response may have.
-
-    Attributes:
-        phases: where the time of the calls went that have ended, if that is to be told.
     """
 
     def __init__(
@@ -96,22 +72,10 @@ class Calls:
         route: str,
         max_result: int,
     ) -> None:
-        self.phases: list[Phases] = []
-        self._route = route
         self._service = service
         self._request = request
-        self._client = client_of(request.scope)
-        self._depth, self._until = 0, math.inf
-        if not call_chain.FIELDS.isdisjoint(request.lines):
-            self._depth, remaining = call_chain.read(request.lines)
-            self._until = monotonic() + remaining
         self._discover = discover
-        self._running: set[Call | LongWork[Any]] = set()
-        self._stopped: Callable[[], InvocationError] | None = None
-        self._watcher: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._began: float | None = None
-        self._place: Place | None = None
+        self._attended = Attended(service, request, route=route, max_result=max_result)
         self._made = 0
         self._refused = 0
         self._outcome: Outcome | None = None
@@ -120,9 +84,14 @@ class Calls:
         self._long = False
 
     @property
+    def phases(self) -> Sequence[Phases]:
+        """Where the time of the calls went that have ended, if that is to be told."""
+        return self._attended.phases
+
+    @property
     def client_left(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return self._stopped is not None and isinstance(self._stopped(), Cancelled)
+        return self._attended.client_left
 
     @property
     def refused_all(self) -> bool:
@@ -144,13 +113,7 @@ class Calls:
             with full_collections_put_off() if self._long else nullcontext():
                 return await self._answer(content, max_batch)
         finally:
-            if self._place is not None:
-                self._place.release()
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._watcher is not None:
-                self._watcher.cancel()
-                await asyncio.gather(self._watcher, return_exceptions=True)
+            await self._attended.aclose()
 
     async def _answer(self, content: bytes, max_batch: int) -> bytes | None:
         body = await self._body(content, max_batch)
@@ -164,10 +127,10 @@ class Calls:
         read = partial(message.read, content, max_batch=max_batch)
         if not self._long:
             return read()
-        self._watch()
+        self._attended.watch()
         try:
-            self._place = await self._enter()
-            return await self._in_pieces(read)
+            await self._attended.keep_place()
+            return await self._attended.in_pieces(read)
         except NoRoom:
             return Invalid(self._refuse(None))
         except InvocationError as failure:
@@ -178,7 +141,7 @@ class Calls:
         remaining = iter(enumerate(entries))
         # One that has the component to itself is not refused for being a batch.
         workers = min(_AT_ONCE, len(entries), self._service.config.max_concurrency)
-        self._limit_time()
+        self._attended.limit_time()
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work(remaining, responses))
@@ -216,10 +179,10 @@ class Calls:
 
     async def _respond(self, entry: message.Request, procedure: Procedure) -> bytes | None:
         """Call a method, and give the response; None for a notification that has been made."""
-        if self._stopped is not None:
-            return self._failure(entry, _error_of(self._stopped()))
+        if (stopped := self._attended.stopped) is not None:
+            return self._failure(entry, _error_of(stopped))
         try:
-            place = await self._enter()
+            place = await self._attended.enter()
         except NoRoom:
             return self._failure(entry, self._refuse(procedure.export))
         with place:
@@ -231,29 +194,17 @@ class Calls:
                 return self._failure(entry, error)
             except InvocationError as failure:
                 return self._failure(entry, self._not_made(failure, procedure.export))
-            with Call(
-                self._service,
-                procedure.export,
-                arguments,
-                place=place,
-                event=DynamicExportReturned,
-                request_id=self._request.id,
-                trace=self._request.trace,
-                route=self._route,
-                in_pieces=True,
-                max_result=self._max_result,
-                lane=self._client.lane,
-                until=self._until,
-                depth=self._depth,
-            ) as call:
-                answer = await self._run(call, procedure)
+            with self._attended.call(procedure.export, arguments, place) as call:
+                answer = await self._attended.perform(call, procedure)
+            if isinstance(answer, Exhausted):
+                self._refused += 1
+            else:
+                self._made += 1
             self._outcome = call.outcome
-            if self._service.server_timing:
-                self.phases.append(call.phases)
             if entry.is_notification:
                 return None
-            if isinstance(answer, Error):
-                return self._failure(entry, answer)
+            if isinstance(answer, Exception):
+                return self._failure(entry, _error_of(answer))
             return await self._written(entry, procedure, answer, large=call.invocation.large)
 
     async def _arguments(self, procedure: Procedure, entry: message.Request) -> list[Any]:
@@ -264,31 +215,7 @@ class Calls:
             InvocationError: they have not been read in time, or for nobody.
         """
         read = partial(procedure.arguments, entry.params)
-        if not self._long:
-            return read()
-        try:
-            return at_once(read)
-        except Postponed:
-            return await self._in_pieces(read)
-
-    async def _run(self, call: Call, procedure: Procedure) -> Ok | Err | Error:
-        """Run a call; gives what the function returned, or why it has not."""
-
-        def waits() -> None:
-            self._running.add(call)
-            self._watch()
-            if self._stopped is not None:
-                call.stop(self._stopped())
-
-        try:
-            answer = await perform(call, procedure, left=self._client.left, waits=waits)
-        finally:
-            self._running.discard(call)
-        if isinstance(answer, Exhausted):
-            self._refused += 1
-        else:
-            self._made += 1
-        return _error_of(answer) if isinstance(answer, Exception) else answer
+        return await self._attended.of_any_length(read) if self._long else read()
 
     # --- responses -----------------------------------------------------------------------------------------
 
@@ -306,14 +233,14 @@ class Calls:
         try:
             if large:
                 room = self._room
-                text = await self._in_pieces(lambda: dump_long(response(), max_size=room))
+                text = await self._attended.in_pieces(lambda: dump_long(response(), max_size=room))
             else:
                 text = dump(response())
         except ResultTooLarge:
             return self._too_large(entry)
         except InvocationError as failure:
             self._outcome = outcome_of(failure, answered=False)
-            self._log_stopped(failure)
+            self._attended.log_stopped(failure)
             return self._failure(entry, _error_of(failure))
         return self._fitting(entry, text)
 
@@ -354,76 +281,12 @@ class Calls:
         if isinstance(failure, Exhausted):
             self._refused += 1
         self._tell_not_made(outcome_of(failure, answered=False), export)
-        self._log_stopped(failure)
+        self._attended.log_stopped(failure)
         return _error_of(failure)
 
     def _tell_not_made(self, outcome: Outcome, export: Export | None) -> None:
         self._outcome = outcome
-        self._service.refused(DynamicExportReturned, outcome, export, self._request.id)
-
-    def _log_stopped(self, failure: InvocationError) -> None:
-        context = {"component": self._service.name, "request_id": self._request.id}
-        report(failure, self._service.log, context)
-
-    # --- places, time and the client -----------------------------------------------------------------------
-
-    async def _enter(self) -> Place:
-        """Take a place: the one under which the body was read, if no other call has.
-
-        Raises:
-            NoRoom: there is none.
-        """
-        place, self._place = self._place, None
-        if place is None:
-            place = self._service.gate.try_enter() or await self._service.wait()
-        if self._began is None:
-            self._began = asyncio.get_running_loop().time()
-        return place
-
-    async def _in_pieces(self, work: Callable[[], T]) -> T:
-        """Do something long under a place that was taken.
-
-        Raises:
-            InvocationError: the time of the request is over, its client has left, or the gateway stops.
-        """
-        if self._stopped is not None:
-            raise self._stopped()
-        self._watch()
-        self._limit_time()
-        long_work = LongWork(work)
-        self._running.add(long_work)
-        self._service.began(long_work)
-        try:
-            return await long_work.run()
-        finally:
-            self._service.ended(long_work)
-            self._running.discard(long_work)
-
-    def _limit_time(self) -> None:
-        """Stop what still runs when the time of one call is over, since the first place was taken."""
-        if self._timer is None:
-            loop = asyncio.get_running_loop()
-            seconds = self._service.config.max_execution_time
-            began = loop.time() if self._began is None else self._began
-            reason = f"its request is not answered after {seconds:g} s"
-            self._timer = loop.call_at(
-                began + seconds, self._stop, partial(DeadlineExceeded, reason)
-            )
-
-    def _watch(self) -> None:
-        if self._watcher is None:
-            self._watcher = asyncio.create_task(self._stop_when_client_leaves())
-
-    async def _stop_when_client_leaves(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
-        self._stop(partial(Cancelled, "the client went away"))
-
-    def _stop(self, error: Callable[[], InvocationError]) -> None:
-        # An error for each: they get tracebacks of their own.
-        self._stopped = error
-        for each in self._running:
-            each.stop(error())
+        self._attended.not_made(outcome, export)
 
 
 def _error_of(failure: Exception) -> Error:

@@ -23,6 +23,7 @@ from gateway.routes.incoming_handler import HttpEndpoint
 from gateway.routes.request import Request
 from gateway.routes.router import Router
 from gateway.routes.rpc import RpcEndpoint
+from gateway.routes.wrpc import WrpcEndpoint
 from gateway.serving.service import Service
 
 __all__ = ["Dispatcher", "Endpoint"]
@@ -52,7 +53,7 @@ class Dispatcher:
         beside: what else answers, and where.
 
     Raises:
-        ComponentError: a component has the very route of JSON-RPC.
+        ComponentError: a component has the very route of JSON-RPC, or of wRPC.
     """
 
     def __init__(
@@ -151,19 +152,21 @@ class Dispatcher:
 def _endpoints(
     services: Sequence[Service], config: ServerConfig
 ) -> Iterator[tuple[Route, Endpoint]]:
-    rpc = None
+    calls: dict[Route, str] = {}
     if any(service.procedures for service in services):
-        rpc = Route(path=config.rpc_prefix)
-        yield rpc, RpcEndpoint(services, config)
+        route = Route(path=config.rpc_prefix)
+        calls[route] = "JSON-RPC is served. Choose another rpc_prefix, or set rpc = false"
+        yield route, RpcEndpoint(services, config)
+    if by_wrpc := [service for service in services if service.config.wrpc]:
+        route = Route(path=config.wrpc_prefix)
+        calls[route] = "wRPC is served. Choose another wrpc_prefix, or set wrpc = false"
+        yield route, WrpcEndpoint(by_wrpc, config)
     for service in services:
         if service.handler is None:
             continue
         for route in service.routes:
-            if route == rpc:
-                raise ComponentError(
-                    f"{service.config.source}: its route {route} is where JSON-RPC is served. Choose another "
-                    "rpc_prefix, or set rpc = false."
-                )
+            if (what := calls.get(route)) is not None:
+                raise ComponentError(f"{service.config.source}: its route {route} is where {what}.")
             yield route, HttpEndpoint(service, service.handler, route)
 
 

@@ -69,7 +69,7 @@ _NOT_THE_GUESTS: Final = frozenset((REQUEST_ID, date.FIELD))
 that leaves it to the application (`gateway.routes.date`)."""
 
 
-_PROBLEMS: Final = {
+PROBLEMS: Final = {
     Outcome.DEADLINE: problem.DEADLINE,
     Outcome.EXHAUSTED: problem.OVERLOADED,
     Outcome.REJECTED: problem.CONTENT_TOO_LARGE,
@@ -403,12 +403,12 @@ class Exchange:
             elif failure is None:
                 await self._fail("its response's body was dropped unfinished")
             else:
-                await self._send_problem(_PROBLEMS[outcome_of(failure, answered=False)])
+                await self._send_problem(PROBLEMS[outcome_of(failure, answered=False)])
         elif response is not None:
             _log.warning("component set an error", error=str(response), **self._call.context)
             await self._send_problem(problem.component_error(CASES[response.case].status_code))
         elif failure is not None:
-            await self._send_problem(_PROBLEMS[outcome_of(failure, answered=False)])
+            await self._send_problem(PROBLEMS[outcome_of(failure, answered=False)])
         else:
             _log.error("guest never invoked `response-outparam::set` method", **self._call.context)
             await self._send_problem(problem.NO_RESPONSE)

@@ -103,7 +103,7 @@ class Service:
         if server.rpc and config.rpc:
             self.procedures = _procedures(self.methods, linked)
         callable_ = "called by links" if links.called else ""
-        if config.wrpc_listen:
+        if config.wrpc or config.wrpc_listen:
             callable_ = "served by wRPC"
         if self.procedures:
             callable_ = "served by JSON-RPC"

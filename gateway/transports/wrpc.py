@@ -25,21 +25,17 @@ from gateway.config import ServerConfig
 from gateway.config.wrpc_address import WrpcAddress
 from gateway.host.errors import Exhausted
 from gateway.host.pieces import of_any_length
-from gateway.host.values import Err, Ok
 from gateway.http.field_lines import FieldLines
 from gateway.http.trace_context import incoming
 from gateway.observe.events import DynamicExportReturned, Outcome
-from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom, Place
 from gateway.serving.call import Call
 from gateway.serving.perform import perform
 from gateway.serving.service import Service
+from gateway.serving.wrpc_functions import MAX_REASON, WrpcFunction, WrpcFunctions
 from gateway.transports.transport import Transport
-from gateway.wasm.version import split_version, track
-from gateway.wrpc.cursor import Cursor, Malformed
-from gateway.wrpc.decode import reader_of_all
-from gateway.wrpc.encode import writer
-from gateway.wrpc.frames import BROKEN, Header, Incoming, frame
+from gateway.wrpc.cursor import Malformed
+from gateway.wrpc.frames import BROKEN, Incoming
 
 __all__ = ["WrpcListener", "listeners"]
 
@@ -58,77 +54,14 @@ RETRY: Final = 1.0
 _BLOCK: Final = 64 << 10
 """Bytes that are written at once, each of which begins `write_timeout` anew."""
 
-_MAX_REASON: Final = 256
-"""Characters of what is wrong with a peer's stream that are logged."""
-
 
 def listeners(services: Iterable[Service], server: ServerConfig) -> Iterator[WrpcListener]:
     """Those of components in service."""
     for service in services:
         if service.config.wrpc_listen:
-            functions = _Functions(service)
+            functions = WrpcFunctions(service)
             for address in service.config.wrpc_listen:
                 yield WrpcListener(service, functions, address, server)
-
-
-class _Function:
-    """A function, and its values as bytes.
-
-    Args:
-        function: the function.
-
-    Attributes:
-        function: ditto.
-        arguments: reads what it is called with.
-    """
-
-    def __init__(self, function: Function) -> None:
-        self.function = function
-        ty = function.export.type
-        self.arguments = reader_of_all(param for _, param in ty.params)
-        self._write = None if ty.result is None else writer(ty.result)
-
-    def answer(self, answer: Ok | Err) -> bytearray:
-        """What it returned, in a frame."""
-        out = bytearray()
-        if self._write is not None:
-            self._write(out, answer if self.function.fallible else answer.value)
-        return frame(out)
-
-    def read(self, data: bytes) -> tuple[Any, ...]:
-        """The arguments.
-
-        Raises:
-            Malformed: the bytes are something else.
-        """
-        cursor = Cursor(data)
-        arguments = self.arguments(cursor)
-        cursor.end()
-        return arguments
-
-
-class _Functions:
-    """What a component offers to peers: what it offers to callers with JSON.
-
-    An interface is found by any version that is as good as the one that is exported.
-    """
-
-    def __init__(self, service: Service) -> None:
-        self._found = {
-            _key(method.interface or "", method.function): _Function(
-                Function(service.linked.export(method.function, interface=method.interface))
-            )
-            for method in service.methods.served
-        }
-
-    def find(self, header: Header) -> _Function | None:
-        """The function of this name, if there is one."""
-        return self._found.get(_key(header.instance, header.name))
-
-
-def _key(interface: str, function: str) -> Hashable:
-    base, version = split_version(interface)
-    return base, track(version), function
 
 
 class WrpcListener:
@@ -146,7 +79,7 @@ class WrpcListener:
     """
 
     def __init__(
-        self, service: Service, functions: _Functions, address: str, server: ServerConfig
+        self, service: Service, functions: WrpcFunctions, address: str, server: ServerConfig
     ) -> None:
         self.route: Final = (
             f"wrpc+{address}" if address.startswith("unix:") else f"wrpc+tcp://{address}"
@@ -369,7 +302,7 @@ class WrpcListener:
             return await self._invoke(found, arguments, place, len(params))
 
     async def _invoke(
-        self, found: _Function, arguments: tuple[Any, ...], place: Place, size: int
+        self, found: WrpcFunction, arguments: tuple[Any, ...], place: Place, size: int
     ) -> bytes | bytearray:
         request_id = os.urandom(16).hex()
         with Call(
@@ -402,7 +335,7 @@ class WrpcListener:
             "invocation refused",
             component=self._service.name,
             address=self.route,
-            reason=reason[:_MAX_REASON],
+            reason=reason[:MAX_REASON],
         )
         return BROKEN
 

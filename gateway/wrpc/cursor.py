@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["Cursor", "Malformed"]
+__all__ = ["Cursor", "Malformed", "TooLarge"]
 
 U32: Final = (1 << 32) - 1
 
 
 class Malformed(ValueError):
     """Bytes of a peer are not what they should be; the message says what was expected, and where."""
+
+
+class TooLarge(Malformed):
+    """There are more of them than there may be."""
 
 
 class Cursor:

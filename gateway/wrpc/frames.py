@@ -9,12 +9,21 @@ Source: SPEC.md, "Framed stream specification"
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from gateway.wrpc.cursor import Cursor, Malformed
+from gateway.wrpc.cursor import Cursor, Malformed, TooLarge
 from gateway.wrpc.encode import unsigned, write_text
 
-__all__ = ["BROKEN", "MAX_FRAMES_SIZE", "MAX_NAME", "Header", "Incoming", "frame", "invocation"]
+__all__ = [
+    "BROKEN",
+    "MAX_FRAMES_SIZE",
+    "MAX_NAME",
+    "Header",
+    "Incoming",
+    "Source",
+    "frame",
+    "invocation",
+]
 
 VERSION: Final = 0
 
@@ -62,6 +71,16 @@ def frame(data: bytearray) -> bytearray:
     return out + data
 
 
+class Source(Protocol):
+    """Where bytes of a peer come from, as from an `asyncio.StreamReader`."""
+
+    async def read(self, n: int, /) -> bytes:
+        """Some of the next bytes, at most so many; none at the end."""
+
+    async def readexactly(self, n: int, /) -> bytes:
+        """So many of them. Raises `asyncio.IncompleteReadError` where they end before."""
+
+
 class Incoming:
     """The stream of a peer, read piece by piece: never more of it in memory than it may have.
 
@@ -69,14 +88,18 @@ class Incoming:
         source: where it comes from.
         max_size: bytes that its frames may carry.
         max_pause: seconds in which nothing of a frame comes; None for as long as it takes.
+
+    Attributes:
+        ended: whether the peer is known to have ended its side.
     """
 
-    def __init__(
-        self, source: asyncio.StreamReader, max_size: int, max_pause: float | None = None
-    ) -> None:
+    def __init__(self, source: Source, max_size: int, max_pause: float | None = None) -> None:
         self._source = source
         self._max_size = max_size
         self._max_pause = max_pause
+        self._received = bytearray()
+        self._frames = 0
+        self.ended = False
 
     async def header(self) -> Header:
         """The header.
@@ -89,25 +112,27 @@ class Incoming:
             raise Malformed(f"version {version}, and {VERSION} is the only one")
         return Header(await self._name(), await self._name())
 
-    async def root(self) -> bytes:
-        """All that comes by the root, until the peer has ended its side.
+    async def root(self, *, frames: int = MAX_FRAMES) -> bytes:
+        """All that has come by the root when the peer has ended its side, or has sent so many frames.
 
         Raises:
             Malformed: what comes are no frames, or there is more than there may be.
             TimeoutError: nothing comes.
         """
-        received = bytearray()
-        for _ in range(MAX_FRAMES):
+        received = self._received
+        while self._frames < frames:
             async with asyncio.timeout(self._max_pause):
                 first = await self._source.read(1)
             if not first:
+                self.ended = True
                 return bytes(received)
+            self._frames += 1
             if first != b"\0":
                 raise Malformed("a frame has a path, and nothing here is a stream or a future")
             async with asyncio.timeout(self._max_pause):
                 size = await self._unsigned(64)
             if size > self._max_size - len(received):
-                raise Malformed(f"more than {self._max_size} bytes")
+                raise TooLarge(f"more than {self._max_size} bytes")
             while size:
                 async with asyncio.timeout(self._max_pause):
                     piece = await self._source.read(size)
@@ -115,7 +140,9 @@ class Incoming:
                     raise Malformed("the stream ends too early")
                 received += piece
                 size -= len(piece)
-        raise Malformed(f"more than {MAX_FRAMES} frames")
+        if frames == MAX_FRAMES:
+            raise Malformed(f"more than {MAX_FRAMES} frames")
+        return bytes(received)
 
     async def _name(self) -> str:
         size = await self._unsigned(32)

@@ -15,6 +15,9 @@ from gateway.http.problem import Problem, component_error, send_problem
 
 CATALOGUE = {
     "urn:component-gateway:problem:no-authority": (problem.NO_AUTHORITY, 400),
+    "urn:component-gateway:problem:no-invocation": (problem.NO_INVOCATION, 400),
+    "urn:component-gateway:problem:other-site": (problem.OTHER_SITE, 403),
+    "urn:component-gateway:problem:no-function": (problem.NO_FUNCTION, 404),
     "urn:component-gateway:problem:no-route": (problem.NO_ROUTE, 404),
     "urn:component-gateway:problem:content-too-large": (problem.CONTENT_TOO_LARGE, 413),
     "urn:component-gateway:problem:headers-too-large": (problem.HEADERS_TOO_LARGE, 431),

@@ -39,7 +39,8 @@ def elsewhere(
 ) -> Iterator[GatewayProcess]:
     """Another gateway."""
     config = tmp_path_factory.mktemp("elsewhere") / "gateway.toml"
-    config.write_text(f'[[components]]\nname = "rpc"\nsource = {json.dumps(str(guest("c/rpc")))}\n')
+    source = json.dumps(str(guest("c/rpc")))
+    config.write_text(f'[[components]]\nname = "rpc"\nsource = {source}\nwrpc = true\n')
     with GatewayProcess(config) as gateway:
         yield gateway
 
@@ -66,12 +67,17 @@ async def links(
         components.append(relay(source, name=f"{each}-to-url", link=link, **limits))
         link = {"url": f"wrpc+unix:{sockets}/{each}.sock"}
         components.append(relay(source, name=f"{each}-to-wrpc", link=link, **limits))
+    link = {"url": f"wrpc+{elsewhere.url}/wrpc/rpc"}
+    components.append(relay(guest("c/relay"), name="c-to-wrpc-http", link=link, **limits))
     async with talking(*components) as gateway:
         yield gateway
 
 
 @pytest.fixture(
-    params=[f"{each}-to-{other}" for each in LANGUAGES for other in (*LANGUAGES, "url", "wrpc")]
+    params=[
+        *(f"{each}-to-{other}" for each in LANGUAGES for other in (*LANGUAGES, "url", "wrpc")),
+        "c-to-wrpc-http",
+    ]
 )
 def pair(request: pytest.FixtureRequest) -> str:
     name: str = request.param
