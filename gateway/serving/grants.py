@@ -85,7 +85,7 @@ class Grants:
         self._has_cli = _imports(imports, "wasi:cli/")
         self._has_log = _imports(imports, "wasi:logging/")
         self.writes = self._has_cli or self._has_log
-        self._has_requests = _imports(imports, "wasi:http/outgoing-handler")
+        self._has_requests = _imports(imports, "wasi:http/outgoing-handler", "wasi:http/client")
         self._has_sockets = _imports(imports, "wasi:sockets/")
 
     def context(
@@ -150,5 +150,5 @@ def _open_mounts(config: ComponentConfig, share: Share) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def _imports(imports: Collection[str], prefix: str) -> bool:
-    return any(name.startswith(prefix) for name in imports)
+def _imports(imports: Collection[str], *prefixes: str) -> bool:
+    return any(name.startswith(prefixes) for name in imports)

@@ -143,3 +143,18 @@ def test_channels_are_bounded_and_their_numbers_used_again(ctx: WasiCtx) -> None
     tasks.forget(7)
     assert Sink(tasks, None).number == 7
     assert tasks.next(did=True) == 0  # nothing has the new one go on
+
+
+def test_what_a_request_has_failed_with_is_told_twice(ctx: WasiCtx) -> None:
+    request, number = http.request_new(ctx, handle(), True, None)
+    assert http.begin_to_send(ctx, request, 8)
+    missing = Err(Variant("HTTP-request-URI-invalid"))  # no authority
+    assert http.sent(ctx, 8) == missing
+    assert http.finish(ctx, number, [Ok(None)]) == missing
+
+
+def test_a_request_that_is_not_granted_is_denied(ctx: WasiCtx) -> None:
+    request = made(ctx)
+    request.authority, request.path_with_query = "a.test", "/"
+    assert http.begin_to_send(ctx, request, 8)
+    assert http.sent(ctx, 8) == Err(Variant("HTTP-request-denied"))

@@ -37,6 +37,21 @@ routes = [{{ host = "hurried.test" }}]
 allowed_outbound_hosts = ["http://127.0.0.1:*"]
 max_execution_time = "1s"
 
+# The same of WASI 0.3, and what else one may do with a request there.
+[[components]]
+name = "three"
+source = "{three}"
+routes = [{{ host = "proxy-0-3.test" }}]
+allowed_outbound_hosts = ["http://127.0.0.1:*"]
+max_execution_time = "10m"
+
+[[components]]
+name = "hurried-three"
+source = "{three}"
+routes = [{{ host = "hurried-0-3.test" }}]
+allowed_outbound_hosts = ["http://127.0.0.1:*"]
+max_execution_time = "1s"
+
 [[components]]
 name = "denied"
 source = "{fetcher}"
@@ -58,6 +73,7 @@ def site(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "hello": guest("c/hello"),
         "fetcher": guest("js/echo"),
         "proxy": guest("c/proxy"),
+        "three": guest("wat/wasi-0-3-client"),
     }
     config = tmp_path_factory.mktemp("gateway_outbound") / "gateway.toml"
     config.write_text(CONFIG.format_map(sources))

@@ -11,26 +11,33 @@ from tests.routes.site import Site
 from tests.routes.test_backpressure import BUFFERED, others_are_served, send_while_taken
 from tests.routes.test_body import GROWTH, MIB, blocks, digest, sending
 
-FORWARDED: Final = 128 * MIB
-"""Bytes that are forwarded both ways where memory is looked at: many times what it may grow by."""
+FORWARDED: Final = 64 * MIB
+"""Bytes that are forwarded both ways where memory is looked at: several times what it may grow by."""
 
 ENDLESS: Final = 1 << 40
 """Bytes that nobody could buffer, nor send while a test runs."""
 
-HOST: Final = "proxy.test"
+
+@pytest.fixture(params=["proxy.test", "proxy-0-3.test"], ids=["0.2", "0.3"])
+def host(request: pytest.FixtureRequest) -> str:
+    """Where the guest is: one of WASI 0.2, and one of 0.3."""
+    name: str = request.param
+    return name
 
 
-def test_a_target_is_forwarded(site: Site, start_peer: StartPeer) -> None:
+def test_a_target_is_forwarded(site: Site, start_peer: StartPeer, host: str) -> None:
     peer = start_peer(answering(lambda target: target.encode()))
-    response = site.post(f"/{peer.authority}/a/b?c=d", b"", host=HOST)
+    response = site.post(f"/{peer.authority}/a/b?c=d", b"", host=host)
     assert (response.status, response.body) == (200, b"/a/b?c=d")
 
 
-def test_what_is_sent_comes_back_before_more_is_sent(site: Site, start_peer: StartPeer) -> None:
+def test_what_is_sent_comes_back_before_more_is_sent(
+    site: Site, start_peer: StartPeer, host: str
+) -> None:
     peer = start_peer(echo)
     with site.connect() as client:
         client.request(
-            f"/{peer.authority}/", "Transfer-Encoding: chunked", method="POST", host=HOST
+            f"/{peer.authority}/", "Transfer-Encoding: chunked", method="POST", host=host
         )
         assert client.read_head().status == 200
         for piece in (b"first", b"second", b"x" * 1000):
@@ -42,7 +49,7 @@ def test_what_is_sent_comes_back_before_more_is_sent(site: Site, start_peer: Sta
 
 @pytest.mark.parametrize("size", [FORWARDED])
 def test_a_large_body_is_forwarded_in_constant_memory(
-    site: Site, start_peer: StartPeer, size: int
+    site: Site, start_peer: StartPeer, size: int, host: str
 ) -> None:
     def received() -> Iterator[bytes]:
         for number, piece in enumerate(client.read_chunks()):
@@ -51,10 +58,10 @@ def test_a_large_body_is_forwarded_in_constant_memory(
             yield piece
 
     target = f"/{start_peer(echo).authority}/"
-    site.post(target, bytes(4 * MIB), host=HOST)
+    site.post(target, bytes(4 * MIB), host=host)
     sizes = [site.rss()]
     with site.connect(step=MIB) as client:
-        client.request(target, f"Content-Length: {size}", method="POST", host=HOST)
+        client.request(target, f"Content-Length: {size}", method="POST", host=host)
         with sending(client, size):
             assert client.read_head().status == 200
             assert digest(received()) == digest(blocks(size))
@@ -62,7 +69,7 @@ def test_a_large_body_is_forwarded_in_constant_memory(
 
 
 def test_a_peer_that_does_not_read_makes_the_client_wait(
-    site: Site, start_peer: StartPeer, request_id: str
+    site: Site, start_peer: StartPeer, request_id: str, host: str
 ) -> None:
     asked = Signal("the peer was asked")
     reads_on = Signal("the client has left")
@@ -83,7 +90,7 @@ def test_a_peer_that_does_not_read_makes_the_client_wait(
             f"X-Request-Id: {request_id}",
             f"Content-Length: {ENDLESS}",
             method="POST",
-            host=HOST,
+            host=host,
         )
         asked.wait()
         assert send_while_taken(site, client, ENDLESS) < 2 * BUFFERED
@@ -96,7 +103,7 @@ def test_a_peer_that_does_not_read_makes_the_client_wait(
 
 
 def test_a_client_that_does_not_read_makes_the_peer_wait(
-    site: Site, start_peer: StartPeer, request_id: str
+    site: Site, start_peer: StartPeer, request_id: str, host: str
 ) -> None:
     hung_up = Signal("the gateway closed its connection to the peer")
     sent: list[int] = []
@@ -115,7 +122,7 @@ def test_a_client_that_does_not_read_makes_the_peer_wait(
     before = site.rss()
     with site.connect() as client:
         target = f"/{peer.authority}/"
-        client.request(target, f"X-Request-Id: {request_id}", host=HOST)
+        client.request(target, f"X-Request-Id: {request_id}", host=host)
         assert client.read_head().status == 200
         others_are_served(site)
         assert site.rss() - before < GROWTH

@@ -135,7 +135,7 @@ def test_a_client_that_does_not_read_holds_the_guest_up(
     [
         ("/traps", "wasm `unreachable` instruction executed"),
         ("/n", "the guest waits, and nothing that could end that is under way"),
-        ("/k", "unknown import: `wasi:http/client@0.3.0#send` has not been defined"),
+        ("/k", "unknown import: `test:nobody/there@0.1.0#send` has not been defined"),
     ],
 )
 def test_a_trap_is_told(gateway: ObservedSite, target: str, reason: str, request_id: str) -> None:

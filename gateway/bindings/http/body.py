@@ -19,8 +19,10 @@ from gateway.bindings.io import (
     InputStream,
     LastOperationFailed,
     OutputStream,
+    Source,
     Waiters,
     Wakers,
+    until_ready,
 )
 from gateway.host.errors import Trap
 from gateway.host.table import Resource
@@ -33,6 +35,7 @@ __all__ = [
     "IncomingContent",
     "OutgoingContent",
     "Queue",
+    "relay",
 ]
 
 INCOMING_CAPACITY: Final = 256 << 10
@@ -120,6 +123,11 @@ class IncomingContent:
         if self._size >= INCOMING_CAPACITY:
             self._room = asyncio.get_running_loop().create_future()
             await self._room
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has ended, and there is nothing in it."""
+        return self.ended and self.error is None and not self._chunks and self.trailers is None
 
     # The guest's side.
 
@@ -266,7 +274,7 @@ class OutgoingContent:
         Raises:
             Closed: nobody wants them any more.
         """
-        if self._gone or self.aborted:
+        if self.unwanted:
             raise Closed
         return max(min(self._capacity - self._size, self.queue.free), 0)
 
@@ -278,7 +286,7 @@ class OutgoingContent:
             LastOperationFailed: they are more than the headers announce. The body is aborted.
             Trap: the invocation has far too many bytes waiting.
         """
-        if self._gone or self.aborted:
+        if self.unwanted:
             raise Closed
         if not data:
             return
@@ -317,8 +325,12 @@ class OutgoingContent:
 
     def ready(self) -> bool:
         """Whether `check_write` would return more than 0, or fail."""
-        has_room = self._size < self._capacity and self.queue.free > 0
-        return has_room or self._gone or self.aborted
+        return (self._size < self._capacity and self.queue.free > 0) or self.unwanted
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody will ever have more of it."""
+        return self._gone or self.aborted
 
     # The host's side.
 
@@ -365,12 +377,45 @@ class OutgoingContent:
         )
 
 
+async def relay(received: IncomingContent, sent: OutgoingContent) -> None:
+    """Pass a body on as it comes, and no faster than it is taken. Either's end ends the other."""
+    source, sink, unwanted = BodyInputStream(received), BodyOutputStream(sent), _Unwanted(sent)
+    try:
+        while True:
+            await until_ready(sink)
+            await until_ready(source, unwanted)
+            sent.write(received.read(sent.check_write()))
+    except LastOperationFailed:
+        sent.abort()
+    except Closed:
+        if received.ended:
+            sent.finish(received.trailers)
+    finally:
+        sent.abort()
+        received.abandon()
+
+
+class _Unwanted(Source):
+    """Ready when nobody wants a body any more."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: OutgoingContent) -> None:
+        self._content = content
+
+    def ready(self) -> bool:
+        return self._content.unwanted
+
+    def _woken_by(self) -> Wakers:
+        return (self._content.writers,)
+
+
 class BodyInputStream(InputStream):
     """The stream of an `incoming-body`."""
 
     __slots__ = ("_content",)
 
-    def __init__(self, content: IncomingContent, parent: Resource) -> None:
+    def __init__(self, content: IncomingContent, parent: Resource | None = None) -> None:
         super().__init__(parent)
         self._content = content
 
@@ -391,7 +436,7 @@ class BodyOutputStream(OutputStream):
 
     __slots__ = ("_content",)
 
-    def __init__(self, content: OutgoingContent, parent: Resource) -> None:
+    def __init__(self, content: OutgoingContent, parent: Resource | None = None) -> None:
         super().__init__(parent)
         self._content = content
 

@@ -38,7 +38,7 @@ from gateway.host.table import Resource
 from gateway.host.values import Err, Ok
 from gateway.policy.egress import Verdict
 
-__all__ = ["INTERFACES", "FutureIncomingResponse"]
+__all__ = ["INTERFACES", "FutureIncomingResponse", "send", "timeouts"]
 
 _SECOND: Final = 1_000_000_000
 """Nanoseconds, which `duration` counts."""
@@ -101,17 +101,25 @@ def handle(
 ) -> FutureIncomingResponse | Err:
     """Send a request. Its body may be written before, and while it is on its way."""
     try:
-        outbound = _outbound_request(request, options)
-        requests = ctx.granted(OutboundRequests)
-        if requests is None:
-            raise EgressDenied(Verdict(False, "outbound requests are not granted"))
-        if request.content is not None:
-            request.content.begin()
-        return FutureIncomingResponse(requests.send(outbound))
+        return FutureIncomingResponse(send(ctx, _outbound_request(request, options)))
     except OutboundFailure as failure:
         if request.content is not None:
             request.content.forsake()
         return Err(failure.code)
+
+
+def send(ctx: WasiCtx, request: OutboundRequest) -> Exchange:
+    """Begin to send a request. Its content goes out while it is written.
+
+    Raises:
+        OutboundFailure: the component may not send it, or the invocation not one more.
+    """
+    requests = ctx.granted(OutboundRequests)
+    if requests is None:
+        raise EgressDenied(Verdict(False, "outbound requests are not granted"))
+    if request.content is not None:
+        request.content.begin()
+    return requests.send(request)
 
 
 def _outbound_request(request: OutgoingRequest, options: RequestOptions | None) -> OutboundRequest:
@@ -123,11 +131,14 @@ def _outbound_request(request: OutgoingRequest, options: RequestOptions | None) 
         path_with_query=request.path_with_query,
         headers=request.headers,
         content=request.content,
-        timeouts=Timeouts() if options is None else _timeouts(options),
+        timeouts=timeouts(options),
     )
 
 
-def _timeouts(options: RequestOptions) -> Timeouts:
+def timeouts(options: RequestOptions | None) -> Timeouts:
+    """How long to wait, as a guest has said it."""
+    if options is None:
+        return Timeouts()
     given = {
         "connect": options.connect_timeout,
         "first_byte": options.first_byte_timeout,

@@ -1,4 +1,4 @@
-"""`wasi:http/types@0.3`: the plain functions, and what the adapter asks of the host for the others.
+"""`wasi:http@0.3`: the plain functions of `types`, and what the adapter asks of the host for the others.
 
 Requests and responses are those of WASI 0.2 underneath, so whoever makes a request and sends a response need not
 know which a guest is of. The contents of a message that a guest makes stay in the guest until it is sent; then
@@ -9,6 +9,7 @@ Source: `wasi:http@0.3.2`, `types.wit`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from gateway.bindings.context import WasiCtx
@@ -19,9 +20,12 @@ from gateway.bindings.http.body import (
     BodyOutputStream,
     IncomingContent,
     OutgoingContent,
+    relay,
 )
 from gateway.bindings.http.context import HttpCtx
 from gateway.bindings.http.fields import Fields, FieldsTooLarge, HeaderError
+from gateway.bindings.http.outbound import Exchange, OutboundFailure, ResponseHead, outbound_request
+from gateway.bindings.http.outgoing_handler import send, timeouts
 from gateway.bindings.http.types import (
     FieldsHandle,
     IncomingRequest,
@@ -33,7 +37,6 @@ from gateway.bindings.http.types import (
 from gateway.bindings.p3.tasks import Sink, Source, Tasks, host
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
-from gateway.host.table import Resource
 from gateway.host.values import Err, Ok, Variant
 from gateway.http.syntax import is_method, is_scheme
 
@@ -47,7 +50,7 @@ class Request(IncomingRequest):
 
     Attributes:
         channel: where its contents come from, if a guest has made it.
-        options: its options; nothing uses them, as long as no guest can send it.
+        options: its options, if it has some.
     """
 
     __slots__ = ("channel", "options")
@@ -67,22 +70,32 @@ class Request(IncomingRequest):
 
 
 class Response(OutgoingResponse):
-    """`response`, which a guest has made.
+    """`response`.
 
     Attributes:
-        channel: where its contents come from.
+        channel: where its contents come from, if a guest has made it.
+        received: its contents, if the host has received it, until they are consumed.
     """
 
-    __slots__ = ("channel",)
+    __slots__ = ("channel", "received")
 
-    def __init__(self, headers: Fields, channel: Contents) -> None:
+    def __init__(
+        self,
+        headers: Fields,
+        channel: Contents | None = None,
+        received: IncomingContent | None = None,
+    ) -> None:
         super().__init__(headers)
         self.channel = channel
+        self.received = received
 
     def drop(self) -> None:
         """Dropped instead of returned: nobody will want its contents."""
         super().drop()
-        self.channel.tasks.go_on(self.channel)
+        if self.channel is not None:
+            self.channel.tasks.go_on(self.channel)
+        elif self.received is not None:
+            self.received.abandon()
 
 
 class Contents(Sink):
@@ -90,13 +103,27 @@ class Contents(Sink):
 
     Attributes:
         content: where they go; None where nobody wants them.
-        sent: whether it was returned.
+        sent: whether the message was returned, or sent.
+        failure: what sending it has failed with, if it has.
     """
 
     def __init__(self, tasks: Tasks) -> None:
         super().__init__(tasks, None)
         self.content: OutgoingContent | None = None
         self.sent = False
+        self.failure: Variant | None = None
+
+    def open(self, ctx: WasiCtx, message: Request | Response, size_error: str) -> None:
+        """Have room for what the guest writes."""
+        self.content = _outgoing(ctx, message.headers, size_error)
+        self.stream = BodyOutputStream(self.content)
+
+    def begin(self) -> None:
+        """The message is on its way."""
+        self.sent = True
+        if self.content is not None:
+            self.content.begin()
+        self.tasks.go_on(self)
 
     def close(self) -> None:
         """The guest is gone: what it has not ended is not whole."""
@@ -104,17 +131,39 @@ class Contents(Sink):
             self.content.abort()
 
 
-class Body(Source):
-    """A body that the host has received."""
+def _outgoing(ctx: WasiCtx, headers: Fields, size_error: str) -> OutgoingContent:
+    """The contents of a message to send, of the length that its headers announce.
 
-    def __init__(self, tasks: Tasks, content: IncomingContent, message: Resource) -> None:
-        super().__init__(tasks, BodyInputStream(content, message))
+    Where they contradict each other about that, it is told when the message is sent.
+    """
+    try:
+        length = headers.content_length()
+    except HeaderError:
+        length = None
+    return OutgoingContent(ctx.of(HttpCtx).queue, length, size_error)
+
+
+class Body(Source):
+    """A body that the host has received.
+
+    Args:
+        tasks: whose it is.
+        content: the body.
+        fetched: whether it is a response's: to read no more of that is to cancel it.
+    """
+
+    def __init__(self, tasks: Tasks, content: IncomingContent, *, fetched: bool) -> None:
+        super().__init__(tasks, BodyInputStream(content))
         self.content = content
+        self._fetched = fetched
 
     def discard(self) -> None:
         """The guest reads no more of it, and may wait for its end."""
         super().discard()
-        self.content.discard()
+        if self._fetched and not self.content.ended:
+            self.content.abandon()
+        else:
+            self.content.discard()
 
     def close(self) -> None:
         """Nobody wants the rest."""
@@ -122,7 +171,8 @@ class Body(Source):
 
 
 types = HostInterface("wasi:http/types", "0.3.2")
-INTERFACES = (types,)
+client = HostInterface("wasi:http/client", "0.3.2", key="allowed_outbound_hosts")
+INTERFACES = (types, client)
 
 
 # --- what is the same in WASI 0.2 ---------------------------------------------------------------------------
@@ -287,7 +337,7 @@ for _name, _attribute in _TIMEOUTS.items():
 
 @host.function("request-new")
 def request_new(
-    ctx: WasiCtx, headers: FieldsHandle, _contents: bool, options: Options | None
+    ctx: WasiCtx, headers: FieldsHandle, contents: bool, options: Options | None
 ) -> tuple[Request, int]:
     """A request that a guest makes, a GET without target, and the channel of its contents."""
     headers.fields.freeze()
@@ -302,26 +352,20 @@ def request_new(
         channel=sink,
         options=options,
     )
+    if contents:
+        sink.open(ctx, request, "HTTP-request-body-size")
     return request, sink.number
 
 
 @host.function("response-new")
 def response_new(ctx: WasiCtx, headers: FieldsHandle, contents: bool) -> tuple[Response, int]:
-    """A response of status 200 that a guest makes, and the channel of its contents.
-
-    Where it has contents and its headers contradict each other about their length, the contents come to nothing.
-    """
+    """A response of status 200 that a guest makes, and the channel of its contents."""
     headers.fields.freeze()
     sink = Contents(ctx.of(Tasks))
     response = Response(headers.fields, sink)
     if contents:
-        try:
-            length = headers.fields.content_length()
-        except HeaderError:
-            length = None  # told when it is sent
-        content = OutgoingContent(ctx.of(HttpCtx).queue, length, "HTTP-response-body-size")
-        response.content = sink.content = content
-        sink.stream = BodyOutputStream(content, response)
+        sink.open(ctx, response, "HTTP-response-body-size")
+        response.content = sink.content
     return response, sink.number
 
 
@@ -331,18 +375,25 @@ def request_consume(ctx: WasiCtx, this: Request) -> tuple[bool, int]:
     if this.channel is not None:
         return _taken_back(this.channel)
     content, this.content = this.content, None
-    if content is None:
-        raise Trap("a request whose body was taken already")
-    tasks = ctx.of(Tasks)
-    body = Body(tasks, content, this)
-    tasks.go_on(body)
-    return False, body.number
+    return _received(ctx, content, fetched=False)
 
 
 @host.function("response-consume")
-def response_consume(_ctx: WasiCtx, this: Response) -> tuple[bool, int]:
+def response_consume(ctx: WasiCtx, this: Response) -> tuple[bool, int]:
     """The same of a response."""
-    return _taken_back(this.channel)
+    if this.channel is not None:
+        return _taken_back(this.channel)
+    content, this.received = this.received, None
+    return _received(ctx, content, fetched=True)
+
+
+def _received(ctx: WasiCtx, content: IncomingContent | None, *, fetched: bool) -> tuple[bool, int]:
+    if content is None:
+        raise Trap("a message whose body was taken already")
+    tasks = ctx.of(Tasks)
+    body = Body(tasks, content, fetched=fetched)
+    tasks.go_on(body)
+    return False, body.number
 
 
 def _taken_back(contents: Contents) -> tuple[bool, int]:
@@ -376,6 +427,8 @@ def finish(ctx: WasiCtx, number: int, ended: list[Ok | Err]) -> Err | None:
         return value
     if not sink.sent:
         return Err(_NEVER_SENT)
+    if sink.failure is not None:
+        return Err(sink.failure)
     if content is None:
         return None
     error = content.finish(None if value.value is None else value.value.fields)
@@ -389,8 +442,83 @@ def respond(ctx: WasiCtx, out: ResponseOutparam, returned: list[Ok | Err]) -> No
     tasks.answered = True
     response = returned[0].value
     if isinstance(response, Response):
-        response.channel.sent = True
-        if response.content is not None:
+        if response.channel is not None:
+            response.channel.begin()
+        elif response.received is not None and not response.received.empty:
+            response.content = _outgoing(ctx, response.headers, "HTTP-response-body-size")
             response.content.begin()
-        tasks.go_on(response.channel)
+            tasks.move(relay(response.received, response.content))
     out.respond(response)
+
+
+# --- wasi:http/client --------------------------------------------------------------------------------------
+
+
+@host.function("send")
+def begin_to_send(ctx: WasiCtx, request: Request, sleeper: int) -> bool:
+    """Send a request, and wake a sleeper when there is its response, or none; tells whether that is now."""
+    tasks = ctx.of(Tasks)
+    sink = request.channel
+    received, request.content = request.content, None
+    content = None if sink is None else sink.content
+    if received is not None and not received.empty:
+        content = _outgoing(ctx, request.headers, "HTTP-request-body-size")
+    try:
+        exchange = send(
+            ctx,
+            outbound_request(
+                method=request.method,
+                scheme=request.scheme or "https",
+                authority=request.authority,
+                path_with_query=request.path_with_query,
+                headers=request.headers,
+                content=content,
+                timeouts=timeouts(request.options),
+            ),
+        )
+    except OutboundFailure as failure:
+        if content is not None:
+            content.forsake()
+        if received is not None:
+            received.abandon()
+        if sink is not None:
+            tasks.go_on(sink)
+        _tell(sink, failure.code)
+        return tasks.begin(sleeper, Err(failure.code))
+    if sink is not None:
+        sink.begin()
+    elif received is not None and content is not None:
+        tasks.move(relay(received, content))
+
+    def cancelled(task: asyncio.Task[Response | Err]) -> None:
+        if task.cancelled():
+            _tell(sink, Variant("connection-terminated"))
+            exchange.cancel()
+
+    task = asyncio.get_running_loop().create_task(_response(exchange, sink))
+    task.add_done_callback(cancelled)
+    return tasks.begin(sleeper, task)
+
+
+@host.function("sent")
+def sent(ctx: WasiCtx, sleeper: int) -> Response | Err:
+    """What came of a request: its response, whose body may be on its way, or an error."""
+    response: Response | Err = ctx.of(Tasks).take(sleeper)
+    return response
+
+
+async def _response(exchange: Exchange, sink: Contents | None) -> Response | Err:
+    result = await exchange.settled()
+    if not isinstance(result, ResponseHead):
+        _tell(sink, result)
+        return Err(result)
+    response = Response(result.headers, received=result.content)
+    response.status = result.status
+    return response
+
+
+def _tell(sink: Contents | None, failure: Variant) -> None:
+    """Have who waits for what came of a request's contents hear why nothing did."""
+    if sink is not None:
+        sink.sent = True
+        sink.failure = failure

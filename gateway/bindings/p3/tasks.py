@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Coroutine
 from time import monotonic_ns
-from typing import Final
+from typing import Any, Final
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.context import State, WasiCtx
@@ -21,6 +22,7 @@ from gateway.bindings.stdio import StandardOutput
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.idle import Idle
+from gateway.host.table import Resource
 from gateway.host.values import Variant
 from gateway.wasm.wasip3 import BYTES, HOST
 
@@ -145,10 +147,21 @@ class Tasks(State):
     Attributes:
         idle: tells when it may be left alone.
         waiting: the channels that wait for what is outside.
+        moving: what moves bytes for the guest that it never sees.
         answered: whether its `handle` has returned: from then on it ends when nothing is left to do.
     """
 
-    __slots__ = ("_channels", "_free", "_ready", "_sleepers", "answered", "idle", "waiting")
+    __slots__ = (
+        "_channels",
+        "_done",
+        "_free",
+        "_ready",
+        "_sleepers",
+        "answered",
+        "idle",
+        "moving",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.idle = Idle()
@@ -157,7 +170,9 @@ class Tasks(State):
         self._free: list[int] = []
         self._ready: deque[int] = deque()
         self.waiting: set[Channel] = set()
-        self._sleepers: dict[int, asyncio.TimerHandle] = {}
+        self.moving: set[asyncio.Task[None]] = set()
+        self._sleepers: dict[int, asyncio.TimerHandle | asyncio.Task[Any]] = {}
+        self._done: dict[int, Any] = {}
 
     def open(self, channel: Channel) -> int:
         """Give a channel its number.
@@ -196,18 +211,62 @@ class Tasks(State):
     def _rise(self, sleeper: int, until: int) -> None:
         if monotonic_ns() < until:  # so far away that the loop has cut it
             self.sleep(sleeper, until)
-            return
+        else:
+            self._wake(sleeper)
+
+    def _wake(self, sleeper: int) -> None:
         del self._sleepers[sleeper]
         self._ready.append(sleeper | _SLEEPER)
         self.idle.wake()
 
+    def begin(self, sleeper: int, doing: asyncio.Task[Any] | Any) -> bool:
+        """Have a sleeper woken when a task is done, of which `take` gives the result; tells whether that is now.
+
+        What is no task is the result.
+        """
+        if not isinstance(doing, asyncio.Task):
+            self._done[sleeper] = doing
+            return True
+        self._sleepers[sleeper] = doing
+        doing.add_done_callback(lambda task: self._finished(sleeper, task))
+        return False
+
+    def _finished(self, sleeper: int, task: asyncio.Task[Any]) -> None:
+        if self._sleepers.get(sleeper) is task:
+            self._done[sleeper] = task
+            self._wake(sleeper)
+
+    def take(self, sleeper: int) -> Any:
+        """What came of what a sleeper was waiting for. Raises what that has raised."""
+        done = self._done.pop(sleeper)
+        return done.result() if isinstance(done, asyncio.Task) else done
+
+    def move(self, moving: Coroutine[Any, Any, None]) -> None:
+        """Have bytes moved. The invocation does not end before that does."""
+        task = asyncio.get_running_loop().create_task(moving)
+        self.moving.add(task)
+        task.add_done_callback(self._moved)
+
+    def _moved(self, task: asyncio.Task[None]) -> None:
+        self.moving.discard(task)
+        self.idle.wake()
+
     def sleep_no_more(self, sleeper: int) -> None:
         """The sleeper was cancelled."""
-        timer = self._sleepers.pop(sleeper, None)
-        if timer is not None:
-            timer.cancel()
+        waited_for = self._sleepers.pop(sleeper, None)
+        if waited_for is not None:
+            waited_for.cancel()
         elif sleeper | _SLEEPER in self._ready:
             self._ready.remove(sleeper | _SLEEPER)
+            self._forget(sleeper)
+
+    def _forget(self, sleeper: int) -> None:
+        """Nobody will take what came of it."""
+        done = self._done.pop(sleeper, None)
+        if isinstance(done, asyncio.Task) and done.exception() is None:
+            done = done.result()
+        if isinstance(done, Resource):
+            done.drop()
 
     def next(self, *, did: bool) -> int:
         """What the adapter is to look at: a channel, or a sleeper, marked so; 0 for nothing, `_END` at the end.
@@ -220,7 +279,7 @@ class Tasks(State):
             return self._ready.popleft()
         if not self.idle.turn(did=did):
             return 0
-        if self._sleepers or not self._waits_in_vain():
+        if self._sleepers or self.moving or not self._waits_in_vain():
             self.idle.rest()
             return 0
         if self.answered:
@@ -235,10 +294,12 @@ class Tasks(State):
         )
 
     def close(self) -> None:
-        """Let go of all channels, and of the clock."""
-        for timer in self._sleepers.values():
-            timer.cancel()
+        """Let go of all channels, of the clock, and of what is under way."""
+        for waited_for in (*self._sleepers.values(), *self.moving):
+            waited_for.cancel()
         self._sleepers.clear()
+        for sleeper in list(self._done):
+            self._forget(sleeper)
         for channel in list(self._channels.values()):
             channel.wait_no_more()
             channel.close()

@@ -18,6 +18,7 @@ from gateway.wasm.binary.definitions import items
 from gateway.wasm.binary.sections import ComponentSection, sections
 from gateway.wasm.binary.type_format import read_type
 from gateway.wasm.binary.types import InstanceType
+from gateway.wasm.wasip3.returns import read_types, returning
 
 __all__ = ["BYTES", "HOST", "RESOURCES", "Parts", "text"]
 
@@ -38,6 +39,7 @@ def _read(name: str) -> str:
 
 
 _TYPES: Final = _read("types")
+_ANSWER: Final = "(result (own $response) (error $error-code))"
 _MEMORY: Final = _read("memory")
 _BYTES: Final = """
 (export "read" (func (param "channel" u32) (result (tuple u32 (list u8)))))
@@ -59,6 +61,7 @@ _BUFFER: Final = "(memory $memory) (realloc (core func $fill-buffer))"
 _BUILTINS: Final = {
     "task.get": "context.get i32 0",
     "task.set": "context.set i32 0",
+    "task.return-answer": "task.return (result $answer) (memory $memory)",
     "set.new": "waitable-set.new",
     "set.poll": "waitable-set.poll (memory $memory)",
     "set.drop": "waitable-set.drop",
@@ -82,14 +85,15 @@ def _definition(group: str, name: str) -> str:
             return f"future.{name} ${group} {options}"
 
 
-def _core(module: str, given: Mapping[str, str]) -> str:
+def _core(module: str, given: Mapping[str, str], more: str = "") -> str:
     """A core module and an instance of it.
 
     Args:
         module: the name of its text.
         given: options of what it imports, by both names, where it takes more than others.
+        more: functions that it has beside those of its text.
     """
-    source = _read(module)
+    source = _read(module).rstrip().removesuffix(")") + more + ")"
     lines: list[str] = []
     arguments: dict[str, list[str]] = {}
     for group, name, sort in _IMPORT.findall(source):
@@ -144,6 +148,7 @@ def _adapter() -> str:
         **dict.fromkeys((f"host.{name}" for name in new_and_consume), "(memory $memory)"),
         "bytes.write": "(memory $memory)",
         "host.finish": _STRINGS,
+        "host.sent": _STRINGS,
         "sources.receive": "(memory $memory)",
     }
     contents = """(param "headers" (own $e.fields)) (param "contents" (option $stream))
@@ -176,6 +181,12 @@ def _adapter() -> str:
         _lift("stderr", "stderr", '(param "data" $stream) (result $cli)'),
         _lift("wait-for", "wait-for", 'async (param "how-long" u64)', waits),
         _lift("wait-until", "wait-until", 'async (param "when" u64)', waits),
+        _lift(
+            "send",
+            "send",
+            'async (param "request" (own $e.request)) (result $answer)',
+            f"{waits} (memory $memory)",
+        ),
         _lift("pump", "pump", "async", pumps),
     )
     lines = "\n".join(lifted)
@@ -193,7 +204,8 @@ def _adapter() -> str:
 (type $result (future (result (error $e.error-code))))
 (type $cli (future (result (error $cli-error))))
 (type $signal (future))
-{_core("adapter", given)}
+(type $answer (result (own $e.response) (error $e.error-code)))
+{_core("adapter", given, returning("answer", _ANSWER, read_types(_TYPES)))}
 {lines}
 )"""
 
@@ -223,6 +235,7 @@ def text() -> str:
   (type $u64 u64) (export "duration" (type $duration (eq $u64))) (export "mark" (type $mark (eq $u64)))
   (export "now" (func (result $mark))) (export "get-resolution" (func (result $duration)))))
 (type (instance (type $e (enum "io" "illegal-byte-sequence" "pipe")) (export "error-code" (type (eq $e)))))
+(type (instance))
 (type (instance {_BYTES}))
 {_IMPORTS}
 {_sources()}
@@ -240,6 +253,7 @@ class Parts:
         types: the type of `wasi:http/types` without what the adapter adds.
         clock: the same of `wasi:clocks/monotonic-clock`.
         stdio: the same of each of `wasi:cli/stdin`, `stdout` and `stderr`.
+        client: the same of `wasi:http/client`, which is nothing: its types are those of `wasi:http/types`.
         poll: the type of `wasi:io/poll@0.2`, all of it.
         passing: the type of `BYTES`.
         host: the type of `HOST`, whose first aliases are of `RESOURCES` and `error-code`.
@@ -252,6 +266,7 @@ class Parts:
     types: InstanceType
     clock: InstanceType
     stdio: InstanceType
+    client: InstanceType
     poll: InstanceType
     passing: InstanceType
     host: InstanceType
@@ -263,14 +278,14 @@ class Parts:
     @classmethod
     def read(cls, binary: bytes) -> Self:
         """Find the parts in what `text` was made to."""
-        plain, clock, stdio, passing, _, host, *_ = _instance_types(binary)
+        plain, clock, stdio, client, passing, _, host, *_ = _instance_types(binary)
         components = [
             binary[section.start : section.end]
             for section in sections(binary)
             if section.id == ComponentSection.COMPONENT
         ]
         (poll,) = _instance_types(components[-1])
-        return cls(plain, clock, stdio, poll, passing, host, *components)
+        return cls(plain, clock, stdio, client, poll, passing, host, *components)
 
 
 def _instance_types(component: bytes) -> list[InstanceType]:

@@ -12,11 +12,13 @@
 ;;   32  the guest's end of a future that it gave with a body of its own that it took back
 ;;   64  40 bytes for what a future carries: `result<option<trailers>, error-code>` at the most
 ;;
-;; Elsewhere: 0 the event that `set-poll` tells, 16 results of the host, 48 our results, from 33792 sleepers, 49152
-;; strings of error codes, from 65536 buffers and more sleepers. A sleeper is a task that waits for a clock:
+;; Elsewhere: 0 the event that `set-poll` tells, 16 results of the host, 48 our results, 128 what a task returns, from
+;; 33792 sleepers, 49152 strings of error codes, from 65536 buffers and more sleepers. A sleeper is a task that waits
+;; for the host:
 ;;    0  what it listens to, or the next one
 ;;    4  the future that it listens to
 ;;    8  the other end of that, until it is woken
+;;   12  how it returns: 0 from a wait for a clock, 1 with the response to a request
 (module
   (import "" "memory" (memory 1))
   (import "" "strings" (global $strings (mut i32)))
@@ -33,12 +35,15 @@
   (import "host" "timer" (func $host-timer (param i64 i32 i32) (result i32)))
   (import "host" "cancel" (func $host-cancel (param i32)))
   (import "host" "next" (func $host-next (param i32) (result i32)))
+  (import "host" "send" (func $host-send (param i32 i32) (result i32)))
+  (import "host" "sent" (func $host-sent (param i32 i32)))
 
   (import "sources" "receive" (func $sources-receive (param i32 i32)))
   (import "sources" "serve" (func $sources-serve (param i32)))
   (import "sources" "turn" (func $sources-turn (result i32)))
 
   (import "task" "return" (func $return))
+  (import "task" "return-answer" (func $task-return-answer (param i32 i32 i32 i64 i32 i32 i32 i32)))
   (import "task" "cancel" (func $task-cancel))
   (import "task" "get" (func $get-context (result i32)))
   (import "task" "set" (func $set-context (param i32)))
@@ -261,14 +266,32 @@
 
   ;; --- wasi:clocks ------------------------------------------------------------------------------------------
 
-  (func (export "wait-for") (param $duration i64) (result i32) (call $sleep (local.get $duration) (i32.const 0)))
-  (func (export "wait-until") (param $when i64) (result i32) (call $sleep (local.get $when) (i32.const 1)))
-  (func $sleep (param $when i64) (param $absolute i32) (result i32) (local $ends i64) (local $sleeper i32)
-    (local.set $sleeper (call $take-sleeper))
-    (if (call $host-timer (local.get $when) (local.get $absolute) (local.get $sleeper)) (then ;; it is past that
-      (call $let-go (local.get $sleeper))
-      (call $return)
-      (return (i32.const 0))))
+  (func (export "wait-for") (param $duration i64) (result i32) (call $wait (local.get $duration) (i32.const 0)))
+  (func (export "wait-until") (param $when i64) (result i32) (call $wait (local.get $when) (i32.const 1)))
+  (func $wait (param $when i64) (param $absolute i32) (result i32) (local $sleeper i32)
+    (local.set $sleeper (call $take-sleeper (i32.const 0)))
+    (call $sleep (local.get $sleeper)
+      (call $host-timer (local.get $when) (local.get $absolute) (local.get $sleeper))))
+  (func $waited (param $sleeper i32) (call $return))
+
+  ;; --- wasi:http/client -------------------------------------------------------------------------------------
+
+  (func (export "send") (param $request i32) (result i32) (local $sleeper i32)
+    (local.set $sleeper (call $take-sleeper (i32.const 1)))
+    (call $sleep (local.get $sleeper) (call $host-send (local.get $request) (local.get $sleeper))))
+  (func $sent (param $sleeper i32) (local $strings i32)
+    (local.set $strings (global.get $strings))
+    (call $host-sent (local.get $sleeper) (i32.const 128))
+    (call $return-answer (i32.const 128))
+    (global.set $strings (local.get $strings)))
+
+  ;; --- sleepers ---------------------------------------------------------------------------------------------
+
+  (type $returning (func (param i32)))
+  (table funcref (elem $waited $sent))
+  ;; A task of the guest goes on when the host is done, which it may be at once.
+  (func $sleep (param $sleeper i32) (param $done i32) (result i32) (local $ends i64)
+    (if (local.get $done) (then (call $finish-task (local.get $sleeper)) (return (i32.const 0))))
     (local.set $ends (call $signal-new))
     (i32.store (local.get $sleeper) (call $set-new))
     (i32.store offset=4 (local.get $sleeper) (call $low (local.get $ends)))
@@ -277,37 +300,40 @@
     (call $join (call $low (local.get $ends)) (i32.load (local.get $sleeper)))
     (call $set-context (local.get $sleeper))
     (i32.or (i32.const 2) (i32.shl (i32.load (local.get $sleeper)) (i32.const 4))))
-  (func (export "awake") (param $event i32) (param i32 i32) (result i32) (local $sleeper i32) (local $cancelled i32)
+  (func (export "awake") (param $event i32) (param i32 i32) (result i32) (local $sleeper i32) (local $asleep i32)
     (local.set $sleeper (call $get-context))
-    (local.set $cancelled (i32.eq (local.get $event) (i32.const 6)))
-    (if (local.get $cancelled) (then
+    (local.set $asleep (i32.load offset=8 (local.get $sleeper))) ;; if so, it was cancelled
+    (if (i32.eq (local.get $event) (i32.const 6)) (then ;; cancelled, be it when all was done
       (call $join (i32.load offset=4 (local.get $sleeper)) (i32.const 0))
       (drop (call $signal-cancel-read (i32.load offset=4 (local.get $sleeper))))))
     (call $signal-drop-readable (i32.load offset=4 (local.get $sleeper)))
     (call $set-drop (i32.load (local.get $sleeper)))
-    (if (local.get $cancelled)
+    (if (local.get $asleep)
       (then
-        (if (i32.load offset=8 (local.get $sleeper)) (then
-          (call $host-cancel (local.get $sleeper))
-          (call $wake (local.get $sleeper)))) ;; nobody listens; but no end is dropped that nothing was written to
-        (call $task-cancel))
-      (else (call $return)))
-    (call $let-go (local.get $sleeper))
+        (call $host-cancel (local.get $sleeper))
+        (call $wake (local.get $sleeper)) ;; nobody listens; but no end is dropped that nothing was written to
+        (call $task-cancel)
+        (call $let-go (local.get $sleeper)))
+      (else (call $finish-task (local.get $sleeper))))
     (i32.const 0))
+  (func $finish-task (param $sleeper i32)
+    (call_indirect (type $returning) (local.get $sleeper) (i32.load offset=12 (local.get $sleeper)))
+    (call $let-go (local.get $sleeper)))
   (func $wake (param $sleeper i32)
     (drop (call $signal-write (i32.load offset=8 (local.get $sleeper)) (i32.const 0)))
     (call $signal-drop-writable (i32.load offset=8 (local.get $sleeper)))
     (i32.store offset=8 (local.get $sleeper) (i32.const 0)))
-  (func $take-sleeper (result i32) (local $sleeper i32)
-    (if (global.get $idle) (then
-      (local.set $sleeper (global.get $idle))
-      (global.set $idle (i32.load (local.get $sleeper)))
-      (return (local.get $sleeper))))
-    (if (i32.eqz (i32.and (global.get $unused) (i32.const 0xffff))) (then ;; at the end of a page
-      (global.set $unused (i32.shl (call $grow) (i32.const 16)))))
-    (local.set $sleeper (global.get $unused))
-    (global.set $unused (i32.add (local.get $sleeper) (i32.const 16)))
-    (if (i32.eq (global.get $unused) (i32.const 49152)) (then (global.set $unused (i32.const 0))))
+  (func $take-sleeper (param $kind i32) (result i32) (local $sleeper i32)
+    (local.set $sleeper (global.get $idle))
+    (if (local.get $sleeper)
+      (then (global.set $idle (i32.load (local.get $sleeper))))
+      (else
+        (if (i32.eqz (i32.and (global.get $unused) (i32.const 0xffff))) (then ;; at the end of a page
+          (global.set $unused (i32.shl (call $grow) (i32.const 16)))))
+        (local.set $sleeper (global.get $unused))
+        (global.set $unused (i32.add (local.get $sleeper) (i32.const 16)))
+        (if (i32.eq (global.get $unused) (i32.const 49152)) (then (global.set $unused (i32.const 0))))))
+    (i32.store offset=12 (local.get $sleeper) (local.get $kind))
     (local.get $sleeper))
   (func $let-go (param $sleeper i32)
     (i32.store (local.get $sleeper) (global.get $idle))

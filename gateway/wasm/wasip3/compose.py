@@ -35,6 +35,7 @@ _SUPPLIED: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, str
         ("now", "get-resolution"),
         {"wait-for": "wait-for", "wait-until": "wait-until"},
     ),
+    "wasi:http/client": (("request", "response", "error-code"), (), {"send": "send"}),
     "wasi:cli/stdin": (("error-code",), (), {"read-via-stream": "stdin"}),
     "wasi:cli/stdout": (("error-code",), (), {"write-via-stream": "stdout"}),
     "wasi:cli/stderr": (("error-code",), (), {"write-via-stream": "stderr"}),
@@ -148,7 +149,13 @@ class _Composition:
             return self.parts.poll
         if interface not in _SUPPLIED or not version.startswith("0.3."):
             return None
-        return self.parts.clock if interface.startswith("wasi:clocks") else self.parts.stdio
+        match interface.partition("/")[0]:
+            case "wasi:clocks":
+                return self.parts.clock
+            case "wasi:http":
+                return self.parts.client
+            case _:
+                return self.parts.stdio
 
     def import_host(self, types: int) -> tuple[int, int]:
         """The instances that the adapter has of the host: `HOST` and `BYTES`."""
@@ -184,7 +191,8 @@ class _Composition:
             return name, sort, self.out.instantiate(polling, given)
         types, plain, functions = _SUPPLIED[name.partition("@")[0]]
         out = self.out
-        members = [(each, Sort.TYPE, out.alias(Sort.TYPE, index, each)) for each in types]
+        home = self.instances[self.types_name] if "response" in types else index
+        members = [(each, Sort.TYPE, out.alias(Sort.TYPE, home, each)) for each in types]
         members += [(each, Sort.FUNC, out.alias(Sort.FUNC, index, each)) for each in plain]
         members += [
             (each, Sort.FUNC, out.alias(Sort.FUNC, self.adapter, local))

@@ -29,3 +29,5 @@
 (export "next" (func (param "did" bool) (result u32)))
 (export "respond" (func (param "out" (own $outparam))
   (param "response" (list (result (own $response) (error $error-code))))))
+(export "send" (func (param "request" (own $request)) (param "sleeper" u32) (result bool)))
+(export "sent" (func (param "sleeper" u32) (result (result (own $response) (error $error-code)))))

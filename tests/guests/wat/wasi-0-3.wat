@@ -7,7 +7,7 @@
 ;;   c  has a wait for a day cancelled, then h    l  as h, then waits for 20 ms and prints "later"
 ;;   o  prints "output", then as h                u  begins a body that it never ends
 ;;   d  drops the body of the request, then h     r  reads some of it first
-;;   p  calls what takes two handles in WASI 0.2   k  calls wasi:http/client
+;;   p  calls what takes two handles in WASI 0.2   k  calls what nobody provides
 ;;   w  answers "hello", and two bytes more than its headers announce
 ;;   x  drops a response that it has made, then h
 ;;   a  answers without contents                  T  answers "hello" and has trailers
@@ -57,7 +57,7 @@
       (result (tuple (own $response) (future (result (error $error-code)))))))))
   (alias export $http "fields" (type $fields)) (alias export $http "request" (type $request))
   (alias export $http "response" (type $response)) (alias export $http "error-code" (type $error-code))
-  (import "wasi:http/client@0.3.0" (instance $client
+  (import "test:nobody/there@0.1.0" (instance $client
     (alias outer 1 $request (type $request')) (export "request" (type $request (eq $request')))
     (alias outer 1 $response (type $response')) (export "response" (type $response (eq $response')))
     (alias outer 1 $error-code (type $error-code')) (export "error-code" (type $error-code (eq $error-code')))

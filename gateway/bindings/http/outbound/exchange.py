@@ -105,6 +105,14 @@ class Exchange:
         """End it, and close its connection unless it is complete. Never raises, and may be called again."""
         self._task.cancel()
 
+    async def settled(self) -> ResponseHead | Variant:
+        """Wait until there is a `result`."""
+        while self.result is None:
+            waiter = asyncio.get_running_loop().create_future()
+            self.waiters.watch(waiter)
+            await waiter
+        return self.result
+
     async def wait(self) -> None:
         """Wait for its end."""
         await asyncio.wait((self._task,))
