@@ -6,7 +6,14 @@ import re
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from gateway.config.values import Table
 
@@ -20,6 +27,9 @@ _DOTTED: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 _OBJECT: Final = re.compile(f"{_DOTTED}:{_DOTTED}|[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _TARGETS: Final = ("component", "python", "url")
+
+_MAX_TARGETS: Final = 64
+"""Targets of one link. Arbitrary: each is one that calls are counted by, and has connections of its own."""
 
 
 def _interface(name: str) -> str:
@@ -63,10 +73,36 @@ def _url(text: str) -> str:
     return text
 
 
+def _listed(said: Any) -> Any:
+    return (said,) if isinstance(said, str) else said
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not 1 <= len(names) <= _MAX_TARGETS:
+        raise ValueError(f"must be one, or a list of at most {_MAX_TARGETS}")
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'must not have "{name}" twice')
+    return names
+
+
+def _urls(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if len({text.startswith("wrpc+") for text in map(_url, texts)}) > 1:
+        raise ValueError("must be all JSON-RPC servers, or all peers that speak wRPC")
+    return texts
+
+
+def _one_or_several(one: dict[str, Any]) -> WithJsonSchema:
+    several = {"type": "array", "items": one, "minItems": 1, "maxItems": _MAX_TARGETS}
+    return WithJsonSchema({"anyOf": [one, several | {"uniqueItems": True}]})
+
+
 def _one_target(schema: dict[str, Any]) -> None:
-    """Have a schema ask for one target."""
+    """Have a schema ask for one kind of target."""
     for target in _TARGETS:
-        schema["properties"][target] = schema["properties"][target]["anyOf"][0]  # not null
+        forms = schema["properties"][target]["anyOf"]
+        *some, _null = forms
+        schema["properties"][target] = some[0] if len(some) == 1 else {"anyOf": some}
     schema["oneOf"] = [{"required": [target]} for target in _TARGETS]
 
 
@@ -75,10 +111,11 @@ class LinkConfig(Table):
 
     Attributes:
         import_: the interface, by the full name under which the component imports it.
-        component: the component of this gateway that exports it.
+        component: the component of this gateway that exports it, or several.
         python: the Python object that has its functions: "package.module:object", or the name by which the
             application that the gateway is part of hands it over.
-        url: the JSON-RPC server that has its functions as methods, or the peer that has them by wRPC.
+        url: the JSON-RPC server that has its functions as methods, or the peer that has them by wRPC; or several.
+        balance: which of several is called: each in turn, or the one with the fewest calls under way.
         errors: what a function returns whose callee gave no answer: "trap" stops the caller; "result" returns the
             err of its `result`, where that is a string or nothing.
     """
@@ -90,7 +127,15 @@ class LinkConfig(Table):
         AfterValidator(_interface),
         WithJsonSchema({"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}),
     ] = Field(alias="import")
-    component: str | None = None
+    component: (
+        Annotated[
+            tuple[str, ...],
+            BeforeValidator(_listed),
+            AfterValidator(_distinct),
+            _one_or_several({"type": "string"}),
+        ]
+        | None
+    ) = None
     python: (
         Annotated[
             str,
@@ -101,9 +146,11 @@ class LinkConfig(Table):
     ) = None
     url: (
         Annotated[
-            str,
-            AfterValidator(_url),
-            WithJsonSchema(
+            tuple[str, ...],
+            BeforeValidator(_listed),
+            AfterValidator(_distinct),
+            AfterValidator(_urls),
+            _one_or_several(
                 {
                     "type": "string",
                     "pattern": r"^((wrpc\+)?https?://[^@?#]+|wrpc\+tcp://[^@/?#]+:[0-9]+|wrpc\+unix:/[^?#]+)$",
@@ -112,6 +159,7 @@ class LinkConfig(Table):
         ]
         | None
     ) = None
+    balance: Literal["round-robin", "least-in-flight"] = "round-robin"
     errors: Literal["trap", "result"] = "trap"
 
     @model_validator(mode="after")

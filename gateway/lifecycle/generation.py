@@ -95,8 +95,13 @@ class Generation:
         return any(transport.busy for transport in self._transports)
 
     def troubles(self) -> list[str]:
-        """Why something does not come that should, otherwise than by HTTP."""
-        return [transport.trouble for transport in self._transports if transport.trouble]
+        """Why something does not come that should, otherwise than by HTTP, and which ends of links are away."""
+        away = [
+            f"component {service.name}, {trouble}"
+            for service in self.services
+            for trouble in service.links.troubles()
+        ]
+        return [*(it.trouble for it in self._transports if it.trouble), *away]
 
     def start(self, before: Generation | None = None) -> None:
         """Begin to take what comes otherwise than by HTTP, on the event loop.

@@ -13,8 +13,8 @@ from gateway.bindings.context import Caller
 from gateway.http import call_chain
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.trace_context import TraceContext
-from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, failed
-from gateway.links.target import CallFailed, CallOutcome
+from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, failed, unreachable
+from gateway.links.target import CallOutcome
 
 __all__ = ["HttpServer"]
 
@@ -94,9 +94,10 @@ class HttpServer:
                     if len(received) > self._max_response:
                         reason = f"its response is larger than {self._max_response} bytes (rpc_max_result)"
                         raise failed(CallOutcome.FAILED, reason)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise unreachable(error, begun=False) from None
         except httpx.HTTPError as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise CallFailed(CallOutcome.FAILED, "its server cannot be reached", reason) from None
+            raise unreachable(error, begun=True) from None
         return bytes(received)
 
     def _headers(self, caller: Caller, trace: TraceContext | None) -> dict[str, str]:

@@ -131,7 +131,7 @@ class Link:
             outcome=failure.outcome.value,
             interface=self._name,
             function=function,
-            target=self.target.name,
+            target=failure.target or self.target.name,
             reason=failure.reason,
             exc_info=failure.__cause__,
             **caller.log_context,

@@ -20,7 +20,14 @@ from gateway.host.errors import Exhausted
 from gateway.host.pieces import of_any_length
 from gateway.host.values import Err, Ok
 from gateway.links.python_values import Conversion, Misfit, WrongValue, conversion
-from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, uncarried
+from gateway.links.target import (
+    CallFailed,
+    CallOutcome,
+    LinkedCall,
+    LinkMismatch,
+    no_room,
+    uncarried,
+)
 from gateway.rpc.client.names import attribute_names
 
 __all__ = ["PythonTarget"]
@@ -44,6 +51,7 @@ class PythonTarget:
     """
 
     kind = "python"
+    remote = False
 
     def __init__(self, name: str, handed: Mapping[str, object]) -> None:
         """Find it.
@@ -93,9 +101,7 @@ class PythonTarget:
         except WrongValue as wrong:
             raise _failed(f"it returned another type: {wrong}") from None
         except Exhausted as exhausted:
-            raise CallFailed(
-                CallOutcome.BUSY, "the gateway has no room for its values", str(exhausted)
-            ) from None
+            raise no_room(exhausted) from None
         except asyncio.CancelledError as error:
             if task is None or task.cancelling() > cancelling:
                 raise

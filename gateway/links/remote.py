@@ -12,11 +12,25 @@ from gateway.host import wit
 from gateway.host.errors import Exhausted
 from gateway.host.pieces import of_any_length
 from gateway.http.trace_context import TraceContext
-from gateway.links.target import CallFailed, CallOutcome, LinkedCall, LinkMismatch, uncarried
+from gateway.links.target import (
+    CallFailed,
+    CallOutcome,
+    LinkedCall,
+    LinkMismatch,
+    no_room,
+    uncarried,
+)
 from gateway.observe.telemetry import Tracer
 from gateway.wasm.version import split_version
 
-__all__ = ["CONNECT_TIMEOUT", "MAX_CONNECTIONS", "RemoteFunction", "RemoteTarget", "failed"]
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "MAX_CONNECTIONS",
+    "RemoteFunction",
+    "RemoteTarget",
+    "failed",
+    "unreachable",
+]
 
 MAX_CONNECTIONS: Final = 64
 """Connections to one server at once; more calls wait for one. Threat: a thousand guests, each with a socket of its
@@ -39,6 +53,20 @@ _WORDS: Final = {
 def failed(outcome: CallOutcome, reason: str) -> CallFailed:
     """What to raise for a call that the callee did not answer as it should; the reason is for the log alone."""
     return CallFailed(outcome, f"the callee {_WORDS[outcome]}", reason)
+
+
+def unreachable(error: Exception, *, begun: bool) -> CallFailed:
+    """What to raise for a call that was not answered at all.
+
+    Args:
+        error: why not.
+        begun: whether there was a connection, so that some of the call may have been sent.
+    """
+    reason = f"{type(error).__name__}: {error}"
+    if begun:
+        reason = f"it broke the connection: {reason}"
+    said = "its server cannot be reached"
+    return CallFailed(CallOutcome.FAILED, said, reason, begun=begun, answered=False)
 
 
 class RemoteFunction(Protocol):
@@ -66,6 +94,7 @@ class RemoteTarget(ABC):
     """
 
     kind: str
+    remote = True
 
     def __init__(self, url: str, tracer: Tracer | None) -> None:
         self.name = url
@@ -126,9 +155,7 @@ class RemoteTarget(ABC):
             raise
         except Exhausted as exhausted:
             error = CallOutcome.BUSY.value
-            raise CallFailed(
-                CallOutcome.BUSY, "the gateway has no room for its values", str(exhausted)
-            ) from None
+            raise no_room(exhausted) from None
         finally:
             if span is not None:
                 span.end(error=error)

@@ -8,9 +8,17 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.bindings.context import Caller
 from gateway.host import wit
-from gateway.host.errors import TrapKind
+from gateway.host.errors import Exhausted, TrapKind
 
-__all__ = ["CallFailed", "CallOutcome", "LinkMismatch", "LinkedCall", "Target", "uncarried"]
+__all__ = [
+    "CallFailed",
+    "CallOutcome",
+    "LinkMismatch",
+    "LinkedCall",
+    "Target",
+    "no_room",
+    "uncarried",
+]
 
 
 class CallOutcome(enum.StrEnum):
@@ -53,10 +61,24 @@ class CallFailed(Exception):
         outcome: how it ended.
         message: the same in words, for the caller: nothing of the callee's inside.
         reason: what happened, for the log; the message where that says all.
+        begun: whether the callee may have begun. Where it has not for certain, another may be called in its place.
+        answered: whether the callee gave any sign of life.
+        target: which one was called, where the link has several.
     """
 
-    def __init__(self, outcome: CallOutcome, message: str, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        outcome: CallOutcome,
+        message: str,
+        reason: str | None = None,
+        *,
+        begun: bool = True,
+        answered: bool = True,
+    ) -> None:
         super().__init__(message if reason is None else reason)
+        self.begun = begun
+        self.answered = answered
+        self.target: str | None = None
         self.outcome = outcome
         self.message = message
         self.reason = message if reason is None else reason
@@ -65,6 +87,12 @@ class CallFailed(Exception):
     def trap(self) -> TrapKind:
         """What stops the caller for it."""
         return _TRAPS[self.outcome]
+
+
+def no_room(exhausted: Exhausted) -> CallFailed:
+    """What to raise for a call whose values the gateway has no room for."""
+    said = "the gateway has no room for its values"
+    return CallFailed(CallOutcome.BUSY, said, str(exhausted))
 
 
 class LinkMismatch(Exception):
@@ -100,10 +128,12 @@ class Target(Protocol):
     Attributes:
         kind: what it is, for metrics: `component`, `json-rpc`, `python`, `wrpc`.
         name: which one, for people.
+        remote: whether it is outside of the gateway, and so may be away.
     """
 
     kind: str
     name: str
+    remote: bool
 
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
         """What calls its functions.

@@ -20,8 +20,8 @@ from gateway.bindings.context import Caller
 from gateway.host import wit
 from gateway.http.trace_context import TraceContext
 from gateway.links.http_server import HttpServer
-from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, RemoteTarget, failed
-from gateway.links.target import CallFailed, CallOutcome
+from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, RemoteTarget, failed, unreachable
+from gateway.links.target import CallOutcome
 from gateway.observe.telemetry import Tracer
 from gateway.wrpc.cursor import Cursor, Malformed
 from gateway.wrpc.decode import reader
@@ -95,16 +95,14 @@ class WrpcTarget(RemoteTarget):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 source, sink = await self._connect()
         except OSError as error:  # a `TimeoutError` is one
-            reason = f"{type(error).__name__}: {error}"
-            raise CallFailed(CallOutcome.FAILED, "its server cannot be reached", reason) from None
+            raise unreachable(error, begun=False) from None
         try:
             sink.write(request)
             await sink.drain()
             sink.write_eof()
             return await Incoming(source, self._max_result).root()
         except OSError as error:
-            reason = f"it broke the connection: {type(error).__name__}: {error}"
-            raise failed(CallOutcome.FAILED, reason) from None
+            raise unreachable(error, begun=True) from None
         finally:
             sink.transport.abort()
 

@@ -175,6 +175,12 @@ class Metrics:
             "Time that such calls took.",
             (*function, "target", "outcome"),
         )
+        self._link_target_calls = self._counter(
+            "gateway_link_target_calls",
+            "Calls of each target of links that have several, by what became of them: answered, not-begun, "
+            "unanswered or cancelled.",
+            (*component, "interface", "target", "answer"),
+        )
         self._backend_up = Gauge(
             "gateway_capability_backend_up",
             "Whether all servers behind capabilities of this kind can be used, as far as any worker knows.",
@@ -420,6 +426,17 @@ class Metrics:
             seconds: what it took.
         """
         self._linked_calls.ended((component, *operation, target, outcome), seconds)
+
+    def link_target_called(self, component: str, interface: str, target: str, answer: str) -> None:
+        """Count a call of one of several targets of a link.
+
+        Args:
+            component: who made it.
+            interface: the interface without its version.
+            target: what the configuration calls the target.
+            answer: a value of `gateway.links.several.Answer`.
+        """
+        self._link_target_calls.labels(component, interface, target, answer).inc()
 
     def backend_changed(self, capability: str, backend: str, up: bool) -> None:
         """Tell whether the servers behind a capability can be used. From any thread.

@@ -15,6 +15,7 @@ from gateway.host import wit
 from gateway.host.component import Component
 from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
+from gateway.links.several import SeveralTargets
 from gateway.links.target import (
     CallFailed,
     CallOutcome,
@@ -25,11 +26,11 @@ from gateway.links.target import (
 )
 from gateway.links.wrpc import WrpcTarget
 from gateway.observe.events import LinkedExportReturned, Outcome
-from gateway.observe.telemetry import Tracer
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom
 from gateway.serving.call import Call
 from gateway.serving.perform import perform
+from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
 from gateway.wasm.version import split_version, track
 
@@ -42,43 +43,52 @@ class Targets:
     Args:
         components: all of the gateway, by name.
         server: what the operator said of the server.
-        providers: objects that were handed over, by name.
         tls: what makes servers trusted.
-        tracer: what is told of calls that leave the gateway, if anything is.
+        runtime: what has the objects that were handed over, and what is told of calls.
     """
 
     def __init__(
         self,
         components: Mapping[str, Component],
         server: ServerConfig,
-        providers: Mapping[str, object],
         tls: ssl.SSLContext,
-        tracer: Tracer | None,
+        runtime: Runtime,
     ) -> None:
         self._components = components
         self._max_result = server.rpc_max_result
-        self._providers = providers
         self._tls = tls
-        self._tracer = tracer
+        self._providers = runtime.providers
+        self._tracer = runtime.tracer
+        self._on_call = None if runtime.metrics is None else runtime.metrics.link_target_called
         self._inside: list[_ComponentTarget] = []
 
     def of(self, link: LinkConfig, caller: Component) -> Target:
         """That of one link of a component.
 
         Raises:
-            LinkMismatch: there is no such component or object.
+            LinkMismatch: there is no such component or object; the message has a line for each.
         """
         if link.python is not None:
             return PythonTarget(link.python, self._providers)
-        if link.url is not None and link.url.startswith("wrpc+"):
-            return WrpcTarget(
-                link.url, tls=self._tls, max_result=self._max_result, tracer=self._tracer
-            )
-        if link.url is not None:
-            return JsonRpcTarget(
-                link.url, tls=self._tls, max_response=self._max_result, tracer=self._tracer
-            )
-        name = str(link.component)
+        targets: dict[str, Target] = {url: self._elsewhere(url) for url in link.url or ()}
+        wrong: list[str] = []
+        for name in link.component or ():
+            try:
+                targets[name] = self._component(name, caller)
+            except LinkMismatch as mismatch:
+                wrong.append(str(mismatch))
+        if wrong:
+            raise LinkMismatch("\n".join(wrong))
+        if len(targets) == 1:
+            return next(iter(targets.values()))
+        return SeveralTargets(targets, link.balance, self._on_call)
+
+    def _elsewhere(self, url: str) -> Target:
+        if url.startswith("wrpc+"):
+            return WrpcTarget(url, tls=self._tls, max_result=self._max_result, tracer=self._tracer)
+        return JsonRpcTarget(url, tls=self._tls, max_response=self._max_result, tracer=self._tracer)
+
+    def _component(self, name: str, caller: Component) -> _ComponentTarget:
         component = self._components.get(name)
         if component is None:
             raise LinkMismatch(
@@ -127,6 +137,7 @@ class _ComponentTarget:
     """
 
     kind = "component"
+    remote = False
 
     def __init__(
         self,
@@ -199,7 +210,9 @@ class _ComponentTarget:
             place = gate.try_enter_within() or await service.wait(gate.enter_within)
         except NoRoom as error:
             service.refused(LinkedExportReturned, Outcome.EXHAUSTED, export, caller.request_id)
-            raise CallFailed(CallOutcome.BUSY, f"{self.name} is busy", str(error)) from None
+            raise CallFailed(
+                CallOutcome.BUSY, f"{self.name} is busy", str(error), begun=False
+            ) from None
         with (
             place,
             Call(

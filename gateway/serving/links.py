@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
@@ -11,6 +11,7 @@ from gateway.host.binding import HostInterface
 from gateway.host.component import Component
 from gateway.host.errors import ComponentError
 from gateway.links.link import Link, OnCall
+from gateway.links.several import SeveralTargets
 from gateway.links.target import LinkMismatch, Target
 
 __all__ = ["Links"]
@@ -70,6 +71,12 @@ class Links:
                 self._targets.append(link.target)
         if wrong:
             raise ComponentError("\n".join(wrong))
+
+    def troubles(self) -> Iterator[str]:
+        """Which of several other ends are left out, and why."""
+        for name, target in zip(self.interfaces, self._targets, strict=True):
+            if isinstance(target, SeveralTargets):
+                yield from (f"link of {name}: {trouble}" for trouble in target.troubles())
 
     async def aclose(self) -> None:
         """Let go of what the other ends have open. May be called again."""

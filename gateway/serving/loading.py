@@ -161,8 +161,10 @@ def make_services(
     cache = _cache(config.server)
     tls = _tls_context(config)
     components = {each.config.name: each.component for each in prepared}
-    targets = Targets(components, config.server, runtime.providers, tls, runtime.tracer)
-    called = {link.component for each in prepared for link in each.config.links}
+    metrics = runtime.metrics
+    targets = Targets(components, config.server, tls, runtime)
+    links = [link for each in prepared for link in each.config.links]
+    called = {name for link in links for name in link.component or ()}
     refused: list[str] = []
     services: list[Service] = []
     for each in prepared:
@@ -170,17 +172,17 @@ def make_services(
             component = each.component.moved(
                 engines[each.component.concurrent], each.config.name, cache
             )
-            links = Links(
+            linked_to = Links(
                 each.config.links,
                 component,
                 targets.of,
                 config.server,
                 called=each.config.name in called,
-                on_call=None if runtime.metrics is None else runtime.metrics.linked_call_returned,
+                on_call=None if metrics is None else metrics.linked_call_returned,
             )
-            linked = link(component, provided_to(each.config, links.interfaces))
+            linked = link(component, provided_to(each.config, linked_to.interfaces))
             service = Service(
-                each.config, linked, links, tls=tls, runtime=runtime, server=config.server
+                each.config, linked, linked_to, tls=tls, runtime=runtime, server=config.server
             )
             service.compile_seconds = each.compile_seconds
             service.provenance = each.provenance

@@ -40,11 +40,11 @@ def test_a_table_says_where_a_link_leads(folder: Path) -> None:
     )
     assert (there.import_, there.component, there.url, there.errors) == (
         API,
-        "pricing",
+        ("pricing",),
         None,
         "result",
     )
-    assert (elsewhere.url, elsewhere.component) == ("https://example.com:8443/rpc/c", None)
+    assert (elsewhere.url, elsewhere.component) == (("https://example.com:8443/rpc/c",), None)
     assert elsewhere.errors == "trap"
 
 
@@ -62,6 +62,11 @@ def test_a_table_says_where_a_link_leads(folder: Path) -> None:
         (f'import = "{API}", python = "os.path: a"', "links[0].python", "must be package.module:object"),
         (f'import = "{API}", component = "a", errors = "none"', "links[0].errors", "must be 'trap' or 'result'"),
         ('component = "a"', "links[0].import", "is required"),
+        (f'import = "{API}", component = []', "links[0].component", "must be one, or a list of at most 64"),
+        (f'import = "{API}", component = ["a", "a"]', "links[0].component", 'must not have "a" twice'),
+        (f'import = "{API}", url = ["http://a", "ftp://a"]', "links[0].url", "must be the URL"),
+        (f'import = "{API}", url = ["http://a", "wrpc+tcp://a:1"]', "links[0].url", "must be all JSON-RPC"),
+        (f'import = "{API}", component = "a", balance = "random"', "links[0].balance", "must be 'round-robin' or"),
     ],
 )  # fmt: skip
 def test_what_is_no_link_is_refused_by_its_key(
@@ -71,6 +76,16 @@ def test_what_is_no_link_is_refused_by_its_key(
     assert f"components[0].{key}: " in said
     assert reason in said
     assert "secret" not in said
+
+
+def test_a_link_may_have_several_targets_of_one_kind(folder: Path) -> None:
+    inside, outside = read(
+        folder,
+        f'import = "{API}", component = ["a", "b"]',
+        'import = "a:b/c", url = ["http://a", "https://b"], balance = "least-in-flight"',
+    )
+    assert (inside.component, inside.balance) == (("a", "b"), "round-robin")
+    assert (outside.url, outside.balance) == (("http://a", "https://b"), "least-in-flight")
 
 
 def test_an_import_has_one_link(folder: Path) -> None:
@@ -84,7 +99,7 @@ def test_a_flag_names_a_component_an_object_or_a_url(folder: Path) -> None:
     assert said[1] == {"import": "a:b/c", "url": "http://localhost/?a=b"}
     assert LinkConfig.parse("a:b/c=d.e:f") == {"import": "a:b/c", "python": "d.e:f"}
     (component,) = single(folder / "shop.wasm", links=[said[0]]).components
-    assert component.links[0].component == "pricing"
+    assert component.links[0].component == ("pricing",)
 
 
 @pytest.mark.parametrize("text", [API, f"{API}=", ""])

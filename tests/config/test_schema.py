@@ -330,6 +330,9 @@ def test_sizes(value: object) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://a.example", None])
-@pytest.mark.parametrize("component", [{}, {"component": "b"}, {"component": None}])
-def test_links(url: str | None, component: dict[str, str | None]) -> None:
+@pytest.mark.parametrize(
+    "component",
+    [{}, *({"component": it} for it in ("b", None, [], ["b"], ["b", "c"], ["b", "b"], [1]))],
+)
+def test_links(url: str | None, component: dict[str, Any]) -> None:
     agree(LinkConfig, {"import": "a:a/a", "url": url} | component)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ import structlog
 
 from gateway.links.json_rpc import JsonRpcTarget
 from tests.harness import GuestPath
+from tests.links.peer import Peer, http
 from tests.links.relays import relay
 from tests.patience import until
 from tests.transports.talking import Talking, talking
@@ -23,69 +23,17 @@ pytestmark = pytest.mark.anyio
 TRAPPED: Final = -32000
 
 
-def http(body: bytes, status: str = "200 OK", kind: str = "application/json") -> bytes:
-    head = f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
-
-
 def error(code: int, message: str = "no", data: Any = None) -> bytes:
     failure = {"code": code, "message": message, "data": data}
     return http(json.dumps({"jsonrpc": "2.0", "id": 1, "error": failure}).encode())
 
 
-class Peer:
-    """A server that answers as it is told.
-
-    Attributes:
-        url: where it is.
-        asked: the requests so far, each with its headers.
-        connections: how many are open.
-        opened: how many there were so far.
-        answer: what it answers; None for never.
-        closes: whether it closes the connection after that.
-    """
-
-    def __init__(self) -> None:
-        self.url = ""
-        self.asked: list[tuple[dict[str, Any], dict[str, str]]] = []
-        self.connections = 0
-        self.opened = 0
-        self.answer: bytes | None = None
-        self.closes = False
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A connection."""
-        self.connections += 1
-        self.opened += 1
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                lines = head.decode().split("\r\n")[1:-2]
-                headers = {
-                    name.lower(): value
-                    for name, _, value in (line.partition(": ") for line in lines)
-                }
-                body = await reader.readexactly(int(headers["content-length"]))
-                self.asked.append((json.loads(body), headers))
-                if self.answer is None:
-                    await reader.read()
-                    return
-                writer.write(self.answer)
-                if self.closes:
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            self.connections -= 1
-            writer.close()
-
-
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
     peer = Peer()
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
-    peer.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/rpc/there"
+    await peer.start()
     yield peer
-    server.close()
+    await peer.stop()
 
 
 @pytest.fixture

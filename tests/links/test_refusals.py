@@ -113,6 +113,19 @@ def test_resources_are_not_carried(tmp_path: Path) -> None:
     )
 
 
+def test_each_of_several_components_is_checked(tmp_path: Path) -> None:
+    said = refusal(tmp_path, shop(component=["pricing", "a", "shop", "b"]), pricing())
+    assert [line.partition(" (")[0] for line in said.splitlines()] == [
+        'there is no component "a"',
+        'there is no component "b"',
+    ]
+    load(tmp_path, shop(component=["pricing", "other"]), pricing(), ("other", *pricing()[1:]))
+    other = ("other", *pricing(type_="s32")[1:])
+    assert refusal(tmp_path, shop(component=["pricing", "other"]), pricing(), other) == (
+        'price: is imported as func(item: u32) -> u32, and component "other" exports func(item: s32) -> s32'
+    )
+
+
 def test_an_import_that_there_is_none_of(tmp_path: Path) -> None:
     other = "shop", EXPORTS.replace("{name}", "a:b/c").replace("{type}", "u32"), shop()[2]
     assert refusal(tmp_path, other, pricing()) == (
