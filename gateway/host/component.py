@@ -28,7 +28,7 @@ from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
-from gateway.wasm.wasip3 import NotComposable, Parts, compose, text
+from gateway.wasm.wasip3 import NotComposable, Parts, compose
 
 __all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
 
@@ -251,7 +251,8 @@ class Component:
 
 def _lends(name: str) -> bool:
     """Whether an interface has functions that take two borrowed handles, and is not bridged for its bytes."""
-    return name.partition("@")[0] in {
+    interface, _, version = name.partition("@")
+    return not version.startswith("0.3.") and interface in {
         "wasi:filesystem/types",
         "wasi:sockets/tcp",
         "wasi:sockets/udp",
@@ -389,7 +390,7 @@ def _compose(path: Path, data: bytes, names: Sequence[str]) -> bytes:
 
 @cache
 def _parts() -> Parts:
-    return Parts.read(bytes(wat2wasm(text())))
+    return Parts.assembled(lambda text: bytes(wat2wasm(text)))
 
 
 def _damaged(error: MalformedBinary) -> str:

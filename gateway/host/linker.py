@@ -32,7 +32,7 @@ from gateway.host.values import (
     lift_argument,
     lower,
 )
-from gateway.wasm.wasip3 import BYTES, HOST
+from gateway.wasm.wasip3 import ADAPTERS
 
 if TYPE_CHECKING:
     from gateway.host.component import Component
@@ -143,7 +143,7 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
             match item:
                 case wit.Interface():
                     interface = provided.interface(name)
-                    if name in {HOST, BYTES} and not component.concurrent:
+                    if name.startswith(ADAPTERS) and not component.concurrent:
                         interface = None  # it is for adapters alone
                     if interface is None:
                         unknown.append(name)

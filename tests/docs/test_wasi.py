@@ -55,7 +55,7 @@ def interfaces() -> Iterable[HostInterface]:
     for module in pkgutil.iter_modules(gateway.bindings.__path__):
         family = importlib.import_module(f"gateway.bindings.{module.name}")
         for interface in getattr(family, "INTERFACES", ()):
-            if interface.name not in {wasip3.HOST, wasip3.BYTES}:
+            if not interface.name.startswith(wasip3.ADAPTERS):
                 yield interface
 
 

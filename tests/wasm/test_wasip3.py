@@ -10,7 +10,7 @@ from gateway.wasm.binary import Cursor, MalformedBinary, Section, component_exte
 from gateway.wasm.binary.definitions import items
 from gateway.wasm.binary.sections import ComponentSection
 from gateway.wasm.binary.type_format import encode_type, read_type
-from gateway.wasm.wasip3 import BYTES, HOST, NotComposable, Parts, compose, text
+from gateway.wasm.wasip3 import BYTES, HOST, NotComposable, Parts, compose
 
 GUEST = Path(__file__).parents[1] / "guests" / "wat" / "wasi-0-3.wat"
 
@@ -21,7 +21,7 @@ def binary(source: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def parts() -> Parts:
-    return Parts.read(binary(text()))
+    return Parts.assembled(binary)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import os
 from collections import deque
 from collections.abc import Generator
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 from gateway.bindings.descriptors import Place, Share
 from gateway.bindings.filesystem.error_code import ErrorCode, FilesystemError, error_code
@@ -110,6 +110,14 @@ class DirectoryEntryStream(Resource):
         if isinstance(entry, ErrorCode):
             raise FilesystemError(entry)
         return entry
+
+    async def batch(self) -> list[dict[str, str]]:
+        """The next entries, as many as are there when one is; none at the end. Raises as `next` does."""
+        entry = await self.next()
+        entries = [] if entry is None else [entry]
+        while self._entries and not isinstance(self._entries[0], ErrorCode):
+            entries.append(cast("dict[str, str]", self._entries.popleft()))
+        return entries
 
     def drop(self) -> None:
         """Close the directory."""

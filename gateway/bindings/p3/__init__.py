@@ -5,8 +5,8 @@ calls for them, and the plain functions of `wasi:http/types`. Interfaces that ar
 declared beside them: `gateway.bindings.cli`, `clocks` and `random`.
 """
 
-from gateway.bindings.p3 import http, tasks
+from gateway.bindings.p3 import filesystem, http, tasks
 
 __all__ = ["INTERFACES"]
 
-INTERFACES = (*http.INTERFACES, *tasks.INTERFACES)
+INTERFACES = (*filesystem.INTERFACES, *http.INTERFACES, *tasks.INTERFACES)

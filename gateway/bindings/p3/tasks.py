@@ -17,19 +17,18 @@ from typing import Any, Final
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.context import State, WasiCtx
-from gateway.bindings.io import Closed, InputStream, LastOperationFailed, OutputStream, StreamError
+from gateway.bindings.io import Closed, InputStream, LastOperationFailed, OutputStream
 from gateway.bindings.stdio import StandardOutput
 from gateway.host.binding import HostInterface
 from gateway.host.errors import Trap
 from gateway.host.idle import Idle
 from gateway.host.table import Resource
-from gateway.host.values import Variant
 from gateway.wasm.wasip3 import BYTES, HOST
 
 __all__ = ["INTERFACES", "Channel", "Sink", "Source", "Tasks", "host"]
 
 MAX_CHANNELS: Final = 255
-"""Bodies and standard streams that one invocation may have open; one more traps. The adapter has room for as many,
+"""Bodies and other streams that one invocation may have open; one more traps. The adapter has room for as many,
 each of which takes up to 64 KiB of it."""
 
 _PIECE: Final = 64 << 10
@@ -76,6 +75,9 @@ class Channel:
     def _stop_watching(self, waiter: asyncio.Future[None]) -> None:
         """Have nothing hold a future."""
 
+    def forgotten(self) -> None:
+        """The adapter has closed it: all that there was has passed, or somebody wanted no more."""
+
     def close(self) -> None:
         """The invocation has ended."""
 
@@ -94,7 +96,7 @@ class Source(Channel):
     def __init__(self, tasks: Tasks, stream: InputStream) -> None:
         super().__init__(tasks)
         self.stream = stream
-        self.error: Variant | None = None
+        self.error: Any = None
         self.discarded = False
 
     def read(self) -> bytes | None:
@@ -121,11 +123,15 @@ class Sink(Channel):
     Args:
         tasks: whose it is.
         stream: where they go; None where nobody wants them.
+
+    Attributes:
+        error: the `error-code` that the stream has failed with, if it has.
     """
 
     def __init__(self, tasks: Tasks, stream: OutputStream | None) -> None:
         super().__init__(tasks)
         self.stream = stream
+        self.error: Any = None
 
     def room(self) -> int:
         """How many it may give now; `_CLOSED` if nobody wants any more."""
@@ -133,8 +139,22 @@ class Sink(Channel):
             return _CLOSED
         try:
             return min(self.stream.check_write(), _PIECE)
-        except StreamError:
-            return _CLOSED
+        except LastOperationFailed as failure:
+            self.error = failure.code
+        except Closed:
+            pass
+        return _CLOSED
+
+    def write(self, data: bytes) -> None:
+        """Take bytes, not more than there was room for. What they fail with, `room` tells."""
+        if self.stream is None:
+            raise Trap(f"channel {self.number} takes nothing")
+        try:
+            self.stream.write(data)
+        except LastOperationFailed as failure:
+            self.error = failure.code
+        except Closed:
+            pass
 
     def _stop_watching(self, waiter: asyncio.Future[None]) -> None:
         if self.stream is not None:
@@ -182,7 +202,7 @@ class Tasks(State):
         """
         number = self._free.pop() if self._free else len(self._channels) + 1
         if number > MAX_CHANNELS:
-            raise Trap(f"more than {MAX_CHANNELS} bodies and standard streams are open")
+            raise Trap(f"more than {MAX_CHANNELS} bodies and other streams are open")
         self._channels[number] = channel
         return number
 
@@ -192,7 +212,9 @@ class Tasks(State):
 
     def forget(self, number: int) -> None:
         """The adapter has closed a channel."""
-        self._channels.pop(number).wait_no_more()
+        channel = self._channels.pop(number)
+        channel.wait_no_more()
+        channel.forgotten()
         with contextlib.suppress(ValueError):  # it may be another's soon
             self._ready.remove(number)
         self._free.append(number)
@@ -219,6 +241,12 @@ class Tasks(State):
         self._ready.append(sleeper | _SLEEPER)
         self.idle.wake()
 
+    def settle(self, sleeper: int, value: Any) -> None:
+        """Wake a sleeper that nothing was begun for; `take` gives the value."""
+        self._done[sleeper] = value
+        self._ready.append(sleeper | _SLEEPER)
+        self.idle.wake()
+
     def begin(self, sleeper: int, doing: asyncio.Task[Any] | Any) -> bool:
         """Have a sleeper woken when a task is done, of which `take` gives the result; tells whether that is now.
 
@@ -241,11 +269,12 @@ class Tasks(State):
         done = self._done.pop(sleeper)
         return done.result() if isinstance(done, asyncio.Task) else done
 
-    def move(self, moving: Coroutine[Any, Any, None]) -> None:
-        """Have bytes moved. The invocation does not end before that does."""
+    def move(self, moving: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have bytes moved. The invocation does not end before that does, but for a reason of its own."""
         task = asyncio.get_running_loop().create_task(moving)
         self.moving.add(task)
         task.add_done_callback(self._moved)
+        return task
 
     def _moved(self, task: asyncio.Task[None]) -> None:
         self.moving.discard(task)
@@ -372,10 +401,9 @@ def room(ctx: WasiCtx, number: int) -> int:
 def write(ctx: WasiCtx, number: int, data: bytes) -> None:
     """Bytes for a sink, not more than it had room for."""
     sink = ctx.of(Tasks).channel(number)
-    if not isinstance(sink, Sink) or sink.stream is None:
+    if not isinstance(sink, Sink):
         raise Trap(f"channel {number} takes nothing")
-    with contextlib.suppress(StreamError):  # `room` tells
-        sink.stream.write(data)
+    sink.write(data)
 
 
 @host.function("close")

@@ -9,17 +9,21 @@ into a component that has no such function among its imports and exports:
       (import "gateway:wasi/host" ...)  ;; plain functions that never wait, and those of gateway:wasi/bytes
       (component $sources ...)          ;; streams from the host to the guest
       (component $adapter ...)          ;; those the other way, the functions that are missing, and the pump
+      (component $pump ...)
       (component $driver ...)
       (component $guest ...)            ;; as it was
       (instance $s (instantiate $sources ...))
       (instance $a (instantiate $adapter (with "sources" (instance $s)) ...))
       (instance $g (instantiate $guest (with "wasi:http/types@0.3.0" (instance $a)) ...))
+      (instance $p (instantiate $pump (with "adapter" (instance $a)) ...))
       (instance $d (instantiate $driver (with "handle" ...) (with "pump" ...)))
       (export "wasi:http/handler@0.3.0" (instance (export "handle" (func $d "run")))))
 
-The driver calls the guest's `handle` and, beside it, the adapter's `pump`, a task that moves bytes between streams
-of the guest and the host. They are components of their own for two reasons: one that is entered again while it
-calls out traps, and so does one that reads from a future what it has written to it.
+The driver calls the guest's `handle` and, beside it, the `pump`, a task that has the others move bytes between
+streams of the guest and the host. They are components of their own for two reasons: one that is entered again
+while it calls out traps, and so does one that reads from a future what it has written to it. For each other
+interface whose functions are asynchronous or have streams there is one more between the sources and the pump
+(`family.py`), where the guest imports it.
 
 **Nothing of it ever waits in the host.** A host function that suspends stops every task of its store. So the pump
 ends each turn with `YIELD`: the engine then gives control back once for every task that has yielded. The pump's
@@ -34,7 +38,7 @@ adapter has something are replaced by the host's plain ones.
 `wasi:io/poll` of WASI 0.2 is passed on by a component in between, for a reason that `polling.wat` gives.
 """
 
-from gateway.wasm.wasip3.adapter import BYTES, HOST, Parts, text
+from gateway.wasm.wasip3.adapter import ADAPTERS, BYTES, HOST, Parts
 from gateway.wasm.wasip3.compose import NotComposable, compose, supplied
 
-__all__ = ["BYTES", "HOST", "NotComposable", "Parts", "compose", "supplied", "text"]
+__all__ = ["ADAPTERS", "BYTES", "HOST", "NotComposable", "Parts", "compose", "supplied"]

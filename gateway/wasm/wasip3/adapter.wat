@@ -1,8 +1,8 @@
-;; The core module of the adapter: what it has of the streams that lead from the guest to the host, and the pump.
+;; The core module of the adapter: what it has of the streams that lead from the guest to the host.
 ;;
 ;; A channel is a body or a standard stream: the host gives it a number below 256. What each has lies at
 ;; 1024 + 128 * number:
-;;    0  kind: 0 none of ours, 2 contents of a message, 3 a standard stream
+;;    0  kind: 0 none of ours, 2 contents of a message, 3 a standard stream, 4 other bytes
 ;;    4  our end of the stream, 0 for none (handles begin at 1)
 ;;    8  our end of the future of the trailers
 ;;   12  our end of the future that says what came of it
@@ -34,16 +34,13 @@
   (import "host" "close" (func $host-close (param i32)))
   (import "host" "timer" (func $host-timer (param i64 i32 i32) (result i32)))
   (import "host" "cancel" (func $host-cancel (param i32)))
-  (import "host" "next" (func $host-next (param i32) (result i32)))
   (import "host" "send" (func $host-send (param i32 i32) (result i32)))
   (import "host" "sent" (func $host-sent (param i32 i32)))
 
   (import "sources" "receive" (func $sources-receive (param i32 i32)))
-  (import "sources" "serve" (func $sources-serve (param i32)))
-  (import "sources" "turn" (func $sources-turn (result i32)))
 
   (import "task" "return" (func $return))
-  (import "task" "return-answer" (func $task-return-answer (param i32 i32 i32 i64 i32 i32 i32 i32)))
+  (import "return" "answer" (func $task-return-answer (param i32 i32 i32 i64 i32 i32 i32 i32)))
   (import "task" "cancel" (func $task-cancel))
   (import "task" "get" (func $get-context (result i32)))
   (import "task" "set" (func $set-context (param i32)))
@@ -77,7 +74,6 @@
   (global $free (mut i32) (i32.const 0))     ;; buffers that nobody has, each with the address of the next
   (global $idle (mut i32) (i32.const 0))     ;; sleepers that nobody is, each with the address of the next
   (global $unused (mut i32) (i32.const 33792)) ;; the next that was none yet
-  (global $receiving (mut i32) (i32.const 0)) ;; whether there ever was a source
   (global $awaited (mut i32) (i32.const 0))  ;; futures of trailers whose values may come at any time
 
   ;; --- channels ---------------------------------------------------------------------------------------------
@@ -149,7 +145,6 @@
       (then (call $taken-back (call $at (i32.load offset=20 (i32.const 0))) (local.get $result)))
       (else
         (call $result-drop-readable (local.get $result)) ;; no client is told
-        (global.set $receiving (i32.const 1))
         (call $sources-receive (i32.load offset=20 (i32.const 0)) (i32.const 48))
         (i32.const 48))))
   (func (export "request-consume") (param $request i32) (param $result i32) (result i32)
@@ -234,6 +229,9 @@
   ;; The guest hears what came of it, if it listens.
   (func $conclude (param $at i32) (local $n i32)
     (i32.store offset=16 (local.get $at) (i32.const 3))
+    (if (i32.eq (i32.load (local.get $at)) (i32.const 4)) (then
+      (call $close (i32.shr_u (i32.sub (local.get $at) (i32.const 1024)) (i32.const 7)) (local.get $at))
+      (return)))
     (if (i32.eq (i32.load (local.get $at)) (i32.const 2))
       (then (local.set $n
         (call $result-write (i32.load offset=12 (local.get $at)) (i32.add (local.get $at) (i32.const 64)))))
@@ -263,6 +261,11 @@
     (local.set $ends (call $stream-new))
     (call $stream-drop-writable (call $high (local.get $ends)))
     (call $give (call $low (local.get $ends)) (call $output (i32.const 0) (i32.const 0))))
+
+  ;; --- for other interfaces ---------------------------------------------------------------------------------
+
+  (func (export "sink") (param $channel i32) (param $stream i32)
+    (i32.store offset=4 (call $open (local.get $channel) (i32.const 4)) (local.get $stream)))
 
   ;; --- wasi:clocks ------------------------------------------------------------------------------------------
 
@@ -339,35 +342,27 @@
     (i32.store (local.get $sleeper) (global.get $idle))
     (global.set $idle (local.get $sleeper)))
 
-  ;; --- the pump ---------------------------------------------------------------------------------------------
+  ;; --- for the pump -----------------------------------------------------------------------------------------
 
-  (func (export "pump") (result i32)
-    (if (i32.eqz (global.get $set)) (then (global.set $set (call $set-new))))
-    (call $turn))
-  (func (export "pump-on") (param i32 i32 i32) (result i32) (call $turn))
-  (func $turn (result i32) (local $did i32) (local $n i32)
-    (loop $more
-      (loop $events
-        (if (call $set-poll (global.get $set) (i32.const 0)) (then
-          (local.set $did (i32.const 1))
-          (call $event (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0)))
-          (br $events))))
-      (if (global.get $receiving) (then
-        (local.set $did (i32.or (local.get $did) (call $sources-turn)))))
-      (local.set $n (call $host-next (local.get $did)))
-      (if (i32.eqz (local.get $n)) (then (return (i32.const 1)))) ;; YIELD
-      (if (i32.eq (local.get $n) (i32.const -1)) (then (call $return) (return (i32.const 0)))) ;; EXIT
-      (local.set $did (i32.const 1))
-      (if (i32.lt_s (local.get $n) (i32.const 0))
-        (then
-          (call $wake (i32.and (local.get $n) (i32.const 0x7fffffff))))
-        (else (call $serve (local.get $n) (call $at (local.get $n)))))
-      (br $more))
-    unreachable)
-  (func $serve (param $channel i32) (param $at i32)
-    (if (i32.load (local.get $at))
-      (then (call $serve-sink (local.get $channel) (local.get $at)))
-      (else (if (global.get $receiving) (then (call $sources-serve (local.get $channel)))))))
+  (func (export "turn") (result i32) (local $did i32)
+    (if (i32.eqz (global.get $set)) (then (return (i32.const 0))))
+    (loop $events
+      (if (call $set-poll (global.get $set) (i32.const 0)) (then
+        (local.set $did (i32.const 1))
+        (call $event (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0)))
+        (br $events))))
+    (local.get $did))
+  ;; A channel, or a sleeper, which has the highest bit set; tells whether it is one of ours.
+  (func (export "serve") (param $what i32) (result i32)
+    (if (i32.lt_s (local.get $what) (i32.const 0)) (then
+      (local.set $what (i32.and (local.get $what) (i32.const 0x7fffffff)))
+      (if (i32.shr_u (local.get $what) (i32.const 24)) (then (return (i32.const 0))))
+      (call $wake (local.get $what))
+      (return (i32.const 1))))
+    (if (i32.load (call $at (local.get $what))) (then
+      (call $serve-sink (local.get $what) (call $at (local.get $what)))
+      (return (i32.const 1))))
+    (i32.const 0))
   (func $event (param $handle i32) (param $n i32) (local $channel i32) (local $at i32)
     (loop $search
       (local.set $at (call $at (local.get $channel)))

@@ -21,6 +21,7 @@ from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.binary.types import InstanceType
 from gateway.wasm.byte_blocks.prelude import Prelude, UnbridgeableError, read_prelude
 from gateway.wasm.wasip3.adapter import BYTES, HOST, RESOURCES, Parts
+from gateway.wasm.wasip3.family import FAMILIES, Family
 
 __all__ = ["NotComposable", "compose", "supplied"]
 
@@ -54,6 +55,8 @@ def supplied(interface: str, version: str | None) -> Collection[str]:
     """The functions of an interface that an adapter has, and no host."""
     if version is None or not version.startswith("0.3."):
         return ()
+    if family := _family(f"{interface}@{version}"):
+        return [function.name for function in family.functions]
     return _MESSAGES if interface == "wasi:http/types" else _SUPPLIED.get(interface, _NOTHING)[2]
 
 
@@ -90,6 +93,9 @@ class _Composition:
             for imported in prelude.imports
             if imported.item.sort is Sort.INSTANCE
         }
+        # By the name of an import, what adapts it, and in which instance.
+        self.families = {name: family for name in self.instances if (family := _family(name))}
+        self.adapting: dict[str, int] = {}
         if self.types_name not in self.instances:
             raise NotComposable(f"it exports a handler and does not import {self.types_name}")
 
@@ -98,10 +104,21 @@ class _Composition:
             self.prelude.encode(self.plain_types()), self.prelude.counts
         )
         types = self.instances[self.types_name]
-        host, passing = self.import_host(types)
-        parts = (self.parts.sources, self.parts.adapter, self.parts.driver, self.guest)
-        sources, adapter, driver, guest = (
-            out.embed(ComponentSection.COMPONENT, part, Sort.COMPONENT) for part in parts
+        parts = self.parts
+        host = self.import_host(HOST, parts.host, types, (*RESOURCES, "error-code"))
+        passing = self.import_instance(BYTES, parts.passing)
+        asked = {
+            name: self.import_host(
+                family.host,
+                parts.families[family].host,
+                self.instances[name],
+                [each for each, _ in family.names],
+            )
+            for name, family in self.families.items()
+        }
+        embedded = (parts.sources, parts.adapter, parts.pump, parts.driver, self.guest)
+        sources, adapter, pump, driver, guest = (
+            out.embed(ComponentSection.COMPONENT, part, Sort.COMPONENT) for part in embedded
         )
         given = [
             ("types", Sort.INSTANCE, types),
@@ -110,16 +127,32 @@ class _Composition:
         ]
         received = out.instantiate(sources, given)
         self.adapter = out.instantiate(adapter, [*given, ("sources", Sort.INSTANCE, received)])
+        last = received
+        for name, family in self.families.items():
+            adapting = out.embed(
+                ComponentSection.COMPONENT, parts.families[family].component, Sort.COMPONENT
+            )
+            last = self.adapting[name] = out.instantiate(
+                adapting,
+                [
+                    ("types", Sort.INSTANCE, self.instances[name]),
+                    ("host", Sort.INSTANCE, asked[name]),
+                    ("sources", Sort.INSTANCE, received),
+                    ("adapter", Sort.INSTANCE, self.adapter),
+                    ("next", Sort.INSTANCE, last),
+                ],
+            )
+        pumped = [("adapter", Sort.INSTANCE, self.adapter), ("next", Sort.INSTANCE, last)]
+        pumping = out.alias(Sort.FUNC, out.instantiate(pump, [*given, *pumped]), "pump")
         instance = out.instantiate(
             guest, [self.argument(name, sort, at) for name, sort, at in self.imports()]
         )
         handler = out.alias(Sort.INSTANCE, instance, self.handler.name)
         handle = out.alias(Sort.FUNC, handler, "handle")
-        pump = out.alias(Sort.FUNC, self.adapter, "pump")
-        driving = [*given, ("handle", Sort.FUNC, handle), ("pump", Sort.FUNC, pump)]
+        driving = [*given, ("handle", Sort.FUNC, handle), ("pump", Sort.FUNC, pumping)]
         run = out.alias(Sort.FUNC, out.instantiate(driver, driving), "run")
-        name = encode_extern_name(self.handler)
-        out.export(name, Sort.INSTANCE, out.bag([("handle", Sort.FUNC, run)]))
+        handler_name = encode_extern_name(self.handler)
+        out.export(handler_name, Sort.INSTANCE, out.bag([("handle", Sort.FUNC, run)]))
         return out.finish()
 
     def imports(self) -> list[tuple[str, Sort, int]]:
@@ -145,6 +178,8 @@ class _Composition:
         interface, _, version = name.partition("@")
         if name == self.types_name:
             return self.parts.types
+        if name in self.families:
+            return self.parts.families[self.families[name]].types
         if interface == _POLL and version.startswith("0.2."):
             return self.parts.poll
         if interface not in _SUPPLIED or not version.startswith("0.3."):
@@ -157,21 +192,16 @@ class _Composition:
             case _:
                 return self.parts.stdio
 
-    def import_host(self, types: int) -> tuple[int, int]:
-        """The instances that the adapter has of the host: `HOST` and `BYTES`."""
-        out = self.out
-        named = [out.alias(Sort.TYPE, types, name) for name in (*RESOURCES, "error-code")]
-        renamed = iter(named)
-        declarations = tuple(
+    def import_host(self, name: str, ty: InstanceType, types: int, names: Collection[str]) -> int:
+        """An instance that an adapter has of the host, whose type begins with aliases of an interface's types."""
+        renamed = (self.out.alias(Sort.TYPE, types, each) for each in names)
+        declarations = [
             OuterAlias(each.sort, each.count, next(renamed))
             if isinstance(each, OuterAlias)
             else each
-            for each in self.parts.host.declarations
-        )
-        return (
-            self.import_instance(HOST, InstanceType(declarations)),
-            self.import_instance(BYTES, self.parts.passing),
-        )
+            for each in ty.declarations
+        ]
+        return self.import_instance(name, InstanceType(tuple(declarations)))
 
     def import_instance(self, name: str, ty: InstanceType) -> int:
         index = self.out.add(ComponentSection.TYPE, encode_type(ty), Sort.TYPE)
@@ -183,6 +213,8 @@ class _Composition:
         """What an import of the guest is given."""
         if name == self.types_name:
             return name, sort, self.adapter
+        if name in self.adapting:
+            return name, sort, self.adapting[name]
         if sort is not Sort.INSTANCE or self.plain_type(name) is None:
             return name, sort, index
         if name.startswith(_POLL):
@@ -199,6 +231,14 @@ class _Composition:
             for each, local in functions.items()
         ]
         return name, sort, out.bag(members)
+
+
+def _family(name: str) -> Family | None:
+    interface, _, version = name.partition("@")
+    for family in FAMILIES:
+        if interface == family.interface and version.startswith("0.3."):
+            return family
+    return None
 
 
 def _handler(guest: bytes) -> tuple[ExternName, str]:

@@ -2,8 +2,8 @@
 ;; At 256 is what the guest returns, `result<response, error-code>`.
 (module
   (import "" "memory" (memory 1))
-  (import "guest" "handle" (func $handle (param i32 i32) (result i32)))
-  (import "adapter" "pump" (func $pump (result i32)))
+  (import "tasks" "handle" (func $handle (param i32 i32) (result i32)))
+  (import "tasks" "pump" (func $pump (result i32)))
   (import "host" "respond" (func $respond (param i32 i32 i32)))
   (import "set" "new" (func $set-new (result i32)))
   (import "set" "join" (func $join (param i32 i32)))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Type", "read_types", "returning"]
+__all__ = ["Layout", "Type", "as_text", "read_types", "returning", "words"]
 
 Type: TypeAlias = Any
 """A WIT type in text form, as lists of words: `["option", "string"]`, or one word."""
@@ -27,7 +27,8 @@ _LOADS: Final = {
 }
 
 
-def _words(text: str) -> list[Any]:
+def words(text: str) -> list[Any]:
+    """A text as nested lists of its words."""
     stack: list[list[Any]] = [[]]
     for word in _TOKEN.findall(text):
         if word == "(":
@@ -40,18 +41,23 @@ def _words(text: str) -> list[Any]:
     return stack[0]
 
 
+def as_text(value: Type) -> str:
+    """The words of a text, put together again."""
+    return value if isinstance(value, str) else f"({' '.join(map(as_text, value))})"
+
+
 def read_types(text: str) -> Mapping[str, Type]:
     """The types that a text defines as `(type $name ...)`, alone or in an export."""
     types: dict[str, Type] = {}
-    for item in _words(text):
+    for item in words(text):
         found = item if item[0] == "type" else item[2] if item[0] == "export" else []
         if found[:1] == ["type"]:
             types[found[1]] = found[2][1] if found[2][0] == "eq" else found[2]
     return types
 
 
-class _Layout:
-    """The canonical ABI of the types of one text; `flat` has the rules."""
+class Layout:
+    """The canonical ABI of the types of one text."""
 
     def __init__(self, types: Mapping[str, Type]) -> None:
         self.types = types
@@ -83,6 +89,7 @@ class _Layout:
                 return "", [ty]
 
     def flat(self, ty: Type) -> list[str]:
+        """The core values that it is passed as, each `i32` or `i64`."""
         kind, parts = self.parts(ty)
         if kind == "":
             return ["i64" if parts[0] in {"u64", "s64"} else "i32"]
@@ -119,7 +126,7 @@ class _Layout:
         """Code that loads the core values of what is at `$at` + `at` into locals, from number `first` on."""
         kind, parts = self.parts(ty)
         if kind == "":
-            yield self.load(self.flat(ty)[0], self.size(ty)[0], at, first, into)
+            yield self._load(self.flat(ty)[0], self.size(ty)[0], at, first, into)
         elif kind == "all":
             for part in parts:
                 size, align = self.size(part)
@@ -128,7 +135,7 @@ class _Layout:
                 at += size
                 first += len(self.flat(part))
         else:
-            yield self.load("i32", 1, at, first, into)
+            yield self._load("i32", 1, at, first, into)
             payloads = at + _up(1, self.size(ty)[1])
             wide = into[first]
             for index, part in enumerate(parts):
@@ -138,7 +145,7 @@ class _Layout:
                     yield f"(if {chosen} (then {code}))"
 
     @staticmethod
-    def load(flat: str, size: int, at: int, local: int, into: Sequence[str]) -> str:
+    def _load(flat: str, size: int, at: int, local: int, into: Sequence[str]) -> str:
         load = f"({_LOADS[flat, size]} offset={at} (local.get $at))"
         if into[local] != flat:
             load = f"(i64.extend_i32_u {load})"
@@ -151,9 +158,9 @@ def _up(offset: int, align: int) -> int:
 
 def returning(name: str, ty: str, types: Mapping[str, Type]) -> str:
     """A core function `$return-NAME`, which has a task return what is at an address: by `$task-return-NAME`."""
-    layout, words = _Layout(types), _words(ty)[0]
-    into = layout.flat(words)
+    layout, value = Layout(types), words(ty)[0]
+    into = layout.flat(value)
     locals_ = " ".join(f"(local $v{index} {each})" for index, each in enumerate(into))
     values = " ".join(f"(local.get $v{index})" for index in range(len(into)))
-    loads = "\n".join(layout.loads(words, 0, 0, into))
+    loads = "\n".join(layout.loads(value, 0, 0, into))
     return f"(func $return-{name} (param $at i32) {locals_}\n{loads}\n(call $task-return-{name} {values}))"

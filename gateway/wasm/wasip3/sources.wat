@@ -87,6 +87,11 @@
     (i32.store offset=4 (local.get $at) (call $high (local.get $stream)))
     (i32.store offset=8 (local.get $at) (call $high (local.get $trailers)))
     (call $give (call $low (local.get $stream)) (call $low (local.get $trailers))))
+  ;; The same of bytes alone, without trailers.
+  (func (export "receive-bytes") (param $channel i32) (result i32) (local $stream i64)
+    (local.set $stream (call $stream-new))
+    (i32.store offset=4 (call $open (local.get $channel) (i32.const 1)) (call $high (local.get $stream)))
+    (call $low (local.get $stream)))
   (func (export "turn") (result i32) (local $did i32)
     (if (i32.eqz (global.get $set)) (then (return (i32.const 0))))
     (loop $events
@@ -164,6 +169,9 @@
     (i32.store offset=4 (local.get $at) (i32.const 0)))
   (func $end-source (param $channel i32) (param $at i32)
     (if (i32.load offset=4 (local.get $at)) (then (call $drop-source (local.get $at))))
+    (if (i32.eqz (i32.load offset=8 (local.get $at))) (then
+      (call $close (local.get $channel) (local.get $at))
+      (return)))
     (i32.store offset=16 (local.get $at) (i32.const 4))
     (call $take-buffer (local.get $at))
     (global.set $buffer (i32.load offset=20 (local.get $at)))

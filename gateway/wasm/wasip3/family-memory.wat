@@ -1,0 +1,16 @@
+;; The memory of the adapter of an interface, and who has a place in it: one after the other from `top` to `end`.
+(core module $Memory
+  (memory (export "memory") 3 250)
+  (global $top (export "top") (mut i32) (i32.const 1024))
+  (global $end (export "end") (mut i32) (i32.const 196608))
+  (func (export "keep-string") (param $old i32) (param $old-size i32) (param i32) (param $size i32) (result i32)
+    (local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+    (if (i32.gt_u (local.get $size) (i32.sub (global.get $end) (local.get $at))) (then unreachable))
+    (global.set $top (i32.add (local.get $at) (local.get $size)))
+    (memory.copy (local.get $at) (local.get $old)
+      (select (local.get $size) (local.get $old-size) (i32.lt_u (local.get $size) (local.get $old-size))))
+    (local.get $at)))
+(core instance $memory' (instantiate $Memory))
+(alias core export $memory' "memory" (core memory $memory))
+(alias core export $memory' "keep-string" (core func $keep-string))
