@@ -1,10 +1,14 @@
-"""What a call with two integers costs by a link within the gateway, against a JSON-RPC call from outside.
+"""What calls by links cost, against a JSON-RPC call from outside.
 
     python -m loadtests.links
 
-The callee is tests/guests/c/rpc.c, the caller tests/guests/c/relay.c, in one gateway. It is called from outside by
-itself, through one relay, and through two, in turns. What one more relay takes is what a call by a link does,
-with the caller's own part. The figure to watch is its ratio to the call from outside; it should be at most 1.0.
+Two integers: tests/guests/c/rpc.c is called from outside by itself, through one relay (tests/guests/c/relay.c),
+and through two, in turns. What one more relay takes is what a call by a link does, with the caller's own part. The
+figure to watch is its ratio to the call from outside; it should be at most 1.0.
+
+Before that, one guest calls again and again what is at the other end of links of every kind, with two integers and
+with 1 MiB of bytes that comes back. The URLs lead to another gateway. The figures to watch are the ratios to the
+call of a component in the process.
 """
 
 from __future__ import annotations
@@ -13,7 +17,13 @@ import json
 import statistics
 import sys
 import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+import httpx
 
 from loadtests import wrk
 from tests.guests import build
@@ -30,39 +40,172 @@ CALL = json.dumps(
 
 CHAIN = ("callee", "relay", "relay-of-relay")
 
+SIZE: Final = 1 << 20
+SOME: Final = {"ints": 200, "bytes": 10}
+"""Calls of one kind that are made in one request."""
 
-def configuration() -> str:
-    """A component, one that calls it, and one that calls that one."""
-    tables = ["[server]\naccess_log = false"]
-    for name, callee in zip(CHAIN, (None, *CHAIN), strict=False):
-        source = build.ALL["c/rpc" if callee is None else "c/relay"].build()
-        table = f'[[components]]\nname = "{name}"\nsource = {json.dumps(str(source))}'
-        if callee is not None:
-            table += f'\nlinks = [{{ import = "{TYPES}", component = "{callee}" }}]'
-        tables.append(table)
+ASKING: Final = rf"""
+(component
+  (import "{TYPES}" (instance $types
+    (type $record (record (field "x" s32) (field "y" s32)))
+    (export "point" (type $point (eq $record)))
+    (export "echo-point" (func (param "value" $point) (result $point)))
+    (export "echo-bytes" (func (param "value" (list u8)) (result (list u8))))))
+  (core module $store
+    (memory (export "memory") 64)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0x200000))
+  (core instance $store (instantiate $store))
+  (core func $point (canon lower (func $types "echo-point") (memory (core memory $store "memory"))))
+  (core func $bytes (canon lower (func $types "echo-bytes")
+    (memory (core memory $store "memory")) (realloc (core func $store "realloc"))))
+  (core module $asking
+    (import "types" "point" (func $point (param i32 i32 i32)))
+    (import "types" "bytes" (func $bytes (param i32 i32 i32)))
+    (func (export "ints") (param $times i32)
+      (loop $again
+        (call $point (i32.const 40) (i32.const 2) (i32.const 16))
+        (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1))))))
+    (func (export "bytes") (param $times i32)
+      (loop $again
+        (call $bytes (i32.const 0x100000) (i32.const {SIZE}) (i32.const 16))
+        (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1)))))))
+  (core instance $asking (instantiate $asking
+    (with "types" (instance (export "point" (func $point)) (export "bytes" (func $bytes))))))
+  (func (export "ints") (param "times" u32) (canon lift (core func $asking "ints")))
+  (func (export "bytes") (param "times" u32) (canon lift (core func $asking "bytes"))))
+"""
+
+ANSWERING: Final = rf"""
+(component
+  (type $record (record (field "x" s32) (field "y" s32)))
+  (core module $module
+    (memory (export "memory") 64)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0x200000)
+    (func (export "point") (param i32 i32) (result i32)
+      (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) i32.const 16)
+    (func (export "bytes") (param i32 i32) (result i32)
+      (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) i32.const 16))
+  (core instance $core (instantiate $module))
+  (export $point "point" (type $record))
+  (func $echo-point (param "value" $point) (result $point)
+    (canon lift (core func $core "point") (memory (core memory $core "memory"))))
+  (func $echo-bytes (param "value" (list u8)) (result (list u8))
+    (canon lift (core func $core "bytes")
+      (memory (core memory $core "memory")) (realloc (core func $core "realloc"))))
+  (instance $types
+    (export "point" (type $point)) (export "echo-point" (func $echo-point))
+    (export "echo-bytes" (func $echo-bytes)))
+  (export "{TYPES}" (instance $types)))
+"""
+
+
+@dataclass
+class Point:
+    """As in the interface."""
+
+    x: int
+    y: int
+
+
+class _Echo:
+    async def echo_point(self, value: Point) -> Point:
+        return value
+
+    async def echo_bytes(self, value: bytes) -> bytes:
+        return value
+
+
+provider = _Echo()
+
+
+def table(name: str, source: Path, *, link: str = "", **keys: object) -> str:
+    """A component."""
+    lines = ["[[components]]", f'name = "{name}"', f"source = {json.dumps(str(source))}"]
+    lines += (f"{key} = {json.dumps(value)}" for key, value in keys.items())
+    if link:
+        lines.append(f'links = [{{ import = "{TYPES}", {link} }}]')
+    return "\n".join(lines)
+
+
+SERVER: Final = "[server]\naccess_log = false\nrpc_max_body = '4MiB'"
+
+
+def configuration(folder: Path, links: dict[str, str]) -> str:
+    """A component, one that calls it, one that calls that one, and those that ask by links of each kind."""
+    (asking := folder / "asking.wat").write_text(ASKING)
+    tables = [SERVER, table("callee", build.ALL["c/rpc"].build())]
+    tables.append(table("answering", folder / "answering.wat"))
+    for name, other in zip(CHAIN[1:], CHAIN, strict=False):
+        tables.append(table(name, build.ALL["c/relay"].build(), link=f'component = "{other}"'))
+    tables += (table(name, asking, link=link) for name, link in links.items())
     return "\n".join(tables)
 
 
-def main() -> None:
-    """Measure and print."""
+def by_two_integers(gateway: GatewayProcess) -> None:
+    """From outside, in all of a worker's time."""
     times: dict[str, list[float]] = {name: [] for name in CHAIN}
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "gateway.toml"
-        config.write_text(configuration())
-        with GatewayProcess(config) as gateway:
-            for _ in range(ROUNDS):
-                for name, samples in times.items():
-                    url = f"{gateway.url}/rpc/{name}"
-                    load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, json=CALL)
-                    if load.errors:
-                        sys.exit(f"{name}: {load.errors}")
-                    samples.append(1e6 / load.rate)
+    for _ in range(ROUNDS):
+        for name, samples in times.items():
+            url = f"{gateway.url}/rpc/{name}"
+            load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, json=CALL)
+            if load.errors:
+                sys.exit(f"{name}: {load.errors}")
+            samples.append(1e6 / load.rate)
     outside, once, twice = times.values()
     ratios = [(b - a) / c for a, b, c in zip(once, twice, outside, strict=True)]
     for name, samples in times.items():
         print(f"{name:14} {statistics.median(samples):8.0f} us a call from outside")
     print(f"a call by a link takes {statistics.median(ratios):.2f} of one from outside")
     print(f"  rounds: {', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))}")
+
+
+def by_kind(gateway: GatewayProcess, links: dict[str, str]) -> None:
+    """One call after the other."""
+    times: dict[tuple[str, str], list[float]] = {
+        (name, what): [] for name in links for what in SOME
+    }
+    with httpx.Client(timeout=60) as client:
+        for _ in range(ROUNDS):
+            for (name, what), samples in times.items():
+                request = {"jsonrpc": "2.0", "id": 1, "method": what, "params": [SOME[what]]}
+                began = perf_counter()
+                response = client.post(f"{gateway.url}/rpc/{name}", json=request).json()
+                samples.append((perf_counter() - began) * 1e6 / SOME[what])
+                if "error" in response:
+                    sys.exit(f"{name}, {what}: {response}")
+    print(f"{'':14} {'two integers':>20} {'1 MiB and back':>26}")
+    inside = next(iter(links))
+    for name in links:
+        row = f"{name:14}"
+        for what in SOME:
+            took = statistics.median(times[name, what])
+            ratios = [a / b for a, b in zip(times[name, what], times[inside, what], strict=True)]
+            row += f" {took:10.0f} us {statistics.median(ratios):6.2f}"
+            if what == "bytes":
+                row += f" {2 * SIZE / took:5.0f} MB/s"
+        print(row)
+
+
+def main() -> None:
+    """Measure and print."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (answering := folder / "answering.wat").write_text(ANSWERING)
+        listen = [f"unix:{folder}/answering.sock"]
+        callee = table("answering", answering, wrpc=True, wrpc_listen=listen)
+        (folder / "other.toml").write_text(f"{SERVER}\n{callee}\n")
+        other = stack.enter_context(GatewayProcess(folder / "other.toml"))
+        links = {
+            "component": 'component = "answering"',
+            "python": 'python = "loadtests.links:provider"',
+            "json-rpc": f'url = "{other.url}/rpc/answering"',
+            "wrpc-unix": f'url = "wrpc+unix:{folder}/answering.sock"',
+            "wrpc-http": f'url = "wrpc+{other.url}/wrpc/answering"',
+        }
+        (folder / "gateway.toml").write_text(configuration(folder, links))
+        gateway = stack.enter_context(GatewayProcess(folder / "gateway.toml"))
+        by_kind(gateway, links)
+        by_two_integers(gateway)
 
 
 if __name__ == "__main__":

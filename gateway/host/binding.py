@@ -148,6 +148,6 @@ class Provided:
         return self._interfaces.get((base, track(version)))
 
     def carries_bytes(self, name: str) -> bool:
-        """Whether an import is provided, and many bytes pass through it."""
+        """Whether many bytes may pass through an import: one that says so, or one that a link may provide."""
         interface = self.interface(name)
-        return interface is not None and interface.carries_bytes
+        return interface is None or interface.carries_bytes

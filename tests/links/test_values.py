@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pytest
 
+from gateway.host import wit
 from gateway.host.values import Err
 from tests.harness import GatewayProcess, GuestPath
-from tests.links.relays import callee, relay
+from tests.links.relays import TYPES, callee, relay
 from tests.rpc.test_languages import FEW, MANY, SETTLED, SPOILT, VALUES, text
 from tests.transports.talking import Talking, talking
 
@@ -110,3 +112,14 @@ async def test_a_result_of_the_callee_is_that_of_the_caller(links: Talking, pair
         else:
             assert response["error"]["code"] == 1
             assert text(response["error"]["data"]) == text(outcome.value)
+
+
+async def test_bytes_leave_the_caller_in_blocks(links: Talking) -> None:
+    (service,) = (each for each in links.app.services if each.name == "c-to-url")
+    types = service.linked.component.imports[TYPES]
+    assert isinstance(types, wit.Interface)
+    assert types.functions["echo-bytes"] == wit.Function((("value", wit.Bytes()),), wit.Bytes())
+    content = bytes(range(256)) * 256
+    encoded = base64.b64encode(content).decode()
+    for pair in ("c-to-c", "c-to-url", "c-to-wrpc"):
+        assert await links.call("types.echo-bytes", encoded, name=pair) == encoded
