@@ -124,7 +124,7 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
             request_id=_REQUEST_ID,
             output=_write,
             in_pieces=True,
-            reports=False,
+            reports=lambda: False,
         ) as call,
     ):
         answer = await perform(call, procedure)

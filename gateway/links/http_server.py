@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from gateway.bindings.context import Caller
 from gateway.http import call_chain
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.trace_context import TraceContext
-from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, failed, unreachable
+from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, Reach, failed, unreachable
 from gateway.links.target import CallOutcome
 
 __all__ = ["HttpServer"]
@@ -26,6 +27,17 @@ _STATUSES: Final[Mapping[int, CallOutcome]] = {
     HTTPStatus.GATEWAY_TIMEOUT: CallOutcome.LATE,
 }
 """What a status says of a call where the content says nothing."""
+
+
+_MAX_PIECES: Final = 16 << 10
+"""Pieces of a response: chunks, or what comes at once of a longer one. Threat: a chunk for each byte, which takes
+as long as one of a thousand. Arbitrary: with the most bytes that are taken by default, 256 in each."""
+
+_MAX_SAID: Final = 64
+"""Characters of a field that are logged."""
+
+_AT_ONCE: Final = 64
+"""Pieces that are read before others have their turn; each takes some 40 us."""
 
 
 class HttpServer:
@@ -53,6 +65,7 @@ class HttpServer:
         self._answers = answers
         self._tls = tls
         self._max_response = max_response
+        self._reach = Reach()
         self._client: httpx.AsyncClient | None = None
 
     async def aclose(self) -> None:
@@ -72,6 +85,7 @@ class HttpServer:
         Raises:
             CallFailed: there is none.
         """
+        self._reach.check()
         client = self._client
         if client is None:
             client = self._client = httpx.AsyncClient(
@@ -80,7 +94,6 @@ class HttpServer:
                 timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT),
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
             )
-        received = bytearray()
         headers = self._headers(caller, trace)
         try:
             async with client.stream(
@@ -89,21 +102,35 @@ class HttpServer:
                 if not self._answers(response):
                     outcome = _STATUSES.get(response.status_code, CallOutcome.FAILED)
                     raise failed(outcome, f"it answered with status {response.status_code}")
-                async for piece in response.aiter_bytes():
-                    received += piece
-                    if len(received) > self._max_response:
-                        reason = f"its response is larger than {self._max_response} bytes (rpc_max_result)"
-                        raise failed(CallOutcome.FAILED, reason)
+                return await self._content(response)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise unreachable(error, begun=False) from None
+            raise self._reach.failed(error) from None
         except httpx.HTTPError as error:
             raise unreachable(error, begun=True) from None
+
+    async def _content(self, response: httpx.Response) -> bytes:
+        # None was asked for: a few bytes of one can stand for gigabytes.
+        if coding := response.headers.get("content-encoding"):
+            raise failed(CallOutcome.FAILED, f"its response is encoded ({coding[:_MAX_SAID]})")
+        received = bytearray()
+        pieces = 0
+        async for piece in response.aiter_raw():
+            received += piece
+            pieces += 1
+            if len(received) > self._max_response:
+                reason = f"its response is larger than {self._max_response} bytes (rpc_max_result)"
+                raise failed(CallOutcome.FAILED, reason)
+            if pieces > _MAX_PIECES:
+                raise failed(CallOutcome.FAILED, f"its response has more than {_MAX_PIECES} pieces")
+            if not pieces % _AT_ONCE:
+                await asyncio.sleep(0)
         return bytes(received)
 
     def _headers(self, caller: Caller, trace: TraceContext | None) -> dict[str, str]:
         headers = {
             "content-type": self._media_type,
             "accept": self._media_type,
+            "accept-encoding": "identity",
             REQUEST_ID.decode(): caller.request_id,
         }
         told = call_chain.fields(caller.depth + 1, caller.remaining)

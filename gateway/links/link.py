@@ -15,7 +15,8 @@ from gateway.host import wit
 from gateway.host.binding import HostFunction, HostInterface
 from gateway.host.errors import Trap
 from gateway.host.values import Err
-from gateway.links.target import CallFailed, CallOutcome, LinkedCall, Target
+from gateway.links.target import MAX_TOLD, CallFailed, CallOutcome, LinkedCall, Target
+from gateway.policy.rate import Rate
 from gateway.wasm.version import split_version
 
 __all__ = ["Link", "OnCall"]
@@ -66,6 +67,8 @@ class Link:
         self._errors = errors
         self._max_depth = max_depth
         self._on_call = on_call
+        self._rate = Rate(MAX_TOLD)
+        self._untold = 0
 
     def interface(self, imported: wit.Interface) -> HostInterface:
         """What the component finds linked.
@@ -126,6 +129,10 @@ class Link:
         return result
 
     def _tell(self, function: str, caller: Caller, failure: CallFailed) -> None:
+        if not self._rate.take():
+            self._untold += 1
+            return
+        untold, self._untold = self._untold, 0
         _log.warning(
             "linked call failed",
             outcome=failure.outcome.value,
@@ -134,6 +141,7 @@ class Link:
             target=failure.target or self.target.name,
             reason=failure.reason,
             exc_info=failure.__cause__,
+            **({"untold": untold} if untold else {}),
             **caller.log_context,
         )
 

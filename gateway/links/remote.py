@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from gateway.bindings.context import Caller
@@ -21,11 +22,13 @@ from gateway.links.target import (
     uncarried,
 )
 from gateway.observe.telemetry import Tracer
+from gateway.policy.rate import Rate
 from gateway.wasm.version import split_version
 
 __all__ = [
     "CONNECT_TIMEOUT",
     "MAX_CONNECTIONS",
+    "Reach",
     "RemoteFunction",
     "RemoteTarget",
     "failed",
@@ -39,6 +42,14 @@ own. Arbitrary: a call that does not wait for anything takes milliseconds."""
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds for making a connection; the caller's deadline bounds all the rest. Arbitrary: a server that is there
 needs a round trip or two."""
+
+MAX_FAILED: Final = 20
+"""Connections to a server that cannot be made in a second; after one more, none is tried for `HOLD_OFF`. Threat: a
+guest that calls a server which is not there in a loop, each time with a look-up of its name and a connection.
+Arbitrary: more than those who look whether it is back."""
+
+HOLD_OFF: Final = 0.05
+"""Seconds in which calls fail at once then."""
 
 _WORDS: Final = {
     CallOutcome.NOT_FOUND: "has no such function",
@@ -67,6 +78,31 @@ def unreachable(error: Exception, *, begun: bool) -> CallFailed:
         reason = f"it broke the connection: {reason}"
     said = "its server cannot be reached"
     return CallFailed(CallOutcome.FAILED, said, reason, begun=begun, answered=False)
+
+
+class Reach:
+    """Whether connections to a server are tried."""
+
+    def __init__(self) -> None:
+        self._rate = Rate(MAX_FAILED)
+        self._not_before = 0.0
+        self._error: Exception | None = None
+
+    def check(self) -> None:
+        """See whether one may be tried now.
+
+        Raises:
+            CallFailed: it may not, for too many could not be made a moment ago.
+        """
+        if self._error is not None and monotonic() < self._not_before:
+            raise unreachable(self._error, begun=False)
+
+    def failed(self, error: Exception) -> CallFailed:
+        """What to raise where one could not be made."""
+        if not self._rate.take():
+            self._error = error.with_traceback(None)
+            self._not_before = monotonic() + HOLD_OFF
+        return unreachable(error, begun=False)
 
 
 class RemoteFunction(Protocol):

@@ -11,6 +11,7 @@ from gateway.host import wit
 from gateway.host.errors import Exhausted, TrapKind
 
 __all__ = [
+    "MAX_TOLD",
     "CallFailed",
     "CallOutcome",
     "LinkMismatch",
@@ -19,6 +20,10 @@ __all__ = [
     "no_room",
     "uncarried",
 ]
+
+MAX_TOLD: Final = 50
+"""Lines in a second about calls by one link that have failed. Threat: a guest that calls what fails in a loop,
+thousands of times a second. Arbitrary: the next line says how many were not told, and metrics count all."""
 
 
 class CallOutcome(enum.StrEnum):

@@ -20,7 +20,14 @@ from gateway.bindings.context import Caller
 from gateway.host import wit
 from gateway.http.trace_context import TraceContext
 from gateway.links.http_server import HttpServer
-from gateway.links.remote import CONNECT_TIMEOUT, MAX_CONNECTIONS, RemoteTarget, failed, unreachable
+from gateway.links.remote import (
+    CONNECT_TIMEOUT,
+    MAX_CONNECTIONS,
+    Reach,
+    RemoteTarget,
+    failed,
+    unreachable,
+)
 from gateway.links.target import CallOutcome
 from gateway.observe.telemetry import Tracer
 from gateway.wrpc.cursor import Cursor, Malformed
@@ -55,6 +62,7 @@ class WrpcTarget(RemoteTarget):
         self._url = urlsplit(url)
         self._max_result = max_result
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._reach = Reach()
         self._server: HttpServer | None = None
         _, _, scheme = self._url.scheme.partition("+")
         if scheme in {"http", "https"}:
@@ -91,11 +99,12 @@ class WrpcTarget(RemoteTarget):
             await self._server.aclose()
 
     async def _stream(self, request: bytes) -> bytes:
+        self._reach.check()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 source, sink = await self._connect()
         except OSError as error:  # a `TimeoutError` is one
-            raise unreachable(error, begun=False) from None
+            raise self._reach.failed(error) from None
         try:
             sink.write(request)
             await sink.drain()

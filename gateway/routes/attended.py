@@ -45,6 +45,7 @@ class Attended:
 
     Attributes:
         phases: where the time of the calls went that have ended, if that is to be told.
+        stopped: gives why nothing more is to be done, if so; an error for each, since they get tracebacks.
     """
 
     def __init__(self, service: Service, request: Request, *, route: str, max_result: int) -> None:
@@ -59,21 +60,16 @@ class Attended:
             self._depth, remaining = call_chain.read(request.lines)
             self._until = monotonic() + remaining
         self._running: set[Call | LongWork[Any]] = set()
-        self._stopped: Callable[[], InvocationError] | None = None
+        self.stopped: Callable[[], InvocationError] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._began: float | None = None
         self._place: Place | None = None
 
     @property
-    def stopped(self) -> InvocationError | None:
-        """Why nothing more is to be done, if so: another error each time, for they get tracebacks of their own."""
-        return None if self._stopped is None else self._stopped()
-
-    @property
     def client_left(self) -> bool:
         """Whether nobody waits for the answer any more."""
-        return isinstance(self.stopped, Cancelled)
+        return self.stopped is not None and isinstance(self.stopped(), Cancelled)
 
     async def aclose(self) -> None:
         """Let go of what is left of it. All calls have ended."""
@@ -134,8 +130,8 @@ class Attended:
         def waits() -> None:
             self._running.add(call)
             self.watch()
-            if self._stopped is not None:
-                call.stop(self._stopped())
+            if self.stopped is not None:
+                call.stop(self.stopped())
 
         try:
             answer = await perform(call, function, left=self._client.left, waits=waits)
@@ -173,8 +169,8 @@ class Attended:
         Raises:
             InvocationError: the time of the request is over, its client has left, or the gateway stops.
         """
-        if self._stopped is not None:
-            raise self._stopped()
+        if self.stopped is not None:
+            raise self.stopped()
         self.watch()
         self.limit_time()
         long_work = LongWork(work)
@@ -210,6 +206,6 @@ class Attended:
         self._stop(partial(Cancelled, "the client went away"))
 
     def _stop(self, error: Callable[[], InvocationError]) -> None:
-        self._stopped = error
+        self.stopped = error
         for each in self._running:
             each.stop(error())

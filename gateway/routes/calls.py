@@ -22,7 +22,7 @@ from gateway.host.garbage import full_collections_put_off
 from gateway.host.linker import Export
 from gateway.host.values import Err, Ok
 from gateway.json.text import LONG, dump, dump_long
-from gateway.observe.events import Outcome, Phases, outcome_of
+from gateway.observe.events import Outcome, outcome_of
 from gateway.routes.attended import Attended
 from gateway.routes.request import Request
 from gateway.rpc import message
@@ -61,6 +61,9 @@ class Calls:
         discover: gives the result of `rpc.discover`, as JSON.
         route: the route of JSON-RPC.
         max_result: bytes that the response may have.
+
+    Attributes:
+        attended: its calls, and what comes before and after them.
     """
 
     def __init__(
@@ -75,23 +78,13 @@ class Calls:
         self._service = service
         self._request = request
         self._discover = discover
-        self._attended = Attended(service, request, route=route, max_result=max_result)
+        self.attended = Attended(service, request, route=route, max_result=max_result)
         self._made = 0
         self._refused = 0
         self._outcome: Outcome | None = None
         self._max_result = max_result
         self._room = max_result
         self._long = False
-
-    @property
-    def phases(self) -> Sequence[Phases]:
-        """Where the time of the calls went that have ended, if that is to be told."""
-        return self._attended.phases
-
-    @property
-    def client_left(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return self._attended.client_left
 
     @property
     def refused_all(self) -> bool:
@@ -113,7 +106,7 @@ class Calls:
             with full_collections_put_off() if self._long else nullcontext():
                 return await self._answer(content, max_batch)
         finally:
-            await self._attended.aclose()
+            await self.attended.aclose()
 
     async def _answer(self, content: bytes, max_batch: int) -> bytes | None:
         body = await self._body(content, max_batch)
@@ -127,10 +120,10 @@ class Calls:
         read = partial(message.read, content, max_batch=max_batch)
         if not self._long:
             return read()
-        self._attended.watch()
+        self.attended.watch()
         try:
-            await self._attended.keep_place()
-            return await self._attended.in_pieces(read)
+            await self.attended.keep_place()
+            return await self.attended.in_pieces(read)
         except NoRoom:
             return Invalid(self._refuse(None))
         except InvocationError as failure:
@@ -141,7 +134,7 @@ class Calls:
         remaining = iter(enumerate(entries))
         # One that has the component to itself is not refused for being a batch.
         workers = min(_AT_ONCE, len(entries), self._service.config.max_concurrency)
-        self._attended.limit_time()
+        self.attended.limit_time()
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work(remaining, responses))
@@ -155,7 +148,7 @@ class Calls:
         responses: list[bytes | None],
     ) -> None:
         for place, entry in remaining:
-            if self.client_left:
+            if self.attended.client_left:
                 return
             responses[place] = await self._one(entry)
             # A call that never waited has not given the loop to anyone.
@@ -179,10 +172,10 @@ class Calls:
 
     async def _respond(self, entry: message.Request, procedure: Procedure) -> bytes | None:
         """Call a method, and give the response; None for a notification that has been made."""
-        if (stopped := self._attended.stopped) is not None:
-            return self._failure(entry, _error_of(stopped))
+        if (stopped := self.attended.stopped) is not None:
+            return self._failure(entry, _error_of(stopped()))
         try:
-            place = await self._attended.enter()
+            place = await self.attended.enter()
         except NoRoom:
             return self._failure(entry, self._refuse(procedure.export))
         with place:
@@ -194,8 +187,8 @@ class Calls:
                 return self._failure(entry, error)
             except InvocationError as failure:
                 return self._failure(entry, self._not_made(failure, procedure.export))
-            with self._attended.call(procedure.export, arguments, place) as call:
-                answer = await self._attended.perform(call, procedure)
+            with self.attended.call(procedure.export, arguments, place) as call:
+                answer = await self.attended.perform(call, procedure)
             if isinstance(answer, Exhausted):
                 self._refused += 1
             else:
@@ -215,7 +208,7 @@ class Calls:
             InvocationError: they have not been read in time, or for nobody.
         """
         read = partial(procedure.arguments, entry.params)
-        return await self._attended.of_any_length(read) if self._long else read()
+        return await self.attended.of_any_length(read) if self._long else read()
 
     # --- responses -----------------------------------------------------------------------------------------
 
@@ -233,14 +226,14 @@ class Calls:
         try:
             if large:
                 room = self._room
-                text = await self._attended.in_pieces(lambda: dump_long(response(), max_size=room))
+                text = await self.attended.in_pieces(lambda: dump_long(response(), max_size=room))
             else:
                 text = dump(response())
         except ResultTooLarge:
             return self._too_large(entry)
         except InvocationError as failure:
             self._outcome = outcome_of(failure, answered=False)
-            self._attended.log_stopped(failure)
+            self.attended.log_stopped(failure)
             return self._failure(entry, _error_of(failure))
         return self._fitting(entry, text)
 
@@ -281,12 +274,12 @@ class Calls:
         if isinstance(failure, Exhausted):
             self._refused += 1
         self._tell_not_made(outcome_of(failure, answered=False), export)
-        self._attended.log_stopped(failure)
+        self.attended.log_stopped(failure)
         return _error_of(failure)
 
     def _tell_not_made(self, outcome: Outcome, export: Export | None) -> None:
         self._outcome = outcome
-        self._attended.not_made(outcome, export)
+        self.attended.not_made(outcome, export)
 
 
 def _error_of(failure: Exception) -> Error:

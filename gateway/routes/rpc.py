@@ -99,8 +99,8 @@ class RpcEndpoint:
         )
         content = await calls.perform(body, max_batch=self._max_batch)
         if service.server_timing:
-            request.timing = server_timing(*calls.phases)
-        if calls.client_left:
+            request.timing = server_timing(*calls.attended.phases)
+        if calls.attended.client_left:
             return
         if content is None and calls.refused_all:
             await request.refuse(problem.OVERLOADED)

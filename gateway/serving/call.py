@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
@@ -54,7 +54,7 @@ class Call:
         in_pieces: as of `Invocation`.
         max_result: as of `Invocation`.
         lane: as of `Invocation`.
-        reports: whether the log is told what ended it; where it is not, whoever calls is.
+        reports: asked whether the log is told what ended it; where it is not, whoever calls is.
         answers: the subject at which the guest may answer, whatever it is granted: that of the message that it
             handles.
         deliveries: how often that message was delivered, where anybody counts.
@@ -84,7 +84,7 @@ class Call:
         in_pieces: bool = False,
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
-        reports: bool = True,
+        reports: Callable[[], bool] = lambda: True,
         answers: str | None = None,
         deliveries: int | None = None,
         until: float = math.inf,
@@ -188,7 +188,7 @@ class Call:
         """Log what ended it."""
         if isinstance(failure, Trap):
             self._trap = failure.kind
-        if self._reports:
+        if self._reports():
             report(failure, self._service.log, self.context)
 
     def _send(self) -> None:

@@ -17,6 +17,7 @@ from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
 from gateway.links.several import SeveralTargets
 from gateway.links.target import (
+    MAX_TOLD,
     CallFailed,
     CallOutcome,
     LinkedCall,
@@ -26,6 +27,7 @@ from gateway.links.target import (
 )
 from gateway.links.wrpc import WrpcTarget
 from gateway.observe.events import LinkedExportReturned, Outcome
+from gateway.policy.rate import Rate
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom
 from gateway.serving.call import Call
@@ -152,6 +154,7 @@ class _ComponentTarget:
         self._exports = exports
         self._shared = shared
         self._max_result = max_result
+        self._rate = Rate(MAX_TOLD)
 
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
         """`Target.calls`: resources that both have of the gateway are handed over."""
@@ -229,6 +232,7 @@ class _ComponentTarget:
                 lane=caller.lane,
                 until=caller.deadline,
                 depth=caller.depth + 1,
+                reports=self._rate.take,
             ) as call,
         ):
             try:

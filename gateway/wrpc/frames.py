@@ -36,6 +36,10 @@ MAX_FRAMES: Final = 4096
 Arbitrary: peers send a value in one, or a few where it is large."""
 
 
+AT_ONCE: Final = 64
+"""Frames that are read before others have their turn, where they are all there; each takes some 30 us."""
+
+
 class Header(NamedTuple):
     """What is invoked.
 
@@ -127,6 +131,8 @@ class Incoming:
                 self.ended = True
                 return bytes(received)
             self._frames += 1
+            if not self._frames % AT_ONCE:
+                await asyncio.sleep(0)
             if first != b"\0":
                 raise Malformed("a frame has a path, and nothing here is a stream or a future")
             async with asyncio.timeout(self._max_pause):

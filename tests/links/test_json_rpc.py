@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,15 @@ TRAPPED: Final = -32000
 def error(code: int, message: str = "no", data: Any = None) -> bytes:
     failure = {"code": code, "message": message, "data": data}
     return http(json.dumps({"jsonrpc": "2.0", "id": 1, "error": failure}).encode())
+
+
+CHUNKED: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+
+
+def compressed(body: bytes) -> bytes:
+    return http(gzip.compress(body), kind="application/json\r\ncontent-encoding: gzip")
 
 
 @pytest.fixture
@@ -65,6 +75,7 @@ async def test_what_a_server_is_asked(linked: Any, peer: Peer) -> None:
             "id": 1,
         }
         assert headers["content-type"] == "application/json"
+        assert headers["accept-encoding"] == "identity"
         assert headers["traceparent"].split("-")[1] == headers["x-request-id"]
         assert peer.opened == 1
     await until(lambda: peer.connections == 0)
@@ -94,13 +105,20 @@ FAILURES: Final = {
     "cut off": (http(b'{"jsonrpc"')[:-3], "failed"),
     "no HTTP": (b"SSH-2.0-OpenSSH\r\n\r\n", "failed"),
     "too large": (http(b'{"result":"' + b"x" * 100_000 + b'"}'), "failed"),
+    "too deep": (http(b"[" * 60_000), "failed"),
+    "compressed": (compressed(b'{"jsonrpc":"2.0","id":1,"result":"' + b" " * (1 << 25)), "failed"),
+    "a chunk for each byte": (CHUNKED + b"1\r\nx\r\n" * 20_000, "failed"),
+    "a chunk of no size": (CHUNKED + b"-1\r\nx\r\n", "failed"),
+    "a chunk without end": (CHUNKED + b"f" * 200_000, "failed"),
+    "interim responses alone": (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000, "failed"),
+    "a head without end": (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50_000, "failed"),
 }
 
 
 @pytest.mark.parametrize("case", FAILURES)
 async def test_an_answer_that_is_none_stops_the_caller(linked: Any, peer: Peer, case: str) -> None:
     peer.answer, outcome = FAILURES[case]
-    peer.closes = case == "cut off"
+    peer.closes = case in {"cut off", "interim responses alone"}
     async with linked() as gateway:
         with structlog.testing.capture_logs() as logs:
             assert await call(gateway, "settle", {"ok": ""}) == TRAPPED

@@ -41,7 +41,7 @@ REQUESTS = 20
     ("name", "request_", "answer", "most"),
     [
         pytest.param("c/hello", HELLO, b"Hello, World!\n", 248, id="a-request"),
-        pytest.param("c/rpc", RPC, b'{"jsonrpc":"2.0","result":3,"id":1}', 187, id="a-call"),
+        pytest.param("c/rpc", RPC, b'{"jsonrpc":"2.0","result":3,"id":1}', 190, id="a-call"),
     ],
 )
 def test_functions_of_the_gateway_for_each_request(

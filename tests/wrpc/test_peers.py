@@ -93,6 +93,23 @@ async def test_values_and_frames_are_those_of_the_go_programs(number: int) -> No
     assert frame(out) == answer
 
 
+async def test_many_frames_let_others_have_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    stream = incoming(b"\0\0" * 4000)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(others())
+        assert await stream.root() == b""
+        task.cancel()
+    assert turns > 50
+
+
 async def test_a_go_client_has_the_answer_of_its_own_server(tmp_path: Path) -> None:
     request, answer = recorded("hello", 0)
     (source := tmp_path / "hello.wat").write_text(HELLO)

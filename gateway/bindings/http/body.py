@@ -274,7 +274,7 @@ class OutgoingContent:
         Raises:
             Closed: nobody wants them any more.
         """
-        if self.unwanted:
+        if self._gone or self.aborted:
             raise Closed
         return max(min(self._capacity - self._size, self.queue.free), 0)
 
@@ -286,7 +286,7 @@ class OutgoingContent:
             LastOperationFailed: they are more than the headers announce. The body is aborted.
             Trap: the invocation has far too many bytes waiting.
         """
-        if self.unwanted:
+        if self._gone or self.aborted:
             raise Closed
         if not data:
             return
@@ -325,7 +325,8 @@ class OutgoingContent:
 
     def ready(self) -> bool:
         """Whether `check_write` would return more than 0, or fail."""
-        return (self._size < self._capacity and self.queue.free > 0) or self.unwanted
+        has_room = self._size < self._capacity and self.queue.free > 0
+        return has_room or self._gone or self.aborted
 
     @property
     def unwanted(self) -> bool:
