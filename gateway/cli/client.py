@@ -10,6 +10,7 @@ import typer
 from gateway.cli.options import ComponentFile
 from gateway.cli.output import Output, write
 from gateway.cli.status import REFUSED
+from gateway.host import wit
 from gateway.host.component import Component, Source
 from gateway.rpc.client import generate
 from gateway.rpc.method import Methods
@@ -27,7 +28,8 @@ def client(
 ) -> None:
     """Write a typed Python module that calls the functions of a component through a gateway."""
     loaded = Component.alone(Source(component), name=component.stem)
-    methods = Methods(loaded.exports)
+    exports = wit.settled(loaded.exports)
+    methods = Methods(exports)
     if not methods.served:
         typer.echo(
             f"gateway: {component} exports no functions that can be called with JSON; "
@@ -37,7 +39,7 @@ def client(
         raise typer.Exit(REFUSED)
     text = generate(
         methods,
-        loaded.exports,
+        exports,
         loaded.docs,
         name=loaded.name,
         digest=loaded.digest,

@@ -47,14 +47,10 @@ def describe(path: Path) -> str:
         lines += ["", *_item(f"import {name}", name, item, seen, _notes(name, item))]
     for name, item in component.exports.items():
         lines += ["", *_item(f"export {name}", name, item, seen, {})]
-    if source.concurrent:
-        lines += [
-            "",
-            f"It is of WASI 0.3: its {HANDLER} answers HTTP requests, and nothing else is called.",
-        ]
-        return "\n".join(lines)
     methods = Methods(component.exports)
-    if component.find_export(INCOMING_HANDLER) is None:
+    if source.concurrent and component.find_export(HANDLER) is not None:
+        lines += ["", f"It is of WASI 0.3: its {HANDLER} answers HTTP requests."]
+    elif component.find_export(INCOMING_HANDLER) is None:
         lines += ["", f"It exports no {INCOMING_HANDLER}, so it cannot answer HTTP requests."]
     if component.find_export(MESSAGE_HANDLER) is not None:
         lines += ["", "It handles messages: those of the subscriptions in messaging."]

@@ -39,7 +39,8 @@ from typing import Any, Final
 from wasmtime import Config, GlobalType, ValType, WasmtimeError
 from wasmtime import _ffi as ffi
 from wasmtime._bindings import dll  # type: ignore[attr-defined]
-from wasmtime.component import LinkerInstance, ResourceType
+from wasmtime.component import FutureType, LinkerInstance, ResourceType, StreamType
+from wasmtime.component._types import valtype_from_ptr
 
 __all__ = [
     "AsyncHostCallback",
@@ -50,6 +51,7 @@ __all__ = [
     "add_resource",
     "address_of",
     "call_async",
+    "carried_type",
     "continuation_callback",
     "doubles",
     "error_new",
@@ -455,6 +457,20 @@ def unprotect_stack() -> None:
     """This thread runs on its own stack again."""
     if _reset_protection is not None:
         _reset_protection(_thread_state())
+
+
+# --- types -------------------------------------------------------------------------------------------------
+
+
+def carried_type(ty: StreamType | FutureType) -> Any:
+    """The type of what a stream or a future carries, None for nothing, of which wasmtime-py makes a `bool`."""
+    read = (
+        ffi.wasmtime_component_stream_type_ty
+        if isinstance(ty, StreamType)
+        else ffi.wasmtime_component_future_type_ty
+    )
+    carried = ffi.wasmtime_component_valtype_t()
+    return valtype_from_ptr(carried) if read(ty.ptr(), ctypes.byref(carried)) else None
 
 
 # --- configuration -----------------------------------------------------------------------------------------

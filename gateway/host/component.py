@@ -7,17 +7,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
-from wasmtime import WasmtimeError, wat2wasm
+from wasmtime import WasmtimeError
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
 from gateway.host.cache import CompileCache, compile_key
 from gateway.host.compiler import CompileFailed, Compiler, Invalid
+from gateway.host.composed import Composed, composed
 from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
 from gateway.host.files import open_regular
@@ -28,7 +28,9 @@ from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
-from gateway.wasm.wasip3 import NotComposable, Parts, compose
+from gateway.wasm.wasip3 import CALLS, NotComposable
+
+T = TypeVar("T")
 
 __all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
 
@@ -92,27 +94,22 @@ class Source:
         compiler = compiler or Compiler()
         self.original = _to_binary(path, data, compiler)
         self.binary = _to_component(path, self.original, compiler)
+        needed = _measured(path, needs, self.binary)
         self.composed = None
-        if of_wasi_0_3 := wasi_0_3_externs(self.binary):
-            self.composed = _compose(path, self.binary, of_wasi_0_3)
+        of_wasi_0_3 = wasi_0_3_externs(self.binary)
+        if of_wasi_0_3 or (needed is not None and needed.tasks):
+            self.composed = _compose(path, self.binary, of_wasi_0_3, compiler)
         self.concurrent = self.composed is not None
-        served = self.composed or self.binary
+        served = self.binary if self.composed is None else self.composed.binary
         if bridge is not None and self.concurrent:
             self.bridged = rewrite(served, lambda name: bridge(name) or _lends(name), lending=True)
         else:
             self.bridged = None if bridge is None else rewrite(served, bridge)
-        try:
-            needed = needs(self.binary)
-            self.footprint = None if needed is None else needed.footprint
-            if self.bridged is not None:
-                served = self.bridged.component
-            if served is not self.binary:
-                self.footprint = footprint(served)
-        except Measureless:
-            raise ComponentError(
-                f"{path}: one instance of this component would be more than {MAX_DEFINITIONS} instances, memories "
-                "and tables. Build it of fewer."
-            ) from None
+        self.footprint = None if needed is None else needed.footprint
+        if self.bridged is not None:
+            served = self.bridged.component
+        if served is not self.binary:
+            self.footprint = _measured(path, footprint, served)
         if needed is not None and needed.shared:
             raise ComponentError(
                 f"{path}: has a memory that threads share, and there are no threads here. Build it without."
@@ -171,7 +168,7 @@ class Component:
         self._limits: tuple[int, InstanceLimits] | None = None
         compiler = compiler or Compiler()
         disguised: Mapping[tuple[str, str], Blocks] = {}
-        binary = source.composed or source.binary
+        binary = source.binary if source.composed is None else source.composed.binary
         try:
             compiled = None
             if source.bridged is not None:
@@ -190,12 +187,15 @@ class Component:
         try:
             ty = component_type(compiled, engine.wasmtime)
         except TooManyTypes:
-            raise ComponentError(
-                f"{source.path}: its imports and exports have more than {MAX_TYPES} types, each counted where it "
-                "is used. Make them simpler."
-            ) from None
+            raise _too_many_types(source.path) from None
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
         self.exports = ty.exports
+        self._calls: Mapping[tuple[str | None, str], str] = {}
+        if source.composed is not None:
+            # What is inside, but for the handler, which is called as it is outside.
+            self.exports = {**wit.settled(source.composed.exports), **ty.exports}
+            self.exports.pop(CALLS, None)
+            self._calls = source.composed.calls
         self.docs = package_docs(source.binary)
 
     @classmethod
@@ -237,6 +237,16 @@ class Component:
             self._limits = max_memory, limits
         return self._limits[1]
 
+    def export_index(
+        self, interface: str | None, function: str
+    ) -> tuple[wasm.ExportIndex | None, bool]:
+        """Where the engine has an exported function, and whether it is one of `gateway.wasm.wasip3.calls`."""
+        called = self._calls.get((interface, function))
+        if called is not None:
+            interface, function = CALLS, called
+        parent = None if interface is None else self.wasmtime.get_export_index(interface)
+        return self.wasmtime.get_export_index(function, parent), called is not None
+
     def _set_compiled(self, compiled: wasm.Component) -> None:
         self.wasmtime = compiled
         self.address = _capi.address_of(compiled)
@@ -247,6 +257,23 @@ class Component:
             if isinstance(item, wit.Interface) and name.partition("@")[0] == interface:
                 return name
         return None
+
+
+def _measured(path: Path, measure: Callable[[bytes], T], binary: bytes) -> T:
+    try:
+        return measure(binary)
+    except Measureless:
+        raise ComponentError(
+            f"{path}: one instance of this component would be more than {MAX_DEFINITIONS} instances, memories "
+            "and tables. Build it of fewer."
+        ) from None
+
+
+def _too_many_types(path: Path) -> ComponentError:
+    return ComponentError(
+        f"{path}: its imports and exports have more than {MAX_TYPES} types, each counted where it is used. Make "
+        "them simpler."
+    )
 
 
 def _lends(name: str) -> bool:
@@ -375,22 +402,25 @@ def _to_component(path: Path, data: bytes, compiler: Compiler) -> bytes:
     return data
 
 
-def _compose(path: Path, data: bytes, names: Sequence[str]) -> bytes:
+def _compose(path: Path, data: bytes, names: Sequence[str], compiler: Compiler) -> Composed:
     """The component around one of WASI 0.3, which has these interfaces of it."""
     try:
-        return compose(data, _parts())
+        return composed(data, compiler)
     except MalformedBinary as error:
         raise ComponentError(f"{path}: {_damaged(error)}") from error
+    except Invalid as error:
+        raise ComponentError(f"{path}: {_refusal(error)}") from error
+    except CompileFailed as error:
+        raise ComponentError(f"{path}: {error}.") from error
+    except TooManyTypes:
+        raise _too_many_types(path) from None
     except NotComposable as error:
+        which = ", ".join(names) or "tasks, streams or futures"
         raise ComponentError(
-            f"{path}: a component of WASI 0.3 ({', '.join(names)}) that cannot be served: {error}. Build it for a "
-            "world that exports wasi:http/handler@0.3.0, such as wasi:http/service, or for WASI 0.2."
+            f"{path}: a component of WASI 0.3 ({which}) that cannot be served: {error}. Build it for a "
+            "world that exports wasi:http/handler@0.3.0, such as wasi:http/service, or functions without "
+            "resources, or for WASI 0.2."
         ) from error
-
-
-@cache
-def _parts() -> Parts:
-    return Parts.assembled(lambda text: bytes(wat2wasm(text)))
 
 
 def _damaged(error: MalformedBinary) -> str:

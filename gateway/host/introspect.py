@@ -33,8 +33,6 @@ _SIMPLE: Mapping[type[Any], wit.Type] = {
     wasm.Char: wit.Char(),
     wasm.String: wit.String(),
     wasm.ErrorContext: wit.Unsupported("error-context"),
-    wasm.FutureType: wit.Unsupported("future"),
-    wasm.StreamType: wit.Unsupported("stream"),
 }
 
 
@@ -135,6 +133,8 @@ class _Reader:
         match ty:
             case wasm.ListType():
                 return wit.List(self._type(ty.element))
+            case wasm.StreamType() | wasm.FutureType():
+                return self._carrying(ty)
             case wasm.RecordType():
                 return wit.Record(tuple((name, self._type(field)) for name, field in ty.fields))
             case wasm.TupleType():
@@ -156,6 +156,13 @@ class _Reader:
             case wasm.BorrowType():
                 return wit.Borrow(self._resource(ty.ty, "resource", imported=False))
         return wit.Unsupported(type(ty).__name__)
+
+    def _carrying(self, ty: wasm.StreamType | wasm.FutureType) -> wit.Type:
+        carried = self._optional(_capi.carried_type(ty))
+        stream = isinstance(ty, wasm.StreamType)
+        if carried is None:
+            return wit.Unsupported(f"{'stream' if stream else 'future'} of nothing")
+        return wit.Stream(carried) if stream else wit.Future(carried)
 
     def _optional(self, ty: Any) -> wit.Type | None:
         return None if ty is None else self._type(ty)

@@ -106,7 +106,7 @@ class Invocation:
         self._idle = idle
         self._on_close = on_close
         self._export = export
-        self._args = args
+        self._args = [[tuple(args)]] if export.boxed and args else args
         self._task: asyncio.Task[Any] | None = None
         self._stopped: InvocationError | None = None
         self._cancelled = False
@@ -119,7 +119,7 @@ class Invocation:
         self._max_result = max_result
         self._postponed: Callable[[], None] | None = None
         self.large = False
-        self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(args) * VALUE_SIZE // 8))()
+        self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(self._args) * VALUE_SIZE // 8))()
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
         self.store = Store(component.engine, component.limits(max_memory), max_memory, data)
@@ -422,7 +422,8 @@ class Invocation:
     def _lift_result(self) -> None:
         lift = self._export.lift
         if lift is not None:
-            self.result = lift(self.store, self._address + _RESULT)
+            result = lift(self.store, self._address + _RESULT)
+            self.result = result[0] if self._export.boxed else result
 
 
 def is_guest(frame: FrameType) -> bool:

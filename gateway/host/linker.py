@@ -53,20 +53,34 @@ class Export:
         linked: the component.
         name: the function's full name, `interface#function` or `function`.
         type: its WIT type.
+        boxed: whether it takes a list of one tuple, its arguments, if it has any, and returns a list of one result
+            (`gateway.wasm.wasip3.calls`).
     """
 
-    __slots__ = ("_index", "index_address", "lift", "linked", "lowers", "name", "type")
+    __slots__ = ("_index", "boxed", "index_address", "lift", "linked", "lowers", "name", "type")
 
     def __init__(
-        self, linked: LinkedComponent, name: str, ty: wit.Function, index: ExportIndex
+        self,
+        linked: LinkedComponent,
+        name: str,
+        ty: wit.Function,
+        index: ExportIndex,
+        *,
+        boxed: bool = False,
     ) -> None:
         self.linked = linked
         self.name = name
         self.type = ty
         self._index = index
         self.index_address = _capi.address_of(index)
-        self.lowers: tuple[Lower, ...] = tuple(lower(param) for _, param in ty.params)
-        self.lift: Lift | None = None if ty.result is None else lift(ty.result)
+        self.boxed = boxed
+        params = [param for _, param in ty.params]
+        result = ty.result
+        if boxed:
+            params = [wit.List(wit.Tuple(tuple(params)))] if params else []
+            result = None if result is None else wit.List(result)
+        self.lowers: tuple[Lower, ...] = tuple(map(lower, params))
+        self.lift: Lift | None = None if result is None else lift(result)
 
 
 class LinkedComponent:
@@ -103,15 +117,13 @@ class LinkedComponent:
         """
         full_name = name if interface is None else f"{interface}#{name}"
         item: wit.Item | None = self.component.exports.get(name)
-        parent = None
         if interface is not None:
             outer = self.component.exports.get(interface)
             item = outer.functions.get(name) if isinstance(outer, wit.Interface) else None
-            parent = self.component.wasmtime.get_export_index(interface)
-        index = self.component.wasmtime.get_export_index(name, parent)
+        index, boxed = self.component.export_index(interface, name)
         if index is None or not isinstance(item, wit.Function):
             raise LookupError(f"{self.component.name} exports no function {full_name}")
-        return Export(self, full_name, item, index)
+        return Export(self, full_name, item, index, boxed=boxed)
 
 
 def link(component: Component, provided: Provided) -> LinkedComponent:
@@ -216,8 +228,8 @@ def _define_function(
     *,
     interface: str,
 ) -> None:
-    if ty.is_async:
-        return  # which no host function can be: the engine's own trap stays in place
+    if ty.is_async or any(isinstance(leaf, wit.Stream | wit.Future) for leaf in ty.leaves()):
+        return  # which no host function can be, or have: the engine's own trap stays in place
     try:
         lifts = [
             (lift_argument(param, cut=host.cuts), index * VALUE_SIZE)

@@ -12,6 +12,7 @@ a call does nothing with types any more.
 | `string`                 | `str`                                                               |
 | `list<u8>`               | `bytes` (`bytearray` and `memoryview` accepted)                     |
 | `list<T>`, `tuple<...>`  | `list`, `tuple`                                                     |
+| `stream<T>`              | as `list<T>`: all that it carries                                   |
 | `record`                 | `dict` from field name to value                                     |
 | `variant`                | `Variant(case, payload)`; a bare `str` for a case without payload   |
 | `enum`                   | `str`                                                               |
@@ -270,7 +271,7 @@ def _lift(ty: wit.Type, *, limited: bool) -> Lift:
             return _lift_flags
         case wit.Own() | wit.Borrow():
             return _lift_resource(ty)
-        case wit.Unsupported():
+        case wit.Future() | wit.Unsupported():
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
 
 
@@ -526,7 +527,7 @@ def lower(ty: wit.Type) -> Lower:
             return _lower_flags(ty)
         case wit.Own() | wit.Borrow():
             return _lower_resource(ty)
-        case wit.Unsupported():
+        case wit.Future() | wit.Unsupported():
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
 
 

@@ -9,7 +9,7 @@ Source: https://component-model.bytecodealliance.org/design/wit.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -22,6 +22,7 @@ __all__ = [
     "Flags",
     "Float",
     "Function",
+    "Future",
     "Integer",
     "Interface",
     "Item",
@@ -31,6 +32,7 @@ __all__ = [
     "Record",
     "Resource",
     "Result",
+    "Stream",
     "String",
     "Tuple",
     "Type",
@@ -38,6 +40,7 @@ __all__ = [
     "Variant",
     "disguise",
     "leaves",
+    "settled",
     "text",
 ]
 
@@ -105,6 +108,18 @@ class List(_Written):
     """`list<element>`."""
 
     element: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(List):
+    """`stream<element>`, which whoever calls the function gives or gets as a whole, as a `list` of elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Future(_Written):
+    """`future<payload>`, which whoever calls the function gives or gets as its payload."""
+
+    payload: Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +203,7 @@ class Borrow(_Written):
 
 @dataclass(frozen=True, slots=True)
 class Unsupported(_Written):
-    """A type whose values the engine's C API does not carry: `stream`, `future`, `error-context`."""
+    """A type whose values do not cross: `error-context`, and a `stream` or `future` of nothing."""
 
     name: str
 
@@ -201,6 +216,7 @@ Type = (
     | String
     | Bytes
     | List
+    | Future
     | Record
     | Tuple
     | Variant
@@ -216,11 +232,16 @@ Type = (
 
 @dataclass(frozen=True, slots=True)
 class Function(_Written):
-    """`func(name: type, ...) -> type`, or `async func`."""
+    """`func(name: type, ...) -> type`, or `async func`.
+
+    Attributes:
+        over_time: whether there are streams or futures in it, which go on when the call has begun or returned.
+    """
 
     params: tuple[tuple[str, Type], ...]
     result: Type | None
     is_async: bool = False
+    over_time: bool = False
 
     def leaves(self) -> Iterator[Type]:
         """Every type that its parameters and its result are made of."""
@@ -276,8 +297,12 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
             return "string"
         case Bytes():
             return "list<u8>"
+        case Stream(element):
+            return f"stream<{text(element, names)}>"
         case List(element):
             return f"list<{text(element, names)}>"
+        case Future(payload):
+            return f"future<{text(payload, names)}>"
         case Record(fields):
             return f"record {{ {typed(fields)} }}"
         case Tuple(elements):
@@ -310,8 +335,11 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
 
 
 def leaves(ty: Type | None) -> Iterator[Type]:
-    """Every type that a type is made of, itself if it is made of none."""
+    """Every type that a type is made of, itself if it is made of none or carries them over time."""
     match ty:
+        case Stream(carried) | Future(carried):
+            yield ty
+            yield from leaves(carried)
         case List(element):
             yield from leaves(element)
         case Option(payload):
@@ -331,6 +359,69 @@ def leaves(ty: Type | None) -> Iterator[Type]:
             yield ty
 
 
+def _replaced(ty: Type, replace: Callable[[Type], Type | None]) -> Type:
+    """A type in which others, of its own parts too, are replaced wherever `replace` gives something for them."""
+    found = replace(ty)
+    if found is not None:
+        return found
+
+    def inner(part: Type) -> Type:
+        return _replaced(part, replace)
+
+    def optional(part: Type | None) -> Type | None:
+        return None if part is None else inner(part)
+
+    match ty:
+        case Stream(element):
+            return Stream(inner(element))
+        case List(element):
+            return List(inner(element))
+        case Option(payload):
+            return Option(inner(payload))
+        case Record(fields):
+            return Record(tuple((name, inner(field)) for name, field in fields))
+        case Tuple(elements):
+            return Tuple(tuple(map(inner, elements)))
+        case Variant(cases):
+            return Variant(tuple((name, optional(payload)) for name, payload in cases))
+        case Result(ok, err):
+            return Result(optional(ok), optional(err))
+    return ty
+
+
+def settled(exports: Mapping[str, Item]) -> dict[str, Item]:
+    """What a component exports, with a future's payload in place of each future."""
+
+    def payload(ty: Type) -> Type | None:
+        return of(ty.payload) if isinstance(ty, Future) else None
+
+    def of(ty: Type) -> Type:
+        return _replaced(ty, payload)
+
+    def item(found: Item) -> Item:
+        match found:
+            case Function(params, result, is_async):
+                return Function(
+                    tuple((name, of(param)) for name, param in params),
+                    None if result is None else of(result),
+                    is_async,
+                    any(isinstance(leaf, Stream | Future) for leaf in found.leaves()),
+                )
+            case Interface(functions, resources, types, others):
+                return Interface(
+                    {name: item(function) for name, function in functions.items()},  # type: ignore[misc]
+                    resources,
+                    {name: of(ty) for name, ty in types.items()},
+                    others,
+                )
+            case Resource() | str():
+                return found
+            case _:
+                return of(found)
+
+    return {name: item(found) for name, found in exports.items()}
+
+
 def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function:
     """Tell which of a function's `tuple<u32, u32>` are bytes.
 
@@ -341,26 +432,15 @@ def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function
     """
     is_bytes = iter(pairs)
 
-    def told(ty: Type) -> Type:
-        match ty:
-            case Tuple((Integer(32, False), Integer(32, False))):
-                return Bytes(memory) if next(is_bytes) else ty
-            case List(element):
-                return List(told(element))
-            case Option(payload):
-                return Option(told(payload))
-            case Record(fields):
-                return Record(tuple((name, told(field)) for name, field in fields))
-            case Tuple(elements):
-                return Tuple(tuple(told(element) for element in elements))
-            case Variant(cases):
-                return Variant(tuple((name, optional(payload)) for name, payload in cases))
-            case Result(ok, err):
-                return Result(optional(ok), optional(err))
-        return ty
+    def bytes_of(ty: Type) -> Type | None:
+        if not isinstance(ty, Tuple) or ty.elements != (Integer(32, False),) * 2:
+            return None
+        return Bytes(memory) if next(is_bytes) else ty
 
-    def optional(ty: Type | None) -> Type | None:
-        return None if ty is None else told(ty)
+    def told(ty: Type) -> Type:
+        return _replaced(ty, bytes_of)
 
     params = tuple((name, told(ty)) for name, ty in function.params)
-    return Function(params, optional(function.result), function.is_async)
+    return Function(
+        params, None if function.result is None else told(function.result), function.is_async
+    )

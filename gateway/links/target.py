@@ -122,6 +122,8 @@ def uncarried(ty: wit.Function, carried: Collection[wit.Type] = ()) -> str | Non
             case wit.Own(resource) | wit.Borrow(resource):
                 if leaf not in carried or leaf in given:
                     return f"takes or gives the resource {resource.name}, which this link does not carry"
+            case wit.Stream() | wit.Future():
+                return f"takes or gives a {str(leaf).partition('<')[0]}, which links do not carry"
             case wit.Unsupported(kind):
                 return f"takes or gives a {kind}, which links do not carry"
     return None

@@ -66,7 +66,7 @@ def decoder(ty: wit.Type) -> Decode:
             return _option(payload)
         case wit.Result(ok, err):
             return _cases([("ok", Ok, ok), ("err", Err, err)])
-        case wit.Own() | wit.Borrow() | wit.Unsupported():
+        case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
             raise no_json(ty)
 
 

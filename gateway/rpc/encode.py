@@ -50,7 +50,7 @@ def encoder(ty: wit.Type) -> Encode:
             return _encode_option(payload)
         case wit.Result(ok, err):
             return _encode_result(ok, err)
-        case wit.Own() | wit.Borrow() | wit.Unsupported():
+        case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
             raise no_json(ty)
 
 

@@ -219,7 +219,7 @@ class _Writer:
                 return {"anyOf": [_NULL, some]}
             case wit.Result(ok, err):
                 return {"oneOf": [self._case("ok", ok), self._case("err", err)]}
-            case wit.Own() | wit.Borrow() | wit.Unsupported():
+            case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
                 raise TypeError(f"values of type {ty} have no form in JSON")
 
     def _case(self, name: str, payload: wit.Type | None) -> Schema:

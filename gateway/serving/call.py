@@ -121,6 +121,10 @@ class Call:
         self._wasi = service.grants.context(
             self._caller, output or discard, self._log_message, answers
         )
+        idle = None
+        if export.linked.component.concurrent:
+            tasks = self._wasi.of(Tasks)
+            idle, tasks.max_taken = tasks.idle, max_result
         self.invocation = Invocation(
             export,
             args,
@@ -130,7 +134,7 @@ class Call:
             in_pieces=in_pieces,
             max_result=max_result,
             lane=lane,
-            idle=self._wasi.of(Tasks).idle if export.linked.component.concurrent else None,
+            idle=idle,
             on_close=self._close,
         )
 

@@ -69,6 +69,7 @@ class WrpcFunctions:
                 Function(service.linked.export(method.function, interface=method.interface))
             )
             for method in service.methods.served
+            if not method.type.over_time  # in wRPC, streams and futures have a form of their own
         }
 
     def find(self, header: Header) -> WrpcFunction | None:

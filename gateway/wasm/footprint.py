@@ -29,6 +29,7 @@ from gateway.wasm.binary.definitions import (
     Lift,
     Lower,
     OuterAlias,
+    TaskBuiltin,
     items,
     read_alias,
     read_canon,
@@ -92,12 +93,14 @@ class Needs(NamedTuple):
         extents: the memories and tables that it has.
         functions: whether it exports a function that is no resource's, alone or in an instance.
         shared: whether a module in it, instantiated or not, has a memory that threads share.
+        tasks: whether it has to do with tasks, streams or futures of the component model.
     """
 
     footprint: Footprint
     extents: Extents
     functions: bool
     shared: bool
+    tasks: bool
 
 
 class Measureless(Exception):
@@ -154,6 +157,14 @@ def _needs(component: _Component) -> Needs:
         Extents((*count.memories, *heap), tuple(count.tables)),
         _has_functions(instance),
         any(module.shared for module in modules),
+        _has_tasks(component),
+    )
+
+
+def _has_tasks(component: _Component) -> bool:
+    return any(
+        isinstance(each, TaskBuiltin) or (isinstance(each, _Component) and _has_tasks(each))
+        for each in component.definitions
     )
 
 

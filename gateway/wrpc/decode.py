@@ -67,7 +67,7 @@ def reader(ty: wit.Type) -> Read:
             return _cases([(_itself, None), (some, payload)])
         case wit.Result(ok, err):
             return _cases([(Ok, ok), (Err, err)])
-        case wit.Own() | wit.Borrow() | wit.Unsupported():
+        case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
             raise no_bytes(ty)
 
 

@@ -56,7 +56,7 @@ def writer(ty: wit.Type) -> Write:
             return _option(payload)
         case wit.Result(ok, err):
             return _result(ok, err)
-        case wit.Own() | wit.Borrow() | wit.Unsupported():
+        case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
             raise no_bytes(ty)
 
 

@@ -707,7 +707,10 @@ def test_a_flag_that_needs_another_says_so(guest: GuestPath, flag: str) -> None:
 def test_a_component_of_wasi_0_3_is_inspected_as_it_was_built(guest: GuestPath) -> None:
     inspected = run("inspect", guest("wat/wasi-0-3"))
     assert "handle: async func(request: request) -> result<response" in inspected.stdout
-    assert "consume-body: static func(this: request, res: future)" in inspected.stdout
-    assert "import wasi:http/client@0.3.0 {  // nothing provides this" in inspected.stdout
+    assert (
+        "consume-body: static func(this: request, res: future<result<_, error-code>>)"
+        in inspected.stdout
+    )
+    assert "import test:nobody/there@0.1.0 {  // nothing provides this" in inspected.stdout
     assert "gateway:" not in inspected.stdout
     assert "It is of WASI 0.3" in inspected.stdout

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.guests import toolchains, wit
+from tests.guests.python_0_3 import Python03
 from tests.guests.toolchains import BUILD, GUESTS, BuildFailed, Toolchain, Unavailable
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
@@ -65,6 +66,7 @@ def _find() -> Mapping[str, Guest]:
         ("c/*.c", toolchains.C()),
         ("js/*.js", toolchains.JavaScript()),
         ("python/*", toolchains.Python()),
+        ("python-0-3/*", Python03()),
         ("wat/*.wat", toolchains.Wat()),
     ]
     guests = [

@@ -71,10 +71,13 @@ HANDLER = '(instance $i) (export "wasi:http/handler@0.3.0" (instance $i))'
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (f"(component {IMPORT})", "it exports no wasi:http/handler@0.3"),
+        (
+            f"(component {IMPORT})",
+            "it exports no wasi:http/handler@0.3, nor functions that can be called",
+        ),
         (
             f"(component {IMPORT} {HANDLER.replace('0.3.0', '0.3.0-rc-2026-03-15')})",
-            "it exports no wasi:http/handler@0.3",
+            "it exports no wasi:http/handler@0.3, nor functions that can be called",
         ),
         (
             f"(component {HANDLER})",

@@ -5,8 +5,13 @@ calls for them, and the plain functions of `wasi:http/types`. Interfaces that ar
 declared beside them: `gateway.bindings.cli`, `clocks` and `random`.
 """
 
-from gateway.bindings.p3 import filesystem, http, tasks
+from gateway.bindings.p3 import calls, filesystem, http, tasks
 
 __all__ = ["INTERFACES"]
 
-INTERFACES = (*filesystem.INTERFACES, *http.INTERFACES, *tasks.INTERFACES)
+INTERFACES = (
+    *calls.INTERFACES,
+    *filesystem.INTERFACES,
+    *http.INTERFACES,
+    *tasks.INTERFACES,
+)

@@ -169,6 +169,8 @@ class Tasks(State):
         waiting: the channels that wait for what is outside.
         moving: what moves bytes for the guest that it never sees.
         answered: whether its `handle` has returned: from then on it ends when nothing is left to do.
+        taken: how many elements of streams its result has so far, where another function was called.
+        max_taken: how many it may have; None for any.
     """
 
     __slots__ = (
@@ -179,13 +181,17 @@ class Tasks(State):
         "_sleepers",
         "answered",
         "idle",
+        "max_taken",
         "moving",
+        "taken",
         "waiting",
     )
 
     def __init__(self) -> None:
         self.idle = Idle()
         self.answered = False
+        self.taken = 0
+        self.max_taken: int | None = None
         self._channels: dict[int, Channel] = {}
         self._free: list[int] = []
         self._ready: deque[int] = deque()

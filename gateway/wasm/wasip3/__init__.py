@@ -32,6 +32,8 @@ pump writes. So where two turns on end had nothing to do, and control came back 
 guest can go on before something happens outside, and the host leaves all of it alone until then
 (`gateway.host.idle`). One turn would not be enough: a task that has yielded may stand behind the pump.
 
+Other functions that the guest exports are called in a way of their own (`gateway.wasm.wasip3.calls`).
+
 The types of the guest's imports are kept index for index, as in `gateway.wasm.byte_blocks`; those of which the
 adapter has something are replaced by the host's plain ones.
 
@@ -39,6 +41,19 @@ adapter has something are replaced by the host's plain ones.
 """
 
 from gateway.wasm.wasip3.adapter import ADAPTERS, BYTES, HOST, Parts
-from gateway.wasm.wasip3.compose import NotComposable, compose, supplied
+from gateway.wasm.wasip3.calls import CALLS, Call, calls_text
+from gateway.wasm.wasip3.compose import Callers, NotComposable, compose, supplied
 
-__all__ = ["ADAPTERS", "BYTES", "HOST", "NotComposable", "Parts", "compose", "supplied"]
+__all__ = [
+    "ADAPTERS",
+    "BYTES",
+    "CALLS",
+    "HOST",
+    "Call",
+    "Callers",
+    "NotComposable",
+    "Parts",
+    "calls_text",
+    "compose",
+    "supplied",
+]

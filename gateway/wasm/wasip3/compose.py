@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
 
 from gateway.wasm.binary.component_writer import ComponentWriter
 from gateway.wasm.binary.definitions import OuterAlias
@@ -16,17 +17,19 @@ from gateway.wasm.binary.extern import (
     encode_extern_type,
 )
 from gateway.wasm.binary.externs import component_externs
-from gateway.wasm.binary.sections import ComponentSection
+from gateway.wasm.binary.sections import ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type
-from gateway.wasm.binary.types import InstanceType
+from gateway.wasm.binary.types import ExportDeclaration, Func, InstanceType, Primitive
 from gateway.wasm.byte_blocks.prelude import Prelude, UnbridgeableError, read_prelude
 from gateway.wasm.wasip3.adapter import BYTES, HOST, RESOURCES, Parts
+from gateway.wasm.wasip3.calls import CALLS, Call
 from gateway.wasm.wasip3.family import FAMILIES, Family
 
-__all__ = ["NotComposable", "compose", "supplied"]
+__all__ = ["Callers", "NotComposable", "compose", "supplied"]
 
 _POLL: Final = "wasi:io/poll"
 _HANDLER: Final = re.compile(r"wasi:http/handler@(0\.3\.[0-9]+)")
+_TYPES: Final = re.compile(r"wasi:http/types@(0\.3\.[0-9]+)")
 
 # What the adapter has of interfaces beside `wasi:http/types`: the types that go with it, what the host has, and
 # for each function what the adapter calls it.
@@ -64,10 +67,50 @@ class NotComposable(Exception):
     """No component can be built around a guest; the message says why, to follow the name of the file."""
 
 
-def compose(guest: bytes, parts: Parts) -> bytes:
-    """A component that answers requests as `guest` does, without streams and futures in what it asks of the host.
+_HOST_OF_CALLS: Final = InstanceType(
+    (
+        Func((), None),
+        ExportDeclaration(ExternName("returned"), ExternType(Sort.FUNC, 0)),
+        Func((("count", Primitive.U32),), None),
+        ExportDeclaration(ExternName("took"), ExternType(Sort.FUNC, 1)),
+    )
+)
 
-    Its only export is `wasi:http/handler`, whose `handle` takes the request and a `response-outparam`.
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """What calls the functions of a guest (`gateway.wasm.wasip3.calls`).
+
+    Attributes:
+        functions: these functions.
+        named: the names of types that the components are given.
+        types: the component that has those types.
+        giver: the component that makes streams and futures of arguments.
+        taker: the component that makes values of those in results.
+    """
+
+    functions: Sequence[Call]
+    named: Sequence[str]
+    types: bytes
+    giver: bytes
+    taker: bytes
+
+    @classmethod
+    def read(cls, functions: Sequence[Call], named: Sequence[str], binary: bytes) -> Self:
+        """Find the components in what `calls_text` was made to."""
+        nested = (
+            binary[section.start : section.end]
+            for section in sections(binary)
+            if section.id == ComponentSection.COMPONENT
+        )
+        return cls(functions, named, *nested)
+
+
+def compose(guest: bytes, parts: Parts, callers: Callers | None = None) -> bytes:
+    """A component that does what `guest` does, without streams and futures in what it asks of the host.
+
+    It exports `wasi:http/handler`, if the guest does, whose `handle` takes the request and a `response-outparam`;
+    and `CALLS`, if there are any, with a function `f0`, `f1` and so on for each of them.
 
     Raises:
         MalformedBinary: the guest is damaged.
@@ -77,16 +120,19 @@ def compose(guest: bytes, parts: Parts) -> bytes:
         prelude = read_prelude(guest)
     except UnbridgeableError:
         raise NotComposable("it has other definitions among its imports") from None
-    return _Composition(guest, prelude, parts).build()
+    return _Composition(guest, prelude, parts, callers).build()
 
 
 class _Composition:
-    def __init__(self, guest: bytes, prelude: Prelude, parts: Parts) -> None:
+    def __init__(
+        self, guest: bytes, prelude: Prelude, parts: Parts, callers: Callers | None
+    ) -> None:
         self.guest = guest
         self.prelude = prelude
         self.parts = parts
+        self.callers = callers
+        self.handler: ExternName | None
         self.handler, version = _handler(guest)
-        self.types_name = f"wasi:http/types@{version}"
         # By the name of an import, which instance it is.
         self.instances = {
             imported.definition.name.name: imported.item.index
@@ -96,15 +142,27 @@ class _Composition:
         # By the name of an import, what adapts it, and in which instance.
         self.families = {name: family for name in self.instances if (family := _family(name))}
         self.adapting: dict[str, int] = {}
-        if self.types_name not in self.instances:
+        self.types_name = f"wasi:http/types@{version or self.imported_version()}"
+        if self.handler is not None and self.types_name not in self.instances:
             raise NotComposable(f"it exports a handler and does not import {self.types_name}")
+        if self.handler is None and callers is None:
+            raise NotComposable(
+                "it exports no wasi:http/handler@0.3, nor functions that can be called"
+            )
+
+    def imported_version(self) -> str:
+        """The version of `wasi:http/types` that a guest without handler imports; one that is known, if none."""
+        imported = filter(None, map(_TYPES.fullmatch, self.instances))
+        return next((match[1] for match in imported), "0.3.0")
 
     def build(self) -> bytes:
         self.out = out = ComponentWriter(
             self.prelude.encode(self.plain_types()), self.prelude.counts
         )
-        types = self.instances[self.types_name]
         parts = self.parts
+        types = self.instances.get(self.types_name)
+        if types is None:
+            types = self.import_instance(self.types_name, parts.types)
         host = self.import_host(HOST, parts.host, types, (*RESOURCES, "error-code"))
         passing = self.import_instance(BYTES, parts.passing)
         asked = {
@@ -116,8 +174,9 @@ class _Composition:
             )
             for name, family in self.families.items()
         }
-        embedded = (parts.sources, parts.adapter, parts.pump, parts.driver, self.guest)
-        sources, adapter, pump, driver, guest = (
+        counting = 0 if self.callers is None else self.import_instance(CALLS, _HOST_OF_CALLS)
+        embedded = (parts.sources, parts.adapter, parts.pump, self.guest)
+        sources, adapter, pump, guest = (
             out.embed(ComponentSection.COMPONENT, part, Sort.COMPONENT) for part in embedded
         )
         given = [
@@ -147,13 +206,42 @@ class _Composition:
         instance = out.instantiate(
             guest, [self.argument(name, sort, at) for name, sort, at in self.imports()]
         )
-        handler = out.alias(Sort.INSTANCE, instance, self.handler.name)
-        handle = out.alias(Sort.FUNC, handler, "handle")
-        driving = [*given, ("handle", Sort.FUNC, handle), ("pump", Sort.FUNC, pumping)]
-        run = out.alias(Sort.FUNC, out.instantiate(driver, driving), "run")
-        handler_name = encode_extern_name(self.handler)
-        out.export(handler_name, Sort.INSTANCE, out.bag([("handle", Sort.FUNC, run)]))
+        pumps = ("pump", Sort.FUNC, pumping)
+        if self.handler is not None:
+            handler = out.alias(Sort.INSTANCE, instance, self.handler.name)
+            handle = out.alias(Sort.FUNC, handler, "handle")
+            driver = out.embed(ComponentSection.COMPONENT, parts.driver, Sort.COMPONENT)
+            driving = [*given, ("handle", Sort.FUNC, handle), pumps]
+            run = out.alias(Sort.FUNC, out.instantiate(driver, driving), "run")
+            handler_name = encode_extern_name(self.handler)
+            out.export(handler_name, Sort.INSTANCE, out.bag([("handle", Sort.FUNC, run)]))
+        if self.callers is not None:
+            self.call(self.callers, instance, [pumps, ("calls", Sort.INSTANCE, counting)])
         return out.finish()
+
+    def call(self, callers: Callers, guest: int, given: Sequence[tuple[str, Sort, int]]) -> None:
+        """Have the functions of a guest called by others, which are given what they need besides."""
+        out = self.out
+        types, giver, taker = (
+            out.embed(ComponentSection.COMPONENT, part, Sort.COMPONENT)
+            for part in (callers.types, callers.giver, callers.taker)
+        )
+        known = out.instantiate(types, [])
+        named = [(name, Sort.TYPE, out.alias(Sort.TYPE, known, name)) for name in callers.named]
+        interfaces: dict[str | None, int] = {None: guest}
+        functions: list[tuple[str, Sort, int]] = []
+        for number, each in enumerate(callers.functions):
+            if each.interface is not None and each.interface not in interfaces:
+                interfaces[each.interface] = out.alias(Sort.INSTANCE, guest, each.interface)
+            function = out.alias(Sort.FUNC, interfaces[each.interface], each.name)
+            functions.append((f"f{number}", Sort.FUNC, function))
+        giving = out.instantiate(giver, [*named, *functions])
+        for number, each in enumerate(callers.functions):
+            if each.given:
+                name = f"f{number}"
+                functions[number] = (name, Sort.FUNC, out.alias(Sort.FUNC, giving, name))
+        taking = out.instantiate(taker, [*named, *functions, *given])
+        out.export(encode_extern_name(ExternName(CALLS)), Sort.INSTANCE, taking)
 
     def imports(self) -> list[tuple[str, Sort, int]]:
         return [
@@ -241,9 +329,9 @@ def _family(name: str) -> Family | None:
     return None
 
 
-def _handler(guest: bytes) -> tuple[ExternName, str]:
-    """The name of the export that answers requests, and its version."""
+def _handler(guest: bytes) -> tuple[ExternName, str] | tuple[None, None]:
+    """The name of the export that answers requests, and its version; None if there is none."""
     for name in component_externs(guest).exports:
         if match := _HANDLER.fullmatch(name.name):
             return name, match[1]
-    raise NotComposable("it exports no wasi:http/handler@0.3")
+    return None, None

@@ -1,0 +1,80 @@
+"""Composes what is served in place of a component of WASI 0.3 (`gateway.wasm.wasip3`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+import wasmtime
+from wasmtime import component as wasm
+
+from gateway.host import wit
+from gateway.host.compiler import Compiler
+from gateway.host.exported_calls import calls_of
+from gateway.host.introspect import component_type
+from gateway.host.settings import compile_settings, is_roomy
+from gateway.wasm.binary import component_externs
+from gateway.wasm.hollow import hollow
+from gateway.wasm.wasip3 import Callers, Parts, calls_text, compose
+
+__all__ = ["Composed", "composed"]
+
+_HANDLER: Final = "wasi:http/handler"
+
+_OF_COMPONENTIZE_PY: Final = "exports"
+"""The export of its components that nobody calls once they are built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A component around another one.
+
+    Attributes:
+        binary: the component.
+        exports: what the one inside exports, where that has anything but a handler.
+        calls: what functions are called in `CALLS` that are called from outside, by interface and name.
+    """
+
+    binary: bytes
+    exports: Mapping[str, wit.Item] = field(default_factory=lambda: MappingProxyType({}))
+    calls: Mapping[tuple[str | None, str], str] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+
+def composed(guest: bytes, compiler: Compiler) -> Composed:
+    """The component that is served in place of a guest.
+
+    Raises:
+        gateway.host.introspect.TooManyTypes: it has too many.
+        gateway.host.compiler.Invalid: the engine refuses the guest.
+        gateway.host.compiler.CompileFailed: it takes more to look at than it may.
+        gateway.wasm.binary.MalformedBinary: it is damaged.
+        gateway.wasm.wasip3.NotComposable: nothing of it can be called.
+    """
+    names = {name.name.partition("@")[0] for name in component_externs(guest).exports}
+    if not names - {_HANDLER, _OF_COMPONENTIZE_PY}:
+        return Composed(compose(guest, _parts()))
+    exports = _exports(guest, compiler)
+    types, calls = calls_of(exports)
+    if not calls:
+        return Composed(compose(guest, _parts()), exports)
+    source, named = calls_text(types, calls)
+    callers = Callers.read(calls, named, compiler.to_binary(source.encode()))
+    called = {(each.interface, each.name): f"f{number}" for number, each in enumerate(calls)}
+    return Composed(compose(guest, _parts(), callers), exports, called)
+
+
+def _exports(guest: bytes, compiler: Compiler) -> Mapping[str, wit.Item]:
+    """What a guest exports, streams and futures included, which what is composed of it has no more."""
+    compiled = compiler.compile(hollow(guest), concurrent=True)
+    engine = wasmtime.Engine(compile_settings(roomy=is_roomy(), concurrent=True))
+    return component_type(wasm.Component.deserialize(engine, compiled), engine).exports
+
+
+@cache
+def _parts() -> Parts:
+    return Parts.assembled(lambda text: bytes(wasmtime.wat2wasm(text)))

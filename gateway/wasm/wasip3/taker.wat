@@ -1,0 +1,30 @@
+;; The same of a taker: the call goes on until the pump has ended.
+  (global $pumping (mut i32) (i32.const 0))
+  (global $told (mut i32) (i32.const 0))
+  (func $look
+    (if (i32.and (global.get $returned) (i32.and (i32.eqz (global.get $open)) (i32.eqz (global.get $told)))) (then
+      (global.set $told (i32.const 1))
+      (call $tell-returned))))
+  (func $has-returned
+    (call $convert)
+    (global.set $returned (i32.const 1))
+    (call $look))
+  (func $end (result i32) (call $return) (i32.const 0))
+  (func $begun (param $status i32) (result i32)
+    (if (call $is-returned (local.get $status))
+      (then (call $has-returned))
+      (else (drop (call $listen (local.get $status)))))
+    (local.set $status (call $pump))
+    (if (call $is-returned (local.get $status)) (then (return (call $end))))
+    (global.set $pumping (call $listen (local.get $status)))
+    (call $wait))
+  (func (export "go-on") (param $event i32) (param $handle i32) (param $n i32) (result i32)
+    (if (i32.ne (local.get $event) (i32.const 1)) (then
+      (call $crossed (local.get $handle) (local.get $n))
+      (call $look)
+      (return (call $wait))))
+    (if (i32.ne (local.get $n) (i32.const 2)) (then (return (call $wait))))
+    (call $leave (local.get $handle))
+    (if (i32.eq (local.get $handle) (global.get $pumping)) (then (return (call $end))))
+    (call $has-returned)
+    (call $wait))
