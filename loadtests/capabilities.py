@@ -127,7 +127,8 @@ def values(guests: Guests, url: str, set_: Once, get: Once) -> Sides:
     parsed = BackendURL.parse(url)
     store = keyvalue.OPENERS[parsed.scheme](parsed)
     operations = Operations("guest", store.kind, timeout=30.0)
-    granted = {"default": GrantedBucket(store.bucket("", keyvalue.Quota(1 << 20)), operations)}
+    bucket = GrantedBucket(store.bucket("", keyvalue.Quota(1 << 20)), operations)
+    granted = {"default": {"default": bucket}}
 
     async def guest(operation: str, body: bytes, times: int) -> None:
         ctx = WasiCtx(KeyValueCtx(granted), caller=CALLER)
@@ -176,7 +177,8 @@ async def by_s3(guests: Guests, folder: Path) -> AsyncIterator[Sides]:
         store = ObjectStore(BackendURL.parse(server.url))
         space = store.space("", None, blobstore.Quota())
         await space.create("uploads")
-        granted = {"uploads": GrantedSpace(space, Operations("guest", store.kind, timeout=30.0))}
+        operations = Operations("guest", store.kind, timeout=30.0)
+        granted = {"default": {"uploads": GrantedSpace(space, operations)}}
 
         async def guest(path: str, body: bytes) -> None:
             ctx = WasiCtx(BlobstoreCtx(granted), caller=CALLER)

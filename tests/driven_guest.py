@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -46,6 +46,9 @@ _STEP: Final = 0
 _RESULT: Final = 64
 _HEAP: Final = 1024
 """A heap that is emptied before each step: the arguments are the first that the host allocates there."""
+
+DRIVER: Final = "test:guest/driver"
+"""The interface by which it asks."""
 
 _RETURN: Final = 0
 """The step that ends the guest; every other is the number of a function."""
@@ -110,15 +113,19 @@ IO: Final = """
 
 
 class DrivenGuest:
-    """A guest under way; made by `driving`."""
+    """A guest under way; made by `driving`.
 
-    def __init__(self, component: Component) -> None:
+    Args:
+        imports: what it imports.
+    """
+
+    def __init__(self, imports: Mapping[str, wit.Item]) -> None:
         self._functions = {
-            name: (number, ty) for number, (name, ty) in enumerate(_functions(component.imports), 1)
+            name: (number, ty) for number, (name, ty) in enumerate(_functions(imports), 1)
         }
         self._steps: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self._asked: asyncio.Queue[bytes] = asyncio.Queue()
-        self.driver = HostInterface("test:guest/driver", None)
+        self.driver = HostInterface(DRIVER, None)
         self.driver.function("next", blocking=True)(self._next)
 
     @property
@@ -127,12 +134,16 @@ class DrivenGuest:
         return {name: ty for name, (_, ty) in self._functions.items()}
 
     async def _next(self, _ctx: WasiCtx, memory: bytes) -> tuple[int, bytes]:
+        return await self.next(memory)
+
+    async def next(self, memory: bytes) -> tuple[int, bytes]:
+        """The next step, and what is to be in the memory: also as a Python object of a link has it."""
         self._asked.put_nowait(memory)
         return await self._steps.get()
 
-    async def begin(self, invocation: Invocation) -> None:
+    async def begin(self, running: Coroutine[Any, Any, Any]) -> None:
         """Run the guest until it asks for its first step."""
-        self._task = asyncio.create_task(invocation.call())
+        self._task = asyncio.create_task(running)
         await self._next_question()
 
     async def call(self, function: str, *args: Any) -> Any:
@@ -195,7 +206,7 @@ async def driving(
         ctx: what the host functions are called with.
         max_execution_time: how long it may take in all, in seconds.
     """
-    guest = DrivenGuest(component)
+    guest = DrivenGuest(component.imports)
     linked = link(component, Provided((*interfaces, guest.driver)))
     invocation = Invocation(
         linked.export("run"),
@@ -204,7 +215,7 @@ async def driving(
         max_memory=MAX_MEMORY,
         max_execution_time=max_execution_time,
     )
-    await guest.begin(invocation)
+    await guest.begin(invocation.call())
     try:
         yield guest
         await guest.leave()
@@ -223,13 +234,17 @@ def _engine() -> Engine:
 @cache
 def driven_guest(imports: str) -> Component:
     """Compile the guest whose imports are these, all of them instances, in the text format."""
-    engine = _engine()
-    declared = wasm.Component(engine.wasmtime, wasmtime.wat2wasm(f"(component {imports})"))
-    text = _component(imports, component_type(declared, engine.wasmtime).imports)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "guest.wat")
-        path.write_text(text)
-        return Component(engine, Source(path), name="driven")
+        path.write_text(driven_text(imports))
+        return Component(_engine(), Source(path), name="driven")
+
+
+def driven_text(imports: str) -> str:
+    """The same, as text."""
+    engine = _engine()
+    declared = wasm.Component(engine.wasmtime, wasmtime.wat2wasm(f"(component {imports})"))
+    return _component(imports, component_type(declared, engine.wasmtime).imports)
 
 
 def _functions(imports: Mapping[str, wit.Item]) -> list[tuple[str, wit.Function]]:
@@ -269,7 +284,7 @@ def _component(imports: str, declared: Mapping[str, wit.Item]) -> str:
     newline = "\n    "
     return f"""(component
   {imports}
-  (import "test:guest/driver" (instance $driver
+  (import "{DRIVER}" (instance $driver
     (export "next"
       (func (param "memory" (list u8)) (result (tuple u32 (list u8)))))))
   (core module $libc

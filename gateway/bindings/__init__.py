@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache, partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from gateway.bindings import (
     blobstore,
@@ -16,6 +17,7 @@ from gateway.bindings import (
     http,
     io,
     keyvalue,
+    lattice,
     logging,
     messaging,
     p3,
@@ -23,14 +25,16 @@ from gateway.bindings import (
     secrets,
     sockets,
 )
+from gateway.bindings.context import WasiCtx
 from gateway.config import ComponentConfig
-from gateway.host.binding import HostInterface, Provided
+from gateway.host import wit
+from gateway.host.binding import HostFunction, HostInterface, Provided
 
 __all__ = ["provided", "provided_to"]
 
 _FAMILIES: Final = (
     *(io, clocks, random, cli, filesystem, sockets),
-    *(http, config, logging, keyvalue, blobstore, messaging, secrets, p3),
+    *(http, config, logging, keyvalue, blobstore, messaging, secrets, lattice, p3),
 )
 
 
@@ -41,12 +45,15 @@ def provided() -> Provided:
 
 
 def provided_to(
-    component: ComponentConfig, linked: Mapping[str, HostInterface] = MappingProxyType({})
+    component: ComponentConfig,
+    imports: Mapping[str, wit.Item] = MappingProxyType({}),
+    linked: Mapping[str, HostInterface] = MappingProxyType({}),
 ) -> Provided:
     """What one component finds linked: what every component does, and what its configuration adds.
 
     Args:
         component: its configuration.
+        imports: what it imports.
         linked: what is at the other ends of its links, by the full names of what it imports.
     """
     granted = (
@@ -54,7 +61,32 @@ def provided_to(
         for interface in _interfaces()
         if not interface.only_granted or getattr(component, str(interface.key))
     )
-    return Provided(granted, linked)
+    interfaces = Provided(granted)
+    labelled = {
+        label: _Labelled(interface, label)
+        for label, item in imports.items()
+        if (name := wit.interface_name(label, item)) != label
+        and (interface := interfaces.interface(name)) is not None
+    }
+    return Provided(interfaces, {**labelled, **linked})
+
+
+class _Labelled(HostInterface):
+    """An interface whose functions are called by an import with a label."""
+
+    def __init__(self, interface: HostInterface, label: str) -> None:
+        super().__init__(interface.name, interface.version)
+        self._interface = interface
+        self._label = label
+
+    def find(self, name: str, ty: wit.Function) -> HostFunction | None:
+        found = self._interface.find(name, ty)
+        if found is None:
+            return None
+        return replace(found, function=partial(self._call, found.function))
+
+    def _call(self, function: Callable[..., Any], ctx: WasiCtx, *args: Any) -> Any:
+        return function(ctx.labelled(self._label), *args)
 
 
 def _interfaces() -> Iterator[HostInterface]:

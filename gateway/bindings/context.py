@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from time import monotonic, monotonic_ns
 from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.host.scheduler import Lane
 from gateway.http.trace_context import TraceContext
 
-__all__ = ["NOBODY", "Caller", "State", "WasiCtx"]
+__all__ = ["DEFAULT_LINK", "NOBODY", "Caller", "State", "WasiCtx"]
 
 S = TypeVar("S", bound="State")
+
+DEFAULT_LINK: Final = "default"
+"""The name of a link that has none of its own."""
 
 
 class Caller(NamedTuple):
@@ -73,9 +77,10 @@ class WasiCtx:
     Attributes:
         caller: ditto.
         started_ns: ditto.
+        label: that of the import by which it is used; "" for one without.
     """
 
-    __slots__ = ("_states", "caller", "started_ns")
+    __slots__ = ("_link_names", "_states", "caller", "label", "started_ns")
 
     def __init__(
         self, *granted: State, caller: Caller = NOBODY, started_ns: int | None = None
@@ -83,6 +88,38 @@ class WasiCtx:
         self.caller = caller
         self._states: dict[type[State], Any] = {type(state): state for state in granted}
         self.started_ns = monotonic_ns() if started_ns is None else started_ns
+        self.label = ""
+        self._link_names: dict[str, str] = {}
+
+    def link_name(self, *interfaces: str) -> str:
+        """The name of the link that calls of an interface go by.
+
+        Args:
+            interfaces: the interface, without its version; and others, whose choice counts where it has none.
+        """
+        if self.label:
+            return self.label
+        if names := self._link_names:
+            return next((names[each] for each in interfaces if each in names), DEFAULT_LINK)
+        return DEFAULT_LINK
+
+    def choose(self, name: str, interfaces: Iterable[str]) -> None:
+        """Have calls of interfaces go by the link of this name, until another is chosen."""
+        for interface in interfaces:
+            if name == DEFAULT_LINK:
+                self._link_names.pop(interface, None)
+            else:
+                self._link_names[interface] = name
+
+    def labelled(self, label: str) -> WasiCtx:
+        """The same, for a function of an import that has a label: the name of its link, whatever was chosen."""
+        seen = WasiCtx.__new__(WasiCtx)
+        seen.caller = self.caller
+        seen.started_ns = self.started_ns
+        seen._states = self._states
+        seen._link_names = self._link_names
+        seen.label = label
+        return seen
 
     def of(self, family: type[S]) -> S:
         """The state of a family; where nothing was granted, one without grants is made on first use."""

@@ -7,6 +7,11 @@ pairs what `get-many` returns otherwise. Which one a component was built for is 
 A component opens what its configuration names: any other identifier is `no-such-store`, and a change of what it
 may only read is `access-denied`. What goes wrong with a store is `other`, within the time that it has to answer.
 
+A bucket is an identifier: which store has it each function asks anew, by the link that is chosen for its
+interface (`gateway.bindings.lattice`), as in wasmCloud. Where that is not the link by which the bucket was opened,
+and has no store of this identifier, the function returns `no-such-store`. One that was opened by an import with a
+label stays with that.
+
 Source: `wasi:keyvalue@0.2.0-draft` and `@0.2.0-draft2`, `store.wit`, `atomics.wit`, `batch.wit`.
 """
 
@@ -16,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from gateway.bindings.context import State, WasiCtx
+from gateway.bindings.context import DEFAULT_LINK, State, WasiCtx
 from gateway.bindings.fallible import fallible_async
 from gateway.bindings.granted import Granted
 from gateway.capabilities.backend import BackendError
@@ -28,7 +33,7 @@ from gateway.host.binding import HostInterface
 from gateway.host.table import Resource
 from gateway.host.values import Err, Variant
 
-__all__ = ["INTERFACES", "BucketHandle", "GrantedBucket", "KeyValueCtx"]
+__all__ = ["DEFAULT", "INTERFACES", "BucketHandle", "GrantedBucket", "KeyValueCtx"]
 
 T = TypeVar("T")
 
@@ -76,27 +81,67 @@ class GrantedBucket(Granted):
 class KeyValueCtx(State):
     """The stores of an invocation.
 
+    Args:
+        buckets: those that it may open, by the names of links and by identifier.
+
     Attributes:
-        buckets: those that it may open, by identifier.
         seen: bytes of the values that its `cas` have.
     """
 
-    __slots__ = ("buckets", "seen")
+    __slots__ = ("_buckets", "seen")
 
-    def __init__(self, buckets: Mapping[str, GrantedBucket] = MappingProxyType({})) -> None:
-        self.buckets = buckets
+    def __init__(
+        self, buckets: Mapping[str, Mapping[str, GrantedBucket]] = MappingProxyType({})
+    ) -> None:
+        self._buckets = buckets
         self.seen = 0
+
+    def bucket(self, link_name: str, identifier: str) -> GrantedBucket:
+        """The store of an identifier; "" is the default one.
+
+        Raises:
+            Refused: there is none.
+        """
+        granted = self._buckets.get(link_name, {}).get(identifier or DEFAULT)
+        if granted is None:
+            raise Refused("no-such-store")
+        return granted
 
 
 class BucketHandle(Resource):
-    """`bucket`."""
+    """`bucket`.
 
-    __slots__ = ("bucket", "read", "write")
+    Args:
+        granted: what it was opened as.
+        identifier: what by.
+        link_name: and by which link.
+        label: and by an import with which label, if with one.
+    """
 
-    def __init__(self, granted: GrantedBucket) -> None:
-        self.bucket = granted.bucket
-        self.read = granted.read
-        self.write = granted.write
+    __slots__ = ("_granted", "_identifier", "_label", "_link_name")
+
+    def __init__(
+        self,
+        granted: GrantedBucket,
+        identifier: str,
+        link_name: str = DEFAULT_LINK,
+        label: str = "",
+    ) -> None:
+        self._granted = granted
+        self._identifier = identifier
+        self._link_name = link_name
+        self._label = label
+
+    def granted(self, ctx: WasiCtx, what: Operation) -> GrantedBucket:
+        """What it is to an operation, by the link that is chosen for the interface of that.
+
+        Raises:
+            Refused: nothing.
+        """
+        link_name = self._label or ctx.link_name(what.interface)
+        if link_name == self._link_name:
+            return self._granted
+        return ctx.of(KeyValueCtx).bucket(link_name, self._identifier)
 
 
 class Cas(Resource):
@@ -106,9 +151,9 @@ class Cas(Resource):
         BackendError: the invocation has too much of such values.
     """
 
-    __slots__ = ("_ctx", "handle", "key", "seen")
+    __slots__ = ("_ctx", "granted", "key", "seen")
 
-    def __init__(self, ctx: KeyValueCtx, handle: BucketHandle, key: str, seen: Current) -> None:
+    def __init__(self, ctx: KeyValueCtx, granted: GrantedBucket, key: str, seen: Current) -> None:
         size = len(seen.value or b"")
         if ctx.seen + size > MAX_SEEN:
             raise BackendError(
@@ -116,7 +161,7 @@ class Cas(Resource):
             )
         ctx.seen += size
         self._ctx = ctx
-        self.handle = handle
+        self.granted = granted
         self.key = key
         self.seen = seen
 
@@ -217,45 +262,49 @@ _DELETE_MANY: Final = batch.operation("delete-many")
 @_fallible
 async def open_(ctx: WasiCtx, identifier: str) -> BucketHandle:
     """The store of an identifier; "" is the default one."""
-    granted = ctx.of(KeyValueCtx).buckets.get(identifier or DEFAULT)
-    if granted is None:
-        raise Refused("no-such-store")
-    return BucketHandle(granted)
+    link_name = ctx.link_name(store.name)
+    granted = ctx.of(KeyValueCtx).bucket(link_name, identifier)
+    return BucketHandle(granted, identifier, link_name, ctx.label)
 
 
 @store.function("[method]bucket.get")
 @_fallible
 async def get(ctx: WasiCtx, this: BucketHandle, key: str) -> bytes | None:
     """The value of a key; none where it is missing."""
-    return await this.read(ctx, _GET, this.bucket.get, _key(key))
+    granted = this.granted(ctx, _GET)
+    return await granted.read(ctx, _GET, granted.bucket.get, _key(key))
 
 
 @store.function("[method]bucket.set")
 @_fallible
 async def set_(ctx: WasiCtx, this: BucketHandle, key: str, value: bytes) -> None:
     """Set a key."""
-    await this.write(ctx, _SET, this.bucket.set, _key(key), value)
+    granted = this.granted(ctx, _SET)
+    await granted.write(ctx, _SET, granted.bucket.set, _key(key), value)
 
 
 @store.function("[method]bucket.delete")
 @_fallible
 async def delete(ctx: WasiCtx, this: BucketHandle, key: str) -> None:
     """Remove a key, if it is there."""
-    await this.write(ctx, _DELETE, this.bucket.delete, _key(key))
+    granted = this.granted(ctx, _DELETE)
+    await granted.write(ctx, _DELETE, granted.bucket.delete, _key(key))
 
 
 @store.function("[method]bucket.exists")
 @_fallible
 async def exists(ctx: WasiCtx, this: BucketHandle, key: str) -> bool:
     """Whether a key is there."""
-    return await this.read(ctx, _EXISTS, this.bucket.exists, _key(key))
+    granted = this.granted(ctx, _EXISTS)
+    return await granted.read(ctx, _EXISTS, granted.bucket.exists, _key(key))
 
 
 @store.function("[method]bucket.list-keys")
 @_fallible
 async def list_keys(ctx: WasiCtx, this: BucketHandle, cursor: int | None) -> dict[str, Any]:
     """Some of the keys, and where the next are; no cursor after the last."""
-    page = await this.read(ctx, _LIST_KEYS, this.bucket.keys, cursor or 0)
+    granted = this.granted(ctx, _LIST_KEYS)
+    page = await granted.read(ctx, _LIST_KEYS, granted.bucket.keys, cursor or 0)
     return {"keys": page.keys, "cursor": page.cursor}
 
 
@@ -270,7 +319,8 @@ async def list_keys_by_text(ctx: WasiCtx, this: BucketHandle, cursor: str | None
         cursor.isascii() and cursor.isdecimal() and len(cursor) <= _DIGITS
     ):
         raise BackendError("the cursor is not one that list-keys has returned")
-    page = await this.read(ctx, _LIST_KEYS, this.bucket.keys, int(cursor or 0))
+    granted = this.granted(ctx, _LIST_KEYS)
+    page = await granted.read(ctx, _LIST_KEYS, granted.bucket.keys, int(cursor or 0))
     return {"keys": page.keys, "cursor": None if page.cursor is None else str(page.cursor)}
 
 
@@ -278,15 +328,19 @@ async def list_keys_by_text(ctx: WasiCtx, this: BucketHandle, cursor: str | None
 @_fallible
 async def increment(ctx: WasiCtx, this: BucketHandle, key: str, delta: int) -> int:
     """Add to a number, from 0 where there is none; gives the sum."""
-    return await this.write(ctx, _INCREMENT, this.bucket.increment, _key(key), delta, 0, _MAX_U64)
+    granted = this.granted(ctx, _INCREMENT)
+    return await granted.write(
+        ctx, _INCREMENT, granted.bucket.increment, _key(key), delta, 0, _MAX_U64
+    )
 
 
 @atomics.function("increment", of=lambda ty: wit.Integer(64, signed=True) == ty.params[2][1])
 @_fallible
 async def increment_signed(ctx: WasiCtx, this: BucketHandle, key: str, delta: int) -> int:
     """The same in the second draft, whose numbers have a sign."""
-    return await this.write(
-        ctx, _INCREMENT, this.bucket.increment, _key(key), delta, _MIN_S64, _MAX_S64
+    granted = this.granted(ctx, _INCREMENT)
+    return await granted.write(
+        ctx, _INCREMENT, granted.bucket.increment, _key(key), delta, _MIN_S64, _MAX_S64
     )
 
 
@@ -294,7 +348,7 @@ async def increment_signed(ctx: WasiCtx, this: BucketHandle, key: str, delta: in
 @_fallible
 async def new_cas(ctx: WasiCtx, this: BucketHandle, key: str) -> Cas:
     """Look at a key, to `swap` its value later."""
-    return await _look(ctx, this, _key(key))
+    return await _look(ctx, this.granted(ctx, _NEW_CAS), _key(key))
 
 
 @atomics.function("[method]cas.current")
@@ -308,16 +362,16 @@ async def current(_ctx: WasiCtx, this: Cas) -> bytes | None:
 @fallible_async(BackendError, Refused, err=_cas_error)
 async def swap(ctx: WasiCtx, this: Cas, value: bytes) -> Err | None:
     """Set the key if nobody has since; otherwise gives what it has now, to try again."""
-    handle = this.handle
+    granted = this.granted
     this.drop()
-    if await handle.write(ctx, _SWAP, handle.bucket.swap, this.key, this.seen.version, value):
+    if await granted.write(ctx, _SWAP, granted.bucket.swap, this.key, this.seen.version, value):
         return None
-    return Err(Variant("cas-failed", await _look(ctx, handle, this.key)))
+    return Err(Variant("cas-failed", await _look(ctx, granted, this.key)))
 
 
-async def _look(ctx: WasiCtx, handle: BucketHandle, key: str) -> Cas:
-    seen = await handle.read(ctx, _NEW_CAS, handle.bucket.current, key)
-    return Cas(ctx.of(KeyValueCtx), handle, key, seen)
+async def _look(ctx: WasiCtx, granted: GrantedBucket, key: str) -> Cas:
+    seen = await granted.read(ctx, _NEW_CAS, granted.bucket.current, key)
+    return Cas(ctx.of(KeyValueCtx), granted, key, seen)
 
 
 @batch.function("get-many")
@@ -343,7 +397,8 @@ async def _get_many(
     ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]
 ) -> list[tuple[str, bytes | None]]:
     keys = list(map(_key, _few(keys)))
-    values = await this.read(ctx, _GET_MANY, this.bucket.get_many, keys)
+    granted = this.granted(ctx, _GET_MANY)
+    values = await granted.read(ctx, _GET_MANY, granted.bucket.get_many, keys)
     return list(zip(keys, values, strict=True))
 
 
@@ -354,14 +409,16 @@ async def set_many(
 ) -> None:
     """Set several keys; the last value counts of one that is there twice."""
     values = {_key(key): value for key, value in _few(key_values)}
-    await this.write(ctx, _SET_MANY, this.bucket.set_many, values)
+    granted = this.granted(ctx, _SET_MANY)
+    await granted.write(ctx, _SET_MANY, granted.bucket.set_many, values)
 
 
 @batch.function("delete-many")
 @_fallible
 async def delete_many(ctx: WasiCtx, this: BucketHandle, keys: Sequence[str]) -> None:
     """Remove several keys, as far as they are there."""
-    await this.write(ctx, _DELETE_MANY, this.bucket.delete_many, list(map(_key, _few(keys))))
+    granted = this.granted(ctx, _DELETE_MANY)
+    await granted.write(ctx, _DELETE_MANY, granted.bucket.delete_many, list(map(_key, _few(keys))))
 
 
 _MIN_S64: Final = -(1 << 63)

@@ -44,7 +44,10 @@ def describe(path: Path) -> str:
     lines += (f"  {label:<6}  {text}" for label, text in claims)
     seen = _Seen()
     for name, item in component.imports.items():
-        lines += ["", *_item(f"import {name}", name, item, seen, _notes(name, item))]
+        lines += [
+            "",
+            *_item(f"import {wit.import_text(name, item)}", name, item, seen, _notes(name, item)),
+        ]
     for name, item in component.exports.items():
         lines += ["", *_item(f"export {name}", name, item, seen, {})]
     methods = Methods(component.exports)
@@ -67,7 +70,7 @@ def describe(path: Path) -> str:
 
 def _notes(name: str, item: wit.Item) -> dict[str, str]:
     """What is said of an import: of its functions that nothing provides, or of all of it."""
-    interface = provided().interface(name)
+    interface = provided().interface(wit.interface_name(name, item))
     if interface is None or not isinstance(item, wit.Interface):
         return {name: _TRAPS}
     here = {*interface.functions, *supplied(interface.name, interface.version)}

@@ -45,7 +45,11 @@ def stubs(
         if not imported.functions:
             reasons = [f"{interface} has no functions"]
     else:
-        names = [name for name, it in loaded.imports.items() if isinstance(it, wit.Interface)]
+        names = [
+            wit.import_text(name, it)
+            for name, it in loaded.imports.items()
+            if isinstance(it, wit.Interface)
+        ]
         has = ", ".join(names) or "no interfaces"
         reasons = [f"{component} does not import {interface} (it imports {has})"]
     if reasons:

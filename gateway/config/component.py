@@ -443,10 +443,10 @@ class ComponentConfig(Defaults):
     @field_validator("links")
     @classmethod
     def _check_links(cls, links: tuple[LinkConfig, ...]) -> tuple[LinkConfig, ...]:
-        imports = [link.import_ for link in links]
-        for name in imports:
-            if imports.count(name) > 1:
-                raise ValueError(f'must not link "{name}" twice')
+        told = [(link.import_, link.name) for link in links]
+        for import_, name in told:
+            if told.count((import_, name)) > 1:
+                raise ValueError(f'must not link "{import_}" twice by the name "{name}"')
         return links
 
     @field_validator("mounts")

@@ -31,11 +31,22 @@ _TARGETS: Final = ("component", "python", "url")
 _MAX_TARGETS: Final = 64
 """Targets of one link. Arbitrary: each is one that calls are counted by, and has connections of its own."""
 
+DEFAULT: Final = "default"
+_NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
 
 def _interface(name: str) -> str:
     if not _INTERFACE.fullmatch(name):
         raise ValueError(
             'must be the full name of an interface as the component imports it, such as "acme:pricing/api@1.0.0"'
+        )
+    return name
+
+
+def _name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            'must be letters, digits, hyphens, dots and underscores, at most 64, such as "cache"'
         )
     return name
 
@@ -111,6 +122,8 @@ class LinkConfig(Table):
 
     Attributes:
         import_: the interface, by the full name under which the component imports it.
+        name: which of several links of the interface this is: what the component chooses by
+            `wasmcloud:bus/lattice`, or the label of its import.
         component: the component of this gateway that exports it, or several.
         python: the Python object that has its functions: "package.module:object", or the name by which the
             application that the gateway is part of hands it over.
@@ -127,6 +140,11 @@ class LinkConfig(Table):
         AfterValidator(_interface),
         WithJsonSchema({"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}),
     ] = Field(alias="import")
+    name: Annotated[
+        str,
+        AfterValidator(_name),
+        WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
+    ] = DEFAULT
     component: (
         Annotated[
             tuple[str, ...],

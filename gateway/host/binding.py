@@ -12,7 +12,7 @@ is cancelled then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -139,6 +139,10 @@ class Provided:
         self._interfaces: Mapping[tuple[str, str | None], HostInterface] = {
             (interface.name, track(interface.version)): interface for interface in interfaces
         }
+
+    def __iter__(self) -> Iterator[HostInterface]:
+        """What serves all versions of its track."""
+        return iter(self._interfaces.values())
 
     def interface(self, name: str) -> HostInterface | None:
         """What is provided for an import name such as `wasi:io/poll@0.2.6`, if anything is."""

@@ -72,14 +72,16 @@ class _Reader:
         self._resources: list[tuple[wasm.ResourceType, wit.Resource]] = []
 
     def items(self, externs: Mapping[str, Any], *, imported: bool) -> dict[str, wit.Item]:
-        return {name: self._item(name, extern.ty, imported) for name, extern in externs.items()}
+        return {
+            name: self._item(name, extern, imported=imported) for name, extern in externs.items()
+        }
 
-    def _item(self, name: str, ty: Any, imported: bool) -> wit.Item:
-        match ty:
+    def _item(self, name: str, extern: Any, *, imported: bool) -> wit.Item:
+        match ty := extern.ty:
             case wasm.FuncType():
                 return self._function(ty)
             case wasm.ComponentInstanceType():
-                return self._interface(ty, imported)
+                return self._interface(ty, extern.implements, imported)
             case wasm.ResourceType():
                 return self._resource(ty, name, imported)
             case wasm.ModuleType():
@@ -89,7 +91,9 @@ class _Reader:
             case _:
                 return self._type(ty)
 
-    def _interface(self, ty: wasm.ComponentInstanceType, imported: bool) -> wit.Interface:
+    def _interface(
+        self, ty: wasm.ComponentInstanceType, implements: str | None, imported: bool
+    ) -> wit.Interface:
         functions: dict[str, wit.Function] = {}
         resources: dict[str, wit.Resource] = {}
         types: dict[str, wit.Type] = {}
@@ -106,7 +110,7 @@ class _Reader:
                     others[name] = item
                 case _:
                     types[name] = item
-        return wit.Interface(functions, resources, types, others)
+        return wit.Interface(functions, resources, types, others, implements)
 
     def _function(self, ty: wasm.FuncType) -> wit.Function:
         params = tuple((name, self._type(param)) for name, param in ty.params)

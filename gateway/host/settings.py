@@ -46,7 +46,7 @@ _GUARD: Final = 64 << 10
 """Bytes of address space beside a linear memory where it is short. Arbitrary: a memory of 256 MiB is moved at most
 sixteen times while it grows."""
 
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 """Changes when the way components are compiled changes, so that older cache entries are not used."""
 
 
@@ -62,6 +62,7 @@ def compile_settings(*, roomy: bool, concurrent: bool = False) -> wasmtime.Confi
     """
     config = wasmtime.Config()
     config.epoch_interruption = True
+    config.wasm_component_model_implements = True  # imports with labels
     _capi.set_concurrency(config, concurrent=concurrent)
     _capi.set_async_stack_size(config, STACK_SIZE)
     if not roomy:

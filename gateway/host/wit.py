@@ -39,6 +39,8 @@ __all__ = [
     "Unsupported",
     "Variant",
     "disguise",
+    "import_text",
+    "interface_name",
     "leaves",
     "settled",
     "text",
@@ -256,16 +258,29 @@ class Interface:
 
     Attributes:
         others: what is neither function, resource nor type, by name: `core module`, `component`, `instance`.
+        implements: the full name of the interface that it is, where its own name is a label.
     """
 
     functions: Mapping[str, Function] = field(default_factory=dict)
     resources: Mapping[str, Resource] = field(default_factory=dict)
     types: Mapping[str, Type] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
+    implements: str | None = None
 
 
 Item = Function | Interface | Resource | Type | str
 """What a component imports or exports by name; a string names a kind that has no type here (`core module`)."""
+
+
+def interface_name(name: str, item: Item) -> str:
+    """The full name of an imported interface: that of the import, unless this is a label."""
+    return (isinstance(item, Interface) and item.implements) or name
+
+
+def import_text(name: str, item: Item) -> str:
+    """An import as worlds of WIT have it: `label: interface`, or its name."""
+    interface = interface_name(name, item)
+    return name if interface == name else f"{name}: {interface}"
 
 
 def text(item: object, names: Mapping[Type, str] | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from gateway.bindings.blobstore import ALL, BlobstoreCtx, GrantedSpace
 from gateway.bindings.context import State
 from gateway.bindings.descriptors import UNCOUNTED, Share
-from gateway.bindings.keyvalue import GrantedBucket, KeyValueCtx
+from gateway.bindings.keyvalue import DEFAULT, GrantedBucket, KeyValueCtx
 from gateway.bindings.messaging import GrantedBroker, MessagingCtx
 from gateway.bindings.secrets import GrantedSecret, SecretsCtx
 from gateway.capabilities import blobstore, secrets
@@ -26,6 +26,7 @@ from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.rate import Rate
 from gateway.policy.subject import SubjectPolicy
+from gateway.serving.link_names import by_link, split_key
 
 __all__ = ["BackendGrants", "Watched"]
 
@@ -64,11 +65,13 @@ class BackendGrants:
         share: where what it has open takes its places among the file descriptors.
         tracer: what is told of its operations, if anything is.
         on_operation: told how each of them ended.
+        named: whether the component knows links by their names, as of `link_names.chooses`.
 
     Attributes:
         some: whether it has any.
         broker: what carries its messages; None where it has none.
         watched: the stores whose changes it is told of.
+        names: the names of links by which it has some, by key of the configuration.
 
     Raises:
         ComponentError: some backends cannot be used; the message has a line for each of them.
@@ -82,8 +85,10 @@ class BackendGrants:
         *,
         tracer: Tracer | None = None,
         on_operation: OnOperation | None = None,
+        named: bool = False,
     ) -> None:
         self._share = share
+        self._named = named
         self._operations = _Operations(config.name, on_operation, tracer)
         self._leases: list[Lease[Any]] = []
         self._messaging: GrantedBroker | None = None
@@ -91,8 +96,11 @@ class BackendGrants:
         self.watched: list[Watched] = []
         self._config = config
         self._backends = backends
-        self._buckets = self._each("keyvalue", config.keyvalue, self._bucket)
-        self._spaces = self._each("blobstore", config.blobstore, self._space)
+        self._buckets = by_link(
+            self._each("keyvalue", config.keyvalue, self._bucket), named, DEFAULT
+        )
+        self._spaces = by_link(self._each("blobstore", config.blobstore, self._space), named)
+        self.names = {"keyvalue": self._buckets.keys(), "blobstore": self._spaces.keys()}
         self._secrets = self._each("secrets", config.secrets, self._secret)
         self.broker: Broker | None = None
         if (grant := config.messaging) is not None:
@@ -139,7 +147,8 @@ class BackendGrants:
             self.watched.append(Watched(identifier, grant, store, watchable, granted))
         return granted
 
-    def _space(self, container: str, grant: BlobstoreGrant) -> GrantedSpace:
+    def _space(self, key: str, grant: BlobstoreGrant) -> GrantedSpace:
+        _, container = split_key(key, self._named)
         store = self._lease(self._backends.blobstore, grant.url)
         quota = blobstore.Quota(grant.max_object, grant.max_objects, grant.max_bytes)
         space = store.space(grant.prefix, None if container == ALL else container, quota)
@@ -201,8 +210,9 @@ class BackendGrants:
 
     async def aclose(self) -> None:
         """Give back all parts, and close what nobody else has."""
-        for space in self._spaces.values():
-            await space.aclose()
+        for spaces in self._spaces.values():
+            for space in spaces.values():
+                await space.aclose()
         for lease in self._leases:
             await lease.aclose()
 

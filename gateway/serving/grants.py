@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.config import ConfigCtx
@@ -11,16 +11,19 @@ from gateway.bindings.context import Caller, State, WasiCtx
 from gateway.bindings.descriptors import Descriptors, Share
 from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.http.outbound import OnRequest, OutboundClient
+from gateway.bindings.lattice import LatticeCtx
 from gateway.bindings.logging import Log, LoggingCtx
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.bindings.stdio import Output
 from gateway.capabilities.operations import OnOperation
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
+from gateway.host import wit
 from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 from gateway.serving.backend_grants import BackendGrants
+from gateway.serving.link_names import chooses, link_names
 
 __all__ = ["Grants"]
 
@@ -36,7 +39,7 @@ class Grants:
 
     Args:
         config: what the operator said of the component.
-        imports: the names of what it imports.
+        imports: what it imports.
         tls: what makes the servers that it talks to trusted.
         descriptors: the file descriptors that guests may hold.
         backends: what stands behind the capabilities of a worker's components.
@@ -51,7 +54,7 @@ class Grants:
     def __init__(
         self,
         config: ComponentConfig,
-        imports: Collection[str],
+        imports: Mapping[str, wit.Item],
         tls: ssl.SSLContext,
         descriptors: Descriptors,
         backends: WorkerBackends,
@@ -68,7 +71,12 @@ class Grants:
         self._mounts = _open_mounts(config, self._share)
         try:
             self.backends = BackendGrants(
-                config, backends, self._share, tracer=tracer, on_operation=on_operation
+                config,
+                backends,
+                self._share,
+                tracer=tracer,
+                on_operation=on_operation,
+                named=chooses(imports),
             )
         except ComponentError:
             self._close_mounts()
@@ -82,11 +90,15 @@ class Grants:
             on_request=on_outbound_request,
             share=self._share,
         )
-        self._has_cli = _imports(imports, "wasi:cli/")
-        self._has_log = _imports(imports, "wasi:logging/")
+        names = [wit.interface_name(name, item) for name, item in imports.items()]
+        self._has_cli = _has(names, "wasi:cli/")
+        self._has_log = _has(names, "wasi:logging/")
         self.writes = self._has_cli or self._has_log
-        self._has_requests = _imports(imports, "wasi:http/outgoing-handler", "wasi:http/client")
-        self._has_sockets = _imports(imports, "wasi:sockets/")
+        self._has_requests = _has(names, "wasi:http/outgoing-handler", "wasi:http/client")
+        self._has_sockets = _has(names, "wasi:sockets/")
+        self._link_names: Mapping[str, Collection[str]] | None = None
+        if _has(names, "wasmcloud:bus/lattice"):
+            self._link_names = link_names(config, self.backends.names)
 
     def context(
         self, caller: Caller, output: Output, log: Log, answers: str | None = None
@@ -114,6 +126,8 @@ class Grants:
         if self._has_sockets:
             whose = caller.log_context
             granted.append(WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share))
+        if self._link_names is not None:
+            granted.append(LatticeCtx(self._link_names))
         if self.backends.some:
             granted += self.backends.states(answers)
         return WasiCtx(*granted, caller=caller)
@@ -150,5 +164,5 @@ def _open_mounts(config: ComponentConfig, share: Share) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def _imports(imports: Collection[str], *prefixes: str) -> bool:
-    return any(name.startswith(prefixes) for name in imports)
+def _has(names: Iterable[str], *prefixes: str) -> bool:
+    return any(name.startswith(prefixes) for name in names)

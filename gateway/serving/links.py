@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from gateway.bindings import provided
+from gateway.bindings.context import DEFAULT_LINK
 from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
 from gateway.host import wit
 from gateway.host.binding import HostInterface
 from gateway.host.component import Component
 from gateway.host.errors import ComponentError
+from gateway.links.choice import choice
 from gateway.links.link import Link, OnCall
 from gateway.links.several import SeveralTargets
 from gateway.links.target import LinkMismatch, Target
@@ -49,13 +52,14 @@ class Links:
             ComponentError: a link leads nowhere, or the other end lacks what the component imports; the message
                 has a line for each fault.
         """
-        self.interfaces: dict[str, HostInterface] = {}
         self.called = called
-        self._targets: list[Target] = []
+        self._targets: list[tuple[str, Target]] = []
+        found: dict[str, dict[str, HostInterface]] = {}
         wrong: list[str] = []
         for config in configs:
+            named = "" if config.name == DEFAULT_LINK else f' by the name "{config.name}"'
             try:
-                imported = _imported(config.import_, component)
+                imports = _imports(config, component)
                 link = Link(
                     config.import_,
                     target_of(config, component),
@@ -63,37 +67,48 @@ class Links:
                     max_depth=server.max_call_depth,
                     on_call=on_call,
                 )
-                self.interfaces[config.import_] = link.interface(imported)
+                for name, imported in imports.items():
+                    found.setdefault(name, {})[config.name] = link.interface(imported)
             except LinkMismatch as mismatch:
-                where = f'{component.path}: the link of "{config.import_}"'
+                where = f'{component.path}: the link of "{config.import_}"{named}'
                 wrong += (f"{where}: {line}" for line in str(mismatch).splitlines())
             else:
-                self._targets.append(link.target)
+                self._targets.append((f"link of {config.import_}{named}", link.target))
         if wrong:
             raise ComponentError("\n".join(wrong))
+        self.interfaces = {
+            name: choice(name, links, provided().interface(name)) for name, links in found.items()
+        }
 
     def troubles(self) -> Iterator[str]:
         """Which of several other ends are left out, and why."""
-        for name, target in zip(self.interfaces, self._targets, strict=True):
+        for link, target in self._targets:
             if isinstance(target, SeveralTargets):
-                yield from (f"link of {name}: {trouble}" for trouble in target.troubles())
+                yield from (f"{link}: {trouble}" for trouble in target.troubles())
 
     async def aclose(self) -> None:
         """Let go of what the other ends have open. May be called again."""
-        for target in self._targets:
+        for _, target in self._targets:
             await target.aclose()
 
 
-def _imported(name: str, component: Component) -> wit.Interface:
-    """What a component imports by this name.
+def _imports(link: LinkConfig, component: Component) -> dict[str, wit.Interface]:
+    """The imports that a link may provide: that of its interface, and one whose label is its name.
 
     Raises:
-        LinkMismatch: nothing.
+        LinkMismatch: there is none.
     """
-    imported = component.imports.get(name)
-    if isinstance(imported, wit.Interface):
-        return imported
-    names = [each for each, item in component.imports.items() if isinstance(item, wit.Interface)]
-    raise LinkMismatch(
-        f"the component does not import it (it imports {', '.join(names) or 'no interfaces'})"
-    )
+    interfaces = {
+        name: item for name, item in component.imports.items() if isinstance(item, wit.Interface)
+    }
+    found = {
+        name: item
+        for name, item in interfaces.items()
+        if wit.interface_name(name, item) == link.import_ and name in {link.import_, link.name}
+    }
+    if not found:
+        told = [wit.import_text(name, item) for name, item in interfaces.items()]
+        raise LinkMismatch(
+            f"the component does not import it (it imports {', '.join(told) or 'no interfaces'})"
+        )
+    return found

@@ -16,6 +16,7 @@ from gateway.bindings import provided, provided_to
 from gateway.bindings.http.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
 from gateway.config.grant import BackendGrant
+from gateway.host import wit
 from gateway.host.cache import CompileCache
 from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
@@ -180,7 +181,9 @@ def make_services(
                 called=each.config.name in called,
                 on_call=None if metrics is None else metrics.linked_call_returned,
             )
-            linked = link(component, provided_to(each.config, linked_to.interfaces))
+            linked = link(
+                component, provided_to(each.config, component.imports, linked_to.interfaces)
+            )
             service = Service(
                 each.config, linked, linked_to, tls=tls, runtime=runtime, server=config.server
             )
@@ -349,7 +352,12 @@ def _report_messages(service: Service, workers: int) -> None:
 
 def _report_imports(service: Service) -> None:
     linked = service.linked
-    keys = {name: _key_of(name) for name in linked.unknown}
+    imports = linked.component.imports
+    keys = {
+        wit.import_text(name, item): _key_of(wit.interface_name(name, item))
+        for name, item in imports.items()
+        if name in linked.unknown
+    }
     if unknown := [name for name, key in keys.items() if key is None]:
         _log.warning(
             "unknown imports",

@@ -66,7 +66,10 @@ class Changes(Deliveries[Change]):
 
     def delivery(self, item: Change) -> Delivery:
         """`Deliveries.delivery`."""
-        handle, watcher = BucketHandle(self._watched.granted), self._watcher
+        handle, watcher = (
+            BucketHandle(self._watched.granted, self._watched.identifier),
+            self._watcher,
+        )
         if item.value is None:
             return Delivery(watcher.on_delete, (handle, item.key), KeyvalueWatcherOnDeleteReturned)
         return Delivery(

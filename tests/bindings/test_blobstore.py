@@ -151,7 +151,7 @@ def granted(
 @asynccontextmanager
 async def guest_of(spaces: Mapping[str, GrantedSpace]) -> AsyncIterator[DrivenGuest]:
     """A guest that is granted these."""
-    ctx = WasiCtx(BlobstoreCtx(spaces), caller=Caller("shop", "1"))
+    ctx = WasiCtx(BlobstoreCtx({"default": spaces}), caller=Caller("shop", "1"))
     async with driving(driven_guest(BLOBSTORE), INTERFACES, ctx) as guest:
         yield guest
 

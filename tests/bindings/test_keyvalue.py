@@ -94,8 +94,10 @@ async def opened(
     operations = Operations("shop", store.kind, on_operation=told)
     granted = KeyValueCtx(
         {
-            "default": GrantedBucket(bucket, operations),
-            "read-only": GrantedBucket(bucket, operations, read_only=True),
+            "default": {
+                "default": GrantedBucket(bucket, operations),
+                "read-only": GrantedBucket(bucket, operations, read_only=True),
+            }
         }
     )
     ctx = WasiCtx(granted, caller=Caller("shop", "1"))

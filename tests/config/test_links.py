@@ -48,9 +48,20 @@ def test_a_table_says_where_a_link_leads(folder: Path) -> None:
     assert elsewhere.errors == "trap"
 
 
+def test_links_of_one_interface_have_names(folder: Path) -> None:
+    link = f'import = "{API}", component = "a"'
+    assert [each.name for each in read(folder, link, f'{link}, name = "b.2_c-D"')] == [
+        "default",
+        "b.2_c-D",
+    ]
+    assert 'twice by the name "b"' in refusal(folder, *[f'{link}, name = "b"'] * 2)
+
+
 @pytest.mark.parametrize(
     ("keys", "key", "reason"),
     [
+        (f'import = "{API}", component = "a", name = "b/c"', "links[0].name", "must be letters, digits"),
+        (f'import = "{API}", component = "a", name = ""', "links[0].name", "must be letters, digits"),
         (f'import = "{API}"', "links[0]", "must have one of component, python and url"),
         (f'import = "{API}", component = "a", url = "http://b"', "links[0]", "must have one of"),
         ('import = "pricing", component = "a"', "links[0].import", "must be the full name of an interface"),
@@ -90,7 +101,7 @@ def test_a_link_may_have_several_targets_of_one_kind(folder: Path) -> None:
 
 def test_an_import_has_one_link(folder: Path) -> None:
     link = f'import = "{API}", component = "a"'
-    assert f'must not link "{API}" twice' in refusal(folder, link, link)
+    assert f'must not link "{API}" twice by the name "default"' in refusal(folder, link, link)
 
 
 def test_a_flag_names_a_component_an_object_or_a_url(folder: Path) -> None:

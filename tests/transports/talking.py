@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,12 @@ class Talking:
 
 
 @asynccontextmanager
-async def talking(*components: ComponentConfig, **server: Any) -> AsyncIterator[Talking]:
+async def talking(
+    *components: ComponentConfig, providers: Mapping[str, object] | None = None, **server: Any
+) -> AsyncIterator[Talking]:
     """Serve components for the time of the block, with a lifespan; subscriptions are there when it begins."""
     config = GatewayConfig.model_validate({"components": components, "server": server})
-    app = create_app(config)
+    app = create_app(config, providers=providers or {})
     async with lifespan(app), calling(app) as gateway:
         yield gateway
 

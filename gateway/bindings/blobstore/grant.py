@@ -99,7 +99,8 @@ class BlobstoreCtx(State):
     """The containers of an invocation, and what it has open of them.
 
     Args:
-        spaces: those that it may use, by the names that it knows them by; `ALL` for all others.
+        spaces: those that it may use, by the names of links and by those that it knows them by; `ALL` for all
+            others.
 
     Attributes:
         unstored: how many more bytes may be written before anybody stores them.
@@ -107,18 +108,21 @@ class BlobstoreCtx(State):
 
     __slots__ = ("_open", "_spaces", "unstored")
 
-    def __init__(self, spaces: Mapping[str, GrantedSpace] = MappingProxyType({})) -> None:
+    def __init__(
+        self, spaces: Mapping[str, Mapping[str, GrantedSpace]] = MappingProxyType({})
+    ) -> None:
         self._spaces = spaces
         self._open = 0
         self.unstored = MAX_UNSTORED
 
-    def space(self, container: str) -> GrantedSpace:
+    def space(self, link_name: str, container: str) -> GrantedSpace:
         """What a container is in.
 
         Raises:
             Refused: it was not granted.
         """
-        granted = self._spaces.get(container) or self._spaces.get(ALL)
+        spaces = self._spaces.get(link_name, {})
+        granted = spaces.get(container) or spaces.get(ALL)
         if granted is None:
             raise Refused("the container is not granted to this component")
         return granted

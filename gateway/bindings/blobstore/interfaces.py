@@ -1,4 +1,9 @@
-"""The functions of `wasi:blobstore`."""
+"""The functions of `wasi:blobstore`.
+
+A container is a name: what it is in each function asks anew, by the link that is chosen for
+`wasi:blobstore/blobstore` (`gateway.bindings.lattice`), as in wasmCloud; those of `wasi:blobstore/container` by
+the one that is chosen for that, if any is. One that came by an import with a label stays with that.
+"""
 
 from __future__ import annotations
 
@@ -64,15 +69,27 @@ class Container(Resource):
     """`container`.
 
     Args:
-        granted: what it is in.
         name: its name.
+        label: the label of the import by which it came, if that has one.
+
+    Attributes:
+        name: ditto.
     """
 
-    __slots__ = ("granted", "name")
+    __slots__ = ("_label", "name")
 
-    def __init__(self, granted: GrantedSpace, name: str) -> None:
-        self.granted = granted
+    def __init__(self, name: str, label: str) -> None:
         self.name = name
+        self._label = label
+
+    def granted(self, ctx: WasiCtx) -> GrantedSpace:
+        """What it is in, by the link that is chosen.
+
+        Raises:
+            Refused: that leads to no such container.
+        """
+        link_name = self._label or ctx.link_name(container.name, blobstore.name)
+        return ctx.of(BlobstoreCtx).space(link_name, self.name)
 
 
 class StreamObjectNames(Resource):
@@ -103,7 +120,7 @@ def _container(ctx: WasiCtx, name: str) -> GrantedSpace:
     """
     if len(name.encode()) > MAX_CONTAINER:
         raise BackendError(f"the name of a container may have {MAX_CONTAINER} bytes")
-    return ctx.of(BlobstoreCtx).space(name)
+    return ctx.of(BlobstoreCtx).space(ctx.link_name(blobstore.name), name)
 
 
 def _name(name: str) -> str:
@@ -126,7 +143,7 @@ async def create_container(ctx: WasiCtx, name: str) -> Container:
     """Make a container; one that is there already is an error."""
     granted = _container(ctx, name)
     await granted.write(ctx, _CREATE_CONTAINER, granted.space.create, name)
-    return Container(granted, name)
+    return Container(name, ctx.label)
 
 
 @blobstore.function("get-container", blocking=True)
@@ -136,7 +153,7 @@ async def get_container(ctx: WasiCtx, name: str) -> Container:
     granted = _container(ctx, name)
     if not await granted.read(ctx, _GET_CONTAINER, granted.space.exists, name):
         raise BackendError(NO_CONTAINER)
-    return Container(granted, name)
+    return Container(name, ctx.label)
 
 
 @blobstore.function("delete-container", blocking=True)
@@ -205,7 +222,8 @@ async def name(_ctx: WasiCtx, this: Container) -> str:
 @_fallible
 async def info(ctx: WasiCtx, this: Container) -> dict[str, Any]:
     """Its name, and since when it is there."""
-    created_at = await this.granted.read(ctx, _INFO, this.granted.space.created_at, this.name)
+    granted = this.granted(ctx)
+    created_at = await granted.read(ctx, _INFO, granted.space.created_at, this.name)
     return {"name": this.name, "created-at": created_at}
 
 
@@ -215,7 +233,7 @@ async def get_data(ctx: WasiCtx, this: Container, name: str, start: int, end: in
     """An object from one byte to another, which is part of it; less, where the object ends before."""
     if start > end:
         raise BackendError("the range ends before it begins")
-    granted = this.granted
+    granted = this.granted(ctx)
     with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
         reader: Reader = await granted.read(
             ctx, _GET_DATA, granted.space.read, this.name, _name(name)
@@ -230,7 +248,7 @@ async def write_data(ctx: WasiCtx, this: Container, name: str, data: OutgoingVal
     """Store a value under a name, from now on and until it is finished."""
     if data.stored:
         raise Trap("write-data of an outgoing-value that is stored already")
-    granted = this.granted
+    granted = this.granted(ctx)
     with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
         writer = await granted.write(ctx, _WRITE_DATA, granted.space.write, this.name, _name(name))
     data.store(granted, opened, writer, going_on=_WRITE_DATA, ending=_FINISH)
@@ -240,7 +258,7 @@ async def write_data(ctx: WasiCtx, this: Container, name: str, data: OutgoingVal
 @_fallible
 async def list_objects(ctx: WasiCtx, this: Container) -> StreamObjectNames:
     """The names of its objects."""
-    granted = this.granted
+    granted = this.granted(ctx)
     with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
         names = await granted.read(ctx, _LIST_OBJECTS, granted.space.names, this.name)
     return StreamObjectNames(opened, names)
@@ -250,7 +268,7 @@ async def list_objects(ctx: WasiCtx, this: Container) -> StreamObjectNames:
 @_fallible
 async def delete_object(ctx: WasiCtx, this: Container, name: str) -> None:
     """Remove an object, if it is there."""
-    granted = this.granted
+    granted = this.granted(ctx)
     await granted.write(ctx, _DELETE_OBJECT, granted.space.delete, this.name, [_name(name)])
 
 
@@ -258,7 +276,7 @@ async def delete_object(ctx: WasiCtx, this: Container, name: str) -> None:
 @_fallible
 async def delete_objects(ctx: WasiCtx, this: Container, names: list[str]) -> None:
     """Remove objects, as far as they are there."""
-    granted = this.granted
+    granted = this.granted(ctx)
     names = list(map(_name, names))
     await granted.write(ctx, _DELETE_OBJECTS, granted.space.delete, this.name, names)
 
@@ -267,7 +285,7 @@ async def delete_objects(ctx: WasiCtx, this: Container, names: list[str]) -> Non
 @_fallible
 async def has_object(ctx: WasiCtx, this: Container, name: str) -> bool:
     """Whether an object is there."""
-    granted = this.granted
+    granted = this.granted(ctx)
     return await granted.read(ctx, _HAS_OBJECT, granted.space.has, this.name, _name(name))
 
 
@@ -275,7 +293,7 @@ async def has_object(ctx: WasiCtx, this: Container, name: str) -> bool:
 @_fallible
 async def object_info(ctx: WasiCtx, this: Container, name: str) -> dict[str, Any]:
     """What is known of an object."""
-    granted = this.granted
+    granted = this.granted(ctx)
     found = await granted.read(ctx, _OBJECT_INFO, granted.space.info, this.name, _name(name))
     return {
         "name": name,
@@ -289,7 +307,8 @@ async def object_info(ctx: WasiCtx, this: Container, name: str) -> dict[str, Any
 @_fallible
 async def clear(ctx: WasiCtx, this: Container) -> None:
     """Remove all of its objects."""
-    await this.granted.write(ctx, _CLEAR, this.granted.space.clear, this.name)
+    granted = this.granted(ctx)
+    await granted.write(ctx, _CLEAR, granted.space.clear, this.name)
 
 
 @container.method("stream-object-names", "read-stream-object-names", blocking=True)

@@ -41,7 +41,8 @@ def generate_stubs(
     The same component gives the same module. It passes `mypy --strict` and is as `ruff format` would leave it.
 
     Args:
-        interface: the full name of the interface, whose functions all have values that `Methods` serves.
+        interface: the full name of the interface, or the label of its import, whose functions all have values that
+            `Methods` serves.
         imports: what the component imports, by full name.
         docs: what the component says about that.
         name: the component's name.
@@ -66,7 +67,12 @@ def generate_stubs(
         section("What is to be filled in"),
         provider,
     ]
-    head = "\n".join((heading(name, digest), _docstring(interface, name, provided.class_name)))
+    link = f'import = "{wit.interface_name(interface, imports[interface])}"'
+    if f'"{interface}"' not in link:
+        link += f', name = "{interface}"'
+    head = "\n".join(
+        (heading(name, digest), _docstring(interface, name, provided.class_name, link))
+    )
     start = "\n\n".join((head, _imports("\n".join(body)), section("Types")))
     return "\n\n\n".join((start, *body)) + "\n"
 
@@ -78,12 +84,12 @@ def _method(module: TypedModule, call: Call) -> str:
     return "\n".join(("    @abstractmethod", head, docstring(says, 8, raises)))
 
 
-def _docstring(interface: str, name: str, class_name: str) -> str:
+def _docstring(interface: str, name: str, class_name: str, link: str) -> str:
     says = [
         f"What the WebAssembly component {name} imports as `{interface}`, for Python to provide.",
         f"A subclass of `{class_name}` has its functions; an object of that, in a module of yours, is what a link "
         "of the component names:",
-        f'    {{ import = "{interface}", python = "module:object" }}',
+        f'    {{ {link}, python = "module:object" }}',
     ]
     return docstring("\n\n".join(says), 0)
 

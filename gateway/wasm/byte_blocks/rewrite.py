@@ -76,7 +76,7 @@ def rewrite(
 
     Args:
         component: a binary; that it is valid is for the engine to say, before or after.
-        wants: given the name of an imported instance ("wasi:io/streams@0.2.0").
+        wants: given the interface that an imported instance is ("wasi:io/streams@0.2.0").
         lending: whether the bridges pass on functions that take two borrowed handles too, since a concurrent
             engine traps where a guest calls one of the host's (`gateway.host.settings`).
 
@@ -130,7 +130,7 @@ def _bridged(prelude: Prelude, interfaces: Interfaces, wants: Callable[[str], bo
     for index, imported in imports.items():
         if index in found or index not in by_type or not by_type[index].bridged:
             continue
-        if not wants(imported.definition.name.name):
+        if not wants(imported.definition.name.interface):
             continue
         group = _reachable(index, shares)
         if len(found) + len(group) <= MAX_BRIDGES and all(
