@@ -10,7 +10,8 @@ from gateway.wasm.binary import Cursor, MalformedBinary, Section, component_exte
 from gateway.wasm.binary.definitions import items
 from gateway.wasm.binary.sections import ComponentSection
 from gateway.wasm.binary.type_format import encode_type, read_type
-from gateway.wasm.wasip3 import BYTES, HOST, NotComposable, Parts, compose
+from gateway.wasm.binary.types import Func, Primitive, TypeDefinition, Variant
+from gateway.wasm.wasip3 import BYTES, HOST, Call, NotComposable, Parts, calls_text, compose
 
 GUEST = Path(__file__).parents[1] / "guests" / "wat" / "wasi-0-3.wat"
 
@@ -103,3 +104,13 @@ def test_what_is_damaged_is_refused(guest: bytes, parts: Parts) -> None:
     for end in range(20, 200, 7):
         with pytest.raises((MalformedBinary, NotComposable)):
             compose(guest[:end], parts)
+
+
+def test_types_that_multiply_are_written_once() -> None:
+    # Each level has the one below in ten cases: in place, the last would be there 10^13 times.
+    types: list[TypeDefinition] = [Variant((("none", Primitive.U8), ("some", Primitive.U64)))]
+    types += [Variant(tuple((f"c{case}", level) for case in range(10))) for level in range(13)]
+    function = Func((("it", len(types) - 1),), None)
+    text, _ = calls_text(types, [Call(None, "take", function, given=False)])
+    assert len(text) < 1 << 20
+    wasmtime.wat2wasm(text)

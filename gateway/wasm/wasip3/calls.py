@@ -413,25 +413,38 @@ class _Side:
                     for member, place in zip(members, places(layouts), strict=True)
                     for each in self.loads(member, at + place)
                 ]
-        cases = cases_of(definition)
         flat = types.layout(ty).flat or ()
-        which = _load(_BY_SIZE[discriminant(cases)], at)
-        place = at + payload_place(cases, types.layout)
-        values = [which]
-        for number, wanted in enumerate(flat[1:]):
-            name = CoreType(wanted).name.lower()
-            value = f"({name}.const 0)"
-            for case, payload in enumerate(cases):
-                own = () if payload is None else types.layout(payload).flat or ()
-                if payload is None or number >= len(own):
-                    continue
-                loaded = self.loads(payload, place)[number]
-                loaded = _WIDENED.get((CoreType(own[number]), CoreType(wanted)), "{}").format(
-                    loaded
-                )
-                value = f"(if (result {name}) (i32.eq {which} (i32.const {case})) (then {loaded}) (else {value}))"
-            values.append(value)
-        return values
+        address = f"(i32.add (local.get $arguments) (i32.const {at}))"
+        return [
+            f"(call {self.loader(ty, definition, number)} {address})" for number in range(len(flat))
+        ]
+
+    def loader(self, ty: ValType, definition: TypeDefinition, number: int) -> str:
+        """The function that loads one of the core values of something that has cases.
+
+        A function for each, since cases that are loaded in place would multiply with each level.
+        """
+        name = f"$load{ty}-{number}"
+        if name in self.functions:
+            return name
+        types, cases = self.types, cases_of(definition)
+        wanted = CoreType((types.layout(ty).flat or ())[number])
+        core = wanted.name.lower()
+        which = _load(_BY_SIZE[discriminant(cases)], 0)
+        value = f"({core}.const 0)" if number else which
+        place = payload_place(cases, types.layout)
+        for case, payload in enumerate(cases if number else []):
+            own = () if payload is None else types.layout(payload).flat or ()
+            if payload is None or number > len(own):
+                continue
+            loaded = self.loads(payload, place)[number - 1]
+            loaded = _WIDENED.get((CoreType(own[number - 1]), wanted), "{}").format(loaded)
+            value = (
+                f"(if (result {core}) (i32.eq {which} (i32.const {case})) (then {loaded})"
+                f" (else {value}))"
+            )
+        self.functions[name] = f"(func {name} (param $arguments i32) (result {core}) {value})"
+        return name
 
     # --- streams and futures -------------------------------------------------------------------------------
 
