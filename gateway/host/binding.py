@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from gateway.host import wit
-from gateway.wasm.version import split_version, track
+from gateway.wasm.version import LIKE_0_3, split_version, track
 
 __all__ = ["HostFunction", "HostInterface", "Provided"]
 
@@ -149,6 +149,8 @@ class Provided:
         if (named := self._named.get(name)) is not None:
             return named
         base, version = split_version(name)
+        if version == LIKE_0_3 and base.startswith("wasi:"):
+            version = "0.3.0"
         return self._interfaces.get((base, track(version)))
 
     def carries_bytes(self, name: str) -> bool:

@@ -417,9 +417,9 @@ def _compose(path: Path, data: bytes, names: Sequence[str], compiler: Compiler) 
     except NotComposable as error:
         which = ", ".join(names) or "tasks, streams or futures"
         raise ComponentError(
-            f"{path}: a component of WASI 0.3 ({which}) that cannot be served: {error}. Build it for a "
-            "world that exports wasi:http/handler@0.3.0, such as wasi:http/service, or functions without "
-            "resources, or for WASI 0.2."
+            f"{path}: a component of WASI 0.3 ({which}) that cannot be served: {error}. Build it with current "
+            "tools, for a world that exports wasi:http/handler@0.3.0, such as wasi:http/service, or functions "
+            "without resources; or for WASI 0.2."
         ) from error
 
 

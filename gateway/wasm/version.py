@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["split_version", "track"]
+from typing import Final
+
+__all__ = ["LIKE_0_3", "split_version", "track"]
+
+LIKE_0_3: Final = "0.3.0-rc-2026-03-15"
+"""The release candidate of WASI whose interfaces are those of 0.3.0, to the letter; tools still import them."""
 
 
 def split_version(name: str) -> tuple[str, str | None]:

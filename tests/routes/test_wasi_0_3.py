@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from gateway.host.store import STORES
+from tests.guests.toolchains import GUESTS
 from tests.harness import GuestPath, LogRecord
 from tests.routes.site import ObservedSite
 from tests.routes.test_asgi import Server, one_component
@@ -205,3 +207,15 @@ async def test_trailers_go_to_a_server_that_carries_them(guest: GuestPath) -> No
     assert server.body == b"hello"
     assert server.sent[-1]["headers"] == [(b"x-sum", b"5")]
     assert not STORES
+
+
+CANDIDATE = "0.3.0-rc-2026-03-15"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_release_candidate_that_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "candidate.wat"
+    path.write_text((GUESTS / f"{GUEST}.wat").read_text().replace("@0.3.0", f"@{CANDIDATE}"))
+    server = Server("/sleeps")
+    await server.run(one_component(lambda _name: path, GUEST))
+    assert (server.sent[0]["status"], server.body) == (200, b"hello")

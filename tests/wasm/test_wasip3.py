@@ -11,6 +11,7 @@ from gateway.wasm.binary.definitions import items
 from gateway.wasm.binary.sections import ComponentSection
 from gateway.wasm.binary.type_format import encode_type, read_type
 from gateway.wasm.binary.types import Func, Primitive, TypeDefinition, Variant
+from gateway.wasm.version import LIKE_0_3
 from gateway.wasm.wasip3 import BYTES, HOST, Call, NotComposable, Parts, calls_text, compose
 
 GUEST = Path(__file__).parents[1] / "guests" / "wat" / "wasi-0-3.wat"
@@ -77,7 +78,7 @@ HANDLER = '(instance $i) (export "wasi:http/handler@0.3.0" (instance $i))'
             "it exports no wasi:http/handler@0.3, nor functions that can be called",
         ),
         (
-            f"(component {IMPORT} {HANDLER.replace('0.3.0', '0.3.0-rc-2026-03-15')})",
+            f"(component {IMPORT} {HANDLER.replace('0.3.0', '0.3.0-rc-2025-09-16')})",
             "it exports no wasi:http/handler@0.3, nor functions that can be called",
         ),
         (
@@ -114,3 +115,12 @@ def test_types_that_multiply_are_written_once() -> None:
     text, _ = calls_text(types, [Call(None, "take", function, given=False)])
     assert len(text) < 1 << 20
     wasmtime.wat2wasm(text)
+
+
+def test_one_of_several_versions_of_an_interface_has_an_adapter(parts: Parts) -> None:
+    text = GUEST.with_name("wasi-0-3-files.wat").read_text()
+    candidate = f'(import "wasi:filesystem/types@{LIKE_0_3}" (instance))'
+    composed = compose(binary(text.replace("(component\n", f"(component {candidate}\n", 1)), parts)
+    names = [it.name for it in component_externs(composed).imports]
+    assert len(names) == len(set(names))
+    assert "gateway:wasi/filesystem" in names

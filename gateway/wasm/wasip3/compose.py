@@ -21,6 +21,7 @@ from gateway.wasm.binary.sections import ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.binary.types import ExportDeclaration, Func, InstanceType, Primitive
 from gateway.wasm.byte_blocks.prelude import Prelude, UnbridgeableError, read_prelude
+from gateway.wasm.version import LIKE_0_3
 from gateway.wasm.wasip3.adapter import BYTES, HOST, RESOURCES, Parts
 from gateway.wasm.wasip3.calls import CALLS, Call
 from gateway.wasm.wasip3.family import FAMILIES, Family
@@ -28,8 +29,9 @@ from gateway.wasm.wasip3.family import FAMILIES, Family
 __all__ = ["Callers", "NotComposable", "compose", "supplied"]
 
 _POLL: Final = "wasi:io/poll"
-_HANDLER: Final = re.compile(r"wasi:http/handler@(0\.3\.[0-9]+)")
-_TYPES: Final = re.compile(r"wasi:http/types@(0\.3\.[0-9]+)")
+_VERSION: Final = rf"(0\.3\.[0-9]+|{re.escape(LIKE_0_3)})"
+_HANDLER: Final = re.compile(f"wasi:http/handler@{_VERSION}")
+_TYPES: Final = re.compile(f"wasi:http/types@{_VERSION}")
 
 # What the adapter has of interfaces beside `wasi:http/types`: the types that go with it, what the host has, and
 # for each function what the adapter calls it.
@@ -140,7 +142,11 @@ class _Composition:
             if imported.item.sort is Sort.INSTANCE
         }
         # By the name of an import, what adapts it, and in which instance.
-        self.families = {name: family for name in self.instances if (family := _family(name))}
+        self.families: dict[str, Family] = {}
+        for name in sorted(self.instances, key=lambda name: name.endswith(LIKE_0_3)):
+            # Of several versions one has an adapter, sooner the one that is no candidate.
+            if (family := _family(name)) and family not in self.families.values():
+                self.families[name] = family
         self.adapting: dict[str, int] = {}
         self.types_name = f"wasi:http/types@{version or self.imported_version()}"
         if self.handler is not None and self.types_name not in self.instances:
@@ -276,7 +282,8 @@ class _Composition:
             case "wasi:clocks":
                 return self.parts.clock
             case "wasi:http":
-                return self.parts.client
+                # Its requests and responses are those of the interface that has an adapter.
+                return self.parts.client if self.types_name.endswith(f"@{version}") else None
             case _:
                 return self.parts.stdio
 
