@@ -46,10 +46,10 @@ def describe(path: Path) -> str:
     for name, item in component.imports.items():
         lines += [
             "",
-            *_item(f"import {wit.import_text(name, item)}", name, item, seen, _notes(name, item)),
+            *_item(f"import {wit.extern_text(name, item)}", name, item, seen, _notes(name, item)),
         ]
     for name, item in component.exports.items():
-        lines += ["", *_item(f"export {name}", name, item, seen, {})]
+        lines += ["", *_item(f"export {wit.extern_text(name, item)}", name, item, seen, {})]
     methods = Methods(component.exports)
     if source.concurrent and component.find_export(HANDLER) is not None:
         lines += ["", f"It is of WASI 0.3: its {HANDLER} answers HTTP requests."]

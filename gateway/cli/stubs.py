@@ -46,7 +46,7 @@ def stubs(
             reasons = [f"{interface} has no functions"]
     else:
         names = [
-            wit.import_text(name, it)
+            wit.extern_text(name, it)
             for name, it in loaded.imports.items()
             if isinstance(it, wit.Interface)
         ]

@@ -39,7 +39,7 @@ __all__ = [
     "Unsupported",
     "Variant",
     "disguise",
-    "import_text",
+    "extern_text",
     "interface_name",
     "leaves",
     "settled",
@@ -277,8 +277,8 @@ def interface_name(name: str, item: Item) -> str:
     return (isinstance(item, Interface) and item.implements) or name
 
 
-def import_text(name: str, item: Item) -> str:
-    """An import as worlds of WIT have it: `label: interface`, or its name."""
+def extern_text(name: str, item: Item) -> str:
+    """An import or export as worlds of WIT have it: `label: interface`, or its name."""
     interface = interface_name(name, item)
     return name if interface == name else f"{name}: {interface}"
 

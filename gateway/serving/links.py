@@ -107,7 +107,7 @@ def _imports(link: LinkConfig, component: Component) -> dict[str, wit.Interface]
         if wit.interface_name(name, item) == link.import_ and name in {link.import_, link.name}
     }
     if not found:
-        told = [wit.import_text(name, item) for name, item in interfaces.items()]
+        told = [wit.extern_text(name, item) for name, item in interfaces.items()]
         raise LinkMismatch(
             f"the component does not import it (it imports {', '.join(told) or 'no interfaces'})"
         )

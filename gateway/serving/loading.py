@@ -354,7 +354,7 @@ def _report_imports(service: Service) -> None:
     linked = service.linked
     imports = linked.component.imports
     keys = {
-        wit.import_text(name, item): _key_of(wit.interface_name(name, item))
+        wit.extern_text(name, item): _key_of(wit.interface_name(name, item))
         for name, item in imports.items()
         if name in linked.unknown
     }

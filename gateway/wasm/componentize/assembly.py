@@ -274,7 +274,8 @@ class _Assembly:
             )
         index = self.out.embed(ComponentSection.COMPONENT, component, Sort.COMPONENT)
         instance = self.out.instantiate(index, arguments)
-        exported = encode_extern_name(ExternName(place.interface))
+        implements = self.world.places[place].implements
+        exported = encode_extern_name(ExternName(place.interface, implements))
         self.scope.finish_export(place, self.out.export(exported, Sort.INSTANCE, instance))
 
     def lower(self, role: _Role, place: Place, name: str) -> int:

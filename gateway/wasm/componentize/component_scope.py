@@ -38,19 +38,21 @@ class ComponentScope:
 
     def import_place(self, place: Place) -> None:
         """Adds the import of an interface, or the imports of the world itself."""
+        own = self._world.places[place]
         if place.interface:
             definition = instance_type(self._world, place, self.named)
             extern = ExternType(Sort.INSTANCE, self._define(definition))
-            self._instances[place] = self._import(place.interface, extern)
+            label = ExternName(place.interface, own.implements)
+            self._instances[place] = self._import(label, extern)
             return
-        own = self._world.places[place]
         for name, number in own.types.items():
             is_resource = isinstance(self._world.types[number], Resource)
             bound = None if is_resource else self._scope.index(number)
-            self._names[Named(place, name)] = self._import(name, ExternType(Sort.TYPE, bound))
+            extern = ExternType(Sort.TYPE, bound)
+            self._names[Named(place, name)] = self._import(ExternName(name), extern)
         for name, function in own.functions.items():
             extern = ExternType(Sort.FUNC, self._scope.index(function))
-            self._functions[name] = self._import(name, extern)
+            self._functions[name] = self._import(ExternName(name), extern)
 
     def imported_function(self, place: Place, name: str) -> int:
         """The index of an imported function."""
@@ -96,6 +98,6 @@ class ComponentScope:
     def _define(self, definition: TypeDefinition) -> int:
         return self._out.add(ComponentSection.TYPE, encode_type(definition), Sort.TYPE)
 
-    def _import(self, name: str, extern: ExternType) -> int:
-        item = encode_extern_name(ExternName(name)) + encode_extern_type(extern)
+    def _import(self, name: ExternName, extern: ExternType) -> int:
+        item = encode_extern_name(name) + encode_extern_type(extern)
         return self._out.add(ComponentSection.IMPORT, item, extern.sort)

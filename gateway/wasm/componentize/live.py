@@ -43,6 +43,7 @@ def prune(world: World, items: Iterable[Item]) -> World:
                 for n, f in interface.functions.items()
                 if ImportedFunction(place, n) in functions
             },
+            interface.implements,
         )
         if kept.types or kept.functions or _is_world_itself(place):
             pruned.places[place] = kept

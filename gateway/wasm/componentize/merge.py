@@ -106,6 +106,12 @@ def _join(
     twice: list[tuple[str, int, int]],
 ) -> None:
     known = merged.at(place)
+    known.implements = known.implements or interface.implements
+    if interface.implements not in {"", known.implements}:
+        raise NotComponentizable(
+            f"the libraries in it disagree on which interface {place.interface} is: {known.implements} or "
+            f"{interface.implements}. Build all of them against one version of the WIT."
+        )
     for name, number in interface.types.items():
         if known.types.setdefault(name, number) != number:
             twice.append((described(place.interface, name), known.types[name], number))

@@ -133,10 +133,12 @@ class Interface:
     Attributes:
         types: the number of each named type, none before those that it is made of.
         functions: the number of the type of each function, resources' own ("[method]r.f") among them.
+        implements: the name of the interface that it is, where its own name is a label; or empty.
     """
 
     types: dict[str, int] = field(default_factory=dict)
     functions: dict[str, int] = field(default_factory=dict)
+    implements: str = ""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ world's name:
 Source: wit-component, `metadata.rs`; Component Model, `Binary.md` "Type Definitions".
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
@@ -242,7 +242,9 @@ class _WorldReader:
 
     def extern(self, cursor: Cursor, *, exported: bool) -> None:
         """An import or export of the world."""
-        name = _plain(cursor, read_extern_name(cursor))
+        extern_name = read_extern_name(cursor)
+        implements = extern_name.implements
+        name = _plain(cursor, replace(extern_name, implements=""))
         extern = read_extern_type(cursor)
         if exported and extern.sort is Sort.TYPE:
             raise cursor.malformed(f"the world exports the type {name}, outside of an interface")
@@ -258,6 +260,7 @@ class _WorldReader:
         if self.read_size > _MAX_REPEATED * len(cursor.data):
             raise cursor.malformed("interfaces that share their types too often")
         self.interface(cursor, place, instance)
+        self.world.at(place).implements = implements
 
     def interface(self, cursor: Cursor, place: Place, instance: InstanceType) -> None:
         """The members of an interface."""

@@ -13,7 +13,9 @@ from gateway.host import wit
 from gateway.host.introspect import ComponentType, component_type
 from gateway.wasm.componentize import componentize
 
-ENGINE: Final = wasmtime.Engine()
+CONFIG: Final = wasmtime.Config()
+CONFIG.wasm_component_model_implements = True
+ENGINE: Final = wasmtime.Engine(CONFIG)
 
 Function = Callable[..., Any]
 Interface = Mapping[str, Function | wasm.ResourceType]

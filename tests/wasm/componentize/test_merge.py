@@ -3,9 +3,12 @@
 from typing import Final
 
 import pytest
+from wasmtime import component as wasm
 
+from gateway.wasm.binary.externs import component_externs
 from gateway.wasm.componentize import NotComponentizable, componentize
 from tests.wasm.componentize.modules import (
+    ENGINE,
     MEMORY,
     Running,
     compiled,
@@ -14,6 +17,7 @@ from tests.wasm.componentize.modules import (
     world_section,
 )
 
+A: Final = "test:host/a@0.2.0"
 RUN: Final = '(export "run" (func (result u32)))'
 CALLS: Final = """
   (import "test:host/a@0.2.0" "one" (func $one (result i32)))
@@ -39,6 +43,31 @@ def test_compatible_versions_of_an_interface_are_one_import(worlds: list[str]) -
     assert list(type_of(component).imports) == ["test:host/a@0.2.9"]
     imports = {"test:host/a@0.2.9": {"one": lambda: 1, "two": lambda: 20}}
     assert Running(component, imports).call("run") == 21
+
+
+def labelled(label: str, interface: str, function: str) -> str:
+    return f'''(import "{label}" (implements "{interface}")
+      (instance (export "{function}" (func (result u32)))))'''
+
+
+def test_an_interface_is_imported_several_times_by_labels() -> None:
+    core = CALLS.replace("test:host/a@0.2.0", "first").replace("test:host/a@0.2.9", "second")
+    first, second = labelled("first", A, "one"), labelled("second", A, "two")
+    exported = f'(export "there" (implements "{A}") (instance (export "one" (func (result u32)))))'
+    core += '(func (export "there#one") (result i32) (i32.const 5))'
+    component = componentize(module(core, f"{first} {RUN}", f"{second} {exported}"))
+    externs = component_externs(component)
+    assert [name.implements for name in externs.imports] == [A, A]
+    assert {name.name: name.implements for name in externs.exports} == {"run": "", "there": A}
+    imports = {"first": {"one": lambda: 1}, "second": {"two": lambda: 20}}
+    assert Running(wasm.Component(ENGINE, component), imports).call("run") == 21
+
+
+def test_libraries_that_disagree_on_what_a_label_is() -> None:
+    worlds = [labelled("first", A, "one") + RUN, labelled("first", "test:host/b", "one")]
+    core = CALLS.replace("test:host/a@0.2.0", "first")
+    with pytest.raises(NotComponentizable, match="disagree on which interface first is"):
+        componentize(module(core, *worlds))
 
 
 @pytest.mark.parametrize(
