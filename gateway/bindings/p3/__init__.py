@@ -5,7 +5,7 @@ calls for them, and the plain functions of `wasi:http/types`. Interfaces that ar
 declared beside them: `gateway.bindings.cli`, `clocks` and `random`.
 """
 
-from gateway.bindings.p3 import calls, filesystem, http, tasks
+from gateway.bindings.p3 import calls, filesystem, http, sockets, tasks
 
 __all__ = ["INTERFACES"]
 
@@ -13,5 +13,6 @@ INTERFACES = (
     *calls.INTERFACES,
     *filesystem.INTERFACES,
     *http.INTERFACES,
+    *sockets.INTERFACES,
     *tasks.INTERFACES,
 )

@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from gateway.bindings.context import State, WasiCtx
+from gateway.bindings.context import WasiCtx
 from gateway.bindings.filesystem import types as p2
 from gateway.bindings.filesystem.descriptor import Descriptor
 from gateway.bindings.filesystem.directory_entries import DirectoryEntryStream
 from gateway.bindings.filesystem.error_code import ErrorCode, FilesystemError, error_code
+from gateway.bindings.p3.operations import Offer, Offers, Operations, declare_offers
 from gateway.bindings.p3.streams import Reading, Writing
 from gateway.bindings.p3.tasks import Tasks
 from gateway.host.binding import HostInterface
@@ -44,24 +45,8 @@ def _of_0_3(value: Any) -> Any:
             return value
 
 
-def _result(ctx: WasiCtx, sleeper: int) -> Any:
-    return _of_0_3(ctx.of(Tasks).take(sleeper))
-
-
-def _define(name: str, function: Callable[..., Any]) -> None:
-    """Have a function of 0.2 be begun by one, and its result be had by another."""
-
-    @host.function(name)
-    def begin(ctx: WasiCtx, *arguments: Any) -> bool:
-        *given, sleeper = arguments
-        value = function(ctx, *given)
-        if isinstance(value, Coroutine):
-            value = asyncio.get_running_loop().create_task(value)
-        return ctx.of(Tasks).begin(sleeper, value)
-
-    host.function(f"{name}-result")(_result)
-
-
+_operations = Operations(host, _of_0_3)
+declare_offers(host)
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "advise": p2.advise,
     "sync-data": p2.sync_data,
@@ -86,35 +71,22 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "metadata-hash-at": p2.metadata_hash_at,
 }
 for _name, _function in _FUNCTIONS.items():
-    _define(_name, _function)
+    _operations.define(f"{_name}-of-descriptor", _function)
 
 
-@host.function("cancel")
-def cancel(ctx: WasiCtx, sleeper: int) -> None:
-    """Nobody waits for it any more."""
-    ctx.of(Tasks).sleep_no_more(sleeper)
-
-
-@host.function("ended")
-def ended(ctx: WasiCtx, sleeper: int) -> Err | None:
-    """What came of a stream."""
-    result: Err | None = _result(ctx, sleeper)
-    return result
-
-
-@host.function("read-via-stream")
+@host.function("read-via-stream-of-descriptor")
 def read_via_stream(ctx: WasiCtx, this: Descriptor, offset: int, sleeper: int) -> int:
     """The channel of what a file has from an offset on."""
     return Reading(ctx.of(Tasks), p2.read_via_stream(ctx, this, offset), sleeper).number
 
 
-@host.function("write-via-stream")
+@host.function("write-via-stream-of-descriptor")
 def write_via_stream(ctx: WasiCtx, this: Descriptor, offset: int, sleeper: int) -> int:
     """The channel of what is written to a file from an offset on."""
     return Writing(ctx.of(Tasks), p2.write_via_stream(ctx, this, offset), sleeper).number
 
 
-@host.function("append-via-stream")
+@host.function("append-via-stream-of-descriptor")
 def append_via_stream(ctx: WasiCtx, this: Descriptor, sleeper: int) -> int:
     """The channel of what is written after the end of a file."""
     return Writing(ctx.of(Tasks), p2.append_via_stream(ctx, this), sleeper).number
@@ -123,7 +95,7 @@ def append_via_stream(ctx: WasiCtx, this: Descriptor, sleeper: int) -> int:
 # --- directories -------------------------------------------------------------------------------------------
 
 
-class Listing:
+class Listing(Offer):
     """A directory whose entries go to a guest.
 
     Args:
@@ -190,50 +162,7 @@ class Listing:
         return []
 
 
-class Listings(State):
-    """The directories that are being listed, by who takes their entries."""
-
-    __slots__ = ("of",)
-
-    def __init__(self) -> None:
-        self.of: dict[int, Listing] = {}
-
-    def end(self, second: int) -> None:
-        """Nobody takes any more."""
-        self.of.pop(second).close()
-
-    def close(self) -> None:
-        """The invocation has ended."""
-        for listing in self.of.values():
-            listing.close()
-        self.of.clear()
-
-
-@host.function("read-directory")
+@host.function("read-directory-of-descriptor")
 def read_directory(ctx: WasiCtx, this: Descriptor, sleeper: int, second: int) -> None:
     """Have the entries of a directory taken."""
-    ctx.of(Listings).of[second] = Listing(ctx, this, sleeper, second)
-
-
-@host.function("elements")
-def elements(ctx: WasiCtx, second: int) -> list[dict[str, Any]]:
-    """Entries of a directory; none at the end."""
-    listings = ctx.of(Listings)
-    entries = listings.of[second].take()
-    if not entries:
-        listings.end(second)
-    return entries
-
-
-@host.function("more")
-def more(ctx: WasiCtx, second: int) -> None:
-    """Read more entries of a directory."""
-    ctx.of(Listings).of[second].more()
-
-
-@host.function("stop")
-def stop(ctx: WasiCtx, second: int) -> None:
-    """No more entries of a directory are wanted."""
-    listings = ctx.of(Listings)
-    listings.of[second].stop()
-    listings.end(second)
+    ctx.of(Offers).of[second] = Listing(ctx, this, sleeper, second)

@@ -168,6 +168,7 @@ class Tasks(State):
         idle: tells when it may be left alone.
         waiting: the channels that wait for what is outside.
         moving: what moves bytes for the guest that it never sees.
+        beginning: the sleeper that the next call is for, where it has no room for it.
         answered: whether its `handle` has returned: from then on it ends when nothing is left to do.
         taken: how many elements of streams its result has so far, where another function was called.
         max_taken: how many it may have; None for any.
@@ -180,6 +181,7 @@ class Tasks(State):
         "_ready",
         "_sleepers",
         "answered",
+        "beginning",
         "idle",
         "max_taken",
         "moving",
@@ -192,6 +194,7 @@ class Tasks(State):
         self.answered = False
         self.taken = 0
         self.max_taken: int | None = None
+        self.beginning = 0
         self._channels: dict[int, Channel] = {}
         self._free: list[int] = []
         self._ready: deque[int] = deque()
@@ -300,8 +303,9 @@ class Tasks(State):
         done = self._done.pop(sleeper, None)
         if isinstance(done, asyncio.Task) and done.exception() is None:
             done = done.result()
-        if isinstance(done, Resource):
-            done.drop()
+        for each in done if isinstance(done, list) else [done]:
+            if isinstance(each, Resource):
+                each.drop()
 
     def next(self, *, did: bool) -> int:
         """What the adapter is to look at: a channel, or a sleeper, marked so; 0 for nothing, `_END` at the end.

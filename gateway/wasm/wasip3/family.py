@@ -6,8 +6,12 @@ Each function asks the host by a plain one of its name, which takes the number o
   what the task returns;
 - for one that gives bytes or takes them, the host gives the number of a channel. What comes of it is told by
   `ended` when the sleeper is woken;
-- for one that gives a stream of something else, the host gets two sleepers. The second is woken when `elements`
-  has some, or none at the end; `more` asks for the next, `stop` for no more.
+- for one that gives a stream of something else, the host gets a second sleeper, or only that one where nothing
+  is told. It is woken when `elements` has some, or none at the end; `more` asks for the next, `stop` for no
+  more.
+
+Where a function has as many parameters as can be, `begin` tells the host the sleeper before. Plain functions of
+the interface are the host's own.
 
 A resource that a call has lent is let go of as soon as the host has heard of it.
 """
@@ -18,6 +22,7 @@ import re
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS
 from gateway.wasm.wasip3.assembly import NEXT, core, lift, read
 from gateway.wasm.wasip3.returns import Layout, Type, as_text, read_types, returning, words
 
@@ -25,6 +30,9 @@ __all__ = ["FAMILIES", "Family"]
 
 _STRINGS: Final = "(memory $memory) (realloc (core func $keep-string))"
 _BYTES: Final = ["stream", "u8"]
+_NO_ELEMENTS: Final = """
+(func $have-more (param i32) unreachable) (func $taken (param i32 i32) unreachable)
+"""
 _TAGGED: Final = "(call $tagged (local.get $sleeper))"
 _PROMISE: Final = "(call $promise (local.get $sleeper))"
 _OF_ELEMENTS: Final = """
@@ -56,26 +64,38 @@ class _Function(NamedTuple):
 
     @property
     def local(self) -> str:
-        """Its name without that of its resource."""
-        return self.name.rpartition(".")[2]
+        """What it is called here: its name, with that of its resource after it."""
+        resource, dot, name = self.name.rpartition("]")[2].partition(".")
+        return f"{name}-of-{resource}" if dot else resource
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one that a host can have."""
+        text = as_text([*(ty for _, ty in self.params), self.result])
+        return not self.is_async and "(stream " not in text and "(future " not in text
 
     @property
     def elements(self) -> Type | None:
         """What it gives a stream of, if that is no stream of bytes."""
-        gives = self.result[1] if self.result[0] == "tuple" else _BYTES
-        return None if gives == _BYTES else gives[1]
+        if self.is_async or self.result[0] not in {"tuple", "result"}:
+            return None
+        gives = self.result[1]
+        return gives[1] if gives[0] == "stream" and gives != _BYTES else None
 
     @property
-    def asked(self) -> list[tuple[str, Type]]:
-        """The parameters by which the host is asked for it."""
-        asked = [(name, ty) for name, ty in self.params if ty != _BYTES]
-        sleepers = ("sleeper",) if self.elements is None else ("sleeper", "second")
-        return [*asked, *((each, "u32") for each in sleepers)]
+    def plain_params(self) -> list[tuple[str, Type]]:
+        """Those of its parameters that the host is given."""
+        return [(name, ty) for name, ty in self.params if ty != _BYTES]
 
 
 def _signature(params: list[tuple[str, Type]], result: Type | None) -> str:
     given = " ".join(f'(param "{name}" {as_text(ty)})' for name, ty in params)
     return given if result is None else f"{given} (result {as_text(result)})"
+
+
+def _own(signature: str) -> str:
+    """The same with the types that the adapter exports."""
+    return re.sub(r"\$([a-z-]+)", r"$e.\1", signature)
 
 
 class Family:
@@ -96,7 +116,11 @@ class Family:
 
     @cached_property
     def functions(self) -> list[_Function]:
-        """The functions that it has, which are all of the interface."""
+        """The functions that it has: those of the interface that no host can have."""
+        return [each for each in self._all if not each.is_plain]
+
+    @cached_property
+    def _all(self) -> list[_Function]:
         found: list[_Function] = []
         for item in words(read(self._text)):
             if item[0] == "export" and item[2][0] == "func":
@@ -113,7 +137,31 @@ class Family:
     @cached_property
     def types(self) -> str:
         """The text of its types."""
-        return read(self._text).partition('(export "[')[0]
+        return re.split(r'\(export "[^"]+" \(func', read(self._text), maxsplit=1)[0]
+
+    @cached_property
+    def plain(self) -> str:
+        """The text of the interface as the host has it."""
+        functions = (
+            f'(export "{each.name}" (func {_signature(each.params, each.result)}))'
+            for each in self._all
+            if each.is_plain
+        )
+        return "\n".join((self.types, *functions))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How its types are passed."""
+        return Layout(read_types(self.types))
+
+    def _is_crowded(self, function: _Function) -> bool:
+        flats = [flat for _, ty in function.plain_params for flat in self.layout.flat(ty)]
+        return len(flats) >= MAX_FLAT_PARAMETERS
+
+    @cached_property
+    def _elements(self) -> Type | None:
+        found = [each.elements for each in self.functions if each.elements is not None]
+        return found[0] if found else None
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
@@ -123,8 +171,8 @@ class Family:
     def text(self) -> str:
         """The adapter, after the types of what it imports: the interface without functions, and the host's."""
         return f"""(component
-(type (instance {self.types}))
-(import "types" (instance $types {self.types}))
+(type (instance {self.plain}))
+(import "types" (instance $types {self.plain}))
 {self._aliases("types")}
 (type (instance {self._host()}))
 {self._component()}
@@ -141,49 +189,63 @@ class Family:
         lines += [
             f'(export "{name}" (type ${local} (eq ${local}\')))' for name, local in self.names
         ]
-        ended = "(result (result (error $error-code)))"
-        asked = [("cancel", ""), ("ended", ended), ("more", ""), ("stop", "")]
+        fails = "(result (result (error $error-code)))"
+        asked = {"cancel": "", "ended": fails}
+        if self._elements is not None:
+            given = as_text(["list", self._elements])
+            asked |= {"more": "", "stop": "", "elements": f"(result {given})"}
+        if any(map(self._is_crowded, self.functions)):
+            asked["begin"] = ""
         lines += [
-            f'(export "{name}" (func (param "sleeper" u32) {result}))' for name, result in asked
+            f'(export "{name}" (func (param "sleeper" u32) {result}))'
+            for name, result in asked.items()
         ]
         for each in self.functions:
-            result = "bool" if each.is_async else "u32" if each.elements is None else None
-            lines.append(f'(export "{each.local}" (func {_signature(each.asked, result)}))')
+            params = [f'(param "{name}" {as_text(ty)})' for name, ty in each.plain_params]
+            if each.result[0] != "result" or each.is_async:
+                params += ['(param "sleeper" u32)'] * (not self._is_crowded(each))
+            if each.elements is not None:
+                params.append('(param "second" u32)')
+            result = "(result bool)" if each.is_async else "(result u32)"
+            if each.elements is not None:
+                result = fails if each.result[0] == "result" else ""
+            lines.append(f'(export "{each.local}" (func {" ".join(params)} {result}))')
             if each.is_async:
-                result = as_text(each.result)
                 lines.append(
-                    f'(export "{each.local}-result" (func (param "sleeper" u32) (result {result})))'
+                    f'(export "{each.local}-result" (func (param "sleeper" u32) '
+                    f"(result {as_text(each.result)})))"
                 )
-            elif each.elements is not None:
-                result = as_text(["list", each.elements])
-                lines.append(f'(export "elements" (func (param "sleeper" u32) (result {result})))')
         return "\n".join(lines)
 
     def _component(self) -> str:
-        elements = next(each.elements for each in self.functions if each.elements is not None)
         exported = [f'(export $e.{local} "{name}" (type ${local}))' for name, local in self.names]
         returned = [f"(type $r.{each.local} {as_text(each.result)})" for each in self.tasks]
         given = {
             "host.ended": _STRINGS,
             "host.elements": _STRINGS,
-            **{f"host.{each.local}": "(memory $memory)" for each in self.functions},
+            **{f"host.{each.local}": _STRINGS for each in self.functions},
             **{f"host.{each.local}-result": _STRINGS for each in self.functions},
         }
+        elements = "u8" if self._elements is None else as_text(self._elements)
+        given_stream = f"(stream {_own(elements)})"
         lifted = [
             lift(
                 each.name,
                 each.local,
-                re.sub(
-                    r"\$([a-z-]+)",
-                    r"$e.\1",
-                    ("async " if each.is_async else "") + _signature(each.params, each.result),
-                ),
+                ("async " if each.is_async else "")
+                + _own(_signature(each.params, each.result)).replace(given_stream, "$e.elements"),
                 _WAITS if each.is_async else _STRINGS,
             )
             for each in self.functions
         ]
+        again = [
+            f"""(alias export $types "{each.name}" (func $p.{each.local}))
+(export "{each.name}" (func $p.{each.local}) (func {_own(_signature(each.params, each.result))}))"""
+            for each in self._all
+            if each.is_plain
+        ]
         return f"""(component
-(import "types" (instance $types {self.types}))
+(import "types" (instance $types {self.plain}))
 {self._aliases("types")}
 (import "host" (instance $host {self._host()}))
 (import "sources" (instance $sources
@@ -194,32 +256,35 @@ class Family:
 {read("family-memory")}
 (type $signal (future))
 (type $result (future (result (error $error-code))))
-(type $elements (stream {as_text(elements)}))
-{chr(10).join(returned)}
-{core(self._core(elements), given)}
+(type $elements (stream {elements}))
+(type $e.elements {given_stream})
+{chr(10).join((*returned, *again))}
+{core(self._core(), given)}
 {chr(10).join(lifted)}
 {lift("serve", "serve", '(param "what" u32)')}
 {lift("turn", "turn", "(result bool)")}
 )"""
 
-    def _core(self, elements: Type) -> str:
-        layout = Layout(read_types(self.types))
-        imports, functions = zip(
-            *(self._function(each, layout) for each in self.functions), strict=True
+    def _core(self) -> str:
+        imports, functions = zip(*map(self._function, self.functions), strict=True)
+        lent = sorted(
+            {ty[1][1:] for each in self.functions for _, ty in each.params if ty[0] == "borrow"}
         )
-        lent = {ty[1][1:] for each in self.functions for _, ty in each.params if ty[0] == "borrow"}
-        drops = (f'(import "drop" "{each}" (func $drop-{each} (param i32)))' for each in lent)
-        more = "\n".join((_OF_ELEMENTS, *drops, *imports))
+        more = [f'(import "drop" "{each}" (func $drop-{each} (param i32)))' for each in lent]
+        if any(map(self._is_crowded, self.functions)):
+            more.append('(import "host" "begin" (func $host-begin (param i32)))')
+        own = _NO_ELEMENTS
+        if self._elements is not None:
+            more.append(_OF_ELEMENTS)
+            own = read("elements").replace("SIZE", str(self.layout.size(self._elements)[0]))
         ends = " ".join(f"$end-{each.local}" for each in self.tasks)
-        table = f"(table funcref (elem $keep-promise $have-more {ends}))"
-        size = str(layout.size(elements)[0])
-        source = read("family").replace(";; IMPORTS", more)
-        own = read("elements").replace("SIZE", size) + "\n".join((table, *functions))
+        own += f"(table funcref (elem $keep-promise $have-more {ends}))\n" + "\n".join(functions)
+        source = read("family").replace(";; IMPORTS", "\n".join((*more, *imports)))
         return source.replace(";; FUNCTIONS", own).replace("TAG", str(self._tag << 24))
 
-    def _function(self, function: _Function, layout: Layout) -> tuple[str, str]:
+    def _function(self, function: _Function) -> tuple[str, str]:
         """What the core module imports for a function, and the function."""
-        local = function.local
+        local, layout = function.local, self.layout
         params: list[str] = []
         plain: list[str] = []
         asked: list[str] = []
@@ -232,32 +297,42 @@ class Family:
                 asked += (f"(local.get ${name}.{index})" for index in range(len(flat)))
             if ty[0] == "borrow":
                 lent.append(f"(call $drop-{ty[1][1:]} (local.get ${name}.0))")
-        imported = f'(import "host" "{local}" (func $host-{local} (param {" ".join(plain)} i32'
-        call = f"(call $host-{local} {' '.join(asked)} {_TAGGED}"
+        crowded = self._is_crowded(function)
+        into = " ".join(plain)
         take = "(local.set $sleeper (call $take-sleeper (i32.const {})))".format
+        second = "(local.set $second (call $take-sleeper (i32.const 1)))"
+        tagged = "(call $tagged (local.get $second))"
+        given, drops = " ".join(asked), " ".join(lent)
         head = f'(func (export "{local}") {" ".join(params)} (result i32)'
-        then, number, end = 0, "channel", ""
+        imported = f'(import "host" "{local}" (func $host-{local} (param {into}'
+        if function.elements is not None and function.result[0] == "result":
+            code = f"""{head} (local $second i32) {second}
+(call $host-{local} {given} {tagged} (i32.const 64)) {drops} (call $reset)
+(if (i32.load8_u (i32.const 64)) (then (call $let-go (local.get $second)) (return (i32.const 64))))
+(i32.store (i32.const 68) (call $offer (local.get $second))) (i32.const 64))"""
+            return f"{imported} i32 i32)))", code
+        if function.elements is not None:
+            code = f"""{head} (local $sleeper i32) (local $second i32) {take(0)} {second}
+(call $host-{local} {given} {_TAGGED} {tagged}) {drops}
+(call $give (call $offer (local.get $second)) {_PROMISE}))"""
+            return f"{imported} i32 i32)))", code
+        then, number, more, end = 0, "channel", "", ""
         if function.is_async:
             then, number = 2 + self.tasks.index(function), "done"
             more, end = self._task(function, layout)
             returned = "(call $sleep (local.get $sleeper) (local.get $done))"
-        elif function.elements is not None:
-            code = f"""{head} (local $sleeper i32) (local $second i32)
-{take(0)} (local.set $second (call $take-sleeper (i32.const 1)))
-{call} (call $tagged (local.get $second))) {" ".join(lent)}
-(call $give (call $offer (local.get $second)) {_PROMISE}))"""
-            return f"{imported} i32)))", code
         elif function.result[0] == "tuple":
-            more = ""
             returned = f"(call $give (call $receive-bytes (local.get $channel)) {_PROMISE})"
         else:
-            more = ""
             returned = f"(call $sink (local.get $channel) (local.get $data.0)) {_PROMISE}"
-        code = f"""{head} (local $sleeper i32) (local ${number} i32)
-{take(then)} (local.set ${number} {call})) {" ".join(lent)} (call $reset)
+        before = f"(call $host-begin {_TAGGED})" if crowded else ""
+        sleeper = "" if crowded else _TAGGED
+        code = f"""{head} (local $sleeper i32) (local ${number} i32) {take(then)} {before}
+(local.set ${number} (call $host-{local} {given} {sleeper})) {drops} (call $reset)
 {returned})
 {end}"""
-        return f"{imported}) (result i32)))\n{more}", code
+        last = "" if crowded else " i32"
+        return f"{imported}{last}) (result i32)))\n{more}", code
 
     @staticmethod
     def _task(function: _Function, layout: Layout) -> tuple[str, str]:
@@ -276,5 +351,9 @@ class Family:
         return imports, f"(func $end-{local} (param $sleeper i32) {end})\n{returns}"
 
 
-FAMILIES: Final = (Family("wasi:filesystem/types", "gateway:wasi/filesystem", "filesystem", tag=1),)
+FAMILIES: Final = (
+    Family("wasi:filesystem/types", "gateway:wasi/filesystem", "filesystem", tag=1),
+    Family("wasi:sockets/types", "gateway:wasi/sockets", "sockets", tag=2),
+    Family("wasi:sockets/ip-name-lookup", "gateway:wasi/ip-name-lookup", "ip-name-lookup", tag=3),
+)
 """All of them."""

@@ -48,6 +48,10 @@ class Wire:
         """Just so many bytes."""
         return await self._reader.readexactly(size)
 
+    async def some(self) -> bytes:
+        """What comes next; empty at the end."""
+        return await self._reader.read(65536)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The content of a chunked message, one chunk after the other."""
         while size := int(await self._reader.readline(), 16):
