@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
+from importlib import import_module
 from typing import Final
 
 import httpx
@@ -67,6 +69,10 @@ class HttpServer:
         self._max_response = max_response
         self._reach = Reach()
         self._client: httpx.AsyncClient | None = None
+        # httpx and AnyIO do so in the first call otherwise, and everybody waits for a tenth of a second.
+        with suppress(ImportError):
+            import_module("httpcore")
+            import_module("anyio._backends._asyncio")
 
     async def aclose(self) -> None:
         """Close the connections. May be called again."""
