@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, TypeVar
 
 from nats.aio.client import Client
-from nats.errors import Error, MaxPayloadError
+from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 
-__all__ = ["CLOSING", "FAILURES", "check_size", "close", "when_lost"]
+__all__ = ["CLOSING", "FAILURES", "check_size", "close", "when_lost", "while_connected"]
+
+T = TypeVar("T")
 
 CLOSING: Final = 2.0
 """Seconds for a goodbye. Arbitrary; the client has as many to connect."""
+
+_AGAIN: Final = 0.05
+"""Seconds after which what the client does is cancelled again. Arbitrary."""
 
 FAILURES: Final = (Error, OSError, RuntimeError)
 """What the client raises where the server is away; the last is that of a transport of uvloop which is closed."""
@@ -37,12 +42,47 @@ def when_lost(client: Client, then: Callable[[], None]) -> None:
     """
 
     def ended(reading: asyncio.Task[None]) -> None:
-        if not reading.cancelled():
-            reading.exception()  # which is what could not be sent
+        _see(reading)
         then()
 
     if client._reading_task is not None:
         client._reading_task.add_done_callback(ended)
+
+
+async def while_connected(work: Coroutine[Any, Any, T], lost: asyncio.Future[None]) -> T:
+    """The result of something that the client does, which would wait for it even where the connection is lost.
+
+    It ends for who waits when that does, though the client takes a cancellation for nothing where it waits for
+    room to send, and waits for an answer then.
+
+    Args:
+        work: what it does.
+        lost: done when the connection is lost.
+
+    Raises:
+        ConnectionClosedError: it is.
+    """
+    doing = asyncio.create_task(work)
+    try:
+        await asyncio.wait((doing, lost), return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise ConnectionClosedError
+    finally:
+        if not doing.done():
+            doing.add_done_callback(_see)
+            _give_up(doing)
+
+
+def _give_up(task: asyncio.Task[Any]) -> None:
+    if not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_later(_AGAIN, _give_up, task)
+
+
+def _see(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # or asyncio would log that nobody has asked for it
 
 
 def check_size(client: Client, body: bytes, headers: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -134,7 +134,7 @@ class NATSStore:
         await self.availability.aclose()
         await self.link.aclose()
 
-    async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+    async def ask(self, request: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:
         """Ask the server something.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from nats.aio.client import Client
@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import KeyValueConfig, StreamConfig
 from nats.js.errors import NotFoundError
 
-from gateway.capabilities.nats_client import close, when_lost
+from gateway.capabilities.nats_client import close, when_lost, while_connected
 from gateway.capabilities.task import end
 
 __all__ = ["MAX_REQUESTS", "Connection", "Link"]
@@ -61,7 +61,7 @@ class Link:
         self._places = asyncio.Semaphore(MAX_REQUESTS)
         self._connection: asyncio.Task[Connection] | None = None
 
-    async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+    async def ask(self, request: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:
         """Ask the server something.
 
         Raises:
@@ -136,16 +136,15 @@ class Connection:
     """One connection, until it is lost.
 
     Attributes:
-        gone: set when it is.
+        gone: done when it is.
         stream: JetStream there.
     """
 
     def __init__(self) -> None:
         self._error: Exception | None = None
         self._client = Client()
-        self._under_way: set[asyncio.Task[Any]] = set()
         self._closing: asyncio.Task[None] | None = None
-        self.gone: Final = asyncio.Event()
+        self.gone: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self.stream: Final = self._client.jetstream(timeout=_FOREVER)
 
     @property
@@ -192,7 +191,7 @@ class Connection:
             raise ConnectionClosedError
         return await self._client.subscribe(subject, queue, cb=take)
 
-    async def ask(self, request: Callable[[JetStreamContext], Awaitable[T]]) -> T:
+    async def ask(self, request: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:
         """Ask the server something.
 
         Raises:
@@ -200,23 +199,12 @@ class Connection:
         """
         if self.lost:
             raise ConnectionClosedError
-        task = asyncio.ensure_future(request(self.stream))
-        self._under_way.add(task)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            if self._closing is not None and not (asyncio.current_task() or task).cancelling():
-                raise ConnectionClosedError from None
-            raise
-        finally:
-            self._under_way.discard(task)
+        return await while_connected(request(self.stream), self.gone)
 
     def lose(self) -> None:
         """End what is under way, and close."""
-        self.gone.set()
-        for task in self._under_way:
-            task.cancel()
         if self._closing is None:
+            self.gone.set_result(None)
             self._closing = asyncio.create_task(close(self._client))
 
     async def closed(self) -> None:

@@ -106,7 +106,7 @@ class NATSWatch:
             else:
                 pause, told = MIN_PAUSE, False
                 self._ready.set()
-                await connection.gone.wait()
+                await asyncio.shield(connection.gone)
             # Not all workers at the same time.
             await asyncio.sleep(pause * random.uniform(0.75, 1.0))  # noqa: S311
 

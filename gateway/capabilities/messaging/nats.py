@@ -32,7 +32,14 @@ from gateway.capabilities.availability import Known
 from gateway.capabilities.backend import BackendError, BackendUnusable, NoAnswer
 from gateway.capabilities.messaging.broker import Deliver, Message
 from gateway.capabilities.messaging.nats_jetstream import Consumer
-from gateway.capabilities.nats_client import CLOSING, FAILURES, check_size, close, when_lost
+from gateway.capabilities.nats_client import (
+    CLOSING,
+    FAILURES,
+    check_size,
+    close,
+    when_lost,
+    while_connected,
+)
 from gateway.capabilities.task import end
 from gateway.config.backend_url import BackendURL
 from gateway.config.messaging import JetStreamConfig
@@ -187,7 +194,7 @@ class NATSBroker:
         return client
 
     async def _do(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-        """Have the client do something, which it would wait for even where the connection is lost.
+        """Have the client do something.
 
         Raises:
             BackendError: there is no connection, or not any more; or it fails.
@@ -196,15 +203,8 @@ class NATSBroker:
         client = await self._connected()
         lost = self._lost
         assert lost is not None  # noqa: S101 - there is a connection
-        doing = asyncio.create_task(work(client))
-        try:
-            await asyncio.wait((doing, lost), return_when=asyncio.FIRST_COMPLETED)
-            if not doing.done():
-                raise BackendError(_UNREACHABLE, "the connection was lost")
-            with _told_of():
-                return doing.result()
-        finally:
-            doing.cancel()
+        with _told_of():
+            return await while_connected(work(client), lost)
 
     async def _stay_connected(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
+from gateway.capabilities.backend import BackendError
 from gateway.capabilities.keyvalue import Change
 from gateway.capabilities.keyvalue.nats import NATSStore
 from gateway.config.backend_url import BackendURL
@@ -98,14 +99,17 @@ async def test_a_server_that_is_killed_with_something_still_to_be_sent_tells_aga
     await worker.watch()
     client = connection_of(worker)
     server.hold()
-    # More than the system takes for a server that does not read, and then what the client keeps.
-    load = [asyncio.create_task(worker.own.set("large", bytes(1 << 20))) for _ in range(16)]
-    load.append(asyncio.create_task(client.flush()))
+    asked = asyncio.create_task(worker.own.set("key", b"0"))
+    # More than the system takes for a server that does not read.
+    load = [asyncio.create_task(client.publish("large", bytes(1 << 20))) for _ in range(32)]
     await until(lambda: client.pending_data_size > 0)
     server.kill()
-    await asyncio.to_thread(server.start)
     async with asyncio.timeout(PATIENCE):
-        assert None not in await asyncio.gather(*load, return_exceptions=True)
+        with pytest.raises(BackendError):
+            await asked
+    for each in load:
+        each.cancel()  # which the client would keep
+    await asyncio.to_thread(server.start)
     other = NATSStore(BackendURL.parse(server.url))
     await other.bucket("p/", QUOTA).set("key", b"1")
     assert await worker.next() == Change("key", b"1")
