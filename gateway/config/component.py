@@ -313,8 +313,8 @@ class ComponentConfig(Defaults):
             stores that they are in.
         secrets: the secrets that it may have by `wasmcloud:secrets`, by the names that it knows them by.
         messaging: the messages that it may send and takes, by `wasmcloud:messaging`; None for none.
-        links: what provides interfaces that it imports: other components, Python objects, JSON-RPC servers, and
-            peers that speak wRPC.
+        links: what provides interfaces that it imports, or answers its HTTP requests: other components, Python
+            objects, JSON-RPC servers, and peers that speak wRPC.
         wrpc: whether its functions are served by wRPC over HTTP.
         wrpc_listen: where they are served by it otherwise, as `gateway.config.wrpc_address` has it.
         allowed_outbound_hosts: the servers that it may reach, as `gateway.policy.egress` has them.
@@ -398,9 +398,10 @@ class ComponentConfig(Defaults):
         tuple[LinkConfig, ...],
         Flag(
             "What provides an interface that the component imports: another component, a Python object, a "
-            "JSON-RPC server, or a peer that speaks wRPC (wrpc+tcp://HOST:PORT, wrpc+unix:/PATH). Repeatable.",
+            "JSON-RPC server, or a peer that speaks wRPC (wrpc+tcp://HOST:PORT, wrpc+unix:/PATH); or the "
+            "component that answers its HTTP requests to a host. Repeatable.",
             name="--link",
-            metavar="IMPORT=COMPONENT|MODULE:OBJECT|URL",
+            metavar="IMPORT=COMPONENT|MODULE:OBJECT|URL, HOST=COMPONENT",
             read=LinkConfig.parse,
         ),
     ] = ()
@@ -443,10 +444,10 @@ class ComponentConfig(Defaults):
     @field_validator("links")
     @classmethod
     def _check_links(cls, links: tuple[LinkConfig, ...]) -> tuple[LinkConfig, ...]:
-        told = [(link.import_, link.name) for link in links]
-        for import_, name in told:
-            if told.count((import_, name)) > 1:
-                raise ValueError(f'must not link "{import_}" twice by the name "{name}"')
+        told = [(link.subject, link.name) for link in links]
+        for subject, name in told:
+            if told.count((subject, name)) > 1:
+                raise ValueError(f'must not link "{subject}" twice by the name "{name}"')
         return links
 
     @field_validator("mounts")

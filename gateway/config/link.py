@@ -15,7 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.config.route import HOST_NAME
 from gateway.config.values import Table
+from gateway.http.canonical import canonical_host
+from gateway.policy import egress
 
 __all__ = ["LinkConfig"]
 
@@ -26,6 +29,7 @@ _INTERFACE: Final = re.compile(
 _DOTTED: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 _OBJECT: Final = re.compile(f"{_DOTTED}:{_DOTTED}|[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
+_SUBJECTS: Final = ("import", "host")
 _TARGETS: Final = ("component", "python", "url")
 
 _MAX_TARGETS: Final = 64
@@ -49,6 +53,13 @@ def _name(name: str) -> str:
             'must be letters, digits, hyphens, dots and underscores, at most 64, such as "cache"'
         )
     return name
+
+
+def _host(name: str) -> str:
+    host = egress.canonical_host(canonical_host(name))
+    if isinstance(host, str):
+        return host
+    raise ValueError('must be a name, such as "pricing.internal", and no address')
 
 
 def _object(name: str) -> str:
@@ -108,22 +119,31 @@ def _one_or_several(one: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [one, several | {"uniqueItems": True}]})
 
 
-def _one_target(schema: dict[str, Any]) -> None:
-    """Have a schema ask for one kind of target."""
-    for target in _TARGETS:
-        forms = schema["properties"][target]["anyOf"]
-        *some, _null = forms
-        schema["properties"][target] = some[0] if len(some) == 1 else {"anyOf": some}
-    schema["oneOf"] = [{"required": [target]} for target in _TARGETS]
+def _one_of_each(schema: dict[str, Any]) -> None:
+    """Have a schema ask for one subject, and for one kind of target that it may have."""
+    properties = schema["properties"]
+    for key in (*_SUBJECTS, *_TARGETS):
+        *some, _null = properties[key]["anyOf"]
+        properties[key] = some[0] if len(some) == 1 else {"anyOf": some}
+    others = dict.fromkeys(("import", "python", "url"), False)
+    schema["oneOf"] = [
+        *({"required": ["import", it], "properties": {"host": False}} for it in _TARGETS),
+        {
+            "required": ["host", "component"],
+            "properties": {**others, "errors": {"const": "trap"}, "name": {"const": DEFAULT}},
+        },
+    ]
 
 
 class LinkConfig(Table):
-    """What provides an interface that a component imports.
+    """What provides an interface that a component imports, or answers its HTTP requests to a name.
 
     Attributes:
         import_: the interface, by the full name under which the component imports it.
         name: which of several links of the interface this is: what the component chooses by
             `wasmcloud:bus/lattice`, or the label of its import.
+        host: in its place, the name that requests of `wasi:http/outgoing-handler` are for, with any port and by
+            HTTP or HTTPS; a component answers them.
         component: the component of this gateway that exports it, or several.
         python: the Python object that has its functions: "package.module:object", or the name by which the
             application that the gateway is part of hands it over.
@@ -133,18 +153,29 @@ class LinkConfig(Table):
             err of its `result`, where that is a string or nothing.
     """
 
-    model_config = ConfigDict(json_schema_extra=_one_target)
+    model_config = ConfigDict(json_schema_extra=_one_of_each)
 
-    import_: Annotated[
-        str,
-        AfterValidator(_interface),
-        WithJsonSchema({"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}),
-    ] = Field(alias="import")
+    import_: (
+        Annotated[
+            str,
+            AfterValidator(_interface),
+            WithJsonSchema({"type": "string", "pattern": f"^{_INTERFACE.pattern}$"}),
+        ]
+        | None
+    ) = Field(default=None, alias="import")
     name: Annotated[
         str,
         AfterValidator(_name),
         WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"}),
     ] = DEFAULT
+    host: (
+        Annotated[
+            str,
+            AfterValidator(_host),
+            WithJsonSchema({"type": "string", "maxLength": 253, "pattern": f"^{HOST_NAME}$"}),
+        ]
+        | None
+    ) = None
     component: (
         Annotated[
             tuple[str, ...],
@@ -180,16 +211,32 @@ class LinkConfig(Table):
     balance: Literal["round-robin", "least-in-flight"] = "round-robin"
     errors: Literal["trap", "result"] = "trap"
 
+    @property
+    def subject(self) -> str:
+        """The interface, or the name."""
+        return str(self.import_ or self.host)
+
     @model_validator(mode="after")
-    def _check_target(self) -> Self:
-        told = [getattr(self, target) for target in _TARGETS if target in self.model_fields_set]
-        if len(told) != 1 or told[0] is None:
-            raise ValueError(f"must have one of {', '.join(_TARGETS[:-1])} and {_TARGETS[-1]}")
+    def _check_keys(self) -> Self:
+        self._check_one("import_", "host")
+        self._check_one(*_TARGETS)
+        if self.host is not None and self.component is None:
+            raise ValueError("must have a component: nothing else answers HTTP requests")
+        if self.host is not None and self.errors != "trap":
+            raise ValueError("must leave errors out: requests fail with an error-code")
+        if self.host is not None and self.name != DEFAULT:
+            raise ValueError("must leave name out: it chooses among links of one interface")
         return self
+
+    def _check_one(self, *keys: str) -> None:
+        told = [getattr(self, key) for key in keys if key in self.model_fields_set]
+        if len(told) != 1 or told[0] is None:
+            *first, last = (key.rstrip("_") for key in keys)
+            raise ValueError(f"must have one of {', '.join(first)} and {last}")
 
     @staticmethod
     def parse(text: str) -> dict[str, Any]:
-        """Read IMPORT=COMPONENT, IMPORT=MODULE:OBJECT or IMPORT=URL, as keys of such a table.
+        """Read IMPORT=COMPONENT, IMPORT=MODULE:OBJECT, IMPORT=URL or HOST=COMPONENT, as keys of such a table.
 
         Raises:
             ValueError: it is none.
@@ -197,9 +244,9 @@ class LinkConfig(Table):
         name, equals, target = text.partition("=")
         if not equals or not target:
             raise ValueError(
-                "must be IMPORT=URL, IMPORT=MODULE:OBJECT or IMPORT=COMPONENT, such as "
+                "must be IMPORT=URL, IMPORT=MODULE:OBJECT, IMPORT=COMPONENT or HOST=COMPONENT, such as "
                 f'"acme:pricing/api@1.0.0=pricing", not "{text}"'
             )
         is_url = "://" in target or target.startswith("wrpc+")
         kind = "url" if is_url else "python" if ":" in target else "component"
-        return {"import": name, kind: target}
+        return {"import" if ":" in name else "host": name, kind: target}

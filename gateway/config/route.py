@@ -11,7 +11,7 @@ from gateway.config.values import Table
 from gateway.host.errors import ComponentError
 from gateway.http.canonical import canonical_host, canonical_path
 
-__all__ = ["SEGMENTS", "Route", "RouteConflict"]
+__all__ = ["HOST_NAME", "SEGMENTS", "Route", "RouteConflict"]
 
 _NOT_A_PATH: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~%!$&'()*+,;=:@/]")
 
@@ -23,10 +23,13 @@ SEGMENTS: Final = (
 """One segment of a path or more, as a JSON Schema has it."""
 
 _LABEL: Final = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+HOST_NAME: Final = rf"{_LABEL}(\.{_LABEL})*\.?"
+"""The name of a host, as a JSON Schema has it."""
+
 _HOST: Final = WithJsonSchema(
     {
         "anyOf": [
-            {"type": "string", "maxLength": 253, "pattern": rf"^(\*\.)?{_LABEL}(\.{_LABEL})*\.?$"},
+            {"type": "string", "maxLength": 253, "pattern": rf"^(\*\.)?{HOST_NAME}$"},
             {"type": "string", "format": "ipv6"},
             {"type": "string", "pattern": r"^\[[0-9A-Fa-f:.]{2,45}\]$"},
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any, Literal, Protocol
@@ -99,7 +99,28 @@ class Link:
         ctx: WasiCtx,
         *args: Any,
     ) -> Any:
-        caller = ctx.caller
+        try:
+            return await self.call(function, call, ctx.caller, args)
+        except CallFailed as failure:
+            if as_err is None:
+                said = f"{self._name}#{function}: {failure.message}"
+                raise Trap(said, kind=failure.trap) from None
+            return as_err(failure.message)
+
+    async def call(
+        self, function: str, call: LinkedCall, caller: Caller, args: Sequence[Any]
+    ) -> Any:
+        """Make a call of the other end, and tell how it ended.
+
+        Args:
+            function: what is called.
+            call: calls it.
+            caller: on whose behalf.
+            args: as of `LinkedCall`.
+
+        Raises:
+            CallFailed: it has no result.
+        """
         began = perf_counter()
         outcome = CallOutcome.CANCELLED
         try:
@@ -118,10 +139,7 @@ class Link:
         except CallFailed as failure:
             outcome = failure.outcome
             self._tell(function, caller, failure)
-            if as_err is None:
-                said = f"{self._name}#{function}: {failure.message}"
-                raise Trap(said, kind=failure.trap) from None
-            result = as_err(failure.message)
+            raise
         finally:
             if self._on_call is not None:
                 operation, seconds = (self._unversioned, function), perf_counter() - began

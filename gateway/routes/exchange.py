@@ -28,6 +28,7 @@ from gateway.bindings.http.body import BodyAborted, IncomingContent
 from gateway.bindings.http.error_code import CASES
 from gateway.bindings.http.fields import Fields, HeaderError
 from gateway.bindings.http.types import (
+    BODILESS,
     IncomingRequest,
     OutgoingResponse,
     ResponseOutparam,
@@ -56,9 +57,6 @@ from gateway.serving.service import Service
 __all__ = ["Exchange", "ResponseAborted"]
 
 _log = structlog.get_logger("gateway.http")
-
-_BODILESS: Final = frozenset((204, 205, 304))
-"""Statuses whose responses have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
 
 _TRAILERS: Final = "http.response.trailers"
 """The extension of ASGI by which some servers send trailers (uvicorn has none), and its message."""
@@ -330,7 +328,7 @@ class Exchange:
             headers = response.headers.asgi()
         except HeaderError:
             return "its headers contradict each other about content-length"
-        if response.status in _BODILESS:
+        if response.status in BODILESS:
             # In a 204 it is forbidden, in a 304 optional (RFC 9110 section 8.6), and uvicorn takes it for a
             # promise of content. A 205 has none, but no reader of HTTP knows that by its status.
             headers = [header for header in headers if header[0] != b"content-length"]
@@ -377,7 +375,7 @@ class Exchange:
 
     def _is_bodiless(self, response: OutgoingResponse) -> bool:
         """Whether the response has no content, whatever the guest wrote."""
-        return self._request.scope["method"] == "HEAD" or response.status in _BODILESS
+        return self._request.scope["method"] == "HEAD" or response.status in BODILESS
 
     def _is_whole(self) -> bool:
         """Whether there is a response with nothing left for the guest to add."""

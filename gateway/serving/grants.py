@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.config import ConfigCtx
 from gateway.bindings.context import Caller, State, WasiCtx
 from gateway.bindings.descriptors import Descriptors, Share
 from gateway.bindings.filesystem import Mount, OpenFiles
-from gateway.bindings.http.outbound import OnRequest, OutboundClient
+from gateway.bindings.http.outbound import LinkedHandler, OnRequest, OutboundClient
 from gateway.bindings.lattice import LatticeCtx
 from gateway.bindings.logging import Log, LoggingCtx
 from gateway.bindings.sockets import WasiSocketsCtx
@@ -46,6 +47,7 @@ class Grants:
         tracer: what is told of its outbound requests, and of what it does with its stores, if anything is.
         on_outbound_request: what is told how each of the former ended.
         on_operation: and each of the latter.
+        linked: what answers its requests to names in the place of servers, by name.
 
     Raises:
         ComponentError: a folder that should be mounted cannot be opened, or a backend cannot be used.
@@ -62,6 +64,7 @@ class Grants:
         tracer: Tracer | None = None,
         on_outbound_request: OnRequest | None = None,
         on_operation: OnOperation | None = None,
+        linked: Mapping[str, LinkedHandler] = MappingProxyType({}),
     ) -> None:
         self._name = config.name
         self._environment = config.environment
@@ -89,6 +92,7 @@ class Grants:
             tracer=tracer,
             on_request=on_outbound_request,
             share=self._share,
+            linked=linked,
         )
         names = [wit.interface_name(name, item) for name, item in imports.items()]
         self._has_cli = _has(names, "wasi:cli/")
@@ -122,7 +126,7 @@ class Grants:
         if self._mounts:
             granted.append(OpenFiles(self._mounts))
         if self._has_requests:
-            granted.append(client.invocation(caller.request_id, caller.trace))
+            granted.append(client.invocation(caller))
         if self._has_sockets:
             whose = caller.log_context
             granted.append(WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share))

@@ -75,5 +75,6 @@ def link_names(
                 granted.get(interface.key or "", (DEFAULT_LINK,))
             )
     for link in config.links:
-        names.setdefault(split_version(link.import_)[0], set()).add(link.name)
+        if link.import_ is not None:
+            names.setdefault(split_version(link.import_)[0], set()).add(link.name)
     return names

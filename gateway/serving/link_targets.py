@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from gateway.bindings import provided
 from gateway.bindings.context import Caller
+from gateway.bindings.http.types import IncomingRequest, OutgoingResponse, ResponseOutparam
+from gateway.bindings.p3 import http as p3
 from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
 from gateway.host import wit
 from gateway.host.component import Component
+from gateway.host.values import Variant
 from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
 from gateway.links.several import SeveralTargets
@@ -33,7 +36,7 @@ from gateway.serving.admission import NoRoom
 from gateway.serving.call import Call
 from gateway.serving.perform import perform
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import Service
+from gateway.serving.service import HANDLER, INCOMING_HANDLER, Service
 from gateway.wasm.version import split_version, track
 
 __all__ = ["Targets"]
@@ -76,7 +79,7 @@ class Targets:
         wrong: list[str] = []
         for name in link.component or ():
             try:
-                targets[name] = self._component(name, caller)
+                targets[name] = self._component(name, None if link.host else caller)
             except LinkMismatch as mismatch:
                 wrong.append(str(mismatch))
         if wrong:
@@ -90,16 +93,19 @@ class Targets:
             return WrpcTarget(url, tls=self._tls, max_result=self._max_result, tracer=self._tracer)
         return JsonRpcTarget(url, tls=self._tls, max_response=self._max_result, tracer=self._tracer)
 
-    def _component(self, name: str, caller: Component) -> _ComponentTarget:
+    def _component(self, name: str, caller: Component | None) -> _ComponentTarget:
+        """A component: what it exports to a caller; its handler of HTTP requests, if there is none."""
         component = self._components.get(name)
         if component is None:
             raise LinkMismatch(
                 f'there is no component "{name}" (there are {", ".join(self._components)}). Add it, or correct '
                 "the name."
             )
-        target = _ComponentTarget(
-            name, component.exports, _shared(caller.imports, component.imports), self._max_result
-        )
+        if caller is None:
+            target: _ComponentTarget = _HandlerTarget(name, component.exports)
+        else:
+            shared = _shared(caller.imports, component.imports)
+            target = _ComponentTarget(name, component.exports, shared, self._max_result)
         self._inside.append(target)
         return target
 
@@ -145,8 +151,8 @@ class _ComponentTarget:
         self,
         component: str,
         exports: Mapping[str, wit.Item],
-        shared: tuple[_Names, _Names],
-        max_result: int,
+        shared: tuple[_Names, _Names] = ({}, {}),
+        max_result: int | None = None,
     ) -> None:
         self.component = component
         self.name = f'component "{component}"'
@@ -196,17 +202,24 @@ class _ComponentTarget:
 
         async def call(caller: Caller, args: Sequence[Any]) -> Any:
             nonlocal found
-            service = self.service
-            if service is None:
-                raise RuntimeError(f"{self.name} is not in service")
+            service = self._in_service()
             if found is None:
                 found = Function(service.linked.export(name, interface=interface))
-            return await self._perform(service, found, caller, args)
+            return await self._perform(service, found, caller, lambda: args)
 
         return call
 
+    def _in_service(self) -> Service:
+        if self.service is None:
+            raise RuntimeError(f"{self.name} is not in service")
+        return self.service
+
     async def _perform(
-        self, service: Service, function: Function, caller: Caller, args: Sequence[Any]
+        self,
+        service: Service,
+        function: Function,
+        caller: Caller,
+        make_args: Callable[[], Sequence[Any]],
     ) -> Any:
         gate, export = service.gate, function.export
         try:
@@ -221,7 +234,7 @@ class _ComponentTarget:
             Call(
                 service,
                 export,
-                args,
+                make_args(),
                 place=place,
                 event=LinkedExportReturned,
                 request_id=caller.request_id,
@@ -246,6 +259,46 @@ class _ComponentTarget:
             said = f"{self.name} {words}"
             raise CallFailed(outcome, said, f"{said}: {answer}")
         return answer if function.fallible else answer.value
+
+
+class _HandlerTarget(_ComponentTarget):
+    """A component that answers HTTP requests of others: its arguments are those of a `LinkedHandler`."""
+
+    def calls(
+        self,
+        name: str,  # noqa: ARG002 - what it exports has another
+        interface: wit.Interface,
+    ) -> Mapping[str, LinkedCall]:
+        """`Target.calls`."""
+        handlers = {HANDLER, INCOMING_HANDLER}
+        if handlers.isdisjoint(split_version(each)[0] for each in self._exports):
+            exports = ", ".join(self._exports) or "nothing"
+            raise LinkMismatch(f"{self.name} exports no {INCOMING_HANDLER} (it exports {exports})")
+        return dict.fromkeys(interface.functions, self._handle)
+
+    async def _handle(self, caller: Caller, args: Sequence[Any]) -> None:
+        service = self._in_service()
+        handler = service.handler
+        if handler is None:
+            raise RuntimeError(f"{self.name} has no handler")
+        make_request, respond = args
+        kind = p3.Request if service.linked.component.concurrent else IncomingRequest
+        answers: list[OutgoingResponse | Variant] = []
+
+        def answer(response: OutgoingResponse | Variant) -> None:
+            answers.append(response)
+            respond(response)
+
+        def make_args() -> Sequence[Any]:
+            return make_request(kind, service.config.max_body), ResponseOutparam(answer)
+
+        await self._perform(service, Function(handler), caller, make_args)
+        if not answers:
+            raise CallFailed(
+                CallOutcome.FAILED,
+                f"{self.name} gave no response",
+                "guest never invoked `response-outparam::set` method",
+            )
 
 
 def _shared(here: Mapping[str, wit.Item], there: Mapping[str, wit.Item]) -> tuple[_Names, _Names]:

@@ -13,9 +13,11 @@ from gateway.host.binding import HostInterface
 from gateway.host.component import Component
 from gateway.host.errors import ComponentError
 from gateway.links.choice import choice
+from gateway.links.host import CLIENTS, OUTGOING_HANDLER, LinkedHost
 from gateway.links.link import Link, OnCall
 from gateway.links.several import SeveralTargets
 from gateway.links.target import LinkMismatch, Target
+from gateway.wasm.version import split_version
 
 __all__ = ["Links"]
 
@@ -25,6 +27,7 @@ class Links:
 
     Attributes:
         interfaces: what it finds linked, by the full names of what it imports.
+        hosts: what answers its HTTP requests, by the names that they are for.
         called: whether others have links to it.
     """
 
@@ -54,6 +57,7 @@ class Links:
         """
         self.called = called
         self._targets: list[tuple[str, Target]] = []
+        self.hosts: dict[str, LinkedHost] = {}
         found: dict[str, dict[str, HostInterface]] = {}
         wrong: list[str] = []
         for config in configs:
@@ -61,19 +65,22 @@ class Links:
             try:
                 imports = _imports(config, component)
                 link = Link(
-                    config.import_,
+                    config.import_ or OUTGOING_HANDLER,
                     target_of(config, component),
                     errors=config.errors,
                     max_depth=server.max_call_depth,
                     on_call=on_call,
                 )
-                for name, imported in imports.items():
-                    found.setdefault(name, {})[config.name] = link.interface(imported)
+                if config.host is not None:
+                    self.hosts[config.host] = LinkedHost(link)
+                else:
+                    for name, imported in imports.items():
+                        found.setdefault(name, {})[config.name] = link.interface(imported)
             except LinkMismatch as mismatch:
-                where = f'{component.path}: the link of "{config.import_}"{named}'
+                where = f'{component.path}: the link of "{config.subject}"{named}'
                 wrong += (f"{where}: {line}" for line in str(mismatch).splitlines())
             else:
-                self._targets.append((f"link of {config.import_}{named}", link.target))
+                self._targets.append((f"link of {config.subject}{named}", link.target))
         if wrong:
             raise ComponentError("\n".join(wrong))
         self.interfaces = {
@@ -92,8 +99,15 @@ class Links:
             await target.aclose()
 
 
+def _is_for(link: LinkConfig, name: str, item: wit.Interface) -> bool:
+    full_name = wit.interface_name(name, item)
+    if link.host is not None:
+        return split_version(full_name)[0] in CLIENTS
+    return full_name == link.import_ and name in {link.import_, link.name}
+
+
 def _imports(link: LinkConfig, component: Component) -> dict[str, wit.Interface]:
-    """The imports that a link may provide: that of its interface, and one whose label is its name.
+    """The imports that a link is for: that of its interface, and one whose label is its name.
 
     Raises:
         LinkMismatch: there is none.
@@ -101,14 +115,11 @@ def _imports(link: LinkConfig, component: Component) -> dict[str, wit.Interface]
     interfaces = {
         name: item for name, item in component.imports.items() if isinstance(item, wit.Interface)
     }
-    found = {
-        name: item
-        for name, item in interfaces.items()
-        if wit.interface_name(name, item) == link.import_ and name in {link.import_, link.name}
-    }
+    found = {name: item for name, item in interfaces.items() if _is_for(link, name, item)}
     if not found:
         told = [wit.extern_text(name, item) for name, item in interfaces.items()]
+        what = "it" if link.host is None else OUTGOING_HANDLER
         raise LinkMismatch(
-            f"the component does not import it (it imports {', '.join(told) or 'no interfaces'})"
+            f"the component does not import {what} (it imports {', '.join(told) or 'no interfaces'})"
         )
     return found

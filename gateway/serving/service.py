@@ -120,6 +120,7 @@ class Service:
             if metrics is None
             else functools.partial(metrics.outbound_requested, config.name),
             on_operation=None if metrics is None else metrics.operation_performed,
+            linked=links.hosts,
         )
         self.tracer = runtime.tracer
         self.gate = runtime.admission.gate(

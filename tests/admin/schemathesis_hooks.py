@@ -19,7 +19,7 @@ BEYOND_SCHEMAS = re.compile(
     r"|/max_execution_time|/max_memory|/max_body|/max_queue_time|/log_max_bytes"
     r"|/(keyvalue|blobstore|secrets)/[^/]+/(timeout|max_\w+)"
     r"|/keyvalue/[^/]+"  # bounds of a watch that there is none of
-    r"|/links(/\d+/url)?|/wrpc_listen(/\d+)?"
+    r"|/links(/\d+/(url|host))?|/wrpc_listen(/\d+)?"
     r"|/messaging/(timeout|max_message|publish/\d+|subscriptions(/\d+)?)"
     r"|/messaging/subscriptions/\d+/(subject|queue|max_pending_bytes|jetstream/\w+)"
 )

@@ -72,7 +72,13 @@ def test_links_of_one_interface_have_names(folder: Path) -> None:
         (f'import = "{API}", python = "a.b:"', "links[0].python", "must be package.module:object"),
         (f'import = "{API}", python = "os.path: a"', "links[0].python", "must be package.module:object"),
         (f'import = "{API}", component = "a", errors = "none"', "links[0].errors", "must be 'trap' or 'result'"),
-        ('component = "a"', "links[0].import", "is required"),
+        ('component = "a"', "links[0]", "must have one of import and host"),
+        (f'import = "{API}", host = "a", component = "a"', "links[0]", "must have one of import and host"),
+        ('host = "a", url = "http://b"', "links[0]", "must have a component"),
+        ('host = "a", component = "a", errors = "result"', "links[0]", "must leave errors out"),
+        ('host = "a", name = "b", component = "a"', "links[0]", "must leave name out"),
+        ('host = "a:80", component = "a"', "links[0].host", "must be a host alone"),
+        ('host = "127.0.0.1", component = "a"', "links[0].host", "must be a name"),
         (f'import = "{API}", component = []', "links[0].component", "must be one, or a list of at most 64"),
         (f'import = "{API}", component = ["a", "a"]', "links[0].component", 'must not have "a" twice'),
         (f'import = "{API}", url = ["http://a", "ftp://a"]', "links[0].url", "must be the URL"),
@@ -99,6 +105,13 @@ def test_a_link_may_have_several_targets_of_one_kind(folder: Path) -> None:
     assert (outside.url, outside.balance) == (("http://a", "https://b"), "least-in-flight")
 
 
+def test_the_host_of_a_link_has_one_spelling(folder: Path) -> None:
+    (link,) = read(folder, 'host = "Pricing.Internal.", component = "a"')
+    assert (link.host, link.import_) == ("pricing.internal", None)
+    twice = 'host = "a", component = "a"', 'host = "A.", component = "b"'
+    assert 'must not link "a" twice' in refusal(folder, *twice)
+
+
 def test_an_import_has_one_link(folder: Path) -> None:
     link = f'import = "{API}", component = "a"'
     assert f'must not link "{API}" twice by the name "default"' in refusal(folder, link, link)
@@ -108,6 +121,7 @@ def test_a_flag_names_a_component_an_object_or_a_url(folder: Path) -> None:
     said = [LinkConfig.parse(f"{API}=pricing"), LinkConfig.parse("a:b/c=http://localhost/?a=b")]
     assert said[0] == {"import": API, "component": "pricing"}
     assert said[1] == {"import": "a:b/c", "url": "http://localhost/?a=b"}
+    assert LinkConfig.parse("Pricing.internal=b") == {"host": "Pricing.internal", "component": "b"}
     assert LinkConfig.parse("a:b/c=d.e:f") == {"import": "a:b/c", "python": "d.e:f"}
     (component,) = single(folder / "shop.wasm", links=[said[0]]).components
     assert component.links[0].component == ("pricing",)
@@ -116,6 +130,7 @@ def test_a_flag_names_a_component_an_object_or_a_url(folder: Path) -> None:
 @pytest.mark.parametrize("text", [API, f"{API}=", ""])
 def test_a_flag_that_leads_nowhere(text: str) -> None:
     with pytest.raises(
-        ValueError, match="must be IMPORT=URL, IMPORT=MODULE:OBJECT or IMPORT=COMPONENT"
+        ValueError,
+        match="must be IMPORT=URL, IMPORT=MODULE:OBJECT, IMPORT=COMPONENT or HOST=COMPONENT",
     ):
         LinkConfig.parse(text)

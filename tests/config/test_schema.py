@@ -336,3 +336,12 @@ def test_sizes(value: object) -> None:
 )
 def test_links(url: str | None, component: dict[str, Any]) -> None:
     agree(LinkConfig, {"import": "a:a/a", "url": url} | component)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"url": "http://a"}, {"import": "a:a/a"}, {"errors": "result"}, {"name": "b"}]
+)
+@pytest.mark.parametrize("host", ["pricing.internal", "a:80", "*.a", None])
+def test_linked_hosts(host: str | None, more: dict[str, str]) -> None:
+    agree(LinkConfig, {"host": host, "component": "b"} | more)
+    agree(LinkConfig, {"host": host} | more)

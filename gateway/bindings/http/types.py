@@ -45,6 +45,7 @@ from gateway.http.syntax import (
 )
 
 __all__ = [
+    "BODILESS",
     "INTERFACES",
     "FieldsHandle",
     "IncomingRequest",
@@ -58,6 +59,9 @@ __all__ = [
     "scheme_variant",
     "types",
 ]
+
+BODILESS: Final = frozenset((204, 205, 304))
+"""Statuses whose responses have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
 
 MAX_FIELDS_SIZE: Final = 64 << 20
 """Bytes that one invocation may write into header fields in all, by the accounting of `Fields`. Threat: a guest

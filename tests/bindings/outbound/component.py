@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final
 
 from gateway.bindings.descriptors import Descriptors
-from gateway.bindings.http.outbound import OnRequest, OutboundClient, Resolve, tls_context
+from gateway.bindings.http.outbound import (
+    LinkedHandler,
+    OnRequest,
+    OutboundClient,
+    Resolve,
+    tls_context,
+)
 from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 from tests.harness import PATIENCE
@@ -29,6 +36,7 @@ async def component(
     tracer: Tracer | None = None,
     on_request: OnRequest | None = None,
     places: int | None = None,
+    linked: Mapping[str, LinkedHandler] = MappingProxyType({}),
 ) -> AsyncIterator[OutboundClient]:
     """A client with these `allowed_outbound_hosts`. When it has closed, nothing that it began may be left."""
     others = asyncio.all_tasks()
@@ -42,6 +50,7 @@ async def component(
         tracer=tracer,
         on_request=on_request,
         share=share,
+        linked=linked,
     )
     try:
         yield client

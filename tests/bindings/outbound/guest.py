@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from gateway.bindings import http, io
-from gateway.bindings.context import WasiCtx
+from gateway.bindings.context import Caller, WasiCtx
 from gateway.bindings.http.fields import Fields
 from gateway.bindings.http.outbound import OutboundClient
 from gateway.bindings.http.types import (
@@ -341,7 +341,9 @@ async def http_guest(
     maker = HostInterface("test:host/made", None)
     for name in ("request", "options", "fields"):
         maker.function(f"new-{name}")(lambda _ctx: made.pop(0))
-    outbound = None if client is None else client.invocation("request-1", trace)
+    outbound = (
+        None if client is None else client.invocation(Caller(client.component, "request-1", trace))
+    )
     interfaces = (*io.INTERFACES, *http.INTERFACES, maker)
     ctx = WasiCtx() if outbound is None else WasiCtx(outbound)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.bindings import provided
-from gateway.bindings.context import WasiCtx
+from gateway.bindings.context import Caller, WasiCtx
 from gateway.bindings.http.body import IncomingContent
 from gateway.bindings.http.outbound import OutboundClient
 from gateway.bindings.http.types import (
@@ -143,7 +143,7 @@ async def ask(
     """
     responses: list[OutgoingResponse | Variant] = []
     carried = probe_headers(WORDS + textwrap.dedent(source))
-    outbound = client.invocation("request-1")
+    outbound = client.invocation(Caller(client.component, "request-1"))
     invocation = Invocation(
         handler,
         (

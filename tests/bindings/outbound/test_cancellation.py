@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.bindings.context import Caller
 from gateway.bindings.http.fields import Fields
 from gateway.bindings.http.outbound import Timeouts, outbound_request
 from gateway.host.errors import Trap
@@ -228,7 +229,7 @@ async def test_a_guest_that_is_cancelled_while_it_waits_for_a_response() -> None
 async def test_an_invocation_that_is_closed_ends_what_no_handle_leads_to() -> None:
     """Such as a response whose handle did not fit into the guest's table any more."""
     async with component() as client, waiting() as (server, script):
-        requests = client.invocation("request-1")
+        requests = client.invocation(Caller(client.component, "request-1"))
         requests.send(
             outbound_request(
                 method="GET",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from gateway.bindings.context import Caller
 from gateway.bindings.http.body import (
     BodyInputStream,
     BodyOutputStream,
@@ -125,7 +126,7 @@ async def echo(wire: Wire) -> None:
 
 async def test_both_ways_at_once_nothing_is_lost_and_memory_is_flat() -> None:
     async with component() as client, peer(echo) as server:
-        requests = client.invocation("request-1")
+        requests = client.invocation(Caller(client.component, "request-1"))
         with flat_memory():
             exchange, content = post(requests, server)
             writing = asyncio.create_task(write_all(content, pattern(SIZE)))
@@ -156,7 +157,7 @@ async def test_what_the_server_does_not_take_waits_with_the_guest() -> None:
         return True
 
     async with component() as client, peer(script) as server:
-        exchange, content = post(client.invocation("request-1"), server)
+        exchange, content = post(client.invocation(Caller(client.component, "request-1")), server)
         with flat_memory():
             # More than the buffers of the kernel hold.
             while not await full(content):

@@ -4,6 +4,7 @@ from gateway.bindings.http.outbound.client import OnRequest, OutboundClient, Out
 from gateway.bindings.http.outbound.connector import tls_context
 from gateway.bindings.http.outbound.exchange import Exchange, ExchangeOutcome, ResponseHead
 from gateway.bindings.http.outbound.failure import EgressDenied, OutboundFailure
+from gateway.bindings.http.outbound.linked import LinkedHandler, MakeRequest, Respond
 from gateway.bindings.http.outbound.request import OutboundRequest, Timeouts, outbound_request
 from gateway.bindings.http.outbound.resolver import Resolve
 
@@ -11,12 +12,15 @@ __all__ = [
     "EgressDenied",
     "Exchange",
     "ExchangeOutcome",
+    "LinkedHandler",
+    "MakeRequest",
     "OnRequest",
     "OutboundClient",
     "OutboundFailure",
     "OutboundRequest",
     "OutboundRequests",
     "Resolve",
+    "Respond",
     "ResponseHead",
     "Timeouts",
     "outbound_request",

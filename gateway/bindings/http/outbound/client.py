@@ -8,11 +8,13 @@ UTF-8; httpx reads nothing of a response before all of the request is sent, and 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from gateway.bindings.context import State
+from gateway.bindings.context import Caller, State
 from gateway.bindings.descriptors import UNCOUNTED, Share
+from gateway.bindings.http.outbound.connected import ConnectedExchange
 from gateway.bindings.http.outbound.connector import Connector
 from gateway.bindings.http.outbound.exchange import (
     Exchange,
@@ -22,13 +24,13 @@ from gateway.bindings.http.outbound.exchange import (
     report,
 )
 from gateway.bindings.http.outbound.failure import EgressDenied, OutboundFailure
+from gateway.bindings.http.outbound.linked import LinkedExchange, LinkedHandler
 from gateway.bindings.http.outbound.pool import Pool
 from gateway.bindings.http.outbound.request import OutboundRequest
 from gateway.bindings.http.outbound.resolver import Resolve, SystemResolver
 from gateway.host.values import Variant
-from gateway.http.trace_context import TraceContext
 from gateway.observe.tracer import Span, Tracer
-from gateway.policy.egress import EgressPolicy
+from gateway.policy.egress import EgressPolicy, canonical_host
 
 __all__ = ["OnRequest", "OutboundClient", "OutboundRequests"]
 
@@ -54,6 +56,8 @@ class OutboundClient:
         tracer: what is told of requests that belong to a trace; None for nothing.
         on_request: what is told how each ended.
         share: where connections and lookups take their places among the file descriptors.
+        linked: what answers requests to names in the place of servers, by those names in canonical form; the
+            policy has no say in them.
     """
 
     def __init__(
@@ -66,20 +70,22 @@ class OutboundClient:
         tracer: Tracer | None = None,
         on_request: OnRequest | None = None,
         share: Share = UNCOUNTED,
+        linked: Mapping[str, LinkedHandler] = MappingProxyType({}),
     ) -> None:
         self.component: Final = component
         self.policy: Final = policy
         self.tracer: Final = tracer
         self.on_request: Final = on_request
+        self.linked: Final = linked
         self.pool: Final = Pool()
         self._system = SystemResolver(share)
         self.resolve: Final = resolve or self._system
         self.connector: Final = Connector(policy, tls, self.resolve, share, self.pool.make_room)
         self.exchanges: Final[set[Exchange]] = set()
 
-    def invocation(self, request_id: str, trace: TraceContext | None = None) -> OutboundRequests:
-        """The requests of one invocation, which is known by an id in the log, and may be part of a trace."""
-        return OutboundRequests(self, request_id, trace)
+    def invocation(self, caller: Caller) -> OutboundRequests:
+        """The requests of one invocation."""
+        return OutboundRequests(self, caller)
 
     async def aclose(self) -> None:
         """Cancel all that is under way, and close every connection. May be used again afterwards."""
@@ -97,18 +103,13 @@ class OutboundRequests(State):
 
     Args:
         client: that of the component.
-        request_id: the id of the request that the invocation answers, for the log.
-        trace: what they are part of, unless they say so themselves.
+        caller: the invocation; they are part of its trace, unless they say so themselves.
     """
 
-    def __init__(
-        self, client: OutboundClient, request_id: str, trace: TraceContext | None = None
-    ) -> None:
+    def __init__(self, client: OutboundClient, caller: Caller) -> None:
         self._client = client
-        self._trace = trace
-        self._context = {"component": client.component, "request_id": request_id}
-        if trace is not None:
-            self._context["trace_id"] = trace.trace_id
+        self._caller = caller
+        self._context = caller.log_context
         self._exchanges: dict[Exchange, Span | None] = {}
 
     def send(self, request: OutboundRequest) -> Exchange:
@@ -120,19 +121,34 @@ class OutboundRequests(State):
         """
         client = self._client
         span: Span | None = None
-        trace = self._trace
+        trace = self._caller.trace
         if trace is not None:
             if client.tracer is not None:
                 span = client.tracer.outbound(trace, request.head.method.decode(), *request.origin)
                 trace = span.trace
             request = request.belonging_to(trace)
+        host = canonical_host(request.origin.host) if client.linked else None
+        handler = client.linked.get(host) if isinstance(host, str) else None
         try:
-            self._check(request)
+            self._check(request, linked=handler is not None)
         except OutboundFailure as failure:
             report(failure, request, self._context)
             self._tell(span, outcome_of(failure), error=failure.code.case)
             raise
-        exchange = Exchange(request, client.pool, client.connector, self._context, self._ended)
+        exchange: Exchange
+        if handler is not None:
+            caller = self._caller._replace(trace=trace)
+            exchange = LinkedExchange(
+                request, self._context, self._ended, handler=handler, caller=caller
+            )
+        else:
+            exchange = ConnectedExchange(
+                request,
+                self._context,
+                self._ended,
+                pool=client.pool,
+                connector=client.connector,
+            )
         self._exchanges[exchange] = span
         client.exchanges.add(exchange)
         return exchange
@@ -142,10 +158,11 @@ class OutboundRequests(State):
         for exchange in self._exchanges:
             exchange.cancel()
 
-    def _check(self, request: OutboundRequest) -> None:
-        verdict = self._client.policy.check_target(*request.origin)
-        if not verdict.allowed:
-            raise EgressDenied(verdict)
+    def _check(self, request: OutboundRequest, *, linked: bool) -> None:
+        if not linked:
+            verdict = self._client.policy.check_target(*request.origin)
+            if not verdict.allowed:
+                raise EgressDenied(verdict)
         if len(self._exchanges) >= MAX_OUTSTANDING:
             raise OutboundFailure(
                 Variant("connection-limit-reached"),

@@ -2,37 +2,27 @@
 
 An exchange is a task. It lives until both bodies have passed, but no longer than the guest holds on to the
 response, in whatever form (`future-incoming-response`, `incoming-response`, `incoming-body`, `future-trailers`),
-and never longer than its invocation. Where it ends early its connection is closed, and the guest's writes to the
+and never longer than its invocation. Where it ends early what answers it is let go, and the guest's writes to the
 request's body find it closed.
-
-A task of its own sends the request's body while the response is read: a server may answer before it has all, or
-refuse the rest. So a failure to send is not yet one of the exchange; what the server has said about it, or that it
-has gone without a word, is for the reader to find.
 """
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Set
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-import h11
 import structlog
 
-from gateway.bindings.http.body import BodyAborted, IncomingContent, OutgoingContent
+from gateway.bindings.http.body import IncomingContent
 from gateway.bindings.http.fields import Fields
-from gateway.bindings.http.outbound.connection import Connection
 from gateway.bindings.http.outbound.failure import EgressDenied, OutboundFailure
-from gateway.bindings.http.outbound.request import OutboundRequest, sendable_trailers
+from gateway.bindings.http.outbound.request import OutboundRequest
 from gateway.bindings.io import Waiters
 from gateway.host.values import Variant
-from gateway.http.connection_options import connection_options
 
-if TYPE_CHECKING:
-    from gateway.bindings.http.outbound.connector import Connector
-    from gateway.bindings.http.outbound.pool import Pool
-
-__all__ = ["Exchange", "ExchangeOutcome", "ResponseHead", "outcome_of", "report"]
+__all__ = ["Exchange", "ExchangeOutcome", "ResponseHead", "outcome_of", "report", "too_late"]
 
 _log = structlog.get_logger("gateway.outbound")
 
@@ -58,13 +48,11 @@ class ResponseHead(NamedTuple):
     options: Set[bytes]
 
 
-class Exchange:
-    """A request under way.
+class Exchange(ABC):
+    """A request under way, wherever it goes.
 
     Args:
         request: the request.
-        pool: the connections that are idle.
-        connector: makes others.
         context: whose request it is, for the log.
         ended: called when it has ended.
 
@@ -77,8 +65,6 @@ class Exchange:
     def __init__(
         self,
         request: OutboundRequest,
-        pool: Pool,
-        connector: Connector,
         context: Mapping[str, str],
         ended: Callable[[Exchange], None],
     ) -> None:
@@ -86,8 +72,6 @@ class Exchange:
         self.waiters: Final = Waiters()
         self.failure: OutboundFailure | None = None
         self._request = request
-        self._pool = pool
-        self._connector = connector
         self._context = context
         self._ended = ended
         self._task = asyncio.get_running_loop().create_task(self._run())
@@ -138,101 +122,13 @@ class Exchange:
             self._request.content.forsake()
         self._ended(self)
 
+    @abstractmethod
     async def _converse(self) -> None:
-        request = self._request
-        connection = self._pool.take(request.origin)
-        if connection is not None:
-            try:
-                await self._use(connection)
-            except OutboundFailure:
-                # The server closed it just as the request was sent: RFC 9112 section 9.3.1.
-                if not (connection.closed and request.repeatable) or connection.received:
-                    raise
-            else:
-                return
-        connection = await self._connector.connect(request.origin, request.timeouts.connect)
-        await self._use(connection)
+        """Send the request, settle for the head of the response, and pass both bodies on.
 
-    async def _use(self, connection: Connection) -> None:
-        request = self._request
-        sender: asyncio.Task[None] | None = None
-        try:
-            if request.content is None:
-                connection.send(request.head, h11.EndOfMessage())
-            else:
-                connection.send(request.head)
-                sending = self._send(connection, request.content)
-                sender = asyncio.get_running_loop().create_task(sending)
-            head = await self._receive_head(connection)
-            await self._receive_content(connection, head)
-            if sender is not None and connection.stays_open:
-                await sender
-        finally:
-            if sender is not None:
-                sender.cancel()
-            if connection.reusable:
-                self._pool.put(request.origin, connection)
-            else:
-                connection.abort()
-
-    async def _send(self, connection: Connection, content: OutgoingContent) -> None:
-        try:
-            while chunk := await content.chunk():
-                connection.send(h11.Data(chunk))
-                await connection.drain()
-            trailers = sendable_trailers(self._request.head, content.trailers)
-            if content.trailers is not None and len(trailers) < len(content.trailers.entries()):
-                _log.debug(
-                    "trailers not sent",
-                    reason="only those go out that `Trailer` announces, after chunks",
-                    **self._context,
-                )
-            connection.send(h11.EndOfMessage(headers=trailers))
-        except BodyAborted:
-            reason = "the component dropped the request's body without finishing it"
-            connection.abort(OutboundFailure(Variant("HTTP-protocol-error"), reason))
-        except OutboundFailure:
-            content.forsake()
-        except Exception as error:
-            self._report_bug()
-            connection.abort(OutboundFailure(Variant("internal-error"), repr(error)))
-
-    async def _receive_head(self, connection: Connection) -> ResponseHead:
-        seconds = self._request.timeouts.first_byte
-        try:
-            async with asyncio.timeout(seconds):
-                response = await connection.head()
-        except TimeoutError:
-            raise _too_late("no response", seconds) from None
-        options = connection_options(response.headers)
-        head = ResponseHead(
-            response.status_code,
-            Fields.incoming(response.headers, options),
-            IncomingContent(),
-            options,
-        )
-        head.content.on_abandoned = self.cancel
-        self._settle(head)
-        return head
-
-    async def _receive_content(self, connection: Connection, head: ResponseHead) -> None:
-        content = head.content
-        if self._request.head.method == b"CONNECT" and 200 <= head.status < 300:
-            # What follows is not HTTP (RFC 9110 section 9.3.6), and nobody is there to speak it.
-            content.end()
-            return
-        seconds = self._request.timeouts.between_bytes
-        while True:
-            try:
-                async with asyncio.timeout(seconds):
-                    received = await connection.content()
-            except TimeoutError:
-                raise _too_late("no more of the response", seconds) from None
-            if not isinstance(received, bytes | bytearray):
-                content.end(Fields.incoming(received, head.options) if received else None)
-                return
-            content.feed(received)
-            await content.room()
+        Raises:
+            OutboundFailure: that has failed.
+        """
 
     def _settle(self, result: ResponseHead | Variant) -> None:
         self.result = result
@@ -263,5 +159,6 @@ def report(failure: OutboundFailure, request: OutboundRequest, context: Mapping[
         _log.info("outbound request failed", error=error, reason=reason, **described)
 
 
-def _too_late(what: str, seconds: float) -> OutboundFailure:
+def too_late(what: str, seconds: float) -> OutboundFailure:
+    """What to raise for a response of which nothing came for so many seconds."""
     return OutboundFailure(Variant("connection-read-timeout"), f"{what} within {seconds:g} s")

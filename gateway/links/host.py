@@ -1,0 +1,50 @@
+"""A name that a component sends HTTP requests to, and that leads to another component."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.bindings.context import Caller
+from gateway.bindings.http.outbound import MakeRequest, OutboundFailure, Respond
+from gateway.host import wit
+from gateway.host.values import Variant
+from gateway.links.link import Link
+from gateway.links.target import CallFailed, CallOutcome
+
+__all__ = ["CLIENTS", "OUTGOING_HANDLER", "LinkedHost"]
+
+OUTGOING_HANDLER: Final = "wasi:http/outgoing-handler"
+CLIENTS: Final = frozenset((OUTGOING_HANDLER, "wasi:http/client"))
+"""What components send requests by; those of WASI 0.3 have the second."""
+
+_HANDLE: Final = "handle"
+_FUNCTIONS: Final = wit.Interface({_HANDLE: wit.Function((), None)})
+"""What its targets have: their arguments are a `MakeRequest` and a `Respond`, and so have no type in WIT."""
+
+_CODES: Final = {
+    CallOutcome.BUSY: "destination-unavailable",
+    CallOutcome.LATE: "HTTP-response-timeout",
+    CallOutcome.DEPTH: "loop-detected",
+}
+"""What the caller is told of a request that was not answered, where that is not what it is told of a server that
+closes the connection without a word."""
+
+
+class LinkedHost:
+    """What answers requests to such a name: a `gateway.bindings.http.outbound.LinkedHandler`.
+
+    Args:
+        link: the link, whose target calls handlers.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._call = link.target.calls(OUTGOING_HANDLER, _FUNCTIONS)[_HANDLE]
+
+    async def __call__(self, caller: Caller, make_request: MakeRequest, respond: Respond) -> None:
+        """`LinkedHandler.__call__`."""
+        try:
+            await self._link.call(_HANDLE, self._call, caller, (make_request, respond))
+        except CallFailed as failure:
+            code = Variant(_CODES.get(failure.outcome, "connection-terminated"))
+            raise OutboundFailure(code, failure.reason) from None
