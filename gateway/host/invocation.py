@@ -367,7 +367,7 @@ class Invocation:
                 if store.suspension is not None or monotonic() - began > _SPINNING:
                     return False
         finally:
-            if store.stack:
+            if store.stack or idle is not None:
                 _capi.unprotect_stack()
         return True
 

@@ -256,9 +256,10 @@ def _define_function(
 
 
 def _on_stack(store: Store, address: int) -> None:
-    if not store.engine.concurrent:  # there, each task has a stack of its own
+    # In a concurrent engine each task has a stack of its own, so every call of a host function tells anew.
+    if not store.engine.concurrent:
         store.stack = address
-        _capi.protect_stack(address, HOST_STACK)
+    _capi.protect_stack(address, HOST_STACK)
 
 
 def host_function(frame: FrameType) -> str | None:

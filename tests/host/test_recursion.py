@@ -24,7 +24,7 @@ from gateway.host.engine import Engine
 from tests.host.guests import call, call_now, guest, host, load_component
 
 DEPTH = 100_000
-engine = Engine()
+engine = Engine(concurrent=sys.argv[2] == 'True')
 
 def nested():
     value = []
@@ -85,17 +85,18 @@ asyncio.run(many())
 """
 
 
-def in_a_process_of_its_own(script: str, folder: Path) -> list[str]:
+def in_a_process_of_its_own(script: str, folder: Path, *, concurrent: bool = False) -> list[str]:
     """The lines that a script prints; the process must end well."""
-    command = [sys.executable, "-uc", PRELUDE + script, str(folder)]
+    command = [sys.executable, "-uc", PRELUDE + script, str(folder), str(concurrent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split()
 
 
-def test_a_recursion_in_a_host_function_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("concurrent", [False, True])
+def test_a_recursion_in_a_host_function_is_refused(tmp_path: Path, concurrent: bool) -> None:
     """Through Python, through C, and through both."""
-    lines = in_a_process_of_its_own(AT_ONCE, tmp_path)
+    lines = in_a_process_of_its_own(AT_ONCE, tmp_path, concurrent=concurrent)
     assert lines[::2] == lines[1::2] == KINDS
 
 
