@@ -12,11 +12,14 @@ from gateway.app import create_app
 from gateway.bindings import provided
 from gateway.cli.description import describe
 from gateway.config import ComponentConfig, GatewayConfig
-from gateway.host.component import Source
+from gateway.host import wit
+from gateway.host.component import Component, Source
+from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError, TrapKind
 from gateway.host.values import Err, Ok, Variant
 from tests.bindings.test_keyvalue import FIRST as KEYVALUE
 from tests.driven_guest import DrivenGuest, driven_text
+from tests.guests.toolchains import GUESTS
 from tests.links.driven import Stopped, driven
 from tests.links.test_calls import Told
 from tests.links.test_names import API, LATTICE, PRICING, PROVIDERS, STORES, choose, links
@@ -136,3 +139,13 @@ def test_an_import_that_is_not_granted_is_told_with_its_label(tmp_path: Path) ->
         create_app(GatewayConfig(components=(config,)))
     (unknown,) = (line for line in logs if line["event"] == "unknown imports")
     assert {f"cheap: {API}", f"dear: {API}"} <= set(unknown["imports"])
+
+
+def test_a_component_of_wasi_0_3_keeps_its_labels(tmp_path: Path) -> None:
+    path = tmp_path / "guest.wat"
+    plain = (GUESTS / "wat/wasi-0-3.wat").read_text()
+    path.write_text(plain.replace("(component", f"(component {LABELLED}", 1))
+    source = Source(path, bridge=provided().carries_bytes)
+    imports = Component(Engine(concurrent=True), source, name="guest").imports
+    assert source.concurrent
+    assert [wit.interface_name(label, imports[label]) for label in ("cheap", "dear")] == [API, API]
