@@ -210,6 +210,52 @@ CLOCK: Final = """(component
   (func (export "pass-sleep") async (param "how-long" u64)
     (canon lift (core func $i "sleep") async (callback (core func $i "go-on")))))"""
 
+ENDS: Final = """(component
+  (type $bytes (stream u8)) (type $byte (future u8))
+  (core func $new (canon stream.new $bytes))
+  (core func $drop-read (canon stream.drop-readable $bytes))
+  (core func $drop-write (canon stream.drop-writable $bytes))
+  (core func $forget (canon future.drop-readable $byte))
+  (core func $return (canon task.return))
+  (core func $give (canon task.return (result $bytes)))
+  (core module $M
+    (import "" "new" (func $new (result i64))) (import "" "drop-read" (func $drop-read (param i32)))
+    (import "" "drop-write" (func $drop-write (param i32))) (import "" "forget" (func $forget (param i32)))
+    (import "" "return" (func $return)) (import "" "give" (func $give (param i32)))
+    (func (export "drops") (param i32 i32) (result i32)
+      (call $drop-read (local.get 0)) (call $forget (local.get 1)) (call $return) (i32.const 0))
+    (func (export "keeps") (param i32 i32) (result i32) (call $return) (i32.const 0))
+    (func (export "ends") (result i32) (local $ends i64)
+      (local.set $ends (call $new))
+      (call $drop-write (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))
+      (call $give (i32.wrap_i64 (local.get $ends))) (i32.const 0))
+    (func (export "never") (result i32) (call $give (i32.wrap_i64 (call $new))) (i32.const 0))
+    (func (export "go-on") (param i32 i32 i32) (result i32) unreachable))
+  (core instance $i (instantiate $M (with "" (instance (export "new" (func $new))
+    (export "drop-read" (func $drop-read)) (export "drop-write" (func $drop-write))
+    (export "forget" (func $forget)) (export "return" (func $return)) (export "give" (func $give))))))
+  (func (export "pass-drops") async (param "data" $bytes) (param "later" $byte)
+    (canon lift (core func $i "drops") async (callback (core func $i "go-on"))))
+  (func (export "pass-keeps") async (param "data" $bytes) (param "later" $byte)
+    (canon lift (core func $i "keeps") async (callback (core func $i "go-on"))))
+  (func (export "pass-ends") async (result $bytes)
+    (canon lift (core func $i "ends") async (callback (core func $i "go-on"))))
+  (func (export "pass-never") async (result $bytes)
+    (canon lift (core func $i "never") async (callback (core func $i "go-on")))))"""
+
+
+@ASYNCIO
+async def test_ends_of_streams_and_futures(tmp_path: Path) -> None:
+    path = tmp_path / "ends.wat"
+    path.write_text(ENDS)
+    linked = link(Component(Engine(concurrent=True), Source(path), name="ends"), provided())
+    for name in ("drops", "keeps"):  # and reads nothing
+        assert await call(linked, name, bytes(1000), 7) is None
+    assert await call(linked, "ends") == b""
+    with pytest.raises(Trap, match="the guest waits"):
+        await call(linked, "never")
+    assert not STORES
+
 
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> LinkedComponent:
