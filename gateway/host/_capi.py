@@ -74,6 +74,8 @@ __all__ = [
     "new_tuple",
     "new_value",
     "protect_stack",
+    "resource_any_delete",
+    "resource_clone",
     "resource_delete",
     "resource_from_value",
     "resource_new",
@@ -185,6 +187,14 @@ resource_rep: Final = _function(_held, "wasmtime_component_resource_host_rep", c
 """`(host)`: its number."""
 resource_delete: Final = _function(_held, "wasmtime_component_resource_host_delete", None, c_void_p)
 """`(host)`: free it. The resource stays."""
+resource_clone: Final = _function(
+    _held, "wasmtime_component_resource_any_clone", c_void_p, c_void_p
+)
+"""`(resource)`: one more of what a value has of a resource, which stays the same one."""
+resource_any_delete: Final = _function(
+    _held, "wasmtime_component_resource_any_delete", None, c_void_p
+)
+"""`(resource)`: free what a value had of a resource. The resource stays."""
 
 
 # --- errors ------------------------------------------------------------------------------------------------

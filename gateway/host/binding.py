@@ -37,7 +37,7 @@ class HostFunction:
         cuts: whether it takes only the first bytes of a `list<u8>` that is longer than an argument may be
             (`gateway.host.values.MAX_ARGUMENT`). With any other, such a call traps.
         apart: whether it is a blocking coroutine function none of which runs on the guest's fiber, because it may
-            run another guest. Its result crosses in pieces where it is large, and has no resources.
+            run another guest. Its result crosses in pieces where it is large.
     """
 
     function: Callable[..., Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from gateway.wasm.binary import Kind, MalformedBinary, classify, wasi_0_3_extern
 from gateway.wasm.binary.measure import check_measure
 from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
+from gateway.wasm.drops import PREFIX, with_drops
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
 from gateway.wasm.wasip3 import CALLS, NotComposable
@@ -64,10 +65,12 @@ class Source:
         binary: the component in binary form, made of a core module if the file has one.
         composed: the component around it that is served in its place, where it is of WASI 0.3; None for any other.
         concurrent: whether it is for a concurrent engine: one of WASI 0.3 is, and no other.
-        bridged: what is served, with `list<u8>` crossing in blocks in some imports, where that can be done.
+        served: what is served: the one or the other, with functions that drop the resources that it hands out.
+        bridged: the same with `list<u8>` crossing in blocks in some imports, where that can be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
         functions: whether it exports functions that are no resource's; True where that cannot be told.
+        resources: whether it exports resources in instances; False where that cannot be told.
     """
 
     def __init__(
@@ -100,7 +103,8 @@ class Source:
         if of_wasi_0_3 or (needed is not None and needed.tasks):
             self.composed = _compose(path, self.binary, of_wasi_0_3, compiler)
         self.concurrent = self.composed is not None
-        served = self.binary if self.composed is None else self.composed.binary
+        self.served = self.binary if self.composed is None else self.composed.binary
+        served = self.served
         if bridge is not None and self.concurrent:
             self.bridged = rewrite(served, lambda name: bridge(name) or _lends(name), lending=True)
         else:
@@ -116,6 +120,12 @@ class Source:
             )
         self.extents = None if needed is None else needed.extents
         self.functions = needed is None or needed.functions
+        resources = () if needed is None or self.concurrent else needed.resources
+        self.resources = bool(resources)
+        self.served = _with_drops(self.served, resources)
+        if self.bridged is not None:
+            component = _with_drops(self.bridged.component, resources)
+            self.bridged = replace(self.bridged, component=component)
 
 
 class Component:
@@ -133,6 +143,8 @@ class Component:
         concurrent: whether it is of WASI 0.3, and for a concurrent engine.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
+        drops: for each resource that it exports, the name of the function that drops it, which is no export of its
+            own, and that of the interface that has the resource.
         docs: what it says about them.
     """
 
@@ -168,7 +180,7 @@ class Component:
         self._limits: tuple[int, InstanceLimits] | None = None
         compiler = compiler or Compiler()
         disguised: Mapping[tuple[str, str], Blocks] = {}
-        binary = source.binary if source.composed is None else source.composed.binary
+        binary = source.served
         try:
             compiled = None
             if source.bridged is not None:
@@ -189,7 +201,8 @@ class Component:
         except TooManyTypes:
             raise _too_many_types(source.path) from None
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
-        self.exports = ty.exports
+        self.exports = {name: it for name, it in ty.exports.items() if not _drops(source, name)}
+        self.drops = dict(_resources(ty.exports, self.exports))
         self._calls: Mapping[tuple[str | None, str], str] = {}
         if source.composed is not None:
             # What is inside, but for the handler, which is called as it is outside.
@@ -207,6 +220,7 @@ class Component:
         """
         plain = copy(source)
         plain.composed = plain.bridged = None
+        plain.served = plain.binary
         return cls(Engine(concurrent=source.concurrent), plain, name=name)
 
     def moved(self, engine: Engine, name: str, cache: CompileCache | None) -> Component:
@@ -285,6 +299,34 @@ def _lends(name: str) -> bool:
         "wasi:sockets/udp",
         "wasi:blobstore/container",
     }
+
+
+def _with_drops(component: bytes, resources: Collection[tuple[str, str]]) -> bytes:
+    try:
+        return with_drops(component, resources) if resources else component
+    except MalformedBinary:  # or newer than this package: nothing of it can be handed out
+        return component
+
+
+def _drops(source: Source, export: str) -> bool:
+    """Whether an export is a function that drops a resource, which was added."""
+    return source.resources and export.startswith(PREFIX)
+
+
+def _resources(
+    served: Mapping[str, wit.Item], exports: Mapping[str, wit.Item]
+) -> Iterator[tuple[wit.Resource, tuple[str, str]]]:
+    """As `Component.drops`, of what is served and of those exports in it that are the component's own."""
+    interfaces = {
+        resource: name
+        for name, item in reversed(tuple(exports.items()))
+        if isinstance(item, wit.Interface)
+        for resource in item.resources.values()
+    }
+    for name in served.keys() - exports.keys():
+        match served[name]:
+            case wit.Function(params=((_, wit.Own(resource)),)) if not resource.imported:
+                yield resource, (name, interfaces[resource])
 
 
 def read_file(path: Path) -> bytes | None:

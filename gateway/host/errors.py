@@ -14,6 +14,7 @@ __all__ = [
     "DeadlineExceeded",
     "Exhausted",
     "Exit",
+    "Gone",
     "InvocationError",
     "ResultTooLarge",
     "Trap",
@@ -103,6 +104,10 @@ class Exhausted(InvocationError):
 
     `max_concurrency` sizes the pools.
     """
+
+
+class Gone(InvocationError):
+    """A resource that was passed to a guest is not of this instance of it, or that has ended."""
 
 
 class ResultTooLarge(InvocationError):

@@ -1,4 +1,4 @@
-"""One call of a component's export, in a store made for it alone.
+"""One call of a component's export, in a store made for it alone, or in one that was kept.
 
 An invocation is a fiber on the event loop. `start` instantiates the component and runs its function until that
 returns, waits in a host function, or has used up its tick of the epoch; what finishes there has never touched
@@ -6,7 +6,8 @@ the loop. `begin` is `start` once there is time for it. `run` takes it from ther
 for, gives other guests their turn, and ends with the result, a trap, or the deadline. All belong in the same task.
 
 Whatever the outcome, the future is deleted first (which unwinds the guest, wherever it is), then the resources
-that the guest never dropped, then the store.
+that the guest never dropped, then the store. Only where the function has returned, and others hold resources of
+the guest then, the store is kept, with its instance, for more calls: whoever has it closes it.
 """
 
 from __future__ import annotations
@@ -36,9 +37,8 @@ __all__ = ["Invocation", "is_guest"]
 
 # The words of an invocation's block of memory, which the engine writes to.
 _ERROR: Final = 0
-_INSTANCE: Final = 8
-_FUNC: Final = 40
-_RESULT: Final = 72
+_FUNC: Final = 8
+_RESULT: Final = 40
 _ARGS: Final = _RESULT + VALUE_SIZE
 
 _HEAD_STARTS: Final = 2
@@ -64,14 +64,17 @@ class Invocation:
         max_memory: the most that all linear memories of the instance may grow to together, in bytes.
         max_execution_time: how long it may take from now on, in seconds, waits in host functions included.
         in_pieces: whether arguments and result may be of any size, so that they cross in pieces where they are
-            large (`gateway.host.pieces`). There must be no resources among them.
+            large (`gateway.host.pieces`). There must be no resources among them but the guest's own.
         max_result: the largest result there may be then, in elements of lists and bytes of text; None for any.
         lane: where it waits for its turns.
         idle: tells when a guest of WASI 0.3 may be left alone; None for any other.
-        on_close: called once all of it is free.
+        within: the store of an earlier one, with its instance, where it is to go on; `max_memory` and `data` are
+            that one's.
+        on_close: called once all of it is free; not where the store is kept.
 
     Attributes:
-        store: its store, which counts what the guest calls. All of it is freed in the end.
+        store: its store, which counts what the guest calls. All of it is freed in the end, unless it is kept.
+        kept: whether it is: others hold resources of the guest.
         instantiated: whether an instance was made.
         deadline: when it must have finished, on the clock of `time.monotonic`.
         result: what the function returned, once it has.
@@ -93,6 +96,7 @@ class Invocation:
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
         idle: Idle | None = None,
+        within: Store | None = None,
         on_close: Callable[[], None] = _nothing,
     ) -> None:
         self.max_execution_time = max_execution_time
@@ -111,8 +115,12 @@ class Invocation:
         self._stopped: InvocationError | None = None
         self._cancelled = False
         self.instantiated = False
+        self.kept = False
+        self._within = within is not None
         self._preempted = 0
+        self._called = False
         self._returned = False
+        self._finished = False
         self._future = 0
         self._lowered = 0
         self._in_pieces = in_pieces
@@ -122,7 +130,9 @@ class Invocation:
         self._block = (ctypes.c_uint64 * (_ARGS // 8 + len(self._args) * VALUE_SIZE // 8))()
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
-        self.store = Store(component.engine, component.limits(max_memory), max_memory, data)
+        if within is None:
+            within = Store(component.engine, component.limits(max_memory), max_memory, data)
+        self.store = within
 
     @property
     def has_turn(self) -> bool:
@@ -167,22 +177,30 @@ class Invocation:
             if self._stopped is not None:
                 raise self._stopped
             self._began = perf_counter()
-            self.store.open(self._address + _INSTANCE)
-            linked = self._export.linked
-            self._future = _capi.instantiate_async(
-                linked.address,
-                self.store.context,
-                linked.component.address,
-                self._address + _INSTANCE,
-                self._address + _ERROR,
-            )
-            finished = self._poll()
+            if self._within:
+                self.store.host_calls = {}
+                self.store.host_time = 0.0
+                finished = self._cross(self._lower_args) and self._poll()
+            else:
+                self._instantiate()
+                finished = self._poll()
         except BaseException:
             self.close()
             raise
         if finished:
             self.close()
         return finished
+
+    def _instantiate(self) -> None:
+        store, linked = self.store, self._export.linked
+        store.open()
+        self._future = _capi.instantiate_async(
+            linked.address,
+            store.context,
+            linked.component.address,
+            store.instance,
+            self._address + _ERROR,
+        )
 
     async def run(self) -> Any:
         """Go on until the function returns.
@@ -256,7 +274,9 @@ class Invocation:
         self.stop(DeadlineExceeded(f"still running after {self.max_execution_time:g} s"))
 
     def close(self) -> None:
-        """Free all of it; the guest is cancelled if it has not finished. May be called again.
+        """Free all of it, or all but a store that is kept; the guest is cancelled if it has not finished.
+
+        May be called again.
 
         Raises:
             RuntimeError: all is freed, but the host function that the guest waited in wants to wait while it
@@ -268,8 +288,10 @@ class Invocation:
         if self._future:
             future, self._future = self._future, 0
             _capi.future_delete(future)
+        self.kept = self._finished and self.store.keeps
         try:
-            self.store.close()
+            if not self.kept:
+                self.store.close()
         finally:
             self._delete_args()
             if self._returned and self._export.lift is not None:
@@ -279,7 +301,8 @@ class Invocation:
             self._stopped = None  # its traceback leads back to here
             self._args = ()  # they may know who calls
             on_close, self._on_close = self._on_close, _nothing
-            on_close()
+            if not self.kept:
+                on_close()
 
     async def _wait(self, scheduler: Scheduler) -> None:
         """Wait for what the guest waits for: the host function it is in, its turn, or large values to cross."""
@@ -319,9 +342,12 @@ class Invocation:
 
     async def _cross_apart(self, lower: Callable[[], None], results: int) -> None:
         """Write what a host function returned, however large it is."""
+        table = self.store.table
+        last = table.last
         try:
             at_once(lower)
         except Postponed:  # what was written so far goes
+            table.forget(last)
             _capi.value_delete(results)
             ctypes.memset(results, 0, VALUE_SIZE)
             await in_pieces(lower)
@@ -332,6 +358,7 @@ class Invocation:
         while True:
             if not self._future:  # values have crossed
                 if self._returned:
+                    self._finished = True
                     return True
                 self._call()
             if not self._advance():
@@ -342,7 +369,7 @@ class Invocation:
             if error := self._block[_ERROR]:
                 self._block[_ERROR] = 0
                 raise from_engine(_capi.take_error(error), store.failure)
-            if self.instantiated:
+            if self._called:
                 self._returned = True
                 crossed = self._export.lift is None or self._cross(self._lift_result)
             else:
@@ -389,9 +416,12 @@ class Invocation:
     def _call(self) -> None:
         export, store, address = self._export, self.store, self._address
         if not _capi.export_func(
-            address + _INSTANCE, store.context, export.index_address, address + _FUNC
+            store.instance, store.context, export.index_address, address + _FUNC
         ):
             raise InvocationError(f"the instance has no function {export.name}")
+        if store.handed_out is not None:
+            store.handed_out.arguments_lowered()
+        self._called = True
         self._future = _capi.call_async(
             address + _FUNC,
             store.context,

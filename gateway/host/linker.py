@@ -106,6 +106,7 @@ class LinkedComponent:
         self.unlinked = tuple(unlinked)
         self._linker = linker
         self._callbacks = callbacks
+        self._drops: dict[wit.Resource, Export] = {}
         self.address = _capi.address_of(linker)
 
     def export(self, name: str, *, interface: str | None = None) -> Export:
@@ -124,6 +125,23 @@ class LinkedComponent:
         if index is None or not isinstance(item, wit.Function):
             raise LookupError(f"{self.component.name} exports no function {full_name}")
         return Export(self, full_name, item, index, boxed=boxed)
+
+    def drop(self, resource: wit.Resource) -> Export:
+        """What drops a resource that the component exports, called with it.
+
+        Raises:
+            LookupError: there is no such resource.
+        """
+        export = self._drops.get(resource)
+        if export is None:
+            name, interface = self.component.drops[resource]
+            index = self.component.wasmtime.get_export_index(name)
+            if index is None:
+                raise LookupError(f"{self.component.name} exports no resource {resource}")
+            ty = wit.Function((("resource", wit.Own(resource)),), None)
+            full_name = f"{interface}#[resource-drop]{resource}"
+            export = self._drops[resource] = Export(self, full_name, ty, index)
+        return export
 
 
 def link(component: Component, provided: Provided) -> LinkedComponent:

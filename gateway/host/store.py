@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.host import _capi
+from gateway.host.guest_resource import HandedOut
 from gateway.host.table import ResourceTable
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ FREED_APART: Final = 4
 several times as long for it as freeing it takes."""
 
 
-_Scratch: Final = ctypes.c_uint64 * 3
+_Words: Final = ctypes.c_uint64 * 7
+"""Three for `Store.scratch`, and four for the name of the instance (`wasmtime_component_instance_t`)."""
 
 NOT_BEGUN: Final = object()
 """What a host function awaits that is not to begin on its guest's fiber."""
@@ -82,7 +84,7 @@ class Suspension(NamedTuple):
 
 
 class Store:
-    """A wasmtime store, used for one invocation and thrown away.
+    """A wasmtime store, used for one invocation, or for more while others hold its guest's resources.
 
     Args:
         engine: the engine.
@@ -93,8 +95,9 @@ class Store:
     Attributes:
         engine: ditto.
         context: the address of the engine's context, by which host functions find their store; 0 until `open`.
-        instance: the address of the name of the component's instance; 0 until `open`.
+        instance: the address of the name of the component's instance.
         table: the resources that the guest holds.
+        handed_out: those that are its own, and others hold.
         memories: those of its bridges in which bytes have crossed, by number.
         data: what the host functions are called with; opaque here.
         suspension: the host function that the guest waits in, if it does.
@@ -117,6 +120,7 @@ class Store:
         "data",
         "engine",
         "failure",
+        "handed_out",
         "host_calls",
         "host_time",
         "instance",
@@ -132,8 +136,9 @@ class Store:
         self.engine = engine
         self._large = max_memory > LARGE
         self._limits = limits
-        self._pointer = self.context = self.instance = 0
+        self._pointer = self.context = 0
         self.table = ResourceTable()
+        self.handed_out: HandedOut | None = None
         self.memories: dict[int, BridgeMemory] = {}
         self.data = data
         self.suspension: Suspension | None = None
@@ -141,13 +146,18 @@ class Store:
         self.host_calls: dict[str, int] = {}
         self.host_time = 0.0
         self.lifted = 0
-        self._words = _Scratch()
+        self._words = _Words()
         self.scratch = ctypes.addressof(self._words)
+        self.instance = self.scratch + 24
         self.stack = 0
 
-    def open(self, instance: int) -> None:
-        """Make the engine's store, for an instance whose name will be at an address. `close` must follow."""
-        self.instance = instance
+    @property
+    def keeps(self) -> bool:
+        """Whether others hold resources of its guest."""
+        return bool(self.handed_out)
+
+    def open(self) -> None:
+        """Make the engine's store. `close` must follow."""
         self._pointer, self.context = _capi.store_new(self.engine.address, *self._limits)
         STORES[self.context] = self
         self.engine.stores.add(self.context)
@@ -183,6 +193,8 @@ class Store:
             try:
                 self.table.close()
             finally:
+                if self.handed_out is not None:
+                    self.handed_out.close()
                 del STORES[self.context]
                 self.engine.stores.discard(self.context)
                 if not (self._large and _freeing.take(pointer)):

@@ -39,11 +39,15 @@ class Resource:
     children: int
 
     def drop(self) -> None:
-        """Release what it holds; called once, when the guest drops its handle or the store is closed.
+        """Release what it holds; called once, when the guest drops its handle.
 
         Must not raise. Not called when the guest passes the resource to a host function as `own`: that
         function has it then.
         """
+
+    def abandon(self) -> None:
+        """The same where the store is closed and the guest has not dropped it. Must not raise."""
+        self.drop()
 
 
 class ResourceTable(dict[int, Resource]):
@@ -90,6 +94,16 @@ class ResourceTable(dict[int, Resource]):
             resource.parent.children -= 1
         return resource
 
+    def forget(self, last: int) -> None:
+        """Remove those that were entered after that number, of which the guest has not heard."""
+        for rep in range(last + 1, self._last + 1):
+            self.take(rep)
+
+    @property
+    def last(self) -> int:
+        """The number that was given last."""
+        return self._last
+
     def close(self) -> None:
         """Drop all that the guest never dropped, children before their parents.
 
@@ -116,7 +130,7 @@ class ResourceTable(dict[int, Resource]):
             if resource.parent is not None:
                 resource.parent.children -= 1
             try:
-                resource.drop()
+                resource.abandon()
             except BaseException as error:
                 failure = failure or error
         return failure

@@ -20,6 +20,7 @@ a call does nothing with types any more.
 | `option<T>`              | `None` or the value; `Some(value)` where T itself may be `None`     |
 | `result<T, E>`           | `Ok(value)` or `Err(value)`; a bare value is taken as `Ok`          |
 | `own<R>`, `borrow<R>`    | the `Resource` object of the store's table                          |
+| the same, R exported     | a `GuestResource`                                                   |
 
 A value in memory is a `wasmtime_component_val_t` of 32 bytes: its kind at 0 and the payload at 8 (scalars
 inline; string, list, tuple, flags: size at 8, pointer at 16; record likewise, with entries of 48 bytes, name and
@@ -33,6 +34,7 @@ Lowering attaches before it fills: an aggregate is linked to its parent while it
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -57,6 +59,8 @@ from gateway.host._capi import (
     words,
 )
 from gateway.host.bridge_memory import BridgeMemory
+from gateway.host.errors import Gone
+from gateway.host.guest_resource import GuestResource, HandedOut
 from gateway.host.pieces import STRETCH, pause
 from gateway.host.table import Resource, ResourceTable
 from gateway.host.trap import from_engine
@@ -88,6 +92,7 @@ class Holder(Protocol):
         context: the address of the engine's context.
         instance: the address of the name of the component's instance.
         table: the resources that the guest holds.
+        handed_out: those that are its own, and others hold.
         memories: where bytes have crossed in blocks, by number.
         scratch: the address of three words for what passes between the engine and the host.
         lifted: how large the argument that is being lifted is so far.
@@ -96,6 +101,7 @@ class Holder(Protocol):
     context: int
     instance: int
     table: ResourceTable
+    handed_out: HandedOut | None
     memories: dict[int, BridgeMemory]
     scratch: int
     lifted: int
@@ -192,14 +198,6 @@ def _mismatch(ty: object, value: object) -> ValueMismatch:
 def _nullable(ty: wit.Type) -> bool:
     """Whether a Python `None` may stand for a value of the type, so that an option of it needs `Some`."""
     return isinstance(ty, wit.Option)
-
-
-def _host_id(ty: wit.Own | wit.Borrow) -> int:
-    if not ty.resource.imported:
-        raise TypeError(
-            f"resource {ty.resource} is the component's own and has no form outside of it"
-        )
-    return ty.resource.host_id
 
 
 # --- lifting -----------------------------------------------------------------------------------------------
@@ -441,7 +439,8 @@ def _lift_flags(_store: Holder, address: int) -> frozenset[str]:
 
 def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
     owned = isinstance(ty, wit.Own)
-    _host_id(ty)
+    if not ty.resource.imported:
+        return partial(_lift_own, ty.resource)
 
     def lift_resource(store: Holder, address: int) -> Resource:
         out = store.scratch
@@ -453,6 +452,13 @@ def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
         return store.table.take(rep) if owned else store.table[rep]
 
     return lift_resource
+
+
+def _lift_own(ty: wit.Resource, store: Holder, address: int) -> GuestResource:
+    if store.handed_out is None:
+        store.handed_out = HandedOut()
+    pause(1)
+    return store.handed_out.lift(words[(address >> 3) + 1], ty)
 
 
 def _too_large(ty: wit.Type, size: int) -> ArgumentTooLarge:
@@ -802,7 +808,9 @@ def _lower_flags(ty: wit.Flags) -> Lower:
 
 def _lower_resource(ty: wit.Own | wit.Borrow) -> Lower:
     owned = isinstance(ty, wit.Own)
-    host_id = _host_id(ty)
+    host_id = ty.resource.host_id
+    if not ty.resource.imported:
+        return partial(_lower_own, ty.resource, owned)
 
     def lower_resource(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, Resource):
@@ -818,3 +826,13 @@ def _lower_resource(ty: wit.Own | wit.Borrow) -> Lower:
         words[word] = _RESOURCE
 
     return lower_resource
+
+
+def _lower_own(ty: wit.Resource, owned: bool, store: Holder, address: int, value: Any) -> None:
+    handed_out = store.handed_out
+    if handed_out is None or not isinstance(value, GuestResource) or value.type is not ty:
+        raise Gone(f"resource {ty} is of another instance, or its own has ended")
+    pointer = handed_out.lower(value, owned=owned)
+    word = address >> 3
+    words[word + 1] = pointer
+    words[word] = _RESOURCE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import Caller, WasiCtx
 from gateway.bindings.http.outbound import MakeRequest, OutboundFailure, Respond
 from gateway.host import wit
 from gateway.host.values import Variant
@@ -44,7 +44,9 @@ class LinkedHost:
     async def __call__(self, caller: Caller, make_request: MakeRequest, respond: Respond) -> None:
         """`LinkedHandler.__call__`."""
         try:
-            await self._link.call(_HANDLE, self._call, caller, (make_request, respond))
+            # One of its own: an invocation may have several requests under way.
+            ctx = WasiCtx(caller=caller)
+            await self._link.call(_HANDLE, self._call, ctx, (make_request, respond))
         except CallFailed as failure:
             code = Variant(_CODES.get(failure.outcome, "connection-terminated"))
             raise OutboundFailure(code, failure.reason) from None

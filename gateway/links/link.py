@@ -100,27 +100,26 @@ class Link:
         *args: Any,
     ) -> Any:
         try:
-            return await self.call(function, call, ctx.caller, args)
+            return await self.call(function, call, ctx, args)
         except CallFailed as failure:
             if as_err is None:
                 said = f"{self._name}#{function}: {failure.message}"
                 raise Trap(said, kind=failure.trap) from None
             return as_err(failure.message)
 
-    async def call(
-        self, function: str, call: LinkedCall, caller: Caller, args: Sequence[Any]
-    ) -> Any:
+    async def call(self, function: str, call: LinkedCall, ctx: WasiCtx, args: Sequence[Any]) -> Any:
         """Make a call of the other end, and tell how it ended.
 
         Args:
             function: what is called.
             call: calls it.
-            caller: on whose behalf.
+            ctx: what the caller works with.
             args: as of `LinkedCall`.
 
         Raises:
             CallFailed: it has no result.
         """
+        caller = ctx.caller
         began = perf_counter()
         outcome = CallOutcome.CANCELLED
         try:
@@ -130,7 +129,7 @@ class Link:
                     f"{self._max_depth} calls by links wait on top of each other, the most that there may be "
                     "(max_call_depth)",
                 )
-            result = await call(caller, args)
+            result = await call(ctx, args)
             outcome = CallOutcome.ERR if type(result) is Err else CallOutcome.OK
         except asyncio.CancelledError:
             if not caller.remaining:

@@ -14,7 +14,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import WasiCtx
 from gateway.host import wit
 from gateway.host.errors import Exhausted
 from gateway.host.pieces import of_any_length
@@ -63,6 +63,10 @@ class PythonTarget:
         self._provider = _find(name, handed)
         self._threads: ThreadPoolExecutor | None = None
 
+    def keeps(self, _ctx: WasiCtx) -> bool:
+        """`Target.keeps`."""
+        return False
+
     def calls(
         self,
         name: str,  # noqa: ARG002 - an object has one interface
@@ -90,7 +94,7 @@ class PythonTarget:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
 
-    async def _call(self, function: _Function, _caller: Caller, args: Sequence[Any]) -> Any:
+    async def _call(self, function: _Function, _ctx: WasiCtx, args: Sequence[Any]) -> Any:
         task = asyncio.current_task()
         cancelling = 0 if task is None else task.cancelling()
         try:

@@ -8,7 +8,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
 from gateway.host.errors import Exhausted
 from gateway.host.pieces import of_any_length
@@ -152,6 +152,10 @@ class RemoteTarget(ABC):
     async def aclose(self) -> None:
         """`Target.aclose`."""
 
+    def keeps(self, _ctx: WasiCtx) -> bool:
+        """`Target.keeps`."""
+        return False
+
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
         """`Target.calls`."""
         wrong = [
@@ -173,9 +177,10 @@ class RemoteTarget(ABC):
         self,
         operation: tuple[str, str],
         function: RemoteFunction,
-        caller: Caller,
+        ctx: WasiCtx,
         args: Sequence[Any],
     ) -> Any:
+        caller = ctx.caller
         trace, span = caller.trace, None
         if trace is not None and self._tracer is not None:
             span = self._tracer.operation(trace, *operation, self.kind)

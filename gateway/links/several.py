@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import structlog
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
 from gateway.links.target import CallFailed, LinkedCall, LinkMismatch, Target
 from gateway.wasm.version import split_version
@@ -106,22 +106,30 @@ class SeveralTargets:
             if member.trouble is not None:
                 yield f"{member.name} is left out: {member.trouble}"
 
+    def keeps(self, ctx: WasiCtx) -> bool:
+        """`Target.keeps`."""
+        return any(member.target.keeps(ctx) for member in self._members)
+
     async def aclose(self) -> None:
         """`Target.aclose`."""
         for member in self._members:
             await member.target.aclose()
 
     async def _call(
-        self, interface: str, calls: Sequence[LinkedCall], caller: Caller, args: Sequence[Any]
+        self, interface: str, calls: Sequence[LinkedCall], ctx: WasiCtx, args: Sequence[Any]
     ) -> Any:
+        caller = ctx.caller
         asked: list[int] = []
+        kept = (at for at, member in enumerate(self._members) if member.target.keeps(ctx))
         while True:
-            index = self._choose(asked)
+            index = next(kept, None)
+            if index is None:
+                index = self._choose(asked)
             asked.append(index)
             member = self._members[index]
             answer = Answer.CANCELLED
             try:
-                result = await member.call(calls[index], interface, caller, args)
+                result = await member.call(calls[index], interface, ctx, args)
                 answer = Answer.ANSWERED
             except CallFailed as failure:
                 failure.target = member.target.name
@@ -190,14 +198,15 @@ class _Member:
         return self.trouble is not None and not self._is_tried and monotonic() >= self.again_at
 
     async def call(
-        self, call: LinkedCall, interface: str, caller: Caller, args: Sequence[Any]
+        self, call: LinkedCall, interface: str, ctx: WasiCtx, args: Sequence[Any]
     ) -> Any:
         """Call it, and see whether it is there."""
+        caller = ctx.caller
         tries, answers = self.is_due, self._answers
         self._is_tried |= tries
         self.in_flight += 1
         try:
-            result = await call(caller, args)
+            result = await call(ctx, args)
         except CallFailed as failure:
             if failure.answered:
                 self._is_there(interface, caller)

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import WasiCtx
 from gateway.host import wit
 from gateway.host.errors import Exhausted, TrapKind
 
@@ -104,22 +104,27 @@ class LinkMismatch(Exception):
     """The other end of a link does not have what the component imports; the message says what."""
 
 
-LinkedCall: TypeAlias = Callable[[Caller, Sequence[Any]], Awaitable[Any]]
+LinkedCall: TypeAlias = Callable[[WasiCtx, Sequence[Any]], Awaitable[Any]]
 """Calls one function for an invocation, with its arguments as `gateway.host.values` has them, and returns what is
 lowered as its result. Raises `CallFailed`."""
 
 
-def uncarried(ty: wit.Function, carried: Collection[wit.Type] = ()) -> str | None:
+def uncarried(
+    ty: wit.Function,
+    carried: Collection[wit.Type] = (),
+    exchanged: Collection[wit.Type] = (),
+) -> str | None:
     """What a function takes or gives that a call by a link does not carry, in words; None if it carries all.
 
     Args:
         ty: its type.
         carried: resources that it does carry, as parameters.
+        exchanged: resources that it carries both ways.
     """
     given = () if ty.result is None else tuple(wit.leaves(ty.result))
     for leaf in ty.leaves():
         match leaf:
-            case wit.Own(resource) | wit.Borrow(resource):
+            case wit.Own(resource) | wit.Borrow(resource) if leaf not in exchanged:
                 if leaf not in carried or leaf in given:
                     return f"takes or gives the resource {resource.name}, which this link does not carry"
             case wit.Stream() | wit.Future():
@@ -155,6 +160,9 @@ class Target(Protocol):
         Raises:
             LinkMismatch: it is known not to have them, with these types; the message has a line for each.
         """
+
+    def keeps(self, ctx: WasiCtx) -> bool:
+        """Whether it keeps an instance for an invocation, to which all must go that this calls of it."""
 
     async def aclose(self) -> None:
         """Let go of what it has open. May be called again."""

@@ -15,6 +15,7 @@ from gateway.host.errors import (
     DeadlineExceeded,
     Exhausted,
     Exit,
+    Gone,
     InvocationError,
     ResultTooLarge,
     Trap,
@@ -68,7 +69,8 @@ class Outcome(enum.StrEnum):
     CANCELLED = "cancelled"
     """Nobody waits for the answer any more: the client went away, or the server is shutting down."""
     REJECTED = "rejected"
-    """The request was refused while it was under way: its body is larger than allowed."""
+    """The request was refused while it was under way: its body is larger than allowed, or a resource that came
+    with it is not of this instance."""
     EXHAUSTED = "exhausted"
     """There was no room for it."""
     FAILED = "failed"
@@ -106,7 +108,7 @@ def outcome_of(failure: BaseException | None, *, answered: bool) -> Outcome:
             return Outcome.DEADLINE
         case Exhausted():
             return Outcome.EXHAUSTED
-        case Rejected():
+        case Rejected() | Gone():
             return Outcome.REJECTED
         case ResultTooLarge():
             return Outcome.ERR

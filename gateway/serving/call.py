@@ -17,6 +17,7 @@ from gateway.host.errors import (
     Trap,
     TrapKind,
 )
+from gateway.host.guest_resource import HandedOut
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export
 from gateway.host.scheduler import Lane
@@ -61,12 +62,13 @@ class Call:
         until: when its caller waits no longer, on the clock of `time.monotonic`: who calls stops it then, and what
             it calls itself hears of it.
         depth: how many calls by links wait for it.
+        within: an earlier call that has kept its instance, for this one to go on there.
 
     Attributes:
         outcome: how it ended; whoever uses the answer says so. Cancelled until then.
         bytes_in: bytes of the request's content so far.
         bytes_out: bytes of the response's content so far.
-        invocation: the guest. All that it holds is freed when it has ended.
+        invocation: the guest. All that it holds is freed when it has ended, unless it is kept.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Call:
         deliveries: int | None = None,
         until: float = math.inf,
         depth: int = 0,
+        within: Call | None = None,
     ) -> None:
         # What is true if nobody says otherwise: only a task that is cancelled leaves without a word.
         self.outcome = Outcome.CANCELLED
@@ -104,8 +107,8 @@ class Call:
         self._deliveries = deliveries
         self._trap: TrapKind | None = None
         self._reports = reports
-        self._lines: LineOutput | None = None
-        if output is None and service.grants.writes:
+        self._lines: LineOutput | None = None if within is None else within._lines
+        if within is None and output is None and service.grants.writes:
             output = self._lines = LineOutput(
                 self._log_line,
                 max_lines=service.config.log_max_lines,
@@ -118,14 +121,18 @@ class Call:
             trace = self._span.trace
         deadline = min(until, monotonic() + service.config.max_execution_time)
         self._caller = Caller(service.name, request_id, trace, deadline, depth, lane)
-        self._wasi = service.grants.context(
-            self._caller, output or discard, self._log_message, answers
-        )
+        if within is None:
+            self._wasi = service.grants.context(
+                self._caller, output or discard, self._log_message, answers
+            )
+        else:
+            self._wasi = within._wasi
+            self._wasi.caller = self._caller
         idle = None
         if export.linked.component.concurrent:
             tasks = self._wasi.of(Tasks)
             idle, tasks.max_taken = tasks.idle, max_result
-        self.invocation = Invocation(
+        self.invocation: Invocation = Invocation(
             export,
             args,
             self._wasi,
@@ -135,6 +142,7 @@ class Call:
             max_result=max_result,
             lane=lane,
             idle=idle,
+            within=None if within is None else within.invocation.store,
             on_close=self._close,
         )
 
@@ -159,6 +167,18 @@ class Call:
                 error = None if self._trap is None else self._trap.value
                 self._span.end(outcome=self.outcome, error=error)
             self._send()
+
+    @property
+    def kept(self) -> HandedOut | None:
+        """What the guest has handed out, where its instance is kept for that; `free` must follow then."""
+        return self.invocation.store.handed_out if self.invocation.kept else None
+
+    def free(self) -> None:
+        """Free the instance, which was kept."""
+        try:
+            self.invocation.store.close()
+        finally:
+            self._close()
 
     @property
     def phases(self) -> Phases:

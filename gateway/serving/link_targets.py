@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
 
 from gateway.bindings import provided
-from gateway.bindings.context import Caller
+from gateway.bindings.context import WasiCtx
 from gateway.bindings.http.types import IncomingRequest, OutgoingResponse, ResponseOutparam
 from gateway.bindings.p3 import http as p3
 from gateway.config import ServerConfig
@@ -33,8 +33,7 @@ from gateway.observe.events import LinkedExportReturned, Outcome
 from gateway.policy.rate import Rate
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom
-from gateway.serving.call import Call
-from gateway.serving.perform import perform
+from gateway.serving.callees import Callees
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import HANDLER, INCOMING_HANDLER, Service
 from gateway.wasm.version import split_version, track
@@ -67,8 +66,13 @@ class Targets:
         self._on_call = None if runtime.metrics is None else runtime.metrics.link_target_called
         self._inside: list[_ComponentTarget] = []
 
-    def of(self, link: LinkConfig, caller: Component) -> Target:
+    def of(self, link: LinkConfig, caller: Component, along: AbstractSet[str]) -> Target:
         """That of one link of a component.
+
+        Args:
+            link: what the operator said of it.
+            caller: the component.
+            along: those of its imports that lead there, where that is a component.
 
         Raises:
             LinkMismatch: there is no such component or object; the message has a line for each.
@@ -79,7 +83,7 @@ class Targets:
         wrong: list[str] = []
         for name in link.component or ():
             try:
-                targets[name] = self._component(name, None if link.host else caller)
+                targets[name] = self._component(name, None if link.host else caller, along)
             except LinkMismatch as mismatch:
                 wrong.append(str(mismatch))
         if wrong:
@@ -93,7 +97,9 @@ class Targets:
             return WrpcTarget(url, tls=self._tls, max_result=self._max_result, tracer=self._tracer)
         return JsonRpcTarget(url, tls=self._tls, max_response=self._max_result, tracer=self._tracer)
 
-    def _component(self, name: str, caller: Component | None) -> _ComponentTarget:
+    def _component(
+        self, name: str, caller: Component | None, along: AbstractSet[str]
+    ) -> _ComponentTarget:
         """A component: what it exports to a caller; its handler of HTTP requests, if there is none."""
         component = self._components.get(name)
         if component is None:
@@ -104,8 +110,9 @@ class Targets:
         if caller is None:
             target: _ComponentTarget = _HandlerTarget(name, component.exports)
         else:
+            exchanged = _exchanged(caller.imports, along, component)
             shared = _shared(caller.imports, component.imports)
-            target = _ComponentTarget(name, component.exports, shared, self._max_result)
+            target = _ComponentTarget(name, component.exports, shared, exchanged, self._max_result)
         self._inside.append(target)
         return target
 
@@ -122,12 +129,13 @@ _FAILURES: Final = {
     Outcome.DEADLINE: (CallOutcome.LATE, "took too long"),
     Outcome.EXHAUSTED: (CallOutcome.BUSY, "is busy"),
     Outcome.CANCELLED: (CallOutcome.FAILED, "was stopped"),
+    Outcome.REJECTED: (CallOutcome.FAILED, "has no such resource any more"),
 }
 """How a call ended whose function has not returned, and what its caller is told of that."""
 
 
-_Names: TypeAlias = Mapping[wit.Type, str]
-"""Resources, as own, and what they are called."""
+_Names: TypeAlias = dict[wit.Type, str]
+"""Resources, as own or borrow, and what they are called."""
 
 
 class _ComponentTarget:
@@ -137,6 +145,7 @@ class _ComponentTarget:
         component: its name.
         exports: what it exports.
         shared: the resources that it and its caller have of the gateway, by names that are one for both.
+        exchanged: those that are its own, and its caller imports, likewise.
         max_result: elements of lists and bytes of text that a result may have.
 
     Attributes:
@@ -152,6 +161,7 @@ class _ComponentTarget:
         component: str,
         exports: Mapping[str, wit.Item],
         shared: tuple[_Names, _Names] = ({}, {}),
+        exchanged: tuple[_Names, _Names] = ({}, {}),
         max_result: int | None = None,
     ) -> None:
         self.component = component
@@ -159,26 +169,32 @@ class _ComponentTarget:
         self.service: Service | None = None
         self._exports = exports
         self._shared = shared
+        self._exchanged = exchanged
         self._max_result = max_result
         self._rate = Rate(MAX_TOLD)
 
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
-        """`Target.calls`: resources that both have of the gateway are handed over."""
+        """`Target.calls`: resources that both have of the gateway are handed over, and its own both ways."""
         full_name, exported = self._find(name)
-        here, there = self._shared
+        shared, exchanged = self._shared[0], self._exchanged[0]
+        here, there = shared | exchanged, self._shared[1] | self._exchanged[1]
         wrong: list[str] = []
         for function, ty in interface.functions.items():
             other = exported.functions.get(function)
             if other is None:
                 has = ", ".join(exported.functions) or "none"
                 wrong.append(f"{function}: {self.name} exports no such function there, but {has}")
-            elif (why := uncarried(ty, here)) is not None:
+            elif (why := uncarried(ty, shared, exchanged)) is not None:
                 wrong.append(f"{function}: {why}")
             elif wit.text(ty, here) != wit.text(other, there):
                 wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {other}")
         if wrong:
             raise LinkMismatch("\n".join(wrong))
         return {function: self._call(full_name, function) for function in interface.functions}
+
+    def keeps(self, ctx: WasiCtx) -> bool:
+        """`Target.keeps`."""
+        return self.service is not None and ctx.of(Callees).get(self.service) is not None
 
     async def aclose(self) -> None:
         """`Target.aclose`."""
@@ -200,12 +216,12 @@ class _ComponentTarget:
     def _call(self, interface: str, name: str) -> LinkedCall:
         found: Function | None = None
 
-        async def call(caller: Caller, args: Sequence[Any]) -> Any:
+        async def call(ctx: WasiCtx, args: Sequence[Any]) -> Any:
             nonlocal found
             service = self._in_service()
             if found is None:
                 found = Function(service.linked.export(name, interface=interface))
-            return await self._perform(service, found, caller, lambda: args)
+            return await self._perform(service, found, ctx, lambda: args)
 
         return call
 
@@ -218,46 +234,30 @@ class _ComponentTarget:
         self,
         service: Service,
         function: Function,
-        caller: Caller,
+        ctx: WasiCtx,
         make_args: Callable[[], Sequence[Any]],
     ) -> Any:
-        gate, export = service.gate, function.export
-        try:
-            place = gate.try_enter_within() or await service.wait(gate.enter_within)
-        except NoRoom as error:
-            service.refused(LinkedExportReturned, Outcome.EXHAUSTED, export, caller.request_id)
-            raise CallFailed(
-                CallOutcome.BUSY, f"{self.name} is busy", str(error), begun=False
-            ) from None
-        with (
-            place,
-            Call(
-                service,
-                export,
-                make_args(),
-                place=place,
-                event=LinkedExportReturned,
-                request_id=caller.request_id,
-                trace=caller.trace,
-                route=caller.component,
-                in_pieces=not any(isinstance(leaf, wit.Own) for leaf in export.type.leaves()),
-                max_result=self._max_result,
-                lane=caller.lane,
-                until=caller.deadline,
-                depth=caller.depth + 1,
-                reports=self._rate.take,
-            ) as call,
-        ):
+        callees = ctx.of(Callees)
+        callee = callees.get(service)
+        if callee is None:
+            gate, request_id = service.gate, ctx.caller.request_id
             try:
-                answer = await perform(call, function)
-            except asyncio.CancelledError:
-                if not caller.remaining:
-                    call.outcome = Outcome.DEADLINE
-                raise
+                place = gate.try_enter_within() or await service.wait(gate.enter_within)
+            except NoRoom as error:
+                service.refused(
+                    LinkedExportReturned, Outcome.EXHAUSTED, function.export, request_id
+                )
+                raise CallFailed(
+                    CallOutcome.BUSY, f"{self.name} is busy", str(error), begun=False
+                ) from None
+            callee = callees.enter(
+                service, place, ctx, max_result=self._max_result, reports=self._rate.take
+            )
+        answer, outcome = await callee.call(function, make_args)
         if isinstance(answer, Exception):
-            outcome, words = _FAILURES.get(call.outcome, (CallOutcome.FAILED, "has failed"))
+            how, words = _FAILURES.get(outcome, (CallOutcome.FAILED, "has failed"))
             said = f"{self.name} {words}"
-            raise CallFailed(outcome, said, f"{said}: {answer}")
+            raise CallFailed(how, said, f"{said}: {answer}")
         return answer if function.fallible else answer.value
 
 
@@ -276,7 +276,7 @@ class _HandlerTarget(_ComponentTarget):
             raise LinkMismatch(f"{self.name} exports no {INCOMING_HANDLER} (it exports {exports})")
         return dict.fromkeys(interface.functions, self._handle)
 
-    async def _handle(self, caller: Caller, args: Sequence[Any]) -> None:
+    async def _handle(self, ctx: WasiCtx, args: Sequence[Any]) -> None:
         service = self._in_service()
         handler = service.handler
         if handler is None:
@@ -292,7 +292,7 @@ class _HandlerTarget(_ComponentTarget):
         def make_args() -> Sequence[Any]:
             return make_request(kind, service.config.max_body), ResponseOutparam(answer)
 
-        await self._perform(service, Function(handler), caller, make_args)
+        await self._perform(service, Function(handler), ctx, make_args)
         if not answers:
             raise CallFailed(
                 CallOutcome.FAILED,
@@ -313,12 +313,32 @@ def _shared(here: Mapping[str, wit.Item], there: Mapping[str, wit.Item]) -> tupl
     return names_here, names_there
 
 
-def _resources(imports: Mapping[str, wit.Item]) -> dict[str, wit.Resource]:
-    """The resources of imported interfaces that the gateway provides, by interface, track of versions and name."""
-    found: dict[str, wit.Resource] = {}
-    for name, item in imports.items():
-        if isinstance(item, wit.Interface) and provided().interface(name) is not None:
-            base, version = split_version(name)
+def _exchanged(
+    imports: Mapping[str, wit.Item], along: AbstractSet[str], callee: Component
+) -> tuple[_Names, _Names]:
+    """The resources of a component that its caller imports from it, and from nowhere else, as `_shared`."""
+    others = [it for _, it in _named((each, imports[each]) for each in imports.keys() - along)]
+    theirs = dict(_named(callee.exports.items()))
+    names_here: _Names = {}
+    names_there: _Names = {}
+    for name, mine in _named((each, imports[each]) for each in along):
+        its = theirs.get(name)
+        if its is not None and its in callee.drops and mine not in others:
+            said = names_here.setdefault(wit.Own(mine), name)
+            names_there.setdefault(wit.Own(its), said)
+            names_here[wit.Borrow(mine)] = names_there[wit.Borrow(its)] = f"borrow<{said}>"
+    return names_here, names_there
+
+
+def _named(items: Iterable[tuple[str, wit.Item]]) -> Iterator[tuple[str, wit.Resource]]:
+    """The resources of interfaces, with interface, track of versions and name."""
+    for name, item in items:
+        if isinstance(item, wit.Interface):
+            base, version = split_version(wit.interface_name(name, item))
             for local, resource in item.resources.items():
-                found[f"{base}@{track(version)}.{local}"] = resource
-    return found
+                yield f"{base}@{track(version)}.{local}", resource
+
+
+def _resources(imports: Mapping[str, wit.Item]) -> dict[str, wit.Resource]:
+    """The resources of imported interfaces that the gateway provides, as `_named`."""
+    return dict(_named(each for each in imports.items() if provided().interface(each[0])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from gateway.bindings import provided
 from gateway.bindings.context import DEFAULT_LINK
@@ -35,7 +36,7 @@ class Links:
         self,
         configs: Iterable[LinkConfig],
         component: Component,
-        target_of: Callable[[LinkConfig, Component], Target],
+        target_of: Callable[[LinkConfig, Component, AbstractSet[str]], Target],
         server: ServerConfig,
         *,
         called: bool,
@@ -46,7 +47,8 @@ class Links:
         Args:
             configs: what the operator said of each.
             component: the component.
-            target_of: gives the other end of a link of a component, or raises `LinkMismatch`.
+            target_of: gives the other end of a link of a component, or raises `LinkMismatch`; told which of its
+                imports lead there.
             server: what the operator said of the server.
             called: whether others have links to it.
             on_call: told of each call, if anybody wants to know.
@@ -60,13 +62,20 @@ class Links:
         self.hosts: dict[str, LinkedHost] = {}
         found: dict[str, dict[str, HostInterface]] = {}
         wrong: list[str] = []
+        configs = tuple(configs)
         for config in configs:
             named = "" if config.name == DEFAULT_LINK else f' by the name "{config.name}"'
+            along = {
+                name
+                for each in configs
+                if each.component == config.component
+                for name in _found(each, component)
+            }
             try:
                 imports = _imports(config, component)
                 link = Link(
                     config.import_ or OUTGOING_HANDLER,
-                    target_of(config, component),
+                    target_of(config, component, along),
                     errors=config.errors,
                     max_depth=server.max_call_depth,
                     on_call=on_call,
@@ -112,14 +121,21 @@ def _imports(link: LinkConfig, component: Component) -> dict[str, wit.Interface]
     Raises:
         LinkMismatch: there is none.
     """
-    interfaces = {
-        name: item for name, item in component.imports.items() if isinstance(item, wit.Interface)
-    }
-    found = {name: item for name, item in interfaces.items() if _is_for(link, name, item)}
+    found = _found(link, component)
     if not found:
-        told = [wit.extern_text(name, item) for name, item in interfaces.items()]
         what = "it" if link.host is None else OUTGOING_HANDLER
+        told = [wit.extern_text(name, item) for name, item in _interfaces(component)]
         raise LinkMismatch(
             f"the component does not import {what} (it imports {', '.join(told) or 'no interfaces'})"
         )
     return found
+
+
+def _found(link: LinkConfig, component: Component) -> dict[str, wit.Interface]:
+    return {name: item for name, item in _interfaces(component) if _is_for(link, name, item)}
+
+
+def _interfaces(component: Component) -> Iterator[tuple[str, wit.Interface]]:
+    for name, item in component.imports.items():
+        if isinstance(item, wit.Interface):
+            yield name, item

@@ -235,7 +235,7 @@ def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
 
 def _read(component: ComponentConfig, compiler: Compiler) -> Source:
     source = Source(component.source, bridge=provided().carries_bytes, compiler=compiler)
-    if not source.functions:
+    if not source.functions and not source.resources:
         raise ComponentError(
             f"{component.source}: exports no function but those of resources, so there is nothing to serve. Build "
             f"it for a world that exports {INCOMING_HANDLER}, such as wasi:http/proxy, or functions of its own."
@@ -331,7 +331,7 @@ def _report(service: Service, workers: int) -> None:
             **alone,
         )
     missed = {export.name: export.reason for export in service.methods.left_out if export.missed}
-    if service.procedures and missed:
+    if service.procedures and missed and not service.links.called:
         _log.warning("exports not served", component=service.name, exports=missed)
     _report_messages(service, workers)
     _report_imports(service)

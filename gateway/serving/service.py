@@ -59,6 +59,7 @@ class Service:
         channel: where their return events go.
         tracer: what is told of them as they go on.
         under_way: its invocations, and what is done for them before and after they run.
+        dropping: what drops resources that it has handed out, of callers that may have ended.
         log: for lines about them, at the component's own level.
         guest_log: for what its guests write, which is bounded.
         access_log: as `log`, for a line for each request.
@@ -134,6 +135,7 @@ class Service:
         self._in_flight_told = 0
         self._telling = False
         self.under_way: set[Work] = set()
+        self.dropping: set[asyncio.Task[None]] = set()
         self.log = log.logger("gateway.call", config.log_level)
         self.guest_log = GuestLog(
             self.log,
@@ -219,8 +221,16 @@ class Service:
             self._in_flight_told += change
             metrics.in_flight_changed(self.name, change)
 
+    async def finished(self) -> None:
+        """Wait for what goes on for callers that have ended: no longer than twice its `max_execution_time`."""
+        while self.dropping:
+            await asyncio.wait(self.dropping)
+
     async def aclose(self) -> None:
         """Close what it has open outside of itself. May be called again."""
+        for task in self.dropping:
+            task.cancel()
+        await self.finished()
         await self.links.aclose()
         await self.grants.aclose()
 

@@ -38,7 +38,7 @@ from gateway.wasm.binary.definitions import (
     read_import,
     read_instance,
 )
-from gateway.wasm.binary.extern import Sort, SortIndex
+from gateway.wasm.binary.extern import ExternType, Sort, SortIndex
 from gateway.wasm.binary.sections import (
     MAX_NESTING,
     PREAMBLE_SIZE,
@@ -46,6 +46,7 @@ from gateway.wasm.binary.sections import (
     is_component,
     sections,
 )
+from gateway.wasm.binary.type_format import read_type
 from gateway.wasm.instance_limits import Extents
 
 __all__ = ["Footprint", "Measureless", "Needs", "footprint", "needs"]
@@ -92,6 +93,7 @@ class Needs(NamedTuple):
         footprint: what it takes from the engine's pools.
         extents: the memories and tables that it has.
         functions: whether it exports a function that is no resource's, alone or in an instance.
+        resources: the resource types that it exports in instances: the names of both.
         shared: whether a module in it, instantiated or not, has a memory that threads share.
         tasks: whether it has to do with tasks, streams or futures of the component model.
     """
@@ -99,6 +101,7 @@ class Needs(NamedTuple):
     footprint: Footprint
     extents: Extents
     functions: bool
+    resources: tuple[tuple[str, str], ...]
     shared: bool
     tasks: bool
 
@@ -156,6 +159,7 @@ def _needs(component: _Component) -> Needs:
         ),
         Extents((*count.memories, *heap), tuple(count.tables)),
         _has_functions(instance),
+        tuple(_resources(instance)),
         any(module.shared for module in modules),
         _has_tasks(component),
     )
@@ -179,6 +183,14 @@ def _has_functions(instance: _Instance) -> bool:
     )
 
 
+def _resources(instance: _Instance) -> Iterator[tuple[str, str]]:
+    for name, item in (instance.exports or {}).items():
+        if isinstance(item, _Instance) and item.exports is not None:
+            for local, inner in item.exports.items():
+                if inner is _Type.RESOURCE:
+                    yield name, local
+
+
 class _UntoldError(Exception):
     """The component is readable, but its footprint does not follow from its bytes."""
 
@@ -188,6 +200,13 @@ class _Function(Enum):
 
     HOST = auto()
     LIFTED = auto()
+
+
+class _Type(Enum):
+    """A type, of which nothing else matters here. One that the host supplies is no resource of the component's."""
+
+    RESOURCE = auto()
+    OTHER = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,10 +236,11 @@ class _Instance:
     exports: Mapping[str, _Item] | None
 
 
-_Item = CoreModule | _Closure | _Instance | _Function
+_Item = CoreModule | _Closure | _Instance | _Function | _Type
 _Definition = (
     CoreModule
     | _Component
+    | _Type
     | _CoreInstantiation
     | Instantiation
     | BagOfExports
@@ -230,8 +250,17 @@ _Definition = (
     | ExportDefinition
 )
 
+_RESOURCE: Final = 0x3F
+"""How the definition of a resource type begins."""
+
 _HOST_INSTANCE: Final = _Instance(None)
-_COUNTED_SORTS: Final = (Sort.CORE_MODULE, Sort.COMPONENT, Sort.INSTANCE, Sort.FUNC)
+_COUNTED_SORTS: Final = (
+    Sort.CORE_MODULE,
+    Sort.COMPONENT,
+    Sort.INSTANCE,
+    Sort.FUNC,
+    Sort.TYPE,
+)
 
 
 @dataclass(slots=True)
@@ -250,6 +279,8 @@ class _Scope:
     def get(self, sort: Sort, index: int) -> _Item:
         space = self.spaces.get(sort, [])
         if index >= len(space):
+            if sort is Sort.TYPE:
+                return _Type.OTHER
             raise _UntoldError
         return space[index]
 
@@ -292,6 +323,8 @@ class _Count:
             match definition:
                 case CoreModule():
                     scope.add(Sort.CORE_MODULE, definition)
+                case _Type():
+                    scope.add(Sort.TYPE, definition)
                 case _Component():
                     scope.add(Sort.COMPONENT, _Closure(definition, scope))
                 case _CoreInstantiation(module):
@@ -313,6 +346,9 @@ class _Count:
                 case Lower(function):
                     if scope.get(Sort.FUNC, function) is _Function.LIFTED:
                         self.core_instances += 1
+                case Import(_, ExternType(Sort.TYPE, index)):
+                    new = _Type.RESOURCE if index is None else scope.get(Sort.TYPE, index)
+                    scope.add(Sort.TYPE, new)
                 case Import(name, extern) if extern.sort in scope.spaces:
                     scope.add(extern.sort, _argument(arguments, name.name, extern.sort))
                 case ExportDefinition(name, item) if item.sort in scope.spaces:
@@ -362,6 +398,8 @@ def _export(instance: _Item, sort: Sort, name: str) -> _Item:
     if instance.exports is None:
         return _supplied_by_host(sort)
     if name not in instance.exports:
+        if sort is Sort.TYPE:
+            return _Type.OTHER
         raise _UntoldError
     return instance.exports[name]
 
@@ -372,6 +410,8 @@ def _supplied_by_host(sort: Sort) -> _Item:
             return _Function.HOST
         case Sort.INSTANCE:
             return _HOST_INSTANCE
+        case Sort.TYPE:
+            return _Type.OTHER
         case _:
             raise _UntoldError
 
@@ -401,17 +441,32 @@ def _read_component(data: bytes, start: int, end: int, depth: int) -> _Component
                 definitions.extend(items(cursor, read_import))
             case ComponentSection.EXPORT:
                 definitions.extend(items(cursor, read_export))
-            case (
-                ComponentSection.CUSTOM
-                | ComponentSection.CORE_TYPE
-                | ComponentSection.TYPE
-                | ComponentSection.START
-            ):
-                # Types, names and the start function take nothing and define nothing that does.
+            case ComponentSection.TYPE:
+                definitions.extend(_types(cursor))
+            case ComponentSection.CUSTOM | ComponentSection.CORE_TYPE | ComponentSection.START:
+                # Names, types and the start function take nothing and define nothing that does.
                 pass
             case _:  # newer than this package, or damage
                 raise _UntoldError
     return _Component(definitions)
+
+
+def _types(cursor: Cursor) -> Iterator[_Type]:
+    """A `type` section; from the first type on that is of no known form, all count as no resources."""
+    left = cursor.count()
+    try:
+        while left:
+            resource = cursor.peek() == _RESOURCE
+            if resource:
+                cursor.skip(2)  # the opcode, and the type of what represents it
+                if cursor.byte():
+                    cursor.u32()  # its destructor
+            else:
+                read_type(cursor)
+            left -= 1
+            yield _Type.RESOURCE if resource else _Type.OTHER
+    except MalformedBinary:
+        yield from [_Type.OTHER] * left
 
 
 def _core_instantiations(cursor: Cursor) -> Iterator[_CoreInstantiation]:

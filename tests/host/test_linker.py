@@ -7,8 +7,10 @@ import pytest
 from gateway.host import wit
 from gateway.host.binding import HostInterface, Provided
 from gateway.host.errors import ComponentError, Trap, TrapKind
+from gateway.host.guest_resource import GuestResource
+from gateway.host.store import STORES
 from tests.host.conftest import Load
-from tests.host.guests import MEMORY, SPIN, call_now, guest
+from tests.host.guests import MEMORY, SPIN, call_now, guest, invocation
 
 
 def imports(name: str) -> str:
@@ -118,7 +120,7 @@ def test_exports_are_found_by_name(load: Load) -> None:
             linked.export(name, interface=interface)
 
 
-def test_an_export_with_a_resource_of_the_guests_own_cannot_be_called(load: Load) -> None:
+def test_an_instance_is_kept_while_others_hold_resources_of_it(load: Load) -> None:
     linked = load("""
       (component
         (type $thing' (resource (rep i32)))
@@ -130,8 +132,18 @@ def test_an_export_with_a_resource_of_the_guests_own_cannot_be_called(load: Load
         (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
         (func (export "make") (result (own $thing)) (canon lift (core func $i "make"))))
     """)
-    with pytest.raises(TypeError, match="resource thing is the component's own"):
-        linked.export("make")
+    made = invocation(linked, function="make")
+    assert made.start()
+    thing = made.result
+    assert isinstance(thing, GuestResource)
+    assert thing.type is linked.component.exports["thing"]
+    assert made.kept
+    assert {made.store.context: made.store} == STORES
+    assert thing.address
+    made.store.close()
+    assert not STORES
+    assert not thing.address
+    thing.drop()  # it is gone
 
 
 def test_an_import_that_is_no_function_is_refused(load: Load) -> None:

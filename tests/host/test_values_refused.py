@@ -163,10 +163,7 @@ def test_a_value_that_cannot_be_shown_is_refused_all_the_same(scratch: Scratch) 
         scratch.lower(wit.String(), Secret())
 
 
-@pytest.mark.parametrize(
-    "ty", [wit.Unsupported("stream"), wit.Own(wit.Resource("own", imported=False))], ids=str
-)
 @pytest.mark.parametrize("build", [lift, lower])
-def test_types_that_cannot_cross_are_refused_when_linking(build: Any, ty: wit.Type) -> None:
-    with pytest.raises(TypeError, match=r"boundary of the host|no form outside of it"):
-        build(wit.List(ty))
+def test_types_that_cannot_cross_are_refused_when_linking(build: Any) -> None:
+    with pytest.raises(TypeError, match="boundary of the host"):
+        build(wit.List(wit.Unsupported("stream")))

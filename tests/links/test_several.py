@@ -16,7 +16,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
 from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
@@ -38,7 +38,7 @@ PRICES: Final = wit.Interface(
         "count": wit.Function((("n", wit.Integer(32, signed=False)),), None),
     }
 )
-SHOP: Final = Caller("shop", "request")
+SHOP: Final = WasiCtx(caller=Caller("shop", "request"))
 DONE: Final = http(b'{"jsonrpc":"2.0","id":1,"result":null}')
 TRAPPED: Final = -32000
 
@@ -130,8 +130,8 @@ class Servers:
         )
         self._calls = self._target.calls(API, PRICES)
 
-    async def call(self, number: int = 0, caller: Caller = SHOP) -> None:
-        await self._calls["count"](caller, [number])
+    async def call(self, number: int = 0, ctx: WasiCtx = SHOP) -> None:
+        await self._calls["count"](ctx, [number])
 
     def away(self) -> list[str]:
         return list(self._target.troubles())
@@ -196,10 +196,10 @@ async def test_a_call_that_may_have_begun_is_not_made_again(servers: Servers) ->
 async def test_one_that_says_nothing_is_left_out(servers: Servers) -> None:
     servers.peers[1].answer = None
     while not servers.away():
-        late = SHOP._replace(deadline=monotonic() + 0.05)
+        late = WasiCtx(caller=SHOP.caller._replace(deadline=monotonic() + 0.05))
         with suppress(TimeoutError):
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + 0.1):
-                await servers.call(caller=late)
+                await servers.call(ctx=late)
     assert servers.told[-1] == (1, Answer.UNANSWERED)
     await servers.call()
     assert servers.told[-1] == (0, Answer.ANSWERED)
