@@ -10,6 +10,7 @@ from gateway.bindings.context import DEFAULT_LINK
 from gateway.bindings.lattice import lattice_2
 from gateway.config import ComponentConfig
 from gateway.host import wit
+from gateway.links.host import OUTGOING_HANDLER
 from gateway.wasm.version import split_version
 
 __all__ = ["by_link", "chooses", "link_names", "split_key"]
@@ -69,12 +70,10 @@ def link_names(
         granted: the names of links by which it has a capability, by the key of that.
     """
     names: dict[str, set[str]] = {}
-    for interface in provided():
-        if interface.key is None or getattr(config, interface.key):
-            names.setdefault(interface.name, set()).update(
-                granted.get(interface.key or "", (DEFAULT_LINK,))
-            )
+    for each in provided():
+        if each.key is None or getattr(config, each.key):
+            names.setdefault(each.name, set()).update(granted.get(each.key or "", (DEFAULT_LINK,)))
     for link in config.links:
-        if link.import_ is not None:
-            names.setdefault(split_version(link.import_)[0], set()).add(link.name)
+        interface = OUTGOING_HANDLER if link.import_ is None else split_version(link.import_)[0]
+        names.setdefault(interface, set()).add(link.name)
     return names

@@ -10,6 +10,7 @@ import pytest
 from gateway.config import ComponentConfig
 from gateway.host.errors import ComponentError, TrapKind
 from gateway.host.values import Err, Ok, Variant
+from gateway.serving.link_names import link_names
 from tests.bindings.test_blobstore import BLOBSTORE
 from tests.bindings.test_keyvalue import FIRST as KEYVALUE
 from tests.bindings.test_lattice import TOLD
@@ -131,6 +132,15 @@ async def test_what_is_provided_to_all_has_the_default_link_and_what_is_not_gran
             assert await choose(guest, "default", not_granted) == Err(
                 f"interface `{not_granted}` does not have an existing link with name `default`"
             )
+
+
+def test_a_host_that_a_component_answers_for_is_a_link_of_the_outgoing_handler(
+    tmp_path: Path,
+) -> None:
+    told = [{"host": "pricing.internal", "component": "pricing"}]
+    config = ComponentConfig.model_validate({"name": "shop", "source": tmp_path, "links": told})
+    assert set(link_names(config, {})["wasi:http/outgoing-handler"]) == {"default"}
+    assert "wasi:keyvalue/store" not in link_names(config, {})
 
 
 async def test_the_next_handler_of_http_is_chosen_by_name(tmp_path: Path) -> None:
