@@ -182,7 +182,15 @@ class Invocation:
                 self.store.host_time = 0.0
                 finished = self._cross(self._lower_args) and self._poll()
             else:
-                self._instantiate()
+                self.store.open()
+                linked = self._export.linked
+                self._future = _capi.instantiate_async(
+                    linked.address,
+                    self.store.context,
+                    linked.component.address,
+                    self.store.instance,
+                    self._address + _ERROR,
+                )
                 finished = self._poll()
         except BaseException:
             self.close()
@@ -190,17 +198,6 @@ class Invocation:
         if finished:
             self.close()
         return finished
-
-    def _instantiate(self) -> None:
-        store, linked = self.store, self._export.linked
-        store.open()
-        self._future = _capi.instantiate_async(
-            linked.address,
-            store.context,
-            linked.component.address,
-            store.instance,
-            self._address + _ERROR,
-        )
 
     async def run(self) -> Any:
         """Go on until the function returns.
@@ -288,7 +285,7 @@ class Invocation:
         if self._future:
             future, self._future = self._future, 0
             _capi.future_delete(future)
-        self.kept = self._finished and self.store.keeps
+        self.kept = self._finished and bool(self.store.handed_out)
         try:
             if not self.kept:
                 self.store.close()

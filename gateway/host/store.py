@@ -151,11 +151,6 @@ class Store:
         self.instance = self.scratch + 24
         self.stack = 0
 
-    @property
-    def keeps(self) -> bool:
-        """Whether others hold resources of its guest."""
-        return bool(self.handed_out)
-
     def open(self) -> None:
         """Make the engine's store. `close` must follow."""
         self._pointer, self.context = _capi.store_new(self.engine.address, *self._limits)
