@@ -264,7 +264,7 @@ def refused(guest: GuestPath) -> dict[str, Refused]:
             b"""(component (import "wasi:clocks/monotonic-clock@0.3.0" (instance
                 (export "now" (func (result u64))))))""",
             "a component of WASI 0.3 (wasi:clocks/monotonic-clock@0.3.0)",
-            "Build it for a world that exports wasi:http/handler@0.3.0",
+            "for a world that exports wasi:http/handler@0.3.0",
         ),
     }
 
