@@ -27,26 +27,18 @@ from typing import Final
 
 from gateway.wasm.binary.core_types import CoreType
 from gateway.wasm.binary.types import (
-    Flags,
     Func,
-    FutureOf,
-    ListOf,
-    Primitive,
-    Record,
     StreamOf,
     TupleOf,
     TypeDefinition,
-    ValType,
 )
 from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS, Layout, joined_flat
+from gateway.wasm.wasip3.call_arguments import Arguments
+from gateway.wasm.wasip3.call_conversion import Conversion, allocated
 from gateway.wasm.wasip3.call_types import (
     EXPORTED,
     IMPORTED,
     Types,
-    cases_of,
-    discriminant,
-    members_of,
-    payload_place,
     places,
 )
 
@@ -58,26 +50,11 @@ CALLS: Final = "gateway:wasi/calls"
 MAX_ASYNC_FLAT: Final = 4
 """What has more core values than this is passed to an asynchronous call through memory."""
 
+_LIST: Final = Layout(8, 4, (CoreType.I32, CoreType.I32))
+"""How a list lies in memory."""
+
 _MEMORY: Final = "(memory $memory) (realloc (core func $realloc))"
-_LOADS: Final = {
-    Primitive.BOOL: "i32.load8_u",
-    Primitive.S8: "i32.load8_s",
-    Primitive.U8: "i32.load8_u",
-    Primitive.S16: "i32.load16_s",
-    Primitive.U16: "i32.load16_u",
-    Primitive.S64: "i64.load",
-    Primitive.U64: "i64.load",
-    Primitive.F32: "f32.load",
-    Primitive.F64: "f64.load",
-}
 _STORES: Final = {("i32", 1): "i32.store8", ("i32", 2): "i32.store16"}
-_BY_SIZE: Final = {1: "i32.load8_u", 2: "i32.load16_u", 4: "i32.load"}
-_WIDENED: Final = {
-    (CoreType.F32, CoreType.I32): "(i32.reinterpret_f32 {})",
-    (CoreType.F32, CoreType.I64): "(i64.extend_i32_u (i32.reinterpret_f32 {}))",
-    (CoreType.I32, CoreType.I64): "(i64.extend_i32_u {})",
-    (CoreType.F64, CoreType.I64): "(i64.reinterpret_f64 {})",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +87,8 @@ class _Side:
         self.types = types
         self.calls = calls
         self.gives = gives
-        self.functions: dict[str, str] = {}  # of the core module, by what they are for
-        self.ends: dict[int, TypeDefinition] = {}
+        self.arguments = Arguments(types)
+        self.converters = Conversion(types, gives=gives)
 
     # --- the component -------------------------------------------------------------------------------------
 
@@ -191,7 +168,7 @@ class _Side:
                 f"(core func $return{number} (canon task.return "
                 f"(result (list {self.types.text(of, 'i')})) (memory $memory)))"
             )
-        for index, definition in self.ends.items():
+        for index, definition in self.converters.ends.items():
             kind = "stream" if isinstance(definition, StreamOf) else "future"
             if self.gives:
                 names = {"new": "", "write": f"async {_MEMORY}", "drop-writable": ""}
@@ -214,15 +191,8 @@ class _Side:
             returned = ["i32"] * (0 if result is None else 2)
             imports.append((f"return{number}", f"$return{number}", _signature(returned, [])))
         rest_of_it = self.parts()
-        copy, over, finish = [], [], []
-        done: set[int] = set()
-        while left := [index for index in self.ends if index not in done]:
-            for index in left:
-                done.add(index)
-                copy.append(self.copy(index))
-                over.append(self.over(index))
-                finish.append(self.finish(index))
-        for index, definition in self.ends.items():
+        dispatch = self.converters.dispatch()
+        for index, definition in self.converters.ends.items():
             stream = isinstance(definition, StreamOf)
             through = ["i32"] * (3 if stream else 2)
             if self.gives:
@@ -253,28 +223,13 @@ class _Side:
         )
         shared = _read("calls")
         head, _, rest = shared.partition("  (global $set")
-        dispatch = "\n".join(
-            [
-                _by_type(
-                    "copy",
-                    "(param $end i32) (param $handle i32) (param $type i32) (result i32)",
-                    copy,
-                ),
-                _by_type(
-                    "finish", "(param $end i32) (param $handle i32) (param $type i32)", finish
-                ),
-                "(func $is-over (param $end i32) (param $n i32) (result i32)\n"
-                + "\n".join(over)
-                + "\nunreachable)",
-            ]
-        )
         return f"""(core module $Core
 {head}
 {lines}
 (global $set{rest}
 {dispatch}
 {rest_of_it}
-{chr(10).join(self.functions.values())}
+{chr(10).join((*self.arguments.functions.values(), *self.converters.functions.values()))}
 {bodies})
 (core instance $core (instantiate $Core {instances}))"""
 
@@ -345,7 +300,7 @@ class _Side:
         if ty.result is not None:
             # Of the giver comes a list.
             of = _LIST if forwarded else types.layout(ty.result)
-            lines.append(f"(global.set $result {_allocated(of)})")
+            lines.append(f"(global.set $result {allocated(of)})")
         given: list[str] = []
         if forwarded:
             given = ["(local.get $at)", "(local.get $count)"]
@@ -356,15 +311,15 @@ class _Side:
                 index = types.add(of_guest)
                 of = types.layouts[index]
                 lines += [
-                    f"(local.set $arguments {_allocated(of)})",
-                    f"(call {self.converter(index)} (local.get $at) (local.get $arguments))",
+                    f"(local.set $arguments {allocated(of)})",
+                    f"(call {self.converters.of(index)} (local.get $at) (local.get $arguments))",
                 ]
             if self.flat_arguments(call) is None:
                 given = ["(local.get $arguments)"]
             else:
                 layouts = [types.layout(of) for _, of in ty.parameters]
                 for place, (_, param) in zip(places(layouts), ty.parameters, strict=True):
-                    given += self.loads(param, place)
+                    given += self.arguments.loads(param, place)
         at_once = self.returned_at_once(call)
         if ty.result is not None and at_once is None:
             given.append("(global.get $result)")
@@ -388,257 +343,17 @@ class _Side:
             return f"(global.set $result {source})"
         of = types.layout(types.carried(result))
         return f"""(local.set $from {source})
-    (global.set $result {_allocated(of)})
-    (call {self.converter(result)} (local.get $from) (global.get $result))"""
-
-    def loads(self, ty: ValType, at: int) -> list[str]:
-        """Expressions for the core values that a value is passed as, of what lies `at` the arguments."""
-        if isinstance(ty, Primitive):
-            if ty is Primitive.STRING:
-                return [_load("i32.load", at), _load("i32.load", at + 4)]
-            return [_load(_LOADS.get(ty, "i32.load"), at)]
-        types = self.types
-        match definition := types.definitions[ty]:
-            case ListOf():
-                return [_load("i32.load", at), _load("i32.load", at + 4)]
-            case StreamOf() | FutureOf():
-                return [_load("i32.load", at)]
-            case Flags():
-                return [_load(_BY_SIZE[types.layout(ty).size], at)]
-            case Record() | TupleOf():
-                members = members_of(definition)
-                layouts = [types.layout(each) for each in members]
-                return [
-                    each
-                    for member, place in zip(members, places(layouts), strict=True)
-                    for each in self.loads(member, at + place)
-                ]
-        flat = types.layout(ty).flat or ()
-        address = f"(i32.add (local.get $arguments) (i32.const {at}))"
-        return [
-            f"(call {self.loader(ty, definition, number)} {address})" for number in range(len(flat))
-        ]
-
-    def loader(self, ty: ValType, definition: TypeDefinition, number: int) -> str:
-        """The function that loads one of the core values of something that has cases.
-
-        A function for each, since cases that are loaded in place would multiply with each level.
-        """
-        name = f"$load{ty}-{number}"
-        if name in self.functions:
-            return name
-        types, cases = self.types, cases_of(definition)
-        wanted = CoreType((types.layout(ty).flat or ())[number])
-        core = wanted.name.lower()
-        which = _load(_BY_SIZE[discriminant(cases)], 0)
-        value = f"({core}.const 0)" if number else which
-        place = payload_place(cases, types.layout)
-        for case, payload in enumerate(cases if number else []):
-            own = () if payload is None else types.layout(payload).flat or ()
-            if payload is None or number > len(own):
-                continue
-            loaded = self.loads(payload, place)[number - 1]
-            loaded = _WIDENED.get((CoreType(own[number - 1]), wanted), "{}").format(loaded)
-            value = (
-                f"(if (result {core}) (i32.eq {which} (i32.const {case})) (then {loaded})"
-                f" (else {value}))"
-            )
-        self.functions[name] = f"(func {name} (param $arguments i32) (result {core}) {value})"
-        return name
-
-    # --- streams and futures -------------------------------------------------------------------------------
-
-    def carries(self, index: int) -> ValType:
-        """What a stream or a future carries."""
-        match self.types.definitions[index]:
-            case StreamOf(part) | FutureOf(part) if part is not None:
-                return part
-        raise TypeError("neither a stream nor a future")
-
-    def copy(self, index: int) -> str:
-        """Have elements cross, as many as there is room for."""
-        of = self.types.layout(self.carries(index))
-        stream = isinstance(self.types.definitions[index], StreamOf)
-        name = "write" if self.gives else "read"
-        if not stream:
-            room = "" if self.gives else _room(of, 1)
-            how = f"(call ${name}{index} (local.get $handle) (i32.load offset=8 (local.get $end)))"
-        else:
-            room = "" if self.gives else _room(of, max(1, 4096 // max(of.size, 1)))
-            at = (
-                f"(i32.add (i32.load offset=8 (local.get $end)) "
-                f"(i32.mul (i32.load offset=16 (local.get $end)) (i32.const {of.size})))"
-            )
-            left = "(call $left (local.get $end))"
-            how = f"(call ${name}{index} (local.get $handle) {at} {left})"
-        return f"(if (i32.eq (local.get $type) (i32.const {index})) (then {room} (return {how})))"
-
-    def over(self, index: int) -> str:
-        """Whether all has crossed."""
-        if not isinstance(self.types.definitions[index], StreamOf):
-            over = "(return (i32.const 1))"
-        elif self.gives:
-            over = """(return (i32.or (i32.and (local.get $n) (i32.const 15))
-      (i32.eqz (call $left (local.get $end)))))"""
-        else:
-            over = """(call $took (i32.shr_u (local.get $n) (i32.const 4)))
-      (return (i32.and (local.get $n) (i32.const 15)))"""
-        return (
-            f"(if (i32.eq (i32.load offset=4 (local.get $end)) (i32.const {index})) (then {over}))"
-        )
-
-    def finish(self, index: int) -> str:
-        """Drop an end, and have what has come where it is wanted."""
-        drop = f"(call $drop{index} (local.get $handle))"
-        if not self.gives:
-            at, wanted = (
-                "(i32.load offset=8 (local.get $end))",
-                "(i32.load offset=20 (local.get $end))",
-            )
-            part = self.carries(index)
-            if isinstance(self.types.definitions[index], StreamOf):
-                count = "(i32.load offset=16 (local.get $end))"
-                if self.types.is_copied(part):
-                    at = f"(call {self.converter_of_many(part)} {at} {count})"
-                drop += f"(i32.store {wanted} {at}) (i32.store offset=4 {wanted} {count})"
-            elif self.types.is_copied(part):
-                drop += f"(call {self.converter(part)} {at} {wanted})"
-            else:
-                drop += f"(memory.copy {wanted} {at} (i32.const {self.types.layout(part).size}))"
-        return f"(if (i32.eq (local.get $type) (i32.const {index})) (then {drop} (return)))"
-
-    def sides(self, ty: ValType) -> tuple[ValType, ValType]:
-        """What a type is converted from, and to."""
-        carried = self.types.carried(ty)
-        return (carried, ty) if self.gives else (ty, carried)
-
-    def converter(self, ty: ValType) -> str:
-        """The function that converts what lies at one place to another."""
-        name = f"$convert{ty}"
-        if name in self.functions:
-            return name
-        self.functions[name] = (
-            ""  # types are not recursive, but functions are made while others are
-        )
-        types = self.types
-        lines: list[str] = []
-        match definition := types.definition(ty):
-            case StreamOf() | FutureOf() if isinstance(ty, int):
-                self.ends[ty] = definition
-                lines.append(self.convert_end(ty, definition))
-            case Record() | TupleOf():
-                members = members_of(definition)
-                source, target = (
-                    places([types.layout(self.sides(each)[side]) for each in members])
-                    for side in (0, 1)
-                )
-                for member, out, into in zip(members, source, target, strict=True):
-                    lines.append(self.convert(member, out, into))
-            case ListOf(element):
-                lines.append(
-                    "(i32.store (local.get $to) "
-                    f"(call {self.converter_of_many(element)} (i32.load (local.get $from)) "
-                    "(i32.load offset=4 (local.get $from))))"
-                    "(i32.store offset=4 (local.get $to) (i32.load offset=4 (local.get $from)))"
-                )
-            case _:
-                cases = cases_of(definition)
-                size = discriminant(cases)
-                lines.append(f"(memory.copy (local.get $to) (local.get $from) (i32.const {size}))")
-                sides = [
-                    [None if each is None else self.sides(each)[side] for each in cases]
-                    for side in (0, 1)
-                ]
-                out, into = (payload_place(side, types.layout) for side in sides)
-                which = f"({_BY_SIZE[size]} (local.get $from))"
-                for number, payload in enumerate(cases):
-                    if payload is not None:
-                        lines.append(
-                            f"(if (i32.eq {which} (i32.const {number})) (then {self.convert(payload, out, into)}))"
-                        )
-        self.functions[name] = (
-            f"(func {name} (param $from i32) (param $to i32) (local $ends i64)\n  "
-            + "\n  ".join(lines)
-            + ")"
-        )
-        return name
-
-    def convert(self, ty: ValType, out: int, into: int) -> str:
-        """A part of something."""
-        source = f"(i32.add (local.get $from) (i32.const {out}))"
-        target = f"(i32.add (local.get $to) (i32.const {into}))"
-        if self.types.is_copied(ty):
-            return f"(call {self.converter(ty)} {source} {target})"
-        return f"(memory.copy {target} {source} (i32.const {self.types.layout(ty).size}))"
-
-    def convert_end(self, index: int, definition: TypeDefinition) -> str:
-        if not self.gives:
-            return (
-                f"(call $begin (i32.load (local.get $from)) (i32.const {index}) (i32.const 0) (i32.const 0) "
-                "(local.get $to))"
-            )
-        part = self.carries(index)
-        if isinstance(definition, StreamOf):
-            at, count = "(i32.load (local.get $from))", "(i32.load offset=4 (local.get $from))"
-            if self.types.is_copied(part):
-                at = f"(call {self.converter_of_many(part)} {at} {count})"
-        else:
-            at, count = "(local.get $from)", "(i32.const 1)"
-            if self.types.is_copied(part):
-                at = f"(call {self.converter_of_many(part)} {at} {count})"
-        return f"""(local.set $ends (call $new{index}))
-  (i32.store (local.get $to) (i32.wrap_i64 (local.get $ends)))
-  (call $begin (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))) (i32.const {index}) {at} {count}
-    (i32.const 0))"""
-
-    def converter_of_many(self, ty: ValType) -> str:
-        """The function that converts so many that lie at one place, and tells where they lie then."""
-        name = f"$convert-many{ty}"
-        if name in self.functions:
-            return name
-        self.functions[name] = ""
-        source, target = (self.types.layout(side) for side in self.sides(ty))
-        self.functions[name] = f"""(func {name} (param $from i32) (param $count i32) (result i32)
-  (local $to i32) (local $all i32)
-  (local.set $all (call $allocate (local.get $count) (i32.const {target.size}) (i32.const {target.alignment})))
-  (local.set $to (local.get $all))
-  (loop $more (if (local.get $count) (then
-    (call {self.converter(ty)} (local.get $from) (local.get $to))
-    (local.set $from (i32.add (local.get $from) (i32.const {source.size})))
-    (local.set $to (i32.add (local.get $to) (i32.const {target.size})))
-    (local.set $count (i32.sub (local.get $count) (i32.const 1)))
-    (br $more))))
-  (local.get $all))"""
-        return name
+    (global.set $result {allocated(of)})
+    (call {self.converters.of(result)} (local.get $from) (global.get $result))"""
 
 
 def _read(name: str) -> str:
     return files(__package__).joinpath(f"{name}.wat").read_text(encoding="utf-8")
 
 
-_LIST: Final = Layout(8, 4, (CoreType.I32, CoreType.I32))
-
-
-def _allocated(of: Layout) -> str:
-    return f"(call $allocate (i32.const 1) (i32.const {of.size}) (i32.const {of.alignment}))"
-
-
-def _room(of: Layout, first: int) -> str:
-    sizes = " ".join(f"(i32.const {each})" for each in (of.size, of.alignment, first))
-    return f"(call $have-room (local.get $end) {sizes})"
-
-
-def _load(instruction: str, at: int) -> str:
-    return f"({instruction} offset={at} (local.get $arguments))"
-
-
 def _signature(params: Sequence[str], results: Sequence[str]) -> str:
     taken = f"(param {' '.join(params)})" if params else ""
     return taken + (f" (result {' '.join(results)})" if results else "")
-
-
-def _by_type(name: str, signature: str, branches: Sequence[str]) -> str:
-    return f"(func ${name} {signature}\n" + "\n".join(branches) + "\nunreachable)"
 
 
 def _by_function(name: str, branches: Sequence[str], numbers: Sequence[int]) -> str:
