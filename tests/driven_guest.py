@@ -160,8 +160,17 @@ class DrivenGuest:
         Raises:
             InvocationError: the call has ended the guest.
         """
+        self.tell(function, *args)
+        return await self.returned(function)
+
+    def tell(self, function: str, *args: Any) -> None:
+        """Have the guest call an import: at once, where it waits to be told. `returned` must follow."""
         number, ty = self._functions[function]
         self._steps.put_nowait((number, store_arguments(ty, args, _HEAP)))
+
+    async def returned(self, function: str) -> Any:
+        """Wait until the import returns that it was told to call: `call`."""
+        _, ty = self._functions[function]
         memory = await self._next_question()
         return None if ty.result is None else load(ty.result, memory, _RESULT)
 

@@ -92,6 +92,7 @@ class Callee:
         self._users = 0
         self._dropped: deque[GuestResource] = deque()
         self._dropping: asyncio.Task[None] | None = None
+        self._until = math.inf
         self._left = self._closed = False
 
     async def call(
@@ -115,6 +116,8 @@ class Callee:
     def leave(self) -> None:
         """The caller has ended: all is free, once that is dropped which it has dropped itself."""
         self._left = True
+        # Nobody waits for all of what it has dropped.
+        self._until = monotonic() + self._service.config.max_execution_time
         self._settle()
 
     async def _perform(
@@ -157,23 +160,29 @@ class Callee:
         """The caller has dropped one, on the stack of its own guest, where no other may run."""
         self._dropped.append(resource)
         if self._dropping is None:
-            task = self._dropping = asyncio.get_running_loop().create_task(self._drop_in_turn())
-            self._service.dropping.add(task)
-            task.add_done_callback(self._has_dropped)
+            self._begin_dropping()
+
+    def _begin_dropping(self) -> None:
+        task = self._dropping = asyncio.get_running_loop().create_task(self._drop_in_turn())
+        self._service.dropping.add(task)
+        task.add_done_callback(self._has_dropped)
 
     async def _drop_in_turn(self) -> None:
         async with self._lock:
-            # The caller may have ended, and nobody waits for all of what it has dropped.
-            await self._drop_all(monotonic() + self._service.config.max_execution_time)
+            await self._drop_all()
 
     def _has_dropped(self, task: asyncio.Task[None]) -> None:
         self._service.dropping.discard(task)
         self._dropping = None
+        # The caller may have gone on, and dropped more, between the end of the task and this.
+        if self._dropped and not task.cancelled() and monotonic() < self._until:
+            self._begin_dropping()
+            return
         self._dropped.clear()  # what is left goes with its instance
         self._settle()
 
-    async def _drop_all(self, until: float = math.inf) -> None:
-        while self._dropped and monotonic() < until:
+    async def _drop_all(self) -> None:
+        while self._dropped and monotonic() < self._until:
             resource = self._dropped.popleft()
             if resource.address:
                 await self._perform(Function(self._service.linked.drop(resource.type)), [resource])

@@ -18,6 +18,7 @@ from gateway.host.store import STORES
 from gateway.observe.events import Kind, LinkedExportReturned, Outcome
 from gateway.serving.service import Service
 from tests.harness import GuestPath
+from tests.links.driven import driven
 from tests.patience import until
 from tests.transports.talking import Talking, talking
 
@@ -169,6 +170,45 @@ async def test_what_is_dropped_at_the_end_is_dropped_all_the_same(pair: Make) ->
         assert await run(gateway, ("make", 0, 1), ("make", 1, 1), ("drop", 1)) == [0, 0, 0]
         await nothing_is_left(gateway)
         assert functions(gateway)[2:] == ["[resource-drop]counter"]
+
+
+_COUNTER: Final = f"""
+  (import "{API}" (instance $api
+    (export "counter" (type $counter (sub resource)))
+    (export "[constructor]counter" (func (param "start" u32) (result (own $counter))))
+    (export "live" (func (result u32)))))
+"""
+
+
+class _Telling(set[Any]):
+    """What is under way, and tells when something is not any more."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def remove(self, work: Any) -> None:
+        super().remove(work)
+        self._tell()
+
+
+async def test_what_is_dropped_just_after_another_is_dropped_too(
+    guest: GuestPath, tmp_path: Path
+) -> None:
+    links = [{"import": API, "component": "counters"}]
+    callee = counters(guest("c/counters"))
+    async with driven(tmp_path, _COUNTER, callee, links=links) as (caller, gateway):
+        first, second, _ = [await caller.call("api#[constructor]counter", 1) for _ in range(3)]
+        left = [second]
+
+        def drop_one_more() -> None:
+            if left:
+                caller.tell("api#drop counter", left.pop())
+
+        service(gateway).under_way = _Telling(drop_one_more)
+        await caller.call("api#drop counter", first)
+        await caller.returned("api#drop counter")
+        assert await caller.call("api#live") == 1
 
 
 async def test_a_caller_that_traps_frees_what_it_has(pair: Make) -> None:
