@@ -148,8 +148,10 @@ class Generation:
             transport.drain(inside=True)
         for transport in self._transports:
             await transport.finished()
-        for service in self.services:
-            await service.finished()
+        # What goes on in one component may have others begin something.
+        while any(service.going_on for service in self.services):
+            for service in self.services:
+                await service.finished()
 
     async def aclose(self) -> None:
         """Close what its components have open outside of themselves, when what they have taken is finished.

@@ -164,7 +164,7 @@ class Callee:
 
     def _begin_dropping(self) -> None:
         task = self._dropping = asyncio.get_running_loop().create_task(self._drop_in_turn())
-        self._service.dropping.add(task)
+        self._service.goes_on(task)
         task.add_done_callback(self._has_dropped)
 
     async def _drop_in_turn(self) -> None:
@@ -172,7 +172,6 @@ class Callee:
             await self._drop_all()
 
     def _has_dropped(self, task: asyncio.Task[None]) -> None:
-        self._service.dropping.discard(task)
         self._dropping = None
         # The caller may have gone on, and dropped more, between the end of the task and this.
         if self._dropped and not task.cancelled() and monotonic() < self._until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -292,6 +293,8 @@ class _HandlerTarget(_ComponentTarget):
         def make_args() -> Sequence[Any]:
             return make_request(kind, service.config.max_body), ResponseOutparam(answer)
 
+        if (task := asyncio.current_task()) is not None:
+            service.goes_on(task)
         await self._perform(service, Function(handler), ctx, make_args)
         if not answers:
             raise CallFailed(

@@ -7,7 +7,7 @@ import functools
 import ssl
 from collections.abc import Awaitable, Callable
 from time import time
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.config import ComponentConfig, Route, ServerConfig
 from gateway.host.errors import ComponentError, InvocationError
@@ -59,7 +59,8 @@ class Service:
         channel: where their return events go.
         tracer: what is told of them as they go on.
         under_way: its invocations, and what is done for them before and after they run.
-        dropping: what drops resources that it has handed out, of callers that may have ended.
+        going_on: what may outlast the callers that it is for: drops of resources that it has handed out to them,
+            and answers to their HTTP requests.
         log: for lines about them, at the component's own level.
         guest_log: for what its guests write, which is bounded.
         access_log: as `log`, for a line for each request.
@@ -135,7 +136,7 @@ class Service:
         self._in_flight_told = 0
         self._telling = False
         self.under_way: set[Work] = set()
-        self.dropping: set[asyncio.Task[None]] = set()
+        self.going_on: set[asyncio.Task[Any]] = set()
         self.log = log.logger("gateway.call", config.log_level)
         self.guest_log = GuestLog(
             self.log,
@@ -221,14 +222,19 @@ class Service:
             self._in_flight_told += change
             metrics.in_flight_changed(self.name, change)
 
+    def goes_on(self, task: asyncio.Task[Any]) -> None:
+        """Note that a task is `going_on` until it is done."""
+        self.going_on.add(task)
+        task.add_done_callback(self.going_on.discard)
+
     async def finished(self) -> None:
         """Wait for what goes on for callers that have ended: no longer than twice its `max_execution_time`."""
-        while self.dropping:
-            await asyncio.wait(self.dropping)
+        while self.going_on:
+            await asyncio.wait(self.going_on)
 
     async def aclose(self) -> None:
         """Close what it has open outside of itself. May be called again."""
-        for task in self.dropping:
+        for task in self.going_on:
             task.cancel()
         await self.finished()
         await self.links.aclose()

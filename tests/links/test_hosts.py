@@ -159,6 +159,20 @@ async def test_a_response_that_is_whole_is_one_whatever_comes_after(fail: Any) -
         assert await handled(gateway, "trapped") == await handled(gateway, "ok") == 1
 
 
+async def test_a_reload_lets_a_callee_finish_that_has_answered(guest: GuestPath) -> None:
+    def components(**keys: Any) -> tuple[ComponentConfig, ...]:
+        return behind(guest("c/fail"), **keys), proxy(guest("c/proxy"))
+
+    async with talking(*components()) as gateway:
+        told = Told(gateway)
+        assert (await ask(gateway, "/sleep-after?ms=1000")).text == "answered\n"
+        before = service(gateway, "next")
+        await gateway.app.reload(GatewayConfig(components=components(max_concurrency=2)))
+        await until(lambda: before.gate.is_saturated)  # closed
+        assert not before.under_way
+        assert told.of("next").outcome is Outcome.OK
+
+
 async def test_limits_of_the_callee_are_error_codes(fail: Any) -> None:
     limits = {"max_concurrency": 1, "max_execution_time": "200ms", "max_body": "64KiB"}
     async with fail(**limits) as gateway:
