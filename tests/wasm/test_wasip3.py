@@ -107,6 +107,12 @@ def test_what_is_damaged_is_refused(guest: bytes, parts: Parts) -> None:
             compose(guest[:end], parts)
 
 
+def test_an_import_of_a_type_that_is_nowhere_is_damage(parts: Parts) -> None:
+    damaged = binary(f"(component {IMPORT} {HANDLER})").replace(b"0.3.0\5\0", b"0.3.0\5\7")
+    with pytest.raises(MalformedBinary, match="type 7, which is not defined"):
+        compose(damaged, parts)
+
+
 def test_types_that_multiply_are_written_once() -> None:
     # Each level has the one below in ten cases: in place, the last would be there 10^13 times.
     types: list[TypeDefinition] = [Variant((("none", Primitive.U8), ("some", Primitive.U64)))]

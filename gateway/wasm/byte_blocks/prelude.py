@@ -153,7 +153,10 @@ def _read_import(prelude: Prelude, cursor: Cursor) -> None:
     if sort is Sort.TYPE:
         prelude.types.append(TypeSource(equal_to=definition.type.index))
     elif sort is Sort.INSTANCE:
-        prelude.instance_types.append(definition.type.index or 0)
+        index = definition.type.index or 0
+        if index >= len(prelude.types):
+            raise cursor.malformed(f"an import of type {index}, which is not defined before it")
+        prelude.instance_types.append(index)
     elif sort is not Sort.FUNC:
         raise UnbridgeableError
     item = SortIndex(sort, prelude.add(sort))

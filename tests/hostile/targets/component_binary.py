@@ -17,6 +17,8 @@ from gateway.wasm.binary import (
 )
 from gateway.wasm.claims import Policy, examine
 from gateway.wasm.footprint import footprint
+from gateway.wasm.hollow import hollow
+from gateway.wasm.wasip3 import NotComposable, Parts, compose
 from tests.hostile.target import Attack, Target
 
 _TEXTS = (
@@ -33,6 +35,11 @@ _TEXTS = (
       (instance (instantiate $c)))""",
     '(module (memory 1) (memory 2) (func (export "f")))',
     '(component (import "a" (component (export "b" (func)))))',
+    """(component (type $types (instance))
+      (import "wasi:http/types@0.3.0" (instance $http (type $types)))
+      (import "wasi:cli/stdout@0.3.0" (instance (export "write-via-stream" (func))))
+      (import "wasi:filesystem/types@0.3.0" (instance (export "descriptor" (type (sub resource)))))
+      (instance $i) (export "wasi:http/handler@0.3.0" (instance $i)))""",
 )
 
 
@@ -43,6 +50,7 @@ def _seeds() -> Sequence[bytes]:
 @contextmanager
 def _attack() -> Iterator[Attack]:
     policy = Policy()
+    parts = Parts.assembled(lambda text: bytes(wasmtime.wat2wasm(text)))
 
     def read(data: bytes) -> None:
         with suppress(MalformedBinary):
@@ -57,6 +65,12 @@ def _attack() -> Iterator[Attack]:
             component_externs(data)
         with suppress(MalformedBinary):
             wasi_0_3_externs(data)
+        with suppress(MalformedBinary, NotComposable):
+            compose(data, parts)
+        with suppress(MalformedBinary):
+            for _ in walk(data):
+                pass
+            hollow(data)
         footprint(data)
         examine(data, policy, 0.0)
 
