@@ -215,12 +215,22 @@ async def test_a_response_that_can_have_no_content_has_none(method: str, status:
         assert response.content.empty
 
 
-async def test_an_error_of_the_callee_has_no_words_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("case", "payload", "left"),
+    [
+        ("internal-error", "a detail", None),
+        ("DNS-error", {"rcode": "a detail", "info-code": 5}, {"rcode": None, "info-code": 5}),
+        ("HTTP-response-body-size", 7, 7),
+    ],
+)
+async def test_an_error_of_the_callee_has_no_words_of_its_own(
+    case: str, payload: object, left: object
+) -> None:
     async def fails(callee: Callee) -> None:
-        callee.respond(Variant("internal-error", "a detail of the guest"))
+        callee.respond(Variant(case, payload))
 
     async with answered_by(fails) as (_, requests):
-        assert await failure_of(send(requests)) == Variant("internal-error")
+        assert await failure_of(send(requests)) == Variant(case, left)
 
 
 # --- who leaves --------------------------------------------------------------------------------------------

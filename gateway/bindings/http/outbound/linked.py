@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.bindings.context import Caller
 from gateway.bindings.http.body import BodyAborted, IncomingContent, OutgoingContent
-from gateway.bindings.http.error_code import CASES
 from gateway.bindings.http.fields import Fields, HeaderError
 from gateway.bindings.http.outbound.exchange import Exchange, ResponseHead, too_late
 from gateway.bindings.http.outbound.failure import OutboundFailure
@@ -166,9 +165,7 @@ class LinkedExchange(Exchange):
         response = self._responded.result()
         if isinstance(response, OutgoingResponse):
             return response
-        # What the callee says of it in words is for the log.
-        optional = (CASES[response.case].payload or "option").startswith("option")
-        code = Variant(response.case) if optional else response
+        code = Variant(response.case, _without_words(response.payload))
         raise OutboundFailure(code, f"the component has set this error: {response}")
 
     def _head(self, response: OutgoingResponse) -> tuple[ResponseHead, OutgoingContent | None]:
@@ -240,6 +237,13 @@ async def _answer(
     except OutboundFailure as failure:
         return failure
     return None
+
+
+def _without_words(payload: Any) -> Any:
+    """That of an `error-code`, in which all text is optional: what a callee says in words is for the log."""
+    if isinstance(payload, dict):
+        return {name: _without_words(field) for name, field in payload.items()}
+    return None if isinstance(payload, str) else payload
 
 
 def _unusable(reason: str) -> OutboundFailure:
