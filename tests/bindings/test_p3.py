@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,9 +11,13 @@ from gateway.bindings.context import WasiCtx
 from gateway.bindings.http.fields import MAX_SIZE, Fields
 from gateway.bindings.http.types import FieldsHandle, OutgoingResponse, ResponseOutparam
 from gateway.bindings.p3 import http
+from gateway.bindings.p3 import sockets as p3_sockets
 from gateway.bindings.p3.tasks import MAX_CHANNELS, Sink, Tasks
+from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
+from tests.bindings.sockets.guest import at, never, policy
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -158,3 +163,22 @@ def test_a_request_that_is_not_granted_is_denied(ctx: WasiCtx) -> None:
     request.authority, request.path_with_query = "a.test", "/"
     assert http.begin_to_send(ctx, request, 8)
     assert http.sent(ctx, 8) == Err(Variant("HTTP-request-denied"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_who_waits_for_a_datagram_gets_it_where_a_peer_is_chosen_meanwhile() -> None:
+    network = WasiSocketsCtx(policy(()), never)
+    ctx = WasiCtx(network)
+    one, other = sockets = [p3_sockets.Udp(network, "ipv4") for _ in range(2)]
+    for each in sockets:
+        each.bind_anywhere()
+    here, there = (at("127.0.0.1", each.local.port) for each in sockets)
+    waiting = asyncio.create_task(p3_sockets.udp_receive(ctx, one))
+    await asyncio.sleep(0)
+    p3_sockets.udp_connect(ctx, one, there)
+    await p3_sockets.udp_send(ctx, other, b"ping", here)
+    async with asyncio.timeout(PATIENCE):
+        assert (await waiting)[0] == b"ping"
+    for each in sockets:
+        each.drop()

@@ -430,9 +430,9 @@ async def udp_receive(_ctx: WasiCtx, this: Udp) -> tuple[bytes, Variant]:
     """Wait for a datagram."""
     while True:
         incoming, _ = this.pair
+        await until_ready(incoming)  # which has it then, be it no part of the pair any more
         for datagram in incoming.receive(1):
             return datagram["data"], datagram["remote-address"]
-        await until_ready(incoming)
 
 
 _operations.define("send-of-udp-socket", udp_send, crowded=True)
