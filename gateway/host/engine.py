@@ -45,7 +45,7 @@ class PoolSize:
     """How much the pooling allocator holds, for all instances that may live at once.
 
     Attributes:
-        instances: component instances, and stacks.
+        instances: component instances.
         core_instances: core module instances.
         memories: linear memories.
         tables: tables.
@@ -55,6 +55,7 @@ class PoolSize:
         max_tables_per_component: ditto.
         max_memories_per_module: of one core module; likewise the one below.
         max_tables_per_module: ditto.
+        stacks_per_instance: stacks for each of the component instances.
     """
 
     instances: int
@@ -67,23 +68,29 @@ class PoolSize:
     max_tables_per_component: int
     max_memories_per_module: int = 1
     max_tables_per_module: int = 1
+    stacks_per_instance: int = 1
+
+    @property
+    def stacks(self) -> int:
+        """How many stacks there are."""
+        return self.instances * self.stacks_per_instance
 
     @property
     def address_space(self) -> int:
         """About how much address space the pools reserve, in bytes."""
         tables = self.tables * MAX_TABLE_ELEMENTS * _TABLE_ELEMENT
-        return self.memories * _MEMORY_SLOT + self.instances * STACK_SIZE + tables
+        return self.memories * _MEMORY_SLOT + self.stacks * STACK_SIZE + tables
 
     @property
     def maps(self) -> int:
         """How many memory maps the pools take from the beginning: each stack is one, and so is the guard below."""
-        return 2 * self.instances
+        return 2 * self.stacks
 
     def settings(self) -> dict[str, int]:
         """The settings of wasmtime's `PoolingAllocationConfig`, by their names in the C API."""
         return {
             "total_component_instances": self.instances,
-            "total_stacks": self.instances,
+            "total_stacks": self.stacks,
             "total_core_instances": self.core_instances,
             "total_memories": self.memories,
             "total_tables": self.tables,

@@ -40,6 +40,11 @@ _log = structlog.get_logger("gateway.service")
 _LONG: Final = 1.0
 """Seconds of compiling, or waiting for it, that are told of: a start says nothing meanwhile."""
 
+_STACKS: Final = 4
+"""Stacks of an instance of WASI 0.3. The engine runs its tasks on others than that of the call: one that waits has
+two, whatever it waits for, and a task that waits in a call without `async` has one of its own. Arbitrary above
+two: a guest with very many of those takes what others leave free, and all are stopped that find none left."""
+
 
 class Prepared(NamedTuple):
     """A component that was read, examined and compiled, so that putting it in service takes no time.
@@ -258,7 +263,11 @@ def _read(component: ComponentConfig, compiler: Compiler) -> Source:
 
 
 def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
-    """Room for as many instances of each component as may be invoked at once, or are still being freed."""
+    """Room for as many instances of each component as may be invoked at once, or are still being freed.
+
+    Args:
+        prepared: components of one engine.
+    """
     needs: list[tuple[int, Footprint]] = []
     for each in prepared:
         footprint = each.component.footprint
@@ -286,6 +295,7 @@ def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
         max_tables_per_component=max(f.tables for f in footprints),
         max_memories_per_module=max(f.memories_per_module for f in footprints),
         max_tables_per_module=max(f.tables_per_module for f in footprints),
+        stacks_per_instance=_STACKS if prepared[0].component.concurrent else 1,
     )
 
 

@@ -1,18 +1,22 @@
 """Components of WASI 0.3: answered as those of 0.2 are, and with nothing of them left."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from gateway.config import ComponentConfig
 from gateway.host.store import STORES
 from tests.guests.toolchains import GUESTS
 from tests.harness import GuestPath, LogRecord
+from tests.patience import until
 from tests.routes.site import ObservedSite
 from tests.routes.test_asgi import Server, one_component
 from tests.routes.wire import WINDOW, BrokenBody
+from tests.transports.talking import talking
 
 pytestmark = pytest.mark.anyio
 
@@ -219,3 +223,21 @@ async def test_a_release_candidate_that_is_the_same(tmp_path: Path) -> None:
     server = Server("/sleeps")
     await server.run(one_component(lambda _name: path, GUEST))
     assert (server.sent[0]["status"], server.body) == (200, b"hello")
+
+
+async def test_every_place_has_what_an_invocation_takes_that_waits(guest: GuestPath) -> None:
+    places = 16
+    table = {"name": "three", "source": guest(GUEST), "max_concurrency": places}
+    over = asyncio.Event()
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"x"
+        await over.wait()
+
+    async with talking(ComponentConfig.model_validate(table)) as gateway:
+        asked = [
+            asyncio.create_task(gateway.client.post("/b", content=content())) for _ in range(places)
+        ]
+        await until(lambda: len(STORES) + sum(each.done() for each in asked) >= places)
+        over.set()
+        assert {(await each).status_code for each in asked} == {200}
