@@ -71,9 +71,12 @@ def configure(
     )
     logging.basicConfig(handlers=[handler], level=severity, force=True)
     logging.captureWarnings(capture=True)
-    # uvicorn tells in four lines at "info" what the gateway's "listening" says in one.
-    uvicorn = logging.getLogger("uvicorn.error")
-    uvicorn.setLevel(severity if level == "debug" else max(severity, logging.WARNING))
+    # At "info", uvicorn tells in four lines what the gateway's "listening" says in one, and httpx has a line for
+    # each request that it sends: for each call by a link, without a bound.
+    for library in ("uvicorn.error", "httpx"):
+        logging.getLogger(library).setLevel(
+            severity if level == "debug" else max(severity, logging.WARNING)
+        )
 
 
 def drain(timeout: float) -> None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 
@@ -19,13 +20,14 @@ from gateway.observe.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT, vi
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Leaves the standard library's logging as it was found."""
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
-    before, level, of_uvicorn = root.handlers[:], root.level, uvicorn.level
+    root, *libraries = map(logging.getLogger, ("", "uvicorn.error", "httpx"))
+    before, level, theirs = root.handlers[:], root.level, [each.level for each in libraries]
     yield
     logging.captureWarnings(capture=False)
     root.handlers[:] = before
     root.setLevel(level)
-    uvicorn.setLevel(of_uvicorn)
+    for library, its_level in zip(libraries, theirs, strict=True):
+        library.setLevel(its_level)
 
 
 def rendered(format: Any, event: str, **fields: Any) -> str:  # noqa: A002
@@ -34,6 +36,18 @@ def rendered(format: Any, event: str, **fields: Any) -> str:  # noqa: A002
     log.configure(format, "info", stream)
     structlog.get_logger("gateway.test").error(event, **fields)
     return stream.getvalue()
+
+
+@pytest.mark.parametrize(("level", "told"), [("info", False), ("debug", True)])
+def test_a_request_to_a_linked_server_is_a_line_for_who_looks_for_bugs(
+    level: Any, told: bool
+) -> None:
+    stream = io.StringIO()
+    log.configure("json", level, stream)
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200))
+    with httpx.Client(transport=transport) as client:
+        client.post("http://stock.internal/rpc/stock")
+    assert ("stock.internal" in stream.getvalue()) is told
 
 
 # --- how it looks --------------------------------------------------------------------------------
