@@ -37,6 +37,8 @@ def _summary(
         yield f"component {component.name}"
         yield f"  source              {component.source}"
         yield f"  routes              {', '.join(map(str, routes[component.name])) or 'none'}"
+        for link in component.links:
+            yield f"  link                {link}"
         for key in ("max_execution_time", "max_memory", "max_body", "max_concurrency"):
             field = type(component).model_fields[key]
             yield f"  {key:<18}  {written(field, getattr(component, key))}"

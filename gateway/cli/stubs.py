@@ -45,13 +45,8 @@ def stubs(
         if not imported.functions:
             reasons = [f"{interface} has no functions"]
     else:
-        names = [
-            wit.extern_text(name, it)
-            for name, it in loaded.imports.items()
-            if isinstance(it, wit.Interface)
-        ]
-        has = ", ".join(names) or "no interfaces"
-        reasons = [f"{component} does not import {interface} (it imports {has})"]
+        meant = wit.no_import(interface, loaded.imports)
+        reasons = [f"{component} does not import {interface}{meant}"]
     if reasons:
         for reason in reasons:
             typer.echo(f"gateway: {reason}", err=True)

@@ -96,7 +96,11 @@ def _url(text: str) -> str:
 
 
 def _listed(said: Any) -> Any:
-    return (said,) if isinstance(said, str) else said
+    if isinstance(said, str):
+        return (said,)
+    if not isinstance(said, list | tuple):
+        raise ValueError("must be text in quotes, or a list of such in brackets")  # noqa: TRY004 - pydantic's own
+    return said
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -215,6 +219,12 @@ class LinkConfig(Table):
     def subject(self) -> str:
         """The interface, or the name."""
         return str(self.import_ or self.host)
+
+    def __str__(self) -> str:
+        """The link as people read it: what is linked, under which name, and what it leads to."""
+        named = "" if self.name == DEFAULT else f' by the name "{self.name}"'
+        targets = self.python or ", ".join(self.component or self.url or ())
+        return f"{self.subject}{named}: {targets}"
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:

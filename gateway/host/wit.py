@@ -9,6 +9,7 @@ Source: https://component-model.bytecodealliance.org/design/wit.html
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -42,6 +43,7 @@ __all__ = [
     "extern_text",
     "interface_name",
     "leaves",
+    "no_import",
     "settled",
     "text",
 ]
@@ -281,6 +283,19 @@ def extern_text(name: str, item: Item) -> str:
     """An import or export as worlds of WIT have it: `label: interface`, or its name."""
     interface = interface_name(name, item)
     return name if interface == name else f"{name}: {interface}"
+
+
+def no_import(wanted: str, imports: Mapping[str, Item]) -> str:
+    """Say, after "does not import it", which was meant; or what is imported, of WASI last."""
+    interfaces = {name: item for name, item in imports.items() if isinstance(item, Interface)}
+    near = difflib.get_close_matches(wanted, interfaces.keys() - {wanted}, n=1, cutoff=0.8)
+    if near:
+        return f'; did you mean "{near[0]}"?'
+    told = sorted(
+        (extern_text(name, item) for name, item in interfaces.items()),
+        key=lambda text: text.startswith("wasi:"),
+    )
+    return f" (it imports {', '.join(told) or 'no interfaces'})"
 
 
 def text(item: object, names: Mapping[Type, str] | None = None) -> str:

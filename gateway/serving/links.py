@@ -19,6 +19,7 @@ from gateway.links.link import Link, OnCall
 from gateway.links.several import SeveralTargets
 from gateway.links.target import LinkMismatch, Target
 from gateway.wasm.version import split_version
+from gateway.wasm.wasip3 import ADAPTERS
 
 __all__ = ["Links"]
 
@@ -124,10 +125,8 @@ def _imports(link: LinkConfig, component: Component) -> dict[str, wit.Interface]
     found = _found(link, component)
     if not found:
         what = "it" if link.host is None else OUTGOING_HANDLER
-        told = [wit.extern_text(name, item) for name, item in _interfaces(component)]
-        raise LinkMismatch(
-            f"the component does not import {what} (it imports {', '.join(told) or 'no interfaces'})"
-        )
+        meant = wit.no_import(link.import_ or "", dict(_interfaces(component)))
+        raise LinkMismatch(f"the component does not import {what}{meant}")
     return found
 
 
@@ -137,5 +136,5 @@ def _found(link: LinkConfig, component: Component) -> dict[str, wit.Interface]:
 
 def _interfaces(component: Component) -> Iterator[tuple[str, wit.Interface]]:
     for name, item in component.imports.items():
-        if isinstance(item, wit.Interface):
+        if isinstance(item, wit.Interface) and not name.startswith(ADAPTERS):
             yield name, item

@@ -22,6 +22,7 @@ from gateway.config.key import flag_name, flag_of
 from tests import ask
 from tests.forked import run
 from tests.harness import GuestPath, StartGateway, probe
+from tests.links.relays import OUTCOMES, TYPES
 
 
 @pytest.mark.parametrize(
@@ -503,7 +504,11 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
 
         [[components]]
         name = "called"
-        source = "{guest("c/rpc")}"
+        source = "{guest("c/relay")}"
+        links = [
+            {{ import = "{TYPES}", url = ["http://a", "http://b"] }},
+            {{ import = "{OUTCOMES}", name = "other", url = "wrpc+tcp://a:1" }},
+        ]
         """
     )
     process = run("check", path)
@@ -527,8 +532,10 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         "  max_body            unlimited",
         "  max_concurrency     1024",
         "component called",
-        f"  source              {guest('c/rpc')}",
+        f"  source              {guest('c/relay')}",
         "  routes              none",
+        f"  link                {TYPES}: http://a, http://b",
+        f'  link                {OUTCOMES} by the name "other": wrpc+tcp://a:1',
         "  max_execution_time  1m30s",
         "  max_memory          256MiB",
         "  max_body            unlimited",

@@ -32,7 +32,7 @@ def test_the_module_is_written_or_printed(
     ("interface", "why"),
     [
         ("a:b/c", f"does not import a:b/c (it imports {TYPES}, {OUTCOMES})"),
-        (TYPES.replace("types", "typed"), "does not import"),
+        (TYPES.replace("types", "typed"), f'typed@1.2.3; did you mean "{TYPES}"?'),
     ],
 )
 def test_an_import_that_there_is_none_of(guest: GuestPath, interface: str, why: str) -> None:

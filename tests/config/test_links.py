@@ -79,6 +79,8 @@ def test_links_of_one_interface_have_names(folder: Path) -> None:
         ('host = "a", name = "b", component = "a"', "links[0]", "must leave name out"),
         ('host = "a:80", component = "a"', "links[0].host", "must be a host alone"),
         ('host = "127.0.0.1", component = "a"', "links[0].host", "must be a name"),
+        (f'import = "{API}", component = 3', "links[0].component", "must be text in quotes, or a list of such"),
+        (f'import = "{API}", url = true', "links[0].url", "must be text in quotes, or a list of such"),
         (f'import = "{API}", component = []', "links[0].component", "must be one, or a list of at most 64"),
         (f'import = "{API}", component = ["a", "a"]', "links[0].component", 'must not have "a" twice'),
         (f'import = "{API}", url = ["http://a", "ftp://a"]', "links[0].url", "must be the URL"),

@@ -11,6 +11,7 @@ import pytest
 from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.host.errors import ComponentError
+from tests.guests.toolchains import GUESTS
 from tests.harness import GuestPath
 
 pytestmark = pytest.mark.anyio
@@ -131,6 +132,31 @@ def test_an_import_that_there_is_none_of(tmp_path: Path) -> None:
     assert refusal(tmp_path, other, pricing()) == (
         "the component does not import it (it imports no interfaces)"
     )
+
+
+@pytest.mark.parametrize(
+    "near", [API.replace("1.0.0", "2.0.0"), API.replace("pricing/", "prices/")]
+)
+def test_an_import_that_was_meant_is_told(tmp_path: Path, near: str) -> None:
+    name, text, links = shop()
+    other = name, text, [{**links[0], "import": near}]
+    meant = f'"{near}": the component does not import it; did you mean "{API}"'
+    with pytest.raises(ComponentError, match=meant):
+        load(tmp_path, other, pricing())
+
+
+def test_imports_are_told_those_of_wasi_last_and_none_that_only_the_host_knows(
+    tmp_path: Path,
+) -> None:
+    text = (GUESTS / "wat/wasi-0-3.wat").read_text()
+    links = [{"import": "gateway:wasi/host", "component": "pricing"}]
+    with pytest.raises(ComponentError) as refused:
+        load(tmp_path, ("shop", text, links), pricing())
+    _, _, told = str(refused.value).partition("the component does not import it ")
+    assert told.startswith(
+        "(it imports test:nobody/there@0.1.0, wasi:http/types@0.3.0, wasi:clocks/"
+    )
+    assert "gateway:wasi/" not in told
 
 
 def test_what_is_refused_of_several_links_is_told_together(tmp_path: Path) -> None:
