@@ -119,6 +119,7 @@ def send(ctx: WasiCtx, request: OutboundRequest) -> Exchange:
         raise EgressDenied(Verdict(False, "outbound requests are not granted"))
     if request.content is not None:
         request.content.begin()
+    requests.caller = ctx.caller
     return requests.send(request)
 
 

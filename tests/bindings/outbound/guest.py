@@ -345,7 +345,7 @@ async def http_guest(
         None if client is None else client.invocation(Caller(client.component, "request-1", trace))
     )
     interfaces = (*io.INTERFACES, *http.INTERFACES, maker)
-    ctx = WasiCtx() if outbound is None else WasiCtx(outbound)
+    ctx = WasiCtx() if outbound is None else WasiCtx(outbound, caller=outbound.caller)
     try:
         async with driving(driven_guest(IMPORTS), interfaces, ctx) as driven:
             yield HttpGuest(driven, made)

@@ -157,7 +157,7 @@ async def ask(
             ),
             ResponseOutparam(responses.append),
         ),
-        WasiCtx(outbound),
+        WasiCtx(outbound, caller=outbound.caller),
         max_memory=MAX_MEMORY,
         max_execution_time=seconds,
     )

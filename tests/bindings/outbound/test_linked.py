@@ -9,10 +9,17 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.bindings.context import Caller
+from gateway.bindings.context import Caller, WasiCtx
+from gateway.bindings.http import outgoing_handler
 from gateway.bindings.http.body import IncomingContent, OutgoingContent, Queue, relay
 from gateway.bindings.http.fields import Fields
-from gateway.bindings.http.outbound import Exchange, OutboundRequests, Timeouts, outbound_request
+from gateway.bindings.http.outbound import (
+    Exchange,
+    OutboundRequest,
+    OutboundRequests,
+    Timeouts,
+    outbound_request,
+)
 from gateway.bindings.http.types import IncomingRequest, OutgoingResponse
 from gateway.host.values import Variant
 from tests.bindings.outbound.component import component, until
@@ -37,6 +44,7 @@ class Callee:
 
     Attributes:
         request: the request, once it has come.
+        caller: on whose behalf.
         response: the response.
         ended: how that ended.
     """
@@ -44,6 +52,7 @@ class Callee:
     def __init__(self, does: Callable[[Callee], Awaitable[None]]) -> None:
         self._does = does
         self.request: IncomingRequest | None = None
+        self.caller: Caller | None = None
         self.response = OutgoingResponse(Fields())
         self.ended = ""
 
@@ -60,7 +69,8 @@ class Callee:
         self.response.content = content
         return content
 
-    async def __call__(self, _caller: Caller, make_request: Any, respond: Any) -> None:
+    async def __call__(self, caller: Caller, make_request: Any, respond: Any) -> None:
+        self.caller = caller
         self.request = make_request(IncomingRequest, None)
         self.respond = respond
         try:
@@ -80,26 +90,29 @@ async def answered_by(
         yield callee, client.invocation(Caller("tested", "request-1"))
 
 
-def send(
-    requests: OutboundRequests,
+def to_send(
     content: OutgoingContent | None = None,
     *,
     method: str = "POST",
     scheme: str = "http",
     headers: Fields | None = None,
     **timeouts: float,
-) -> Exchange:
-    return requests.send(
-        outbound_request(
-            method=method,
-            scheme=scheme,
-            authority=f"{HOST}:8080",
-            path_with_query="/a?b",
-            headers=headers or Fields(),
-            content=content,
-            timeouts=Timeouts(**timeouts),
-        )
+) -> OutboundRequest:
+    return outbound_request(
+        method=method,
+        scheme=scheme,
+        authority=f"{HOST}:8080",
+        path_with_query="/a?b",
+        headers=headers or Fields(),
+        content=content,
+        timeouts=Timeouts(**timeouts),
     )
+
+
+def send(
+    requests: OutboundRequests, content: OutgoingContent | None = None, **keys: Any
+) -> Exchange:
+    return requests.send(to_send(content, **keys))
 
 
 def outgoing() -> OutgoingContent:
@@ -184,6 +197,14 @@ async def test_the_callee_has_the_request_as_it_is() -> None:
         assert (request.authority, request.path_with_query) == (f"{HOST}:8080", "/a?b")
         assert request.headers.get("x-one") == [b"1"]
         assert callee.received.empty
+
+
+async def test_a_request_is_for_the_call_that_is_under_way_in_an_instance_that_is_kept() -> None:
+    async with answered_by(hello) as (callee, requests):
+        ctx = WasiCtx(requests, caller=Caller("tested", "request-1", deadline=1.0))
+        ctx.caller = later = Caller("tested", "request-1", deadline=2.0)
+        await response_of(outgoing_handler.send(ctx, to_send()))
+        assert callee.caller == later
 
 
 async def test_trailers_pass_both_ways() -> None:

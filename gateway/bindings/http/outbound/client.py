@@ -104,12 +104,14 @@ class OutboundRequests(State):
     Args:
         client: that of the component.
         caller: the invocation; they are part of its trace, unless they say so themselves.
+
+    Attributes:
+        caller: ditto; where its instance is kept for others, that which is under way.
     """
 
     def __init__(self, client: OutboundClient, caller: Caller) -> None:
         self._client = client
-        self._caller = caller
-        self._context = caller.log_context
+        self.caller = caller
         self._exchanges: dict[Exchange, Span | None] = {}
 
     def send(self, request: OutboundRequest) -> Exchange:
@@ -119,9 +121,10 @@ class OutboundRequests(State):
             EgressDenied: the component may not reach its host.
             OutboundFailure: too many are under way.
         """
-        client = self._client
+        client, caller = self._client, self.caller
+        context = caller.log_context
         span: Span | None = None
-        trace = self._caller.trace
+        trace = caller.trace
         if trace is not None:
             if client.tracer is not None:
                 span = client.tracer.outbound(trace, request.head.method.decode(), *request.origin)
@@ -132,19 +135,17 @@ class OutboundRequests(State):
         try:
             self._check(request, linked=handler is not None)
         except OutboundFailure as failure:
-            report(failure, request, self._context)
+            report(failure, request, context)
             self._tell(span, outcome_of(failure), error=failure.code.case)
             raise
         exchange: Exchange
         if handler is not None:
-            caller = self._caller._replace(trace=trace)
-            exchange = LinkedExchange(
-                request, self._context, self._ended, handler=handler, caller=caller
-            )
+            caller = caller._replace(trace=trace)
+            exchange = LinkedExchange(request, context, self._ended, handler=handler, caller=caller)
         else:
             exchange = ConnectedExchange(
                 request,
-                self._context,
+                context,
                 self._ended,
                 pool=client.pool,
                 connector=client.connector,
