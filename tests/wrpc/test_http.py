@@ -85,11 +85,14 @@ async def test_frames_may_be_many(shared: Talking) -> None:
 async def test_a_call_without_an_answer_has_a_status(shared: Talking) -> None:
     told = Told(shared)
     assert await problem(shared, TRAP) == (500, "component-failed")
-    assert await problem(shared, HOUR, x_envoy_expected_rq_timeout_ms="1") == (
-        504,
-        "deadline",
-    )
-    assert told.all() == [(Outcome.TRAP, "/wrpc"), (Outcome.DEADLINE, "/wrpc")]
+    assert told.all() == [(Outcome.TRAP, "/wrpc")]
+
+
+async def test_a_call_that_is_late_has_a_status(guest: GuestPath) -> None:
+    async with talking(callee(guest("c/rpc"), wrpc=True, max_execution_time=0.05)) as gateway:
+        told = Told(gateway)
+        assert await problem(gateway, HOUR) == (504, "deadline")
+        assert told.all() == [(Outcome.DEADLINE, "/wrpc")]
 
 
 async def test_a_component_that_is_full_is_busy(guest: GuestPath) -> None:
