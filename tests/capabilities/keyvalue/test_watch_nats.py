@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_PENDING_SIZE, Client
 
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.keyvalue import Change
@@ -99,16 +99,24 @@ async def test_a_server_that_is_killed_with_something_still_to_be_sent_tells_aga
     await worker.watch()
     client = connection_of(worker)
     server.hold()
+
+    async def publish() -> None:
+        while True:
+            await client.publish("large", bytes(1 << 20))
+            await asyncio.sleep(0)
+
+    # More than the system takes for a server that does not read, and more than the client keeps: what is asked
+    # then waits for room before it waits for an answer.
+    load = asyncio.create_task(publish())
+    await until(lambda: client.pending_data_size > DEFAULT_PENDING_SIZE)
+    kept = client.pending_data_size
     asked = asyncio.create_task(worker.own.set("key", b"0"))
-    # More than the system takes for a server that does not read.
-    load = [asyncio.create_task(client.publish("large", bytes(1 << 20))) for _ in range(32)]
-    await until(lambda: client.pending_data_size > 0)
+    await until(lambda: client.pending_data_size > kept)
     server.kill()
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(BackendError):
             await asked
-    for each in load:
-        each.cancel()  # which the client would keep
+    load.cancel()
     await asyncio.to_thread(server.start)
     other = NATSStore(BackendURL.parse(server.url))
     await other.bucket("p/", QUOTA).set("key", b"1")
