@@ -185,6 +185,24 @@ def test_a_client_that_leaves_ends_it(gateway: ObservedSite, target: str, reques
     assert gateway.ended(request_id)["outcome"] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [
+        pytest.param("/reads", b"", id="while-the-guest-reads"),
+        pytest.param("/body", b"", id="when-the-response-has-begun"),
+        pytest.param("/body", b"first", id="amid-both-bodies"),
+    ],
+)
+def test_a_client_that_leaves_amid_its_body_ends_it(
+    gateway: ObservedSite, target: str, sent: bytes, request_id: str
+) -> None:
+    with gateway.connect() as client:
+        client.request(target, "Content-Length: 12", f"X-Request-Id: {request_id}", method="POST")
+        client.send(sent)
+        gateway.wait_for(lambda state: state["stores"] == 1)
+    assert gateway.ended(request_id)["outcome"] == "cancelled"
+
+
 def test_many_wait_at_once(gateway: ObservedSite) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(gateway.connect()) for _ in range(50)]
