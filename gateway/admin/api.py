@@ -196,6 +196,8 @@ class AdminApi:
         except Spreading:
             await self._accepted(request)
             return
+        except ComponentError as error:
+            raise Refused(problems.component_in_use(str(error))) from None
         if not existed:
             raise Refused(problems.NO_COMPONENT)
         await _respond(request, 204, b"")

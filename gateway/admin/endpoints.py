@@ -122,7 +122,7 @@ ENDPOINTS: Final = (
             204: Returns("The component is gone."),
             202: _SPREADING,
             404: _NO_COMPONENT,
-            409: _problem("It was put again meanwhile."),
+            409: _problem("Other components have links to it, or it was put again meanwhile."),
         },
     ),
     AdminEndpoint(

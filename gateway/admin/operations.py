@@ -43,6 +43,7 @@ class Operations(Protocol):
 
         Raises:
             Superseded: it was put again before it was unloaded.
+            ComponentError: others have links to it.
         """
 
     async def reload(self) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "ErrorDetail",
     "ErrorsProblem",
     "ProblemDocument",
+    "component_in_use",
     "component_refused",
     "invalid_component",
     "invalid_json",
@@ -154,6 +155,16 @@ def invalid_component(errors: Sequence[ErrorDetail]) -> Problem:
         title="The component is not described as it must be",
         detail="Correct what is listed under errors. Nothing was changed.",
         errors=errors,
+    )
+
+
+def component_in_use(reason: str) -> Problem:
+    """A component cannot be unloaded."""
+    return Problem(
+        kind="component-in-use",
+        status=409,
+        title="Other components have links to this one",
+        detail=f"Change or unload those first. Without it: {reason} Nothing was changed.",
     )
 
 

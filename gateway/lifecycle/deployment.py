@@ -212,6 +212,7 @@ class Deployment:
 
         Raises:
             Superseded: it was put again before it was out of service.
+            ComponentError: others have links to it; all stays as it was.
             Spreading: other workers have not made the change yet, and will.
         """
         existed = await self._change(name, None)
@@ -244,11 +245,7 @@ class Deployment:
             if component is None and name not in self.components():
                 return False
             await self._replace(
-                wanted,
-                compiler,
-                reread={name},
-                then=keep,
-                failed=self.reload_failed if component is None else self._put_refused,
+                wanted, compiler, reread={name}, then=keep, failed=self._change_refused
             )
         except ComponentError:
             if self._changing.get(name) is not compiler:
@@ -374,8 +371,8 @@ class Deployment:
         if self._runtime.metrics is not None:
             self._runtime.metrics.load_ended(failed=True)
 
-    def _put_refused(self, reason: str) -> None:
-        """Note that a caller's component was refused. It is the caller who is told, and who must mend it."""
+    def _change_refused(self, reason: str) -> None:
+        """Note that a caller's change was refused. It is the caller who is told, and who must mend it."""
         _log.info("component refused", reason=reason)
         if self._runtime.metrics is not None:
             self._runtime.metrics.load_refused()

@@ -15,6 +15,7 @@ from tests import ask
 from tests.admin.fuzz import fuzz
 from tests.admin.issuer import AUDIENCE, ISSUER, SECRET, token
 from tests.harness import PATIENCE, GatewayProcess, GuestPath, StartGateway
+from tests.links.relays import OUTCOMES
 
 
 class Steered(NamedTuple):
@@ -83,6 +84,22 @@ def test_load_replace_unload(steered: Steered) -> None:
     assert steered.api.delete("/components/more").status_code == 204
     assert steered.get("/other") == 404
     assert [it["name"] for it in steered.api.get("/components").json()["components"]] == ["hello"]
+
+
+def test_what_others_have_links_to_stays(steered: Steered, guest: GuestPath) -> None:
+    assert steered.put("called", source=str(guest("c/rpc")), routes=[]).status_code == 201
+    links = [{"import": OUTCOMES, "component": "called"}]
+    relay = {"source": str(guest("c/relay")), "links": links}
+    assert steered.put("more", **relay).status_code == 201
+    refused = steered.api.delete("/components/called")
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith(":component-in-use")
+    assert f'the link of "{OUTCOMES}": there is no component "called"' in refused.json()["detail"]
+    assert steered.api.get("/components/called").status_code == 200
+    ready = f"{steered.api.base_url.copy_with(path='/readyz')}"
+    assert ask.get(ready).json()["warnings"] == []
+    assert steered.api.delete("/components/more").status_code == 204
+    assert steered.api.delete("/components/called").status_code == 204
 
 
 def test_relative_paths_count_from_the_configuration(steered: Steered) -> None:
