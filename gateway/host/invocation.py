@@ -391,7 +391,7 @@ class Invocation:
                 if store.suspension is not None or monotonic() - began > _SPINNING:
                     return False
         finally:
-            if store.stack or idle is not None:
+            if store.stack or store.engine.concurrent:
                 _capi.unprotect_stack()
         return True
 
