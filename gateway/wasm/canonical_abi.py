@@ -29,10 +29,13 @@ __all__ = [
     "REALLOC_TYPE",
     "Flat",
     "Layout",
+    "discriminant_size",
     "joined_flat",
     "layout",
     "lifted_type",
     "lowered_type",
+    "payload_offset",
+    "places",
     "through_memory",
 ]
 
@@ -150,20 +153,37 @@ def joined_flat(layouts: Iterable[Layout]) -> Flat:
     return tuple(flat)
 
 
-def _sequence(members: Sequence[Layout]) -> Layout:
+def places(members: Sequence[Layout]) -> list[int]:
+    """Gives where each member of a record or tuple lies in it, in bytes."""
+    found: list[int] = []
     size = 0
     for member in members:
-        size = _aligned(size, member.alignment) + member.size
+        found.append(_aligned(size, member.alignment))
+        size = found[-1] + member.size
+    return found
+
+
+def discriminant_size(cases: int) -> int:
+    """Gives the bytes of the number that tells which of so many cases it is."""
+    return 1 if cases <= 1 << 8 else 2 if cases <= 1 << 16 else 4
+
+
+def payload_offset(cases: int, payloads: Iterable[Layout]) -> int:
+    """Gives where the payload lies of what has so many cases, of which some have these payloads, in bytes."""
+    alignment = max((payload.alignment for payload in payloads), default=1)
+    return _aligned(discriminant_size(cases), alignment)
+
+
+def _sequence(members: Sequence[Layout]) -> Layout:
+    end = places(members)[-1] + members[-1].size if members else 0
     alignment = max((member.alignment for member in members), default=1)
-    return Layout(min(_aligned(size, alignment), MAX_SIZE), alignment, joined_flat(members))
+    return Layout(min(_aligned(end, alignment), MAX_SIZE), alignment, joined_flat(members))
 
 
 def _alternatives(cases: int, payloads: Sequence[Layout]) -> Layout:
-    discriminant = 1 if cases <= 1 << 8 else 2 if cases <= 1 << 16 else 4
-    payload_alignment = max((payload.alignment for payload in payloads), default=1)
+    alignment = max((discriminant_size(cases), *(payload.alignment for payload in payloads)))
     payload_size = max((payload.size for payload in payloads), default=0)
-    alignment = max(discriminant, payload_alignment)
-    size = _aligned(_aligned(discriminant, payload_alignment) + payload_size, alignment)
+    size = _aligned(payload_offset(cases, payloads) + payload_size, alignment)
     return Layout(min(size, MAX_SIZE), alignment, _joined_cases(payloads))
 
 

@@ -16,13 +16,11 @@ from gateway.wasm.binary.types import (
     TypeDefinition,
     ValType,
 )
+from gateway.wasm.canonical_abi import discriminant_size, places
 from gateway.wasm.wasip3.call_types import (
     Types,
     cases_of,
-    discriminant,
     members_of,
-    payload_place,
-    places,
 )
 
 __all__ = ["LOAD_BY_SIZE", "Arguments"]
@@ -103,9 +101,9 @@ class Arguments:
         types, cases = self._types, cases_of(definition)
         wanted = CoreType((types.layout(ty).flat or ())[number])
         core = wanted.name.lower()
-        which = _load(LOAD_BY_SIZE[discriminant(cases)], 0)
+        which = _load(LOAD_BY_SIZE[discriminant_size(len(cases))], 0)
         value = f"({core}.const 0)" if number else which
-        place = payload_place(cases, types.layout)
+        place = types.payload_offset(cases)
         for case, payload in enumerate(cases if number else []):
             own = () if payload is None else types.layout(payload).flat or ()
             if payload is None or number > len(own):

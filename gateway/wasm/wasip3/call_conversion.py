@@ -13,15 +13,12 @@ from gateway.wasm.binary.types import (
     TypeDefinition,
     ValType,
 )
-from gateway.wasm.canonical_abi import Layout
+from gateway.wasm.canonical_abi import Layout, discriminant_size, places
 from gateway.wasm.wasip3.call_arguments import LOAD_BY_SIZE
 from gateway.wasm.wasip3.call_types import (
     Types,
     cases_of,
-    discriminant,
     members_of,
-    payload_place,
-    places,
 )
 
 __all__ = ["Conversion", "allocated"]
@@ -163,13 +160,13 @@ class Conversion:
                 )
             case _:
                 cases = cases_of(definition)
-                size = discriminant(cases)
+                size = discriminant_size(len(cases))
                 lines.append(f"(memory.copy (local.get $to) (local.get $from) (i32.const {size}))")
                 sides = [
                     [None if each is None else self._sides(each)[side] for each in cases]
                     for side in (0, 1)
                 ]
-                out, into = (payload_place(side, types.layout) for side in sides)
+                out, into = (types.payload_offset(side) for side in sides)
                 which = f"({LOAD_BY_SIZE[size]} (local.get $from))"
                 for number, payload in enumerate(cases):
                     if payload is not None:

@@ -24,17 +24,14 @@ from gateway.wasm.binary.types import (
     parts,
     remap,
 )
-from gateway.wasm.canonical_abi import PRIMITIVES, Layout, layout
+from gateway.wasm.canonical_abi import PRIMITIVES, Layout, layout, payload_offset
 
 __all__ = [
     "EXPORTED",
     "IMPORTED",
     "Types",
     "cases_of",
-    "discriminant",
     "members_of",
-    "payload_place",
-    "places",
 ]
 
 _HANDLE: Final = Layout(4, 4, (CoreType.I32,))
@@ -81,6 +78,10 @@ class Types:
     def layout(self, ty: ValType) -> Layout:
         """How it lies in memory."""
         return PRIMITIVES[ty] if isinstance(ty, Primitive) else self.layouts[ty]
+
+    def payload_offset(self, cases: Sequence[ValType | None]) -> int:
+        """Where the payload lies in memory of what has these cases."""
+        return payload_offset(len(cases), [self.layout(ty) for ty in cases if ty is not None])
 
     def definition(self, ty: ValType) -> TypeDefinition:
         """What it is."""
@@ -183,25 +184,3 @@ def members_of(definition: Record | TupleOf) -> list[ValType]:
             return [ty for _, ty in fields]
         case TupleOf(elements):
             return list(elements)
-
-
-def places(members: Sequence[Layout]) -> list[int]:
-    """Where each member of a record lies in it."""
-    found: list[int] = []
-    at = 0
-    for member in members:
-        at = -(-at // member.alignment) * member.alignment
-        found.append(at)
-        at += member.size
-    return found
-
-
-def discriminant(cases: Sequence[object]) -> int:
-    """Bytes of the number that tells which of these cases it is."""
-    return 1 if len(cases) <= 1 << 8 else 2 if len(cases) <= 1 << 16 else 4
-
-
-def payload_place(cases: Sequence[ValType | None], layout_of: Callable[[ValType], Layout]) -> int:
-    """Where the payload lies of what has these cases."""
-    alignment = max((layout_of(ty).alignment for ty in cases if ty is not None), default=1)
-    return -(-discriminant(cases) // alignment) * alignment

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 from gateway.wasm.binary.core_types import CoreType
@@ -32,14 +31,14 @@ from gateway.wasm.binary.types import (
     TupleOf,
     TypeDefinition,
 )
-from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS, Layout, joined_flat
+from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS, Layout, joined_flat, places
+from gateway.wasm.wasip3.assembly import read
 from gateway.wasm.wasip3.call_arguments import Arguments
 from gateway.wasm.wasip3.call_conversion import Conversion, allocated
 from gateway.wasm.wasip3.call_types import (
     EXPORTED,
     IMPORTED,
     Types,
-    places,
 )
 
 __all__ = ["CALLS", "Call", "calls_text"]
@@ -111,7 +110,7 @@ class _Side:
 {outside}
 {chr(10).join(self.types.lines("i", IMPORTED))}
 {imports}
-{_read("call_memory")}(core instance $memory' (instantiate $Memory))
+{read("call_memory")}(core instance $memory' (instantiate $Memory))
 (alias core export $memory' "memory" (core memory $memory))
 (alias core export $memory' "realloc" (core func $realloc))
 (core func $set.new (canon waitable-set.new))
@@ -221,7 +220,7 @@ class _Side:
         instances = " ".join(
             f'(with "{group}" (instance {" ".join(items)}))' for group, items in groups.items()
         )
-        shared = _read("calls")
+        shared = read("calls")
         head, _, rest = shared.partition("  (global $set")
         return f"""(core module $Core
 {head}
@@ -251,8 +250,8 @@ class _Side:
             numbers,
         )
         if self.gives:
-            return returns + _read("giver")
-        return f"{returns}\n{results}\n{_read('taker')}"
+            return returns + read("giver")
+        return f"{returns}\n{results}\n{read('taker')}"
 
     def is_forwarded(self, call: Call) -> bool:
         """Whether it is the giver's function that is called."""
@@ -345,10 +344,6 @@ class _Side:
         return f"""(local.set $from {source})
     (global.set $result {allocated(of)})
     (call {self.converters.of(result)} (local.get $from) (global.get $result))"""
-
-
-def _read(name: str) -> str:
-    return files(__package__).joinpath(f"{name}.wat").read_text(encoding="utf-8")
 
 
 def _signature(params: Sequence[str], results: Sequence[str]) -> str:
