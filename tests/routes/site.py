@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -135,6 +136,15 @@ class ObservedSite(Site):
     def idle(self) -> Any:
         """Waits until no component is at work, and gives the state."""
         return self.wait_for(lambda state: not any(state["in_flight"].values()))
+
+    @contextmanager
+    def left_as_it_was(self) -> Iterator[None]:
+        """Sees that what is done meanwhile leaves nothing."""
+        before = self.idle()
+        yield
+        after = self.idle()
+        assert after["stores"] == 0
+        assert after["tasks"] == before["tasks"]
 
     def until_only_its_client_is_late(self, client: Client, component: str) -> None:
         """Waits until the guest of `/burst` has ended, while most of its response is still to be sent."""

@@ -10,11 +10,8 @@ from tests.routes.wire import HOST, WINDOW, Client
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(observed: ObservedSite) -> Iterator[None]:
-    before = observed.idle()
-    yield
-    after = observed.idle()
-    assert after["stores"] == 0
-    assert after["tasks"] == before["tasks"]
+    with observed.left_as_it_was():
+        yield
 
 
 def begin(
