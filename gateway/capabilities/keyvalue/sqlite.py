@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,6 +44,9 @@ MAX_MEMORY: Final = 64 << 20
 _BUSY: Final = 5.0
 """Seconds that a write waits for another process which has locked the file. SQLite's own shell and most drivers
 wait as long."""
+
+_BUSY_PAUSE: Final = 0.01
+"""Seconds between two tries where SQLite itself does not wait."""
 
 _VERSION: Final = 1
 """That of the tables, as `user_version` of the file."""
@@ -195,6 +199,22 @@ class SQLiteStore:
 
 
 def _connect(path: str) -> sqlite3.Connection:
+    """Connect to a file, which others may make at the same time.
+
+    SQLite waits for no lock that two may need of each other, as those do who turn a new file's journal into a
+    write-ahead log: who comes second is refused at once, and tries again.
+    """
+    end = time.monotonic() + _BUSY
+    while True:
+        try:
+            return _connected(path)
+        except sqlite3.OperationalError as error:
+            if not _is(error, sqlite3.SQLITE_BUSY) or time.monotonic() > end:
+                raise
+        time.sleep(_BUSY_PAUSE)
+
+
+def _connected(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=_BUSY, isolation_level=None, check_same_thread=False, cached_statements=32
     )
@@ -235,12 +255,16 @@ def _statements(script: str) -> list[str]:
 
 
 def _failure(error: sqlite3.Error) -> BackendError:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL:
+    if _is(error, sqlite3.SQLITE_FULL):
         return BackendError("the store is full", str(error))
-    if code == sqlite3.SQLITE_BUSY:
+    if _is(error, sqlite3.SQLITE_BUSY):
         return BackendError("the store is busy", f"{error}, for {_BUSY:g} s")
     return Unavailable(str(error))
+
+
+def _is(error: sqlite3.Error, code: int) -> bool:
+    """Whether a primary code is that of an error, which may have an extended one: what is busy has four."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == code
 
 
 class SQLiteBucket:

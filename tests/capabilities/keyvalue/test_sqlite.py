@@ -84,6 +84,21 @@ async def test_processes_share_a_file(path: Path, store: SQLiteStore) -> None:
     await other.aclose()
 
 
+async def test_a_file_that_another_process_is_making_is_waited_for(
+    path: Path, store: SQLiteStore
+) -> None:
+    bucket = store.bucket("", QUOTA)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    both = [asyncio.create_task(bucket.set("key", b"1")), asyncio.create_task(bucket.get("x"))]
+    # Of a lock like this one SQLite refuses them at once; it is no test of the time that they have.
+    assert not (await asyncio.wait(both, timeout=0.1, return_when=asyncio.FIRST_COMPLETED))[0]
+    other.execute("ROLLBACK")
+    other.close()
+    assert await asyncio.wait_for(asyncio.gather(*both), PATIENCE) == [None, None]
+    assert await bucket.get("key") == b"1"
+
+
 async def test_reads_go_on_while_another_process_writes(path: Path, store: SQLiteStore) -> None:
     bucket = store.bucket("", QUOTA)
     await bucket.set("key", b"1")
