@@ -19,7 +19,7 @@ Source: `wasi:http@0.2.12`, `handler.wit` and `types.wit`; the ASGI specificatio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
@@ -189,8 +189,8 @@ class Exchange:
         left = self._client.left
         if left is not None:
             left.add_done_callback(self._make_room)
-        pump = asyncio.create_task(self._move(self._pump_request()))
-        sender = asyncio.create_task(self._move(self._send_when_set()))
+        pump = asyncio.create_task(self._move(self._pump_request))
+        sender = asyncio.create_task(self._move(self._send_when_set))
         failure: BaseException | None = None
         try:
             try:
@@ -216,10 +216,11 @@ class Exchange:
                 failure = result
         return failure
 
-    async def _move(self, moving: Coroutine[Any, Any, None]) -> None:
+    async def _move(self, move: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what moves one of the bodies; stop the guest if that fails, or it would wait for bytes to move."""
         try:
-            await moving
+            # Made here: of a task that is cancelled before it begins, what it was given would never be awaited.
+            await move()
         except OSError:  # ASGI, "Disconnected Client": what `send` may raise then
             self._client_left = True
             self._call.stop(Cancelled("the client went away"))
