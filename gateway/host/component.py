@@ -27,7 +27,7 @@ from gateway.wasm.binary.measure import check_measure
 from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
 from gateway.wasm.drops import PREFIX, with_drops
-from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, footprint, needs
+from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, Needs, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
 from gateway.wasm.wasip3 import CALLS, NotComposable
 
@@ -40,6 +40,15 @@ _log = structlog.get_logger("gateway.component")
 MAX_SIZE: Final = 512 << 20
 """Bytes of the largest file that is loaded. Compiling takes some ten times that in memory; the largest real
 components (Python with packages) have some 50 MiB."""
+
+MAX_CALLABLE: Final = 32
+"""Component instances with functions of their own in one component of WASI 0.3. Threat: a task of each may wait on
+a stack of its own, and what one guest takes of the pool's stacks others do not have; so the pool has all of them
+for each place. Arbitrary: most have one, and what is composed of several has a few."""
+
+_STACKS: Final = 3
+"""Stacks of an instance of WASI 0.3 beside those of the guest's own tasks that wait: that of the call itself, and
+of two tasks of what is around the guest, each of which waits until what it calls has begun."""
 
 _ASYNC: Final = re.compile(r"requires? the component model (?:async|error-context|threading)")
 
@@ -68,6 +77,7 @@ class Source:
         served: what is served: the one or the other, with functions that drop the resources that it hands out.
         bridged: the same with `list<u8>` crossing in blocks in some imports, where that can be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
+        stacks: how many stacks of fibers one instance takes at most.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
         functions: whether it exports functions that are no resource's; True where that cannot be told.
         resources: whether it exports resources in instances; False where that cannot be told.
@@ -103,6 +113,7 @@ class Source:
         if of_wasi_0_3 or (needed is not None and needed.tasks):
             self.composed = _compose(path, self.binary, of_wasi_0_3, compiler)
         self.concurrent = self.composed is not None
+        self.stacks = _stacks(path, needed) if self.concurrent else 1
         self.served = self.binary if self.composed is None else self.composed.binary
         served = self.served
         if bridge is not None and self.concurrent:
@@ -140,6 +151,7 @@ class Component:
         wasmtime: the component of wasmtime-py.
         address: its address, for the C API.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
+        stacks: how many stacks of fibers one instance takes at most.
         concurrent: whether it is of WASI 0.3, and for a concurrent engine.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
@@ -176,6 +188,7 @@ class Component:
         self.engine = engine
         self.concurrent = source.concurrent
         self.footprint = source.footprint
+        self.stacks = source.stacks
         self._extents = source.extents
         self._limits: tuple[int, InstanceLimits] | None = None
         compiler = compiler or Compiler()
@@ -281,6 +294,22 @@ def _measured(path: Path, measure: Callable[[bytes], T], binary: bytes) -> T:
             f"{path}: one instance of this component would be more than {MAX_DEFINITIONS} instances, memories "
             "and tables. Build it of fewer."
         ) from None
+
+
+def _stacks(path: Path, needed: Needs | None) -> int:
+    """How many stacks an instance of a component of WASI 0.3 takes at most.
+
+    The engine runs each task that begins or goes on on a fiber. One that waits in the middle of a function keeps
+    its own, and the component instance that it is in is not entered before it goes on.
+    """
+    waiting = 1 if needed is None else needed.callable
+    if waiting > MAX_CALLABLE:
+        raise ComponentError(
+            f"{path}: is composed of {waiting} components with functions of their own, and {MAX_CALLABLE} are the "
+            "most that one of WASI 0.3 may have: a task may wait in each, on a stack of its own. Compose fewer, "
+            "and have the others called by links."
+        )
+    return waiting + _STACKS
 
 
 def _too_many_types(path: Path) -> ComponentError:

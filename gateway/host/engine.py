@@ -55,7 +55,7 @@ class PoolSize:
         max_tables_per_component: ditto.
         max_memories_per_module: of one core module; likewise the one below.
         max_tables_per_module: ditto.
-        stacks_per_instance: stacks for each of the component instances.
+        more_stacks: stacks beyond one for each of the component instances.
     """
 
     instances: int
@@ -68,12 +68,12 @@ class PoolSize:
     max_tables_per_component: int
     max_memories_per_module: int = 1
     max_tables_per_module: int = 1
-    stacks_per_instance: int = 1
+    more_stacks: int = 0
 
     @property
     def stacks(self) -> int:
         """How many stacks there are."""
-        return self.instances * self.stacks_per_instance
+        return self.instances + self.more_stacks
 
     @property
     def address_space(self) -> int:

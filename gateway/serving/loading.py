@@ -40,11 +40,6 @@ _log = structlog.get_logger("gateway.service")
 _LONG: Final = 1.0
 """Seconds of compiling, or waiting for it, that are told of: a start says nothing meanwhile."""
 
-_STACKS: Final = 4
-"""Stacks of an instance of WASI 0.3. The engine runs its tasks on others than that of the call: one that waits has
-two, whatever it waits for, and a task that waits in a call without `async` has one of its own. Arbitrary above
-two: a guest with very many of those takes what others leave free, and all are stopped that find none left."""
-
 
 class Prepared(NamedTuple):
     """A component that was read, examined and compiled, so that putting it in service takes no time.
@@ -268,7 +263,7 @@ def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
     Args:
         prepared: components of one engine.
     """
-    needs: list[tuple[int, Footprint]] = []
+    needs: list[tuple[int, Footprint, int]] = []
     for each in prepared:
         footprint = each.component.footprint
         if footprint is None:
@@ -280,22 +275,23 @@ def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
             )
             return None
         spare = FREED_APART if each.config.max_memory > LARGE else 0
-        needs.append((each.config.max_concurrency + spare, footprint))
+        count = each.config.max_concurrency + spare
+        needs.append((count, footprint, each.component.stacks))
     if not needs:
         return None
-    footprints = [needed for _, needed in needs]
+    footprints = [needed for _, needed, _ in needs]
     return PoolSize(
-        instances=sum(count for count, _ in needs),
-        core_instances=sum(count * needed.core_instances for count, needed in needs),
-        memories=sum(count * needed.memories for count, needed in needs),
-        tables=sum(count * needed.tables for count, needed in needs),
+        instances=sum(count for count, *_ in needs),
+        core_instances=sum(count * needed.core_instances for count, needed, _ in needs),
+        memories=sum(count * needed.memories for count, needed, _ in needs),
+        tables=sum(count * needed.tables for count, needed, _ in needs),
         max_memory=max(each.config.max_memory for each in prepared),
         max_core_instances_per_component=max(f.core_instances for f in footprints),
         max_memories_per_component=max(f.memories for f in footprints),
         max_tables_per_component=max(f.tables for f in footprints),
         max_memories_per_module=max(f.memories_per_module for f in footprints),
         max_tables_per_module=max(f.tables_per_module for f in footprints),
-        stacks_per_instance=_STACKS if prepared[0].component.concurrent else 1,
+        more_stacks=sum(count * (stacks - 1) for count, _, stacks in needs),
     )
 
 

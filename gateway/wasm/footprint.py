@@ -92,6 +92,7 @@ class Needs(NamedTuple):
     Attributes:
         footprint: what it takes from the engine's pools.
         extents: the memories and tables that it has.
+        callable: how many of the component instances in it, itself included, have functions of their own.
         functions: whether it exports a function that is no resource's, alone or in an instance.
         resources: the resource types that it exports in instances: the names of both.
         shared: whether a module in it, instantiated or not, has a memory that threads share.
@@ -100,6 +101,7 @@ class Needs(NamedTuple):
 
     footprint: Footprint
     extents: Extents
+    callable: int
     functions: bool
     resources: tuple[tuple[str, str], ...]
     shared: bool
@@ -158,6 +160,7 @@ def _needs(component: _Component) -> Needs:
             table_elements=max((it.minimum for m in modules for it in m.tables), default=0),
         ),
         Extents((*count.memories, *heap), tuple(count.tables)),
+        count.callable,
         _has_functions(instance),
         tuple(_resources(instance)),
         any(module.shared for module in modules),
@@ -306,6 +309,7 @@ class _Count:
 
     def __init__(self) -> None:
         self.core_instances = 0
+        self.callable = 0
         self.memories: list[Limits] = []
         self.tables: list[Limits] = []
         self.left = MAX_DEFINITIONS
@@ -318,6 +322,7 @@ class _Count:
             raise _UntoldError
         scope = _Scope(closure.parent)
         exports: dict[str, _Item] = {}
+        self.callable += any(isinstance(each, Lift) for each in closure.component.definitions)
         for definition in closure.component.definitions:
             self.spend(definition)
             match definition:

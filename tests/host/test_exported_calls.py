@@ -12,7 +12,7 @@ import pytest
 
 from gateway.bindings import provided
 from gateway.bindings.context import WasiCtx
-from gateway.bindings.p3.tasks import Tasks
+from gateway.bindings.p3.tasks import MAX_WAITS, Tasks
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.host.errors import ResultTooLarge, Trap
@@ -201,12 +201,20 @@ CLOCK: Final = """(component
       (local.set $set (call $new))
       (call $join (i32.shr_u (local.get $status) (i32.const 4)) (local.get $set))
       (i32.or (i32.const 2) (i32.shl (local.get $set) (i32.const 4))))
+    (func (export "crowd") (param i64) (param $number i32) (result i32)
+      (loop $more
+        (drop (call $wait (local.get 0)))
+        (local.set $number (i32.sub (local.get $number) (i32.const 1)))
+        (br_if $more (local.get $number)))
+      (call $return) (i32.const 0))
     (func (export "stuck") (result i32) (i32.or (i32.const 2) (i32.shl (call $new) (i32.const 4))))
     (func (export "go-on") (param i32 i32 i32) (result i32) (call $return) (i32.const 0)))
   (core instance $i (instantiate $M (with "" (instance (export "wait" (func $wait))
     (export "return" (func $return)) (export "new" (func $new)) (export "join" (func $join))))))
   (func (export "pass-stuck") async
     (canon lift (core func $i "stuck") async (callback (core func $i "go-on"))))
+  (func (export "pass-crowd") async (param "how-long" u64) (param "number" u32)
+    (canon lift (core func $i "crowd") async (callback (core func $i "go-on"))))
   (func (export "pass-sleep") async (param "how-long" u64)
     (canon lift (core func $i "sleep") async (callback (core func $i "go-on")))))"""
 
@@ -284,6 +292,14 @@ async def test_a_thousand_asleep_at_once_cost_no_thread(clock: LinkedComponent) 
         assert threading.active_count() == threads
         for each in asleep:
             each.cancel()
+    assert not STORES
+
+
+@ASYNCIO
+async def test_so_many_calls_wait_and_no_more(clock: LinkedComponent) -> None:
+    assert await call(clock, "crowd", 1_000_000, MAX_WAITS) is None
+    with pytest.raises(Trap, match=f"more than {MAX_WAITS} calls"):
+        await call(clock, "crowd", 86_400_000_000_000, MAX_WAITS + 1)
     assert not STORES
 
 

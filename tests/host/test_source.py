@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from gateway.host.component import Component, Source
+from gateway.host.component import MAX_CALLABLE, Component, Source
 from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
 from tests.host.guests import guest
+from tests.host.waiting import holding
 
 
 def written(folder: Path, text: str) -> Path:
@@ -41,6 +42,12 @@ def test_instances_without_measure(tmp_path: Path) -> None:
     text = f"(component $root {leaf} {layers} (instance (instantiate $c39)))"
     with pytest.raises(ComponentError, match="would be more than 200000 instances"):
         Source(written(tmp_path, text))
+
+
+def test_so_many_components_of_wasi_0_3_in_one_and_no_more(tmp_path: Path) -> None:
+    assert Source(written(tmp_path, holding(MAX_CALLABLE))).stacks > MAX_CALLABLE
+    with pytest.raises(ComponentError, match=f"composed of {MAX_CALLABLE + 1} components"):
+        Source(written(tmp_path, holding(MAX_CALLABLE + 1)))
 
 
 def test_a_section_that_nobody_knows(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from random import Random
 
 import pytest
 
+from gateway.bindings.p3.tasks import Tasks
 from gateway.config import ComponentConfig
 from gateway.host.store import STORES
 from tests.guests.toolchains import GUESTS
 from tests.harness import GuestPath, LogRecord
+from tests.host.waiting import holding
 from tests.patience import until
 from tests.routes.site import ObservedSite
 from tests.routes.test_asgi import Server, one_component
@@ -240,19 +242,38 @@ async def test_a_release_candidate_that_is_the_same(tmp_path: Path) -> None:
     assert (server.sent[0]["status"], server.body) == (200, b"hello")
 
 
-async def test_every_place_has_what_an_invocation_takes_that_waits(guest: GuestPath) -> None:
-    places = 16
-    table = {"name": "three", "source": guest(GUEST), "max_concurrency": places}
+def resting() -> int:
+    """How many guests are left alone."""
+    return sum(store.data.of(Tasks).idle.resting for store in STORES.values())
+
+
+async def test_every_place_has_what_an_invocation_takes_that_waits(
+    guest: GuestPath, tmp_path: Path
+) -> None:
+    """Whatever a guest has wait, it takes no stack that is another's: not of its like, not of other components."""
+    holds = tmp_path / "holds.wat"
+    holds.write_text(holding(8))
+    places = 4
+    tables = ({"name": "three", "source": guest(GUEST)}, {"name": "holds", "source": holds})
     over = asyncio.Event()
 
     async def content() -> AsyncIterator[bytes]:
         yield b"x"
         await over.wait()
 
-    async with talking(ComponentConfig.model_validate(table)) as gateway:
+    async with talking(
+        *(ComponentConfig.model_validate({**it, "max_concurrency": places}) for it in tables)
+    ) as gateway:
+        held = [
+            asyncio.create_task(gateway.response("hold", [1], name="holds")) for _ in range(places)
+        ]
+        await until(lambda: resting() == places or any(each.done() for each in held))
         asked = [
             asyncio.create_task(gateway.client.post("/b", content=content())) for _ in range(places)
         ]
-        await until(lambda: len(STORES) + sum(each.done() for each in asked) >= places)
+        await until(lambda: len(STORES) + sum(each.done() for each in asked) >= 2 * places)
         over.set()
         assert {(await each).status_code for each in asked} == {200}
+        assert resting() == places
+        for each in held:
+            each.cancel()

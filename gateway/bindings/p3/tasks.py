@@ -31,6 +31,11 @@ MAX_CHANNELS: Final = 255
 """Bodies and other streams that one invocation may have open; one more traps. The adapter has room for as many,
 each of which takes up to 64 KiB of it."""
 
+MAX_WAITS: Final = 4096
+"""Calls of asynchronous functions of the host that one invocation may have under way; one more traps. Threat: each
+costs some 3 KiB of the engine and the host, which are in no memory of the guest's. Arbitrary: a guest that handles
+one request rarely has more than a few."""
+
 _PIECE: Final = 64 << 10
 _CLOSED: Final = 0xFFFF_FFFF
 _END: Final = 0xFFFF_FFFF
@@ -234,14 +239,22 @@ class Tasks(State):
         self.idle.wake()
 
     def sleep(self, sleeper: int, until: int) -> None:
-        """Have a sleeper woken at a point in time, by the clock of `time.monotonic_ns`."""
+        """Have a sleeper woken at a point in time, by the clock of `time.monotonic_ns`.
+
+        Raises:
+            Trap: too many are asleep.
+        """
+        self._admit()
+        self._sleep(sleeper, until)
+
+    def _sleep(self, sleeper: int, until: int) -> None:
         milliseconds = -((monotonic_ns() - until) // _MILLISECOND)
         loop = asyncio.get_running_loop()
         self._sleepers[sleeper] = loop.call_later(milliseconds / 1000, self._rise, sleeper, until)
 
     def _rise(self, sleeper: int, until: int) -> None:
         if monotonic_ns() < until:  # so far away that the loop has cut it
-            self.sleep(sleeper, until)
+            self._sleep(sleeper, until)
         else:
             self._wake(sleeper)
 
@@ -260,13 +273,25 @@ class Tasks(State):
         """Have a sleeper woken when a task is done, of which `take` gives the result; tells whether that is now.
 
         What is no task is the result.
+
+        Raises:
+            Trap: too many are asleep.
         """
         if not isinstance(doing, asyncio.Task):
             self._done[sleeper] = doing
             return True
+        try:
+            self._admit()
+        except Trap:
+            doing.cancel()
+            raise
         self._sleepers[sleeper] = doing
         doing.add_done_callback(lambda task: self._finished(sleeper, task))
         return False
+
+    def _admit(self) -> None:
+        if len(self._sleepers) >= MAX_WAITS:
+            raise Trap(f"more than {MAX_WAITS} calls of asynchronous functions are under way")
 
     def _finished(self, sleeper: int, task: asyncio.Task[Any]) -> None:
         if self._sleepers.get(sleeper) is task:
