@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 import typing
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 
 from gateway.app import create_app
 from gateway.config import GatewayConfig
-from gateway.host import wit
+from gateway.host import scheduler, wit
 from gateway.host.errors import ComponentError
 from gateway.host.store import STORES
 from gateway.links.python import PythonTarget
@@ -27,7 +28,7 @@ from gateway.links.python_values import conversion
 from gateway.rpc.json_values import encoder
 from tests.harness import GuestPath
 from tests.links.relays import OUTCOMES, TYPES, relay
-from tests.patience import until
+from tests.patience import PATIENCE, until
 from tests.rpc.python_client import component_of, stubs_of
 from tests.rpc.test_client_generator import exported, provided
 from tests.rpc.test_generated_client import VALUES
@@ -464,3 +465,28 @@ async def test_a_reload_imports_nothing_again(
         await gateway.call("types.echo-u8", 7, name="relay")
         assert module.it.seen == 7
         assert sys.modules["made_up"] is module
+
+
+async def test_an_object_that_answers_at_once_leaves_nothing_that_was_never_begun(
+    guest: GuestPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        scheduler, "SHARE", PATIENCE
+    )  # however slow the machine, the loop need not turn
+
+    class Stuff:
+        async def do_it(self) -> int:
+            return 42
+
+    component = {
+        "name": "guest",
+        "source": guest("wat/unknown-import"),
+        "links": [{"import": "acme:things/stuff@1.0.0", "python": "it"}],
+    }
+    config = GatewayConfig.model_validate({"components": [component]})
+    app = create_app(config, providers={"it": Stuff()})
+    async with lifespan(app), calling(app) as gateway:
+        # The guest waits for the object, and has ended before the loop turns. Warnings are errors here.
+        assert (await gateway.client.get("/")).status_code == 500
+    gc.collect()
+    assert not STORES
