@@ -7,58 +7,18 @@ what was interrupted never gets its name.
 
 # ruff: noqa: T201 - a program, whose output is what it prints
 
-import hashlib
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
-from tests.guests import toolchains, wit
+from tests.guests import modules, toolchains, wit
+from tests.guests.guest import Guest
 from tests.guests.python_0_3 import Python03
-from tests.guests.toolchains import BUILD, GUESTS, BuildFailed, Toolchain, Unavailable
+from tests.guests.toolchains import GUESTS, BuildFailed, Toolchain, Unavailable
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
-
-
-@dataclass(frozen=True)
-class Guest:
-    """A source and what makes a component of it."""
-
-    name: str
-    source: Path
-    toolchain: Toolchain
-
-    def build(self) -> Path:
-        """Builds the component unless it is there.
-
-        Returns:
-            The path of the component.
-
-        Raises:
-            Unavailable: A tool that it needs is not on this machine.
-            BuildFailed: A tool refused the source.
-        """
-        built = BUILD / f"{self.name}-{self._digest()}.wasm"
-        if not built.exists():
-            built.parent.mkdir(parents=True, exist_ok=True)
-            partial = built.with_suffix(f".{os.getpid()}")
-            self.toolchain.compile(self.source, partial)
-            for stale in built.parent.glob(f"{built.name.rpartition('-')[0]}-*.wasm"):
-                stale.unlink(missing_ok=True)
-            partial.rename(built)
-        return built
-
-    def _digest(self) -> str:
-        digest = hashlib.sha256()
-        for version in self.toolchain.versions():
-            digest.update(version.encode() + b"\0")
-        code = [Path(module.__file__ or "") for module in (toolchains, wit)]
-        for path in sorted({*self.toolchain.inputs(self.source), *code}):
-            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()[:12]
 
 
 def _find() -> Mapping[str, Guest]:
@@ -78,7 +38,8 @@ def _find() -> Mapping[str, Guest]:
         Guest(f"examples/{program.parent.name}", program.parent, toolchains.Example())
         for program in sorted(wit.ROOT.glob("examples/*/app.py"))
     ]
-    return {guest.name: guest for guest in guests}
+    # These first: the C library takes longer than all else.
+    return modules.ALL | {guest.name: guest for guest in guests}
 
 
 ALL = _find()

@@ -6,12 +6,12 @@ and since its runtime is one of its own: not LLVM's code, nor wasi-libc's alloca
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.guests import wit
-from tests.guests.build import Guest
+from tests.guests.guest import Guest
 from tests.guests.toolchains import (
     BUILD,
     GUESTS,
@@ -164,7 +164,7 @@ _WITH_LIBRARY = CModule(
     flags=("-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-mexec-model=reactor"),
 )
 
-ALL: Mapping[str, Guest] = {
+ALL: dict[str, Guest] = {
     guest.name: guest
     for guest in [
         *(

@@ -13,8 +13,6 @@ from gateway.config import ComponentConfig, ConfigError, GatewayConfig, load
 from gateway.host.errors import ComponentError
 from gateway.observe.events import ReturnEvent
 from tests.forked import run
-from tests.guests import modules
-from tests.guests.toolchains import Unavailable
 from tests.harness import GuestPath
 from tests.routes.test_asgi import Server
 from tests.wasm.claims.elsewhere import ACCOUNT as ISSUER
@@ -24,14 +22,9 @@ from tests.wasm.claims.elsewhere import signed
 LATE = 4_000_000_000  # in the year 2096
 
 
-@pytest.fixture(params=["component", "core module"])
+@pytest.fixture(params=["c/hello", "module/hello"], ids=["component", "core module"])
 def hello(request: pytest.FixtureRequest, guest: GuestPath) -> bytes:
-    if request.param == "component":
-        return guest("c/hello").read_bytes()
-    try:
-        return modules.ALL["module/hello"].build().read_bytes()
-    except Unavailable as missing:
-        pytest.skip(f"module/hello: {missing}")
+    return guest(request.param).read_bytes()
 
 
 def serve(folder: Path, content: bytes, **keys: Any) -> Gateway:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -29,22 +29,6 @@ NAMES: Final = [
     "preview1/golang",
 ]
 
-ModulePath = Callable[[str], Path]
-"""The fixture `core_module`: the path of the core module with this name."""
-
-
-@pytest.fixture(scope="module")
-def core_module() -> ModulePath:
-    """`core_module("module/hello")`: what a compiler made, with its world, built if need be."""
-
-    def path(name: str) -> Path:
-        try:
-            return modules.ALL[name].build()
-        except Unavailable as missing:
-            pytest.skip(f"{name}: {missing}")
-
-    return path
-
 
 def test_every_module_is_tested() -> None:
     assert set(NAMES) == set(modules.ALL)
@@ -52,9 +36,9 @@ def test_every_module_is_tested() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_types_are_those_that_wit_component_gives(
-    name: str, core_module: ModulePath, tmp_path: Path
+    name: str, guest: GuestPath, tmp_path: Path
 ) -> None:
-    core = core_module(name)
+    core = guest(name)
     adapter = ADAPTER if name.startswith("preview1/") else None
     modules.reference(core, tmp_path / "reference.wasm", adapter)
     ours = type_of(componentize(core.read_bytes()))
@@ -167,9 +151,7 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(
-    core_module: ModulePath, guest: GuestPath, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
+def served(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("componentize")
     (folder / "data").mkdir()
     (folder / "data" / "word.txt").write_text("from a file")
@@ -177,7 +159,7 @@ def served(
     for name in NAMES:
         kind, _, short = name.partition("/")
         sources[f"ours-{short}"] = folder / f"{short}.wasm"
-        sources[f"ours-{short}"].write_bytes(componentize(core_module(name).read_bytes()))
+        sources[f"ours-{short}"].write_bytes(componentize(guest(name).read_bytes()))
         if kind == "module":
             sources[f"theirs-{short}"] = guest(f"c/{short}")
     config = folder / "gateway.toml"

@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.forked import run
-from tests.guests import modules
-from tests.guests.toolchains import Unavailable
-from tests.harness import GatewayProcess, StartGateway
+from tests.harness import GatewayProcess, GuestPath, StartGateway
 from tests.routes.wire import get
 from tests.wasm.claims.elsewhere import ACCOUNT, signed
-
-
-def core_module(name: str) -> Path:
-    try:
-        return modules.ALL[name].build()
-    except Unavailable as missing:
-        pytest.skip(f"{name}: {missing}")
 
 
 def content(gateway: GatewayProcess, target: str = "/") -> bytes:
@@ -28,22 +19,26 @@ def content(gateway: GatewayProcess, target: str = "/") -> bytes:
 
 
 @pytest.mark.parametrize("name", ["module/hello", "preview1/libc", "preview1/golang"])
-def test_a_core_module_is_served_as_it_is(gateway: StartGateway, name: str) -> None:
-    assert content(gateway(core_module(name)))
+def test_a_core_module_is_served_as_it_is(
+    guest: GuestPath, gateway: StartGateway, name: str
+) -> None:
+    assert content(gateway(guest(name)))
 
 
 def test_a_signed_core_module_is_verified_as_it_was_signed(
-    gateway: StartGateway, tmp_path: Path
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
 ) -> None:
     module = tmp_path / "signed.wasm"
-    module.write_bytes(signed(core_module("module/hello").read_bytes()))
+    module.write_bytes(signed(guest("module/hello").read_bytes()))
     running = gateway(module, "--trusted-issuer", ACCOUNT)
     assert content(running) == b"Hello, World!\n"
 
 
-def test_a_component_is_made_ahead_of_time(gateway: StartGateway, tmp_path: Path) -> None:
+def test_a_component_is_made_ahead_of_time(
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
+) -> None:
     component = tmp_path / "app.wasm"
-    made = run("componentize", core_module("module/hello"), "-o", component)
+    made = run("componentize", guest("module/hello"), "-o", component)
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     assert component.read_bytes()[:8] == b"\0asm\x0d\0\x01\0"
     assert "export wasi:http/incoming-handler@0.2.0" in run("inspect", component).stdout
