@@ -25,6 +25,7 @@ from nats.js.api import ConsumerInfo
 from gateway.capabilities.backend import Availability
 from tests import ask
 from tests.patience import PATIENCE
+from tests.ports import free_port
 
 
 class Server:
@@ -42,8 +43,7 @@ class Server:
         program = shutil.which(self.program, path=path)
         if program is None:
             pytest.skip(f"{self.program} is not installed: {self.hint}")
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         self._folder = folder
         self._command = [program, *self.arguments(folder, self.port), *options]
         self._process: subprocess.Popen[bytes] | None = None

@@ -17,13 +17,11 @@ from typing import Self
 import pytest
 
 from tests.harness import PATIENCE, GuestPath
+from tests.ports import free_port
 from tests.production.conftest import StartGateway
-from tests.production.gateways import DEPLOY, Gateway, free_ports, until
+from tests.production.gateways import DEPLOY, Gateway, until
 from tests.production.load import Load
 from tests.production.proxies import GATEWAYS, PROXIES, PUBLIC
-
-GRACE = "4s"
-"""More than the load balancers of `deploy/` need to notice, see there."""
 
 ECHO = """
 [[components]]
@@ -46,9 +44,8 @@ def test_the_load_counts_what_is_lost(start: StartGateway) -> None:
 @pytest.fixture
 def addresses() -> dict[str, str]:
     """Free addresses in the place of those of `deploy/`."""
-    names = [PUBLIC, *(address for pair in GATEWAYS for address in pair)]
-    ports = free_ports(len(names))
-    return {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
+    names = (PUBLIC, *(address for pair in GATEWAYS for address in pair))
+    return {name: f"127.0.0.1:{free_port()}" for name in names}
 
 
 class Services:

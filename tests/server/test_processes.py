@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 
 from gateway.config import GatewayConfig
 from tests.harness import PATIENCE, Log
+from tests.ports import free_port
 from tests.server import echo
 from tests.server.client import Connection, head
 
@@ -77,18 +77,12 @@ class Process:
         return status
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
 # --- start and stop -----------------------------------------------------------------------------
 
 
-def test_one_worker_serves_in_the_process_itself(free_port: int) -> None:
-    with Process(echo.verify_and_make_echo, port=free_port) as running:
+def test_one_worker_serves_in_the_process_itself() -> None:
+    port = free_port()
+    with Process(echo.verify_and_make_echo, port=port) as running:
         with running.connect() as connection:
             connection.send(head())
             assert connection.response().json["pid"] == running.pid
@@ -97,7 +91,7 @@ def test_one_worker_serves_in_the_process_itself(free_port: int) -> None:
         verified, listening, draining, stopping, stopped = running.log.records()
         assert (verified["event"], verified["pid"]) == ("verified", running.pid)
         assert listening["event"] == "listening"
-        assert listening["url"] == f"http://127.0.0.1:{free_port}"
+        assert listening["url"] == f"http://127.0.0.1:{port}"
         assert listening["components"] == ["echo"]
         assert listening["timestamp"].endswith("Z")
         assert (draining["event"], draining["grace"]) == ("draining", 0)
@@ -199,8 +193,8 @@ def test_an_application_that_does_not_start_is_told(workers: int) -> None:
 # --- workers ------------------------------------------------------------------------------------
 
 
-def test_workers_are_processes_and_replaced_when_they_die(free_port: int) -> None:
-    with Process(echo.make_echo, port=free_port, workers=2) as running:
+def test_workers_are_processes_and_replaced_when_they_die() -> None:
+    with Process(echo.make_echo, port=free_port(), workers=2) as running:
         with running.connect() as connection:
             connection.send(head())
             worker = connection.response().json["pid"]
