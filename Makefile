@@ -1,6 +1,6 @@
 # Two commands from a fresh clone, with Python and make alone:
 #
-#   make serve   serve the example on http://127.0.0.1:8080
+#   make serve   build the example, again when it is edited, and serve it on http://127.0.0.1:8080
 #   make test    build the guests and run the tests
 #
 # and: make check (style and types), make smoke (a part of the tests, on other versions of Python),
@@ -27,11 +27,11 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: serve test check pythons smoke fuzz clean
 .DELETE_ON_ERROR:
 
-serve: $(VENV)/examples.stamp $(HELLO)/hello.wasm
+serve: $(VENV)/examples.stamp
 	@echo
 	@echo "  Once it says \"listening\":  curl 'http://$(HOST):$(PORT)/?name=you'"
 	@echo
-	@exec $(BIN)/gateway serve $(HELLO)/hello.wasm --host $(HOST) --port $(PORT)
+	@exec $(BIN)/gateway serve $(HELLO)/gateway.toml --watch --host $(HOST) --port $(PORT)
 
 # One process of tests more than the two processors that they are meant for: each waits a good part of its time.
 test: $(VENV)/dev.stamp
@@ -60,9 +60,6 @@ check: $(VENV)/dev.stamp
 
 clean:
 	rm -rf $(VENV) .pythons tests/hostile/findings $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
-
-$(HELLO)/hello.wasm: $(HELLO)/app.py $(wildcard $(HELLO)/wit/*.wit $(HELLO)/wit/deps/*.wit) | $(VENV)/examples.stamp
-	cd $(HELLO) && $(abspath $(BIN))/componentize-py -d wit -w hello componentize app -o hello.wasm
 
 # CI has uv do what pip does, in less time.
 PIP ?= $(BIN)/python -m pip --quiet --disable-pip-version-check

@@ -47,6 +47,7 @@ class GatewayProcess:
         *options: str,
         env: Mapping[str, str] | None = None,
         max_open_files: int | None = None,
+        command: str = "serve",
     ) -> None:
         """Prepares to serve `target`, a component or a configuration.
 
@@ -55,8 +56,9 @@ class GatewayProcess:
             options: More options of `gateway serve`.
             env: Environment variables to add.
             max_open_files: The limit of `ulimit -n`, if it is not to be that of the tests.
+            command: `dev`, for `gateway dev`.
         """
-        self._command = [sys.executable, "-m", "gateway", "serve", str(target)]
+        self._command = [sys.executable, "-m", "gateway", command, str(target)]
         self._command += ["--host", "127.0.0.1", "--port", "0", "--log-format", "json", *options]
         if max_open_files is not None:
             limited = f'ulimit -n {max_open_files} && exec "$@"'

@@ -57,6 +57,8 @@ def describe(name: str, value: object, base: Path, defaults: Mapping[str, Any]) 
     errors = []
     if "name" in value:
         errors.append(ErrorDetail(detail="belongs in the URL, not in the content", pointer="/name"))
+    if "build" in value:  # who may change what is served may not run commands
+        errors.append(ErrorDetail(detail="belongs in a configuration file", pointer="/build"))
     try:
         config = ComponentConfig.model_validate(
             {**defaults, **_with_integers(value), "name": name}, context={"base": base}
@@ -117,7 +119,9 @@ def _repeated_routes(config: ComponentConfig) -> Iterable[ErrorDetail]:
 
 def _error(error: ErrorDetails) -> ErrorDetail:
     location = error["loc"]
-    reason = _REASONS.get(error["type"]) or reason_of(error, ComponentConfig, hidden={"name"})
+    reason = _REASONS.get(error["type"]) or reason_of(
+        error, ComponentConfig, hidden={"name", "build"}
+    )
     if location == ("name",):
         return ErrorDetail(detail=reason, parameter="name")
     # pydantic marks what is wrong with the name of a variable so, and "TOKEN=hunter2" is no name to repeat.

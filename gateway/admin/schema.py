@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from gateway.config.build import BuildConfig
 from gateway.config.component import ComponentConfig
 from gateway.config.schema import Schema, described, plain
 from gateway.config.values import Table, table_of
@@ -20,7 +21,7 @@ def component_schemas() -> dict[str, Schema]:
     """The schema `Component`, of what describes one in a request, and those that it refers to."""
     schema = ComponentConfig.model_json_schema(ref_template=REFERENCE)
     parts = schema.pop("$defs")
-    del schema["properties"]["name"]
+    del schema["properties"]["name"], schema["properties"]["build"]
     schema["required"].remove("name")
     # None, if it exports nothing that answers HTTP requests: nothing that a schema could have as default.
     schema["properties"]["routes"].pop("default")
@@ -29,6 +30,7 @@ def component_schemas() -> dict[str, Schema]:
         **{
             each.__name__: described(plain(parts[each.__name__]), each)
             for each in _within(ComponentConfig)
+            if each is not BuildConfig
         },
     }
 

@@ -10,10 +10,12 @@ import typer
 
 from gateway import __version__, server
 from gateway.cli import claims
+from gateway.cli.build import build
 from gateway.cli.call import call
 from gateway.cli.check import check
 from gateway.cli.client import client
 from gateway.cli.componentize import componentize
+from gateway.cli.dev import dev
 from gateway.cli.inspect import inspect
 from gateway.cli.schema import schema
 from gateway.cli.serve import serve
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 _COMMANDS: Final = (
     serve,
+    build,
+    dev,
     check,
     schema,
     inspect,

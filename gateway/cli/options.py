@@ -36,14 +36,17 @@ ComponentFile = Annotated[
 ]
 
 
-def read(target: Path, **flags: Any) -> GatewayConfig:
+def read(target: Path, *, unbuilt: bool = False, **flags: Any) -> GatewayConfig:
     """Read a configuration, or make one for a component alone.
 
     Args:
         target: the file.
+        unbuilt: whether the files of components that have a `build` may be missing.
         **flags: keys of a configuration; None where not given.
 
     Raises:
         ConfigError: with every problem of the file and the flags.
     """
-    return (load if target.suffix.lower() == ".toml" else single)(target, **flags)
+    if target.suffix.lower() == ".toml":
+        return load(target, unbuilt=unbuilt, **flags)
+    return single(target, **flags)

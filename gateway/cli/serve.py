@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from gateway import app, server
 from gateway.cli.flags import flags
 from gateway.cli.options import SERVER, Target, option, read
+from gateway.lifecycle.builds import BuildLog, Builds
 
 __all__ = ["serve"]
 
@@ -19,7 +21,13 @@ def serve(
     target: Target,
     *,
     watch: Annotated[
-        bool, option("--watch", None, "Reload what has changed in the files.", SERVER)
+        bool,
+        option(
+            "--watch",
+            None,
+            "Reload what has changed in the files, and build what has a build.",
+            SERVER,
+        ),
     ] = False,
     **keys: Any,
 ) -> None:
@@ -28,12 +36,15 @@ def serve(
     Flags of the server go before the keys of a gateway.toml. Those of a component are refused beside
     one: there, each component has its own.
     """
-    read_again = functools.partial(read, target, **keys)
-    status = server.serve(
-        read_again(),
-        create_app=app.create_app,
-        verify=app.verify,
-        read=read_again,
-        watch=target if watch else None,
-    )
+    read_again = functools.partial(read, target, unbuilt=watch, **keys)
+    config = read_again()
+    with Builds(BuildLog()) if watch else nullcontext() as builds:
+        status = server.serve(
+            config,
+            create_app=app.create_app,
+            verify=app.verify,
+            read=read_again,
+            watch=target if watch else None,
+            builds=builds,
+        )
     raise typer.Exit(status)

@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from gateway.config.build import BuildConfig, OrCommand
 from gateway.config.grant import BlobstoreGrant, KeyValueGrant, OrURL, SecretGrant
 from gateway.config.key import Flag
 from gateway.config.link import LinkConfig
@@ -95,6 +96,8 @@ def _present(
 ) -> AfterValidator:
     """Refuse what is missing while a configuration is read; a model built in code may come before it.
 
+    So may the file of a component that is built, where the context has `unbuilt`.
+
     Args:
         is_kind: tells from a file's mode whether it is of the right kind.
         other: what to say of one that is not.
@@ -107,6 +110,10 @@ def _present(
             return path
         try:
             status = path.stat()
+        except FileNotFoundError as error:
+            if info.context.get("unbuilt"):
+                return path
+            raise ValueError(f"{error.strerror}: {path}") from None
         except OSError as error:
             raise ValueError(f"{error.strerror}: {path}") from None
         if not is_kind(status.st_mode):
@@ -298,6 +305,8 @@ class ComponentConfig(Defaults):
     Attributes:
         name: unique in the gateway; it labels logs and metrics.
         source: the component's file, binary or text.
+        build: how it is made of its sources, by `gateway build`, `gateway dev` and `gateway serve --watch`; None
+            where others do that.
         sha256: the SHA-256 that the file must have, in hexadecimal; None for any.
         routes: the HTTP requests that it answers, if it exports a handler of them.
         rpc: whether its other exports are served by JSON-RPC.
@@ -323,6 +332,7 @@ class ComponentConfig(Defaults):
 
     name: Annotated[str, AfterValidator(_component_name), WithJsonSchema(COMPONENT_NAME)]
     source: Annotated[AnyPath, _SOURCE_FILE, SOME_TEXT]
+    build: Annotated[BuildConfig, OrCommand()] | None = None
     sha256: Annotated[_Digest | None, Flag("The digest that it must have.", metavar="DIGEST")] = (
         None
     )

@@ -31,10 +31,13 @@ _T = TypeVar("_T", bound=Table)
 class _Reader:
     """One pass over a document that notes every problem and goes on."""
 
-    def __init__(self, file: str, base: Path, flags: Mapping[str, Any]) -> None:
+    def __init__(
+        self, file: str, base: Path, flags: Mapping[str, Any], *, unbuilt: bool = False
+    ) -> None:
         self.file = file
         self.base = base
         self.flags = flags
+        self.unbuilt = unbuilt
         self.problems: list[Problem] = []
 
     def note(self, key: str, reason: str) -> None:
@@ -42,8 +45,10 @@ class _Reader:
 
     def table(self, model: type[_T], raw: object, *prefix: int | str) -> _T | None:
         """Validate one table; None where it has a problem."""
+        built = isinstance(raw, Mapping) and "build" in raw
+        context = {"base": self.base, "unbuilt": self.unbuilt and built}
         try:
-            return model.model_validate(raw, context={"base": self.base})
+            return model.model_validate(raw, context=context)
         except ValidationError as error:
             for detail in error.errors(include_url=False, include_input=False):
                 location = detail["loc"]
@@ -146,11 +151,12 @@ def _name_of(source: Path) -> str:
     return "-".join(words)[:63].rstrip("-") or "component"
 
 
-def load(path: Path, **flags: Any) -> GatewayConfig:
+def load(path: Path, *, unbuilt: bool = False, **flags: Any) -> GatewayConfig:
     """Read a TOML file.
 
     Args:
         path: the file. Relative paths in it count from its directory.
+        unbuilt: whether the files of components that have a `build` may be missing.
         **flags: keys of `ServerConfig` that go before the file's; None means not given. Keys of
             `ComponentConfig` are problems: a component that the file gives a limit of its own would
             silently go on with that one.
@@ -161,7 +167,7 @@ def load(path: Path, **flags: Any) -> GatewayConfig:
     """
     given = _given(flags)
     server = {key: value for key, value in given.items() if key in ServerConfig.model_fields}
-    reader = _Reader(str(path), path.parent, server)
+    reader = _Reader(str(path), path.parent, server, unbuilt=unbuilt)
     for key in (key for key in given if key not in server):
         where = (
             "under [defaults] or in a component"

@@ -12,19 +12,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import CoreSchema
 
 from gateway.config.backend_url import BackendURL
 from gateway.config.delivery import DeliveryLimits
-from gateway.config.values import GIB, KIB, MIB, SOME_TEXT, Between, Table, Text, anchored
+from gateway.config.values import GIB, KIB, MIB, SOME_TEXT, Between, OrText, Table, Text, anchored
 from gateway.units import ByteSize, Duration, format_size
 
 __all__ = [
@@ -63,29 +60,16 @@ def _named(name: str) -> str:
 _Name = Annotated[Text, AfterValidator(_named), SOME_TEXT]
 
 
-class OrURL:
-    """Lets the table of a backend be written as its URL alone, where nothing else is said; for a field's type."""
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return handler.generate_schema(Annotated[source, BeforeValidator(_table)])
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"anyOf": [_URL_SCHEMA, handler(schema)]}
-
-
-def _table(value: object) -> object:
-    return {"url": value} if isinstance(value, str) else value
-
-
 _URL_SCHEMA: Final[dict[str, Any]] = {
     "type": "string",
     "pattern": r"^[a-z][a-z0-9+.-]*:[^\x00]*$",
     "examples": ["memory:"],
 }
+
+
+def OrURL() -> OrText:  # noqa: N802 - a part of a type, as a class would be
+    """Lets the table of a backend be written as its URL alone, where nothing else is said; for a field's type."""
+    return OrText("url", _URL_SCHEMA)
 
 
 def _either(schema: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -27,6 +28,7 @@ __all__ = [
     "Between",
     "LogFormat",
     "LogLevel",
+    "OrText",
     "Table",
     "Text",
     "anchored",
@@ -54,6 +56,34 @@ def table_of(annotation: Any) -> type[Table] | None:
     if isinstance(annotation, type) and issubclass(annotation, Table):
         return annotation
     return next(filter(None, map(table_of, get_args(annotation))), None)
+
+
+@dataclass(
+    frozen=True, slots=True, eq=False
+)  # by identity: a schema has no hash, and types of fields have
+class OrText:
+    """Lets a table be written as the text of one of its keys, where nothing else is said; for a field's type.
+
+    Attributes:
+        key: which.
+        schema: the JSON Schema of that text.
+    """
+
+    key: str
+    schema: dict[str, Any]
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return handler.generate_schema(Annotated[source, BeforeValidator(self._table)])
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [self.schema, handler(schema)]}
+
+    def _table(self, value: object) -> object:
+        return {self.key: value} if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TextIO, cast
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from gateway.config import ServerConfig
 from gateway.config.values import LogFormat, LogLevel
 from gateway.observe.log_rendering import bounded, for_logging, for_machines, for_people
 from gateway.observe.log_stream import QueuedStream, queued_stderr
 
-__all__ = ["configure", "drain", "dropped_lines", "embed", "logger", "serve"]
+__all__ = ["configure", "drain", "dropped_lines", "embed", "hear", "logger", "serve"]
 
 _log = structlog.get_logger("gateway.log")
 
@@ -54,7 +54,7 @@ def configure(
     stream = stream or sys.stderr
     severity = _severity(level)
     render = _render(format, stream)
-    _configure([*_OWN, *render], severity, _Factory(stream), cache=True)
+    _configure([*_OWN, *_own.hearing, *render], severity, _Factory(stream), cache=True)
 
     handler = logging.StreamHandler(stream)
     handler.addFilter(_not_on_purpose)
@@ -77,6 +77,20 @@ def configure(
         logging.getLogger(library).setLevel(
             severity if level == "debug" else max(severity, logging.WARNING)
         )
+
+
+def hear(listener: Callable[[Mapping[str, Any]], None]) -> None:
+    """Have each of the gateway's lines told to a listener, from the next `configure` on, before it is written.
+
+    Args:
+        listener: called with the fields of a line, in the thread that logs it.
+    """
+
+    def tell(_logger: object, _method: str, event: EventDict) -> EventDict:
+        listener(event)
+        return event
+
+    _own.hearing = [tell]
 
 
 def drain(timeout: float) -> None:
@@ -145,10 +159,11 @@ def dropped_lines() -> int:
 
 
 class _Own:
-    """What this process has of its own: the queue in front of its standard error, and what `embed` has set up."""
+    """What this process has of its own: a queue for standard error, what `embed` has set up, who hears lines."""
 
     stream: QueuedStream | None = None
     embedded: list[Processor] | None = None
+    hearing: Sequence[Processor] = ()
 
     def queue(self) -> TextIO:
         if self.stream is None:

@@ -82,7 +82,8 @@ def serve_here(
         reloading = asyncio.create_task(reloader.run())
         app.owner.reload = reload
         try:
-            await server.serve(sockets, {**server.stops(), signal.SIGHUP: reloader.request})
+            async with configuration.rebuilding(reloader.request):
+                await server.serve(sockets, {**server.stops(), signal.SIGHUP: reloader.request})
         finally:
             app.owner.reload = None
             reloading.cancel()

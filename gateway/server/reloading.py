@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ import structlog
 
 from gateway.config import GatewayConfig, ServerConfig
 from gateway.config.key import RESTART
+from gateway.lifecycle.builds import Builds
 
 __all__ = ["FIXED", "Configuration", "Reloader", "log_refused", "with_fixed"]
 
@@ -49,17 +51,26 @@ class Configuration:
         current: the one that is served.
     """
 
-    def __init__(self, started: GatewayConfig, read: Read | None) -> None:
-        """Begin with what the gateway was started with.
+    def __init__(
+        self, started: GatewayConfig, read: Read | None, builds: Builds | None = None
+    ) -> None:
+        """Begin with what the gateway was started with; wait until what is built has been, or failed.
 
         Args:
             started: the configuration.
             read: reads it again; None where only the components can have changed.
+            builds: builds its components; None where nobody does.
+
+        Raises:
+            ConfigError: a component has never been built.
         """
-        self.current = started
-        self._started = started
-        self._read: Read = read or (lambda: started)
         self._written = started
+        self._builds = builds
+        if builds is not None:
+            builds.update(started.components)
+            builds.wait()
+        self.current = self._started = self._present()
+        self._read: Read = read or (lambda: started)
 
     def read(self) -> GatewayConfig:
         """Read it again, and warn of what cannot change.
@@ -68,18 +79,43 @@ class Configuration:
             ConfigError: it cannot be read.
         """
         self._written = self._read()
-        config, kept = with_fixed(self._started, self._written)
+        if self._builds is not None:
+            self._builds.update(self._written.components)
+        config, kept = with_fixed(self._started, self._present())
         if kept:
             _log.warning("restart needed", keys=kept, effect="these keys stay as they were")
         return config
 
     def sources(self) -> list[Path]:
-        """The files that the configuration names: of components, loaded or not, and of their values."""
+        """The files that the configuration names: of components, loaded or not, and of their values.
+
+        Not those that are built: they are whole when their build has ended, which is told.
+        """
         components = self._written.components
         return [
-            *(component.source for component in components),
+            *(it.source for it in components if self._builds is None or it.build is None),
             *(component.config_file.path for component in components if component.config_file),
         ]
+
+    def _present(self) -> GatewayConfig:
+        return self._written if self._builds is None else self._builds.present(self._written)
+
+    @asynccontextmanager
+    async def rebuilding(self, reload: Callable[[], None]) -> AsyncIterator[None]:
+        """Have what is built loaded, by the running loop, until this is left; then nothing is built any more.
+
+        Args:
+            reload: asks for that.
+        """
+        if self._builds is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        self._builds.built = lambda: loop.call_soon_threadsafe(reload)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._builds.stop)
 
 
 def log_refused(reason: str) -> None:

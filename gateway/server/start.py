@@ -13,6 +13,7 @@ import structlog
 
 from gateway.config import GatewayConfig
 from gateway.lifecycle import starting
+from gateway.lifecycle.builds import Builds
 from gateway.lifecycle.watch import Watch
 from gateway.observe import log
 from gateway.server.application import AppFactory
@@ -33,6 +34,7 @@ def serve(
     verify: Callable[[GatewayConfig], object],
     read: Callable[[], GatewayConfig] | None = None,
     watch: Path | None = None,
+    builds: Builds | None = None,
 ) -> int:
     """Serve until a signal ends it.
 
@@ -46,6 +48,8 @@ def serve(
         read: reads the configuration again; None where only the components can have changed.
         watch: a file, of the configuration or the component, that is loaded again when it or any component has
             changed; None to wait for SIGHUP.
+        builds: builds what can be built of the configuration, then and whenever it has changed; None where nobody
+            does. It is stopped at the end.
 
     Returns:
         The status to exit with: 0 after a signal, 1 if the server or a worker failed to start.
@@ -53,11 +57,13 @@ def serve(
     Raises:
         ListenError: the address cannot be had.
         ComponentError: a component is refused.
+        ConfigError: a component has never been built.
     """
     server = config.server
     log.serve(server.log_format, server.log_level)
     _raise_descriptor_limit()
-    configuration = Configuration(config, read)
+    configuration = Configuration(config, read, builds)
+    config = configuration.current
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # Until it can be heeded, it must not end the gateway. (The command line keeps it.)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

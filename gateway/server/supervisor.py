@@ -114,7 +114,10 @@ class Supervisor:
             self._reloader.request()
         beside = [asyncio.create_task(self._reloader.run()), asyncio.create_task(self._look())]
         try:
-            async with asyncio.TaskGroup() as keeping:
+            async with (
+                self._configuration.rebuilding(self._reloader.request),
+                asyncio.TaskGroup() as keeping,
+            ):
                 for slot in range(self._configuration.current.server.workers):
                     keeping.create_task(self._keep(slot))
         finally:
