@@ -239,15 +239,16 @@ def matches(record: LogRecord, fields: Mapping[str, object]) -> bool:
 class RawConnection:
     """A connection for tests that need the exact bytes of the wire, a few at a time."""
 
-    def __init__(self, port: int, step: int = 10, window: int | None = None) -> None:
-        """Connects to `port` of the loopback interface.
+    def __init__(self, port: int | Path, step: int = 10, window: int | None = None) -> None:
+        """Connects to `port` of the loopback interface, or to a Unix socket.
 
         Args:
-            port: The port.
+            port: The port, or the path of the socket.
             step: Bytes that are sent and read at once.
             window: Bytes that the kernel takes unread; None is its own choice, and up to 10 MiB.
         """
-        self._socket = socket.socket()
+        at_unix = isinstance(port, Path)
+        self._socket = socket.socket(socket.AF_UNIX if at_unix else socket.AF_INET)
         self._socket.settimeout(PATIENCE)
         if window is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -255,12 +256,12 @@ class RawConnection:
             # megabytes, whatever the window is.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
         try:
-            self._socket.connect(("127.0.0.1", port))
+            self._socket.connect(str(port) if at_unix else ("127.0.0.1", port))
         except OSError:
             self._socket.close()
             raise
-        # Without this the kernel would join the small pieces again.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not at_unix:  # without this the kernel would join the small pieces again
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._step = step
         self._unread = b""
 

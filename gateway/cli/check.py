@@ -31,7 +31,9 @@ def _summary(
 ) -> Iterable[str]:
     server = config.server
     yield f"{target} is well"
-    yield f"  listens on {server.host} port {server.port}, workers: {server.workers}"
+    where = [f"{host} port {port}" for host, port in server.addresses]
+    where += [] if server.uds is None else [str(server.uds)]
+    yield f"  listens on {' and '.join(where)}, workers: {server.workers}"
     yield f"  keeps compiled components in {server.cache_dir or 'no cache'}"
     for component in config.components:
         yield f"component {component.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import re
 import ssl
 import sys
 from ipaddress import IPv4Network, IPv6Network
@@ -26,8 +27,9 @@ from pydantic import (
 
 from gateway.config.key import RESTART, Flag
 from gateway.config.route import SEGMENTS, Route
-from gateway.config.values import KIB, MIB, AnyPath, Between, LogFormat, LogLevel, Table
-from gateway.units import ByteSize, Delay, Duration, format_size
+from gateway.config.values import KIB, MIB, SOME_TEXT, AnyPath, Between, LogFormat, LogLevel, Table
+from gateway.config.wrpc_address import MAX_SOCKET_PATH
+from gateway.units import ByteSize, Delay, Duration, Quantity, format_size
 
 __all__ = ["ServerConfig"]
 
@@ -88,6 +90,22 @@ def _address(value: object) -> object:
     return _listen_host(host or "127.0.0.1"), int(port)
 
 
+def _socket_path(path: Path) -> Path:
+    if path.is_dir():
+        raise ValueError(f"must be the path of a socket, not of a folder: {path}")
+    if (size := len(os.fsencode(path))) > MAX_SOCKET_PATH:
+        raise ValueError(
+            f"must have at most {MAX_SOCKET_PATH} bytes, as paths of sockets do, not {size}: {path}"
+        )
+    return path
+
+
+def _parse_mode(value: object) -> int:
+    if isinstance(value, str) and (found := _MODE.fullmatch(value)):
+        return int(found[1], 8)
+    raise ValueError('must be permissions in octal digits and in quotes, such as "0660"')
+
+
 def _proxy(value: object) -> IPv4Network | IPv6Network | Literal["unix"]:
     if value == "unix" or isinstance(value, IPv4Network | IPv6Network):
         return value
@@ -141,6 +159,17 @@ def _default_cache_dir(server: dict[str, Any]) -> Path | None:
     return home / "component-gateway" if server.get("cache", True) and home is not None else None
 
 
+_MODE: Final = re.compile("0?([0-7]{3})")
+_Mode = Annotated[
+    int,
+    Quantity(
+        "MODE",
+        _parse_mode,
+        lambda mode: f"{mode:04o}",
+        {"type": "string", "pattern": f"^{_MODE.pattern}$", "examples": ["0660"]},
+    ),
+]
+
 _Proxy = Annotated[
     IPv4Network | IPv6Network | Literal["unix"],
     PlainValidator(_proxy),
@@ -175,6 +204,9 @@ class ServerConfig(Table):
     Attributes:
         host: the address or name to listen on.
         port: the TCP port, 0 for any that is free.
+        bind: addresses to listen on, in the place of `host` and `port`: "127.0.0.1:8080", "[::1]:8080".
+        uds: the path of a Unix domain socket to listen on, in the place of `host` and `port`, beside `bind`.
+        uds_mode: the permissions of its file, in octal digits. Who may write to it may connect.
         workers: processes; each runs an event loop of its own.
         trusted_proxies: whose `Forwarded` and `X-Forwarded-*` headers are believed; "unix" is every peer of a
             Unix domain socket.
@@ -239,6 +271,23 @@ class ServerConfig(Table):
     port: Annotated[
         StrictInt, Between(0, 65_535, str), Flag("TCP port, 0 for any free one."), RESTART
     ] = 8080
+    bind: Annotated[
+        tuple[Annotated[tuple[str, int], BeforeValidator(_address), _ADDRESS], ...],
+        Flag(
+            "Address and port to listen on, in the place of --host and --port. Repeatable.",
+            metavar="HOST:PORT",
+        ),
+        RESTART,
+    ] = ()
+    uds: Annotated[
+        Annotated[AnyPath, AfterValidator(_socket_path), SOME_TEXT] | None,
+        Flag(
+            "Unix socket to listen on, in the place of --host and --port, beside --bind.",
+            metavar="PATH",
+        ),
+        RESTART,
+    ] = None
+    uds_mode: Annotated[_Mode, Flag("Its permissions."), RESTART] = 0o660
     workers: Annotated[StrictInt, Between(1, 1024, str), Flag("Processes."), RESTART] = 1
     trusted_proxies: Annotated[
         tuple[_Proxy, ...],
@@ -361,6 +410,19 @@ class ServerConfig(Table):
     ] = False
     server_timing: Annotated[StrictBool, Flag("Tell clients where the time went.")] = False
     tracing: Annotated[StrictBool, Flag("Send spans as the OTEL_* variables say."), RESTART] = False
+
+    @property
+    def addresses(self) -> tuple[tuple[str, int], ...]:
+        """The hosts and ports to listen on; none where there is a Unix socket alone."""
+        return self.bind or (((self.host, self.port),) if self.uds is None else ())
+
+    @field_validator("bind")
+    @classmethod
+    def _check_bind(cls, bind: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+        for host, port in bind:
+            if port and bind.count((host, port)) > 1:
+                raise ValueError(f"must not have port {port} of {host} twice")
+        return bind
 
     @field_validator("cache_dir")
     @classmethod

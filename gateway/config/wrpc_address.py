@@ -5,17 +5,18 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import sys
 from pathlib import PurePath
 from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, WithJsonSchema
 
-__all__ = ["WrpcAddress", "WrpcAddressText"]
+__all__ = ["MAX_SOCKET_PATH", "WrpcAddress", "WrpcAddressText"]
 
 _FORM: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[0-9.]*)):(?P<port>[0-9]{1,5})")
 
-_MAX_PATH: Final = 107
-"""Bytes of a Unix socket's path (unix(7)), of Linux; macOS has four less."""
+MAX_SOCKET_PATH: Final = 103 if sys.platform == "darwin" else 107
+"""Bytes of a Unix socket's path (unix(7))."""
 
 
 class WrpcAddress(NamedTuple):
@@ -38,9 +39,9 @@ class WrpcAddress(NamedTuple):
         """
         if text.startswith("unix:"):
             path = text.removeprefix("unix:")
-            if not PurePath(path).is_absolute() or len(path.encode()) > _MAX_PATH:
+            if not PurePath(path).is_absolute() or len(path.encode()) > MAX_SOCKET_PATH:
                 raise ValueError(
-                    f"must be an absolute path of at most {_MAX_PATH} bytes after unix:"
+                    f"must be an absolute path of at most {MAX_SOCKET_PATH} bytes after unix:"
                 )
             return cls(socket.AF_UNIX, path)
         found = _FORM.fullmatch(text)

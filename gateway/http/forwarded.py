@@ -33,7 +33,8 @@ from gateway.http.syntax import TOKEN, is_authority
 __all__ = ["UNIX", "Origin", "TrustedProxies", "effective"]
 
 UNIX: Final = "unix"
-"""The entry of `TrustedProxies` that stands for every peer of a Unix domain socket."""
+"""What every peer of a Unix domain socket is called, which has no address: as a client, and as an entry of
+`TrustedProxies`."""
 
 # Addresses whose parsed form and trust are remembered: a cache of at most some 300 KB that spares
 # the requests of one client most of the cost. Arbitrary.
@@ -73,7 +74,7 @@ class Origin(NamedTuple):
 
     Attributes:
         client: the IP address of the client, or the identifier that a proxy gave it to hide the
-            address (`_` and letters); None if it is not known.
+            address (`_` and letters); `unix` for a peer of a Unix domain socket; None if it is not known.
         scheme: `http` or `https`, or what the server said.
         authority: host and optional port as the client wrote them; None if they are missing or not
             valid.
@@ -163,7 +164,7 @@ def effective(
     authority = None if host_header is None else host_header.decode("latin-1")
     if authority is not None and not is_authority(authority):
         authority = None
-    direct = Origin(client, scheme, authority)
+    direct = Origin(UNIX if client is None else client, scheme, authority)
     if client not in trusted:
         return direct
 

@@ -42,7 +42,7 @@ from opentelemetry.trace import Span as OpenTelemetrySpan
 from starlette.types import Scope
 
 from gateway import __version__
-from gateway.http.forwarded import Origin
+from gateway.http.forwarded import UNIX, Origin
 from gateway.http.target import path_of
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import Outcome
@@ -102,7 +102,7 @@ class Recorder(Tracer):
         }
         if origin.authority is not None:
             attributes |= _server(origin.authority)
-        if origin.client is not None:
+        if origin.client is not None and origin.client != UNIX:
             attributes[client_attributes.CLIENT_ADDRESS] = origin.client
         return self._begin(_name(attributes), SpanKind.SERVER, self._parent(trace), attributes)
 

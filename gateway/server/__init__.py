@@ -1,7 +1,8 @@
 """The server: where it listens, and the processes that serve there."""
 
 from gateway.server.application import AppFactory, Application
-from gateway.server.listening import ListenError, Sockets, bind, listen
+from gateway.server.listener import ListenError
+from gateway.server.listening import Sockets
 from gateway.server.server import Server
 from gateway.server.start import serve
 
@@ -11,7 +12,5 @@ __all__ = [
     "ListenError",
     "Server",
     "Sockets",
-    "bind",
-    "listen",
     "serve",
 ]

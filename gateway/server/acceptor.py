@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -19,6 +19,7 @@ import structlog
 from gateway.host.scheduler import Lane, Scheduler
 from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.http1.connections import Connections
+from gateway.server.listener import Listener
 
 __all__ = ["AT_ONCE", "Acceptor"]
 
@@ -35,7 +36,7 @@ loop takes 5 ms where many requests are served, and one connection in each would
 thousand in a second count as a fifth of its time."""
 
 AT_ONCE: Final = 8
-"""Connections that are accepted in one turn of the loop, at most."""
+"""Connections that are accepted in one turn of the loop from one address, at most."""
 
 IDLE: Final = 1.0
 """Seconds that a connection must have been idle to give up its place. Threat: of those that were just made, each
@@ -51,10 +52,10 @@ _SHORT: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOM
 
 
 class Acceptor:
-    """Makes connections of what arrives at a socket.
+    """Makes connections of what arrives at sockets.
 
     Args:
-        sock: it listens, and does not block.
+        listeners: where; they listen, and do not block.
         make_protocol: makes the protocol of a connection.
         connections: those there are.
         limit: how many there may be.
@@ -65,7 +66,7 @@ class Acceptor:
 
     def __init__(
         self,
-        sock: socket.socket,
+        listeners: Sequence[Listener],
         make_protocol: Callable[[], asyncio.Protocol],
         connections: Connections,
         limit: int,
@@ -73,7 +74,7 @@ class Acceptor:
         *,
         behind_guests: bool = True,
     ) -> None:
-        self._socket = sock
+        self._listeners = listeners
         self._make_protocol = make_protocol
         self._connections = connections
         self._limit = limit
@@ -92,7 +93,8 @@ class Acceptor:
         """Accept, unless that has ended."""
         if self._open and not self._accepting:
             self._accepting = True
-            self._loop.add_reader(self._socket, self._accept)
+            for each in self._listeners:
+                self._loop.add_reader(each.sock, self._accept, each.sock)
 
     def stop(self) -> None:
         """Accept no more."""
@@ -105,16 +107,18 @@ class Acceptor:
             self._evict()
 
     async def close(self) -> None:
-        """Make connections of all that the kernel has accepted, whatever the limit is, and close the socket."""
+        """Make connections of all that the kernel has accepted, whatever the limit is, and close the sockets."""
         self.stop()
-        # Nothing may come between the last look and the end of the socket: whoever connects in that time is reset.
-        with self._socket:
-            while (connection := self._take()) is not None:
-                self._make(connection)
+        for each in self._listeners:
+            # Nothing may come between the last look and the end of the socket: whoever connects in that time is
+            # reset. One that was handed over does not end here: who waits there is served by the next gateway.
+            with each.sock:
+                while not each.handed_over and (connection := self._take(each.sock)) is not None:
+                    self._make(connection)
         while self._making:
             await asyncio.wait(self._making)
 
-    def _accept(self) -> None:
+    def _accept(self, sock: socket.socket) -> None:
         """Make a few connections. Those behind them have the next turns of the loop, beside all that is served."""
         scheduler, now = Scheduler.current(), self._loop.time()
         if self._behind_guests and not scheduler.may_run(Lane.NEW):
@@ -127,17 +131,17 @@ class Acceptor:
                     self._say("too many connections", limit=self._limit)
                     self._on_full()
                 return
-            connection = self._take()
+            connection = self._take(sock)
             if connection is None:
                 return
             self._accepted = now
             scheduler.spend(COST, Lane.NEW)
             self._make(connection)
 
-    def _take(self) -> socket.socket | None:
+    def _take(self, sock: socket.socket) -> socket.socket | None:
         while True:
             try:
-                connection, _address = self._socket.accept()
+                connection, _address = sock.accept()
             except ConnectionAbortedError:
                 continue  # it was reset while it was queued
             except OSError as error:
@@ -163,7 +167,8 @@ class Acceptor:
     def _pause(self) -> None:
         if self._accepting:
             self._accepting = False
-            self._loop.remove_reader(self._socket)
+            for each in self._listeners:
+                self._loop.remove_reader(each.sock)
 
     def _evict(self) -> None:
         """End the connection that has been idle for the longest time; accepting goes on when it has ended."""

@@ -1,7 +1,7 @@
-"""A socket that is listened on, and the connections that were made there.
+"""Sockets that are listened on together, and the connections that were made there.
 
-Closing it loses nothing that a client could have taken for accepted. The kernel accepts connections before the
-server does, and resets those that are still in its queue when the socket is closed: so they are taken out of it
+Closing them loses nothing that a client could have taken for accepted. The kernel accepts connections before the
+server does, and resets those that are still in its queue when a socket is closed: so they are taken out of it
 first. Idle connections end at once; a request that has already arrived on one of them, or is about to on one that
 is new, is answered first (`gateway.server.http1.limits.Guard.may_end`).
 """
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import uvicorn
@@ -22,6 +21,7 @@ from gateway.server.acceptor import Acceptor
 from gateway.server.application import ConnectionMetrics
 from gateway.server.http1 import GuardedProtocol
 from gateway.server.http1.connections import Connections, Timeouts
+from gateway.server.listener import Listener
 
 __all__ = ["Endpoint"]
 
@@ -40,7 +40,7 @@ components open."""
 
 
 class Endpoint:
-    """A socket that is listened on, and its connections."""
+    """Sockets that are listened on, and their connections."""
 
     _acceptor: Acceptor
 
@@ -48,24 +48,25 @@ class Endpoint:
         self,
         config: uvicorn.Config,
         app_state: dict[str, Any],
-        sock: socket.socket,
+        listeners: Sequence[Listener],
         server: ServerConfig,
         metrics: ConnectionMetrics | None = None,
         *,
         has_guests: bool = True,
     ) -> None:
-        """Take a socket, which belongs to the endpoint from now on.
+        """Take sockets, which belong to the endpoint from now on.
 
         Args:
             config: how to serve what, loaded.
             app_state: what each request's scope is given of the application's lifespan.
-            sock: where; it may listen already.
+            listeners: where; they may listen already.
             server: the limits of connections.
             metrics: hears of connections; None where nobody does.
             has_guests: whether guests answer there.
         """
-        sock.setblocking(False)
-        self._socket = sock
+        for each in listeners:
+            each.sock.setblocking(False)
+        self._listeners = listeners
         self._config = config
         self._app_state = app_state
         self._limit = server.max_connections or _max_connections()
@@ -87,9 +88,10 @@ class Endpoint:
         Args:
             backlog: how many may wait for it.
         """
-        self._socket.listen(backlog)
+        for each in self._listeners:
+            each.listen(backlog)
         self._acceptor = Acceptor(
-            self._socket,
+            self._listeners,
             self._protocol,
             self._state,
             self._limit,

@@ -164,7 +164,7 @@ class Server:
                 self._tell("listening")
                 await self._stop.wait()
                 # Seconds go on meanwhile, or clients that are late would hold up the end.
-                cut_off = await self._drain(main, admin)
+                cut_off = await self._drain(sockets, main, admin)
             finally:
                 ticking.cancel()
             with contextlib.suppress(TimeoutError):
@@ -173,13 +173,13 @@ class Server:
         self._tell("stopped", cut_off=cut_off)
 
     def _admin_endpoint(self, sockets: Sockets) -> Endpoint | None:
-        if sockets.admin is None or self.app.admin is None:
+        if not sockets.admin or self.app.admin is None:
             return None
         server = self.config.server
         config = uvicorn_config(self.app.admin, server)
         return Endpoint(config, {}, sockets.admin, server, has_guests=False)
 
-    async def _drain(self, main: Endpoint, admin: Endpoint | None) -> int:
+    async def _drain(self, sockets: Sockets, main: Endpoint, admin: Endpoint | None) -> int:
         """Stop; returns how many requests were not answered as they should have been."""
         # Step 1.
         self.app.drain()
@@ -191,7 +191,8 @@ class Server:
         # It is over also where nobody has ended it: from here on SIGINT ends the wait for requests (`signalled`).
         self._no_grace.set()
 
-        # Step 2.
+        # Step 2. Where there are workers, their supervisor has the files.
+        sockets.remove()
         await main.close()
         self._tell("stopping", connections=len(main.connections))
         cut_off = 0

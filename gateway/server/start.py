@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -17,6 +17,7 @@ from gateway.lifecycle.builds import Builds
 from gateway.lifecycle.watch import Watch
 from gateway.observe import log
 from gateway.server.application import AppFactory
+from gateway.server.handed_over import handed_over
 from gateway.server.listening import Sockets
 from gateway.server.process import collect_rarely, serve_here
 from gateway.server.reloading import Configuration
@@ -55,7 +56,7 @@ def serve(
         The status to exit with: 0 after a signal, 1 if the server or a worker failed to start.
 
     Raises:
-        ListenError: the address cannot be had.
+        ListenError: an address cannot be had.
         ComponentError: a component is refused.
         ConfigError: a component has never been built.
     """
@@ -67,7 +68,7 @@ def serve(
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         # Until it can be heeded, it must not end the gateway. (The command line keeps it.)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with contextlib.closing(Sockets.bind(server)) as sockets:
+    with Sockets.bind(server, handed_over()) as sockets:
         watching = None if watch is None else Watch(lambda: {watch, *configuration.sources()})
         if server.workers > 1:
             verify(config)
@@ -103,7 +104,7 @@ def _raise_descriptor_limit() -> None:
         _log.debug("limit of open files not raised", limit=soft, reason=str(error))
 
 
-def _announce(config: GatewayConfig, urls: dict[str, str]) -> None:
+def _announce(config: GatewayConfig, urls: dict[str, Any]) -> None:
     _log.info(
         "listening",
         **urls,

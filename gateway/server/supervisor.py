@@ -215,6 +215,8 @@ class Supervisor:
                 ):
                     self._announce()
                     self._announce = None
+            case "stopping" if self._stopping.is_set():
+                self._plan.sockets.remove()  # while the grace period lasts, clients still connect
             case "reload all":
                 self._begin(self._reload(worker, fields["number"]))
             case "change all":

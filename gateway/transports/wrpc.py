@@ -13,10 +13,8 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from collections.abc import Hashable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -33,6 +31,7 @@ from gateway.serving.call import Call
 from gateway.serving.perform import perform
 from gateway.serving.service import Service
 from gateway.serving.wrpc_functions import MAX_REASON, WrpcFunction, WrpcFunctions
+from gateway.transports.socket_file import remove_stale
 from gateway.transports.transport import Transport
 from gateway.wrpc.cursor import Malformed
 from gateway.wrpc.frames import BROKEN, Incoming
@@ -185,7 +184,7 @@ class WrpcListener:
         try:
             sock.setblocking(False)
             if isinstance(address, str):
-                _remove_stale(address)
+                remove_stale(address)
             else:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if self._server.workers > 1:  # each has a socket of its own
@@ -338,20 +337,3 @@ class WrpcListener:
             reason=reason[:MAX_REASON],
         )
         return BROKEN
-
-
-def _remove_stale(path: str) -> None:
-    """Remove the socket that a process has left which is gone.
-
-    Raises:
-        OSError: something listens there, or it is no socket.
-    """
-    try:
-        if not stat.S_ISSOCK(Path(path).lstat().st_mode):
-            return  # what is no socket stays, and binding fails
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        if probe.connect_ex(path) == errno.ECONNREFUSED:
-            os.unlink(path)

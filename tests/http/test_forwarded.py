@@ -53,12 +53,12 @@ class TestWhoIsBelieved:
         "peer", ["192.0.2.9", "11.0.0.1", "2001:db8:2::1", "testclient", "", None]
     )
     def test_no_other_peer(self, peer: str | None, headers: list[tuple[str, str]]) -> None:
-        assert origin(*headers, peer=peer) == Origin(peer, "http", HOST)
+        assert origin(*headers, peer=peer) == Origin("unix" if peer is None else peer, "http", HOST)
 
     @pytest.mark.parametrize("peer", [PEER, "127.0.0.1", "::1", None])
     def test_nobody_by_default(self, peer: str | None) -> None:
         assert origin(*ALL_FIELDS, peer=peer, trusted=TrustedProxies()) == Origin(
-            peer, "http", HOST
+            "unix" if peer is None else peer, "http", HOST
         )
 
     def test_unix_sockets_only_if_configured(self) -> None:

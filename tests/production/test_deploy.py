@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import load
+from gateway.server.handed_over import ADMIN
 from gateway.server.server import STOP_TIME
 from gateway.units import parse_duration
 from tests.production.gateways import DEPLOY
@@ -55,6 +56,19 @@ def test_the_times_of_a_restart_fit(unit: configparser.SectionProxy, tmp_path: P
     container = re.search(r"--stop-timeout (\d+)", (DEPLOY / "Containerfile").read_text())
     assert container
     assert int(container[1]) > needed + 10
+
+
+def test_systemd_hands_over_what_the_gateway_takes() -> None:
+    text = (DEPLOY / "component-gateway.socket").read_text()
+    assert re.findall("^ListenStream=(.*)$", text, re.MULTILINE) == [
+        "127.0.0.1:8080",
+        "/run/component-gateway.sock",
+    ]
+    # Other kinds of sockets, and connections, are refused.
+    assert not re.search(
+        "^(Accept|ListenDatagram|ListenSequentialPacket|Service)=", text, re.MULTILINE
+    )
+    assert f"FileDescriptorName={ADMIN}" in text
 
 
 def test_systemd_reloads_and_stops_by_the_right_signals(unit: configparser.SectionProxy) -> None:

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from gateway import config as configuration
 from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.server import bind, listen
+from gateway.server import Sockets
 from tests.harness import PATIENCE, GuestPath, probe_headers
 from tests.routes.wire import Client
 
@@ -25,11 +25,11 @@ STACKS = {"httptools-uvloop": ("httptools", "uvloop"), "h11-asyncio": ("h11", "a
 def serving(app: Starlette, http: str, loop: str) -> Iterator[int]:
     """Serves an application in a thread, by uvicorn as it is; gives the port."""
     settings = ServerConfig(port=0)
-    with bind(settings) as sock:
-        port = int(listen(sock, settings).rpartition(":")[2])
+    with Sockets.bind(settings) as sockets:
+        port = int(sockets.listen(settings)["url"].rpartition(":")[2])
         config = uvicorn.Config(app, lifespan="off", http=http, loop=loop, log_config=None)
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([sock],))
+        thread = threading.Thread(target=server.run, args=([sockets.main[0].sock],))
         thread.start()
         try:
             yield port

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.harness import GuestPath, probe_headers
+from tests.harness import GatewayProcess, GuestPath, probe_headers
 from tests.routes.asked import ask
 from tests.routes.site import Site
 
@@ -56,6 +58,24 @@ def test_nobody_else_is_believed(
     sent = [tuple(header.split(": ")) for header in headers]
     assert asked.headers[: len(headers)] == [(name.lower(), value) for name, value in sent]
     assert probe_site.ended(request_id)["client"] == "127.0.0.1"
+
+
+def test_a_client_at_a_unix_socket_has_no_address(guest: GuestPath, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    options = ("--uds", str(path), "--trusted-proxy", "unix")
+    with GatewayProcess(guest("c/hello"), *options) as gateway:
+        assert gateway.url == f"unix:{path}"
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+            for name, headers in (("direct", {}), ("proxied", {"X-Forwarded-For": "192.0.2.1"})):
+                sent = {"x-request-id": name, **headers}
+                assert client.get("http://gateway.test/", headers=sent).status_code == 200
+        told = [
+            gateway.wait_for_log(event="request", request_id=name)["client"]
+            for name in ("direct", "proxied")
+        ]
+        assert told == ["unix", "192.0.2.1"]
+        assert gateway.stop() == 0
+        assert not path.exists()
 
 
 # --- x-request-id --------------------------------------------------------------------------------

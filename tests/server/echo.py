@@ -190,7 +190,7 @@ async def _answer(send: Send, scope: Scope, body: bytes) -> None:
         "path": scope["raw_path"].decode(),
         "query": scope["query_string"].decode(),
         "headers": [[name.decode(), value.decode()] for name, value in scope["headers"]],
-        "client": scope["client"][0],
+        "client": scope["client"] and scope["client"][0],
         "scheme": scope["scheme"],
         "body": body.decode(),
         "pid": os.getpid(),

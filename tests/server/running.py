@@ -22,7 +22,7 @@ class Running:
 
     Attributes:
         app: what it serves.
-        port: where.
+        place: the port where, or the path of a Unix socket.
         every_second: what the server calls so often.
     """
 
@@ -34,7 +34,7 @@ class Running:
         )
         sockets = Sockets.bind(config.server)
         self.url = sockets.listen(config.server)["url"]
-        self.port = int(self.url.rpartition(":")[2])
+        self.place = config.server.uds or int(self.url.rpartition(":")[2])
         listening = threading.Event()
 
         def tell(event: str, **_fields: object) -> None:
@@ -66,4 +66,4 @@ class Running:
         self._server.stop()
 
     def connect(self, step: int = 1 << 20) -> Connection:
-        return Connection(self.port, step)
+        return Connection(self.place, step)

@@ -16,6 +16,7 @@ import pytest
 
 from gateway.config import ServerConfig
 from gateway.server.endpoint import Endpoint
+from gateway.server.listener import Listener
 from gateway.server.listening import Sockets
 from gateway.server.settings import uvicorn_config
 from tests.harness import PATIENCE
@@ -214,3 +215,21 @@ def test_what_does_not_end_is_counted(run: Callable[[Play], None]) -> None:
         assert await endpoint.ended(PATIENCE)
 
     run(play)
+
+
+@pytest.mark.anyio
+async def test_who_waits_at_a_socket_that_was_handed_over_is_left_to_the_next_one() -> None:
+    settings = ServerConfig(port=0)
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        mine = Listener.of(given.dup(), handed_over=True)
+        endpoint = Endpoint(uvicorn_config(Echo(), settings), {}, [mine], settings)
+        await endpoint.open(settings.backlog)
+        with socket.create_connection(given.getsockname(), PATIENCE) as client:
+            endpoint.drain()
+            await endpoint.close()
+            assert not endpoint.connections
+            given.settimeout(PATIENCE)
+            next_one, address = given.accept()
+            next_one.close()
+            assert address == client.getsockname()
+        await endpoint.abort()

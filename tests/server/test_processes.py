@@ -3,79 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
 
 import pytest
 
-from gateway.config import GatewayConfig
-from tests.harness import PATIENCE, Log
 from tests.ports import free_port
 from tests.server import echo
-from tests.server.client import Connection, head
-
-ROOT = Path(__file__).parent.parent.parent
-
-
-class Process:
-    """`tests.server.echo.main` in a process group of its own, with its log."""
-
-    def __init__(self, create_app: Callable[[GatewayConfig], Any], **options: Any) -> None:
-        arguments = [create_app.__name__, json.dumps({"log_format": "json", **options})]
-        self.log = Log()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from tests.server.echo import main; main()", *arguments],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self.process.stderr is not None
-        self.log.follow(self.process.stderr)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.log.close()
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def events(self) -> list[str]:
-        return [record["event"] for record in self.log.records()]
-
-    @property
-    def output(self) -> str:
-        return "\n".join([*map(str, self.log.records()), *self.log.others()])
-
-    def connect(self) -> Connection:
-        """Connect, as soon as it listens."""
-        url: str = self.wait_for(event="listening")["url"]
-        return Connection(int(url.rpartition(":")[2]), 1 << 20)
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def wait_for(self, **fields: object) -> Any:
-        return self.log.wait(PATIENCE, 0, fields)
-
-    def ended(self) -> int:
-        """Its exit status."""
-        status = self.process.wait(PATIENCE)
-        self.log.close()
-        return status
-
+from tests.server.client import head
+from tests.server.process import ROOT, Process
 
 # --- start and stop -----------------------------------------------------------------------------
 

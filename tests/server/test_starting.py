@@ -20,7 +20,7 @@ import pytest
 
 from tests.harness import PATIENCE, GuestPath, Log
 from tests.server import echo
-from tests.server.test_processes import Process
+from tests.server.process import Process
 
 STOPS: Final = pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 

@@ -13,6 +13,7 @@ from gateway.host.scheduler import SHARE, Lane, Scheduler
 from gateway.server.acceptor import AT_ONCE, Acceptor
 from gateway.server.endpoint import Endpoint
 from gateway.server.http1.connections import Connections, Timeouts
+from gateway.server.listener import Listener
 from tests.patience import until
 from tests.server.client import head
 from tests.server.conftest import KINDS
@@ -124,7 +125,12 @@ async def test_newcomers_wait_for_guests_only_where_guests_answer(behind_guests:
     listening.setblocking(False)
     connections = Connections(Timeouts(1, 1, 1))
     acceptor = Acceptor(
-        listening, Newcomer, connections, CLIENTS, lambda: None, behind_guests=behind_guests
+        [Listener.of(listening)],
+        Newcomer,
+        connections,
+        CLIENTS,
+        lambda: None,
+        behind_guests=behind_guests,
     )
     with socket.create_connection(listening.getsockname()):
         so_far = turns

@@ -18,6 +18,7 @@ from gateway.host.store import STORES
 from gateway.lifecycle import generation
 from gateway.observe.events import Interrupted, Kind, Outcome, ReturnEvent
 from gateway.transports import wrpc
+from gateway.transports.socket_file import remove_stale
 from gateway.wrpc.encode import writer
 from gateway.wrpc.frames import BROKEN, MAX_NAME, Header, frame, invocation
 from tests.harness import GuestPath
@@ -278,11 +279,11 @@ async def test_a_socket_that_is_left_over_is_replaced_and_one_in_use_is_not(tmp_
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
         sock.listen()
-        wrpc._remove_stale(str(path))
+        remove_stale(str(path))
         assert path.exists()
-    wrpc._remove_stale(str(path))
+    remove_stale(str(path))
     assert not path.exists()
-    wrpc._remove_stale(str(path))
+    remove_stale(str(path))
 
 
 @pytest.mark.parametrize(

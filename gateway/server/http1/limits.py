@@ -15,6 +15,7 @@ import uvicorn
 
 from gateway.config import ServerConfig
 from gateway.host.scheduler import Lane
+from gateway.http.forwarded import UNIX
 from gateway.http.problem import Problem
 from gateway.http.request_id import request_id
 from gateway.observe.connection_end import ConnectionEnd
@@ -60,7 +61,7 @@ class Protected(Protocol):
 
     Attributes:
         loop: the event loop.
-        client: the address of the client, if it is known.
+        client: the address of the client; None at a Unix socket.
         cycle: the last request, and the response to it, as uvicorn has them.
         shared: what it shares with others.
         flow: its receiving side.
@@ -340,8 +341,7 @@ class Guard:
 
     def _end(self, end: ConnectionEnd) -> None:
         self._shared.count(end)
-        client = self._protocol.client
-        _log.info("connection ended", client=client and client[0], reason=end.value)
+        _log.info("connection ended", client=self._client_name(), reason=end.value)
         self._protocol.transport.abort()
 
     def _head_is_late(self) -> None:
@@ -414,6 +414,10 @@ class Guard:
 
     # -----------------------------------------------------------------------------------------------------------
 
+    def _client_name(self) -> str:
+        client = self._protocol.client
+        return UNIX if client is None else client[0]
+
     def _answer(self) -> None:
         protocol, refusal = self._protocol, self.refusal
         if refusal is None or self._answered or protocol.transport.is_closing():
@@ -424,7 +428,7 @@ class Guard:
         _log.info(
             "request refused",
             request_id=identity,
-            client=protocol.client and protocol.client[0],
+            client=self._client_name(),
             status=problem.status,
             reason=str(refusal.__cause__ or problem.title)[:MAX_REASON],
         )

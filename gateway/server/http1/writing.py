@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import struct
 import sys
+import termios
 from typing import Final
 
 __all__ = ["Writing"]
@@ -17,8 +20,8 @@ _BYTES_ACKED: Final = slice(120, 128)
 class Writing:
     """Tells for how long nothing has gone out that should have.
 
-    What counts is what the client's kernel has acknowledged: a buffer of ours or of this kernel may empty itself
-    in steps that a slow client takes minutes for.
+    What counts is what the client's kernel has acknowledged, or what the client has taken from a Unix socket: a
+    buffer of ours or of this kernel may empty itself in steps that a slow client takes minutes for.
 
     Args:
         transport: where it is sent.
@@ -47,6 +50,10 @@ class Writing:
         """A number that changes when bytes are taken."""
         connection: socket.socket = self._transport.get_extra_info("socket")
         if sys.platform == "linux" and connection.fileno() >= 0:
+            if connection.family == socket.AF_UNIX:
+                told = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+                waiting: int = struct.unpack("i", told)[0]
+                return self._transport.get_write_buffer_size() + waiting
             info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_SIZE)
             return int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
         return self._transport.get_write_buffer_size()
