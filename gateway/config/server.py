@@ -236,6 +236,7 @@ class ServerConfig(Table):
         compile_max_memory: bytes that it may take, on Linux. They take 0.4 GiB.
         rpc: whether functions that components export are served by JSON-RPC.
         rpc_prefix: the path below which they are, for every host.
+        rpc_page: whether browsers are shown a page there, with a form for each method.
         wrpc_prefix: the path below which components are served by wRPC that are to be, for every host.
         rpc_max_body: bytes of a request's body at either. It is read whole; as Python objects it takes up
             to some 50 times that.
@@ -358,6 +359,9 @@ class ServerConfig(Table):
     rpc_prefix: Annotated[str, AfterValidator(_prefix), _PREFIX, Flag("Where.", metavar="PATH")] = (
         "/rpc"
     )
+    rpc_page: Annotated[
+        StrictBool, Flag("Show browsers JSON there, as everyone else.", name="--no-rpc-page")
+    ] = True
     wrpc_prefix: Annotated[
         str,
         AfterValidator(_prefix),

@@ -4,6 +4,8 @@
     GET  /rpc/{component}   the OpenRPC document of its methods
     GET  /rpc               the components that have methods
 
+A browser that asks for one of the last two gets a page that shows them to a person (`rpc_page`).
+
 What the transport refuses (another media type, too much content) is a problem document. Whatever was read as
 JSON-RPC is answered by JSON-RPC, with status 200, or 204 where there is nothing to answer. The one exception is
 a call for which there is no room: 503 with `Retry-After`, so that load balancers try another gateway. A batch is
@@ -19,11 +21,13 @@ from typing import Final
 
 from gateway.config import ServerConfig, canonical_path
 from gateway.http import problem
+from gateway.http.accept import prefers
 from gateway.http.media_type import JSON, is_utf_8
 from gateway.json.text import dump
 from gateway.observe.events import Outcome
 from gateway.routes.calls import Calls
 from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request, server_timing
+from gateway.routes.rpc_page import MEDIA_TYPE, page
 from gateway.rpc.openrpc import document, servers
 from gateway.serving.service import Service
 
@@ -32,6 +36,8 @@ __all__ = ["RpcEndpoint"]
 _MEDIA_TYPES: Final = frozenset((JSON, b"application/json-rpc", b"application/jsonrequest"))
 """What a request may be (JSON-RPC over HTTP, 2013 draft, section 2.2). A page of another site cannot send any of
 them without the browser asking first, so there are no calls by forged forms."""
+
+_VARY: Final = (b"vary", b"accept")
 
 
 class RpcEndpoint:
@@ -48,6 +54,7 @@ class RpcEndpoint:
         self._max_body = config.rpc_max_body
         self._max_result = config.rpc_max_result
         self._max_batch = config.rpc_max_batch
+        self._page = page() if config.rpc_page else None
         # Made once, for anyone may ask, and a large component's takes long.
         self._documents = {service.name: _Document(service) for service in self._services.values()}
 
@@ -57,7 +64,7 @@ class RpcEndpoint:
         method = request.scope["method"]
         if not name:
             if method in {"GET", "HEAD"}:
-                await request.respond(200, JSON, dump(self._list(request)))
+                await self._show(request, dump(self._list(request)))
             else:
                 await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
             return
@@ -71,7 +78,7 @@ class RpcEndpoint:
         if method == "POST":
             await self._post(service, request)
         elif method in {"GET", "HEAD"}:
-            await request.respond(200, JSON, self._document(service, request))
+            await self._show(request, self._document(service, request))
         else:
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD, POST"))
 
@@ -110,6 +117,15 @@ class RpcEndpoint:
             await request.respond(503, JSON, content, (b"retry-after", b"1"))
         else:
             await request.respond(200, JSON, content)
+
+    async def _show(self, request: Request, content: bytes) -> None:
+        """Answer a GET or HEAD, with the page where that is liked better than what it shows."""
+        if self._page is None:
+            await request.respond(200, JSON, content)
+        elif prefers(request.lines, b"text/html", to=JSON):
+            await request.respond(200, MEDIA_TYPE, self._page.content, _VARY, *self._page.headers)
+        else:
+            await request.respond(200, JSON, content, _VARY)
 
     def _list(self, request: Request) -> object:
         return {

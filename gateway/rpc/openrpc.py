@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.host import wit
+from gateway.host.wit_text import Definitions, block, interface_lines, names_of
 from gateway.rpc import message
 from gateway.rpc.method import RESERVED_PREFIX, Method, Methods
 from gateway.rpc.schema import Direction, Schema, Schemas, labels
@@ -21,6 +22,9 @@ OPENRPC_VERSION: Final = "1.3.2"
 
 DISCOVER: Final = f"{RESERVED_PREFIX}discover"
 """The method that returns the document. It is not one of the component."""
+
+_WIT: Final = "x-wit"
+"""The member, an extension of OpenRPC's, that has the WIT of what it is a member of."""
 
 _VERSION_SIZE: Final = 12
 """Hexadecimal digits: as many as git shows to tell one of millions from another."""
@@ -94,8 +98,9 @@ def document(
     """Describe a component to callers with JSON.
 
     Parameters have the schemas of what is accepted, results and errors those of what is emitted
-    (`gateway.rpc.schema`). An error object of OpenRPC has no member for the schema of its `data`: `data` itself
-    holds it, as in other published documents.
+    (`gateway.rpc.schema`). Methods, parameters and tags have their WIT as `x-wit`, for people to read. An error
+    object of OpenRPC has no member for the schema of its `data`: `data` itself holds it, as in other published
+    documents.
 
     Args:
         methods: what can be called.
@@ -111,7 +116,7 @@ def document(
     """
     schemas = Schemas(exports, docs)
     interfaces = {
-        interface: docs.interface(interface, item.functions.keys())
+        interface: (item, docs.interface(interface, item.functions.keys()))
         for interface, item in exports.items()
         if isinstance(item, wit.Interface)
     }
@@ -120,12 +125,13 @@ def document(
     used: dict[str, dict[str, str]] = {}
     for method in methods.served:
         if method.interface is None:
-            described.append(_method(method, docs.function(method.function), schemas))
+            described.append(_method(method, docs.function(method.function), schemas, {}))
             continue
-        told, tag = interfaces[method.interface], tags[method.interface]
-        used[tag] = _tag(method.interface, told.docs)
+        (interface, told), tag = interfaces[method.interface], tags[method.interface]
+        if tag not in used:
+            used[tag] = _tag(method.interface, interface, told.docs)
         described.append(
-            _method(method, told.functions.get(method.function), schemas)
+            _method(method, told.functions.get(method.function), schemas, names_of(interface))
             | {"tags": [{"$ref": f"#/components/tags/{tag}"}]}
         )
     return {
@@ -150,7 +156,9 @@ def servers(name: str, url: str) -> dict[str, Any]:
     return {"servers": [{"name": name, "url": url}]}
 
 
-def _method(method: Method, docs: str | None, schemas: Schemas) -> dict[str, Any]:
+def _method(
+    method: Method, docs: str | None, schemas: Schemas, names: Mapping[wit.Type, str]
+) -> dict[str, Any]:
     result = method.type.result
     errors: list[dict[str, Any]] = [
         {"$ref": f"#/components/errors/{error}"} for error in _METHOD_ERRORS
@@ -168,6 +176,7 @@ def _method(method: Method, docs: str | None, schemas: Schemas) -> dict[str, Any
                 "name": param,
                 "required": True,
                 "schema": schemas.of(ty, method.interface, Direction.IN),
+                _WIT: wit.text(ty, names),
             }
             for param, ty in method.type.params
         ],
@@ -176,6 +185,7 @@ def _method(method: Method, docs: str | None, schemas: Schemas) -> dict[str, Any
             "schema": schemas.of(result, method.interface, Direction.OUT),
         },
         "errors": errors,
+        _WIT: wit.text(method.type, names),
     }
     if method.short is not None:
         described["x-short-name"] = method.short
@@ -192,8 +202,11 @@ def _words(docs: str | None, short: str | None) -> dict[str, str]:
     return {member: text for member, text in words.items() if text}
 
 
-def _tag(interface: str, docs: str | None) -> dict[str, str]:
-    return {"name": interface} if docs is None else {"name": interface, "description": docs}
+def _tag(name: str, interface: wit.Interface, docs: str | None) -> dict[str, str]:
+    # By itself: nothing is used from other interfaces, which readers may not have.
+    lines = block(f"interface {name}", interface_lines(name, interface, Definitions()))
+    told = {"name": name, _WIT: "\n".join(lines)}
+    return told if docs is None else {**told, "description": docs}
 
 
 def _code(code: int) -> dict[str, Any]:

@@ -225,14 +225,16 @@ def test_a_method() -> None:
         "summary": "Finds a point.",
         "description": "Finds a point.\n\nThe nearest come first.\n\nShort name: `api.find`.",
         "x-short-name": "api.find",
+        "x-wit": "func(name: string, near: option<point>) -> result<list<point>, failure>",
         "tags": [{"$ref": "#/components/tags/api"}],
         "paramStructure": "either",
         "params": [
-            {"name": "name", "required": True, "schema": {"type": "string"}},
+            {"name": "name", "required": True, "schema": {"type": "string"}, "x-wit": "string"},
             {
                 "name": "near",
                 "required": True,
                 "schema": {"anyOf": [{"type": "null"}, {"$ref": "#/components/schemas/api.point"}]},
+                "x-wit": "option<point>",
             },
         ],
         "result": {
@@ -255,7 +257,8 @@ def test_a_method() -> None:
         ],
     }
     assert described["components"]["schemas"]["api.point"]["description"] == "A point."
-    assert described["components"]["tags"]["api"] == {"name": API, "description": "What there is."}
+    tag = described["components"]["tags"]["api"]
+    assert (tag["name"], tag["description"]) == (API, "What there is.")
 
 
 def test_a_method_at_the_root_has_no_tag_and_no_other_name() -> None:
@@ -273,7 +276,12 @@ def test_a_short_name_that_is_not_unambiguous_is_not_given() -> None:
 
 
 def test_interfaces_are_tags_if_they_have_methods() -> None:
-    assert describe()["components"]["tags"].keys() == {"api", "a:a.twins", "b:b.twins"}
+    tags = describe()["components"]["tags"]
+    assert tags.keys() == {"api", "a:a.twins", "b:b.twins"}
+    assert tags["b:b.twins"] == {
+        "name": "b:b/twins",
+        "x-wit": "interface b:b/twins {\n  one: func() -> u8;\n}",
+    }
 
 
 def test_results() -> None:
