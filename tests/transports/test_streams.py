@@ -195,7 +195,8 @@ async def test_one_that_kills_whoever_handles_it_is_a_dead_letter(c: Path, strea
     await stream.publish("x")
     for _ in range(2):
         await pull.fetch(1, PATIENCE)
-    async with talking(stream.component(c, jetstream={"max_deliver": 2})) as gateway:
+    often = {"max_deliver": 2, "ack_wait": "3s"}
+    async with talking(stream.component(c, jetstream=often)) as gateway:
         (letter,) = await stream.dead(1)
         assert letter.headers is not None
         assert letter.headers["Dead-Letter-Deliveries"] == "3"
