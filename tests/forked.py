@@ -34,6 +34,11 @@ __all__ = ["Forked", "run", "start"]
 _ROOT: Final = Path(__file__).parent.parent
 _MODULE: Final = (sys.executable, "-m")
 _MAX_ORDER: Final = 1 << 20
+_PYTHON: Final = "PYTHON"
+"""What the variables begin with that an interpreter reads when it starts."""
+
+_OURS: Final = {name: value for name, value in os.environ.items() if name.startswith(_PYTHON)}
+"""Those that the process that forks has, whatever a test sets."""
 
 
 class Forked:
@@ -121,6 +126,7 @@ def start(
     stderr: int,
     *,
     new_session: bool = False,
+    pass_fds: Sequence[int] = (),
 ) -> Forked | subprocess.Popen[bytes]:
     """Start a process, by a fork where that is the same.
 
@@ -131,8 +137,10 @@ def start(
         stdout: of its output.
         stderr: of its errors.
         new_session: whether it has a process group of its own.
+        pass_fds: what it inherits.
     """
-    if tuple(command[:2]) == _MODULE and _of_python(env) == _of_python(os.environ):
+    theirs = {name: value for name, value in env.items() if name.startswith(_PYTHON)}
+    if tuple(command[:2]) == _MODULE and theirs == _OURS and not pass_fds:
         order = {"arguments": command[2:], "env": dict(env), "new_session": new_session}
         return _forking().fork(order, stdin, stdout, stderr)
     return subprocess.Popen(
@@ -142,12 +150,8 @@ def start(
         stdout=stdout,
         stderr=stderr,
         start_new_session=new_session,
+        pass_fds=pass_fds,
     )
-
-
-def _of_python(env: Mapping[str, str]) -> dict[str, str]:
-    """What an interpreter reads when it starts."""
-    return {name: value for name, value in env.items() if name.startswith("PYTHON")}
 
 
 class _Forking:
@@ -155,10 +159,12 @@ class _Forking:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_PYTHON)}
         with theirs:
             self._process = subprocess.Popen(
                 [*_MODULE, __name__, str(theirs.fileno())],
                 cwd=_ROOT,
+                env=env | _OURS,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

@@ -124,7 +124,7 @@ def test_the_script_restarts_gateways_and_loses_no_request(
         services = running.enter_context(Services(tmp_path, gateway))
         running.enter_context(PROXIES[proxy](tmp_path, addresses))
         # Paced, for the gateways and the script need the processors too.
-        load = Load(int(addresses[PUBLIC].partition(":")[2]), clients=4, pause=0.05)
+        load = Load(int(addresses[PUBLIC].partition(":")[2]), clients=2, pause=0.05)
         running.enter_context(load)
         for serving in services.served:
             serving.wait_for_log(event="request")

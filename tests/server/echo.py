@@ -328,3 +328,7 @@ def main() -> None:
     except ComponentError as error:
         sys.exit(f"refused: {error}")
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

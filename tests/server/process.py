@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 from gateway.config import GatewayConfig
+from tests import forked
 from tests.harness import PATIENCE, Log
 from tests.server.client import Connection
 
@@ -40,17 +40,15 @@ class Process:
             options: keys of the server.
         """
         arguments = [create_app.__name__, json.dumps({"log_format": "json", **options})]
-        code = "from tests.server.echo import main; main()"
+        command = [*launcher, sys.executable, "-m", "tests.server.echo", *arguments]
         self.log = Log()
-        self.process = subprocess.Popen(
-            [*launcher, sys.executable, "-c", code, *arguments],
-            cwd=ROOT,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
-        assert self.process.stderr is not None
-        self.log.follow(self.process.stderr)
+        reading, writing = os.pipe()
+        self.log.follow(open(reading, "rb"))  # noqa: SIM115 - who follows it closes it
+        with open(os.devnull, "r+b") as nothing, open(writing, "wb") as errors:
+            files = nothing.fileno(), nothing.fileno(), errors.fileno()
+            self.process = forked.start(
+                command, os.environ, *files, new_session=True, pass_fds=pass_fds
+            )
 
     def __enter__(self) -> Self:
         return self
