@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.bindings import provided
 from gateway.cli.options import ComponentFile
 from gateway.cli.output import Output, write
 from gateway.cli.status import REFUSED
 from gateway.host import wit
 from gateway.host.component import Component, Source
+from gateway.links.target import uncarried
 from gateway.rpc.client import generate_stubs
-from gateway.rpc.method import Methods
 
 __all__ = ["stubs"]
 
@@ -39,8 +41,11 @@ def stubs(
     imported = loaded.imports.get(interface)
     reasons: list[str] = []
     if isinstance(imported, wit.Interface):
+        resources = _resources(interface, loaded.imports)
         reasons = [
-            f"{each.name}: {each.reason}" for each in Methods({interface: imported}).left_out
+            f"{interface}#{function}: {why}"
+            for function, ty in imported.functions.items()
+            if (why := uncarried(ty, (), resources)) is not None
         ]
         if not imported.functions:
             reasons = [f"{interface} has no functions"]
@@ -60,3 +65,19 @@ def stubs(
         asynchronous=asynchronous,
     )
     write(text, output)
+
+
+def _resources(interface: str, imports: Mapping[str, wit.Item]) -> set[wit.Type]:
+    """The resources that an object can have classes for, as own or borrow.
+
+    Those of an interface, and what it uses of others that the gateway does not provide.
+    """
+    theirs: set[wit.Resource] = set()
+    own: set[wit.Resource] = set()
+    for name, item in imports.items():
+        if isinstance(item, wit.Interface):
+            # What defines a resource comes before what uses it.
+            new = set(item.resources.values()) - theirs - own
+            elsewhere = name != interface and provided().interface(wit.interface_name(name, item))
+            (theirs if elsewhere else own).update(new)
+    return {kind(each) for each in own for kind in (wit.Own, wit.Borrow)}

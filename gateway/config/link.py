@@ -220,6 +220,11 @@ class LinkConfig(Table):
         """The interface, or the name."""
         return str(self.import_ or self.host)
 
+    @property
+    def target(self) -> str | tuple[str, ...]:
+        """What it leads to, as it was said."""
+        return self.python or self.component or self.url or ()
+
     def __str__(self) -> str:
         """The link as people read it: what is linked, under which name, and what it leads to."""
         named = "" if self.name == DEFAULT else f' by the name "{self.name}"'

@@ -45,6 +45,7 @@ __all__ = [
     "leaves",
     "no_import",
     "settled",
+    "split_function",
     "text",
 ]
 
@@ -362,6 +363,18 @@ def text(item: object, names: Mapping[Type, str] | None = None) -> str:
             returned = "" if result is None else f" -> {optional(result)}"
             return f"{'async ' * is_async}func({typed(params)}){returned}"
     raise TypeError(f"not a WIT type: {item!r}")
+
+
+def split_function(full_name: str) -> tuple[str, str | None, str]:
+    """A function's kind, the resource that it belongs to, and its name there: "[method]fields.get", say.
+
+    Source: the component model's Explainer.md, "Import and Export Definitions", `plainname`.
+    """
+    kind, bracket, rest = full_name.removeprefix("[").partition("]")
+    if not bracket:
+        return "", None, full_name
+    owner, _, name = rest.partition(".")
+    return kind, owner, name
 
 
 def leaves(ty: Type | None) -> Iterator[Type]:

@@ -68,7 +68,7 @@ class _Interface:
         self._functions: list[str] = []
 
         # A resource that has several names here goes by the one that its functions have.
-        owners = {_split(function)[1] for function in interface.functions}
+        owners = {wit.split_function(function)[1] for function in interface.functions}
         for local, resource in interface.resources.items():
             if local in owners:
                 seen.resources.setdefault(resource, (name, local))
@@ -117,21 +117,9 @@ class _Interface:
         self._names.setdefault(ty, local)
 
     def _add_function(self, full_name: str, function: wit.Function, note: str) -> None:
-        kind, owner, name = _split(full_name)
+        kind, owner, name = wit.split_function(full_name)
         lines = self._functions if owner is None else self._resources.setdefault(owner, [])
         lines.append(f"{_function(kind, name, function, self._names)};{note}")
-
-
-def _split(full_name: str) -> tuple[str, str | None, str]:
-    """A function's kind, the resource that it belongs to, and its name there: "[method]fields.get", say.
-
-    Source: the component model's Explainer.md, "Import and Export Definitions", `plainname`.
-    """
-    kind, bracket, rest = full_name.removeprefix("[").partition("]")
-    if not bracket:
-        return "", None, full_name
-    owner, _, name = rest.partition(".")
-    return kind, owner, name
 
 
 def _function(kind: str, name: str, function: wit.Function, names: Mapping[wit.Type, str]) -> str:

@@ -12,6 +12,7 @@
 | `flags`                   | a `Flag` with a member for each, in order                                 |
 | `option<T>`               | `T | None`; `Some[T] | None` where T itself is an option                  |
 | `result<T, E>`            | `Ok[T] | Err[E]`                                                          |
+| `resource`, `borrow<resource>` | its class, or one that this is derived from                          |
 
 They are the types that a generated client has, by structure and not by identity: those of any such module will do.
 Where there is no annotation, none is needed for what has a type of Python's own.
@@ -21,13 +22,13 @@ from __future__ import annotations
 
 import typing
 from collections import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum, Flag
-from functools import reduce
+from functools import partial, reduce
 from math import inf
 from operator import or_
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from gateway.host import wit
@@ -41,7 +42,7 @@ from gateway.rpc.client.names import (
     words,
 )
 
-__all__ = ["Conversion", "Misfit", "WrongValue", "conversion"]
+__all__ = ["Conversion", "Misfit", "ResourceClass", "Resources", "WrongValue", "conversion"]
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -86,19 +87,37 @@ class Conversion(NamedTuple):
     plain: Convert
 
 
-def conversion(ty: wit.Type | None, annotation: Any) -> Conversion:
+class ResourceClass(NamedTuple):
+    """What stands for a resource.
+
+    Attributes:
+        kind: the class of its objects.
+        conversion: of these.
+    """
+
+    kind: type
+    conversion: Conversion
+
+
+Resources: TypeAlias = Mapping[wit.Resource, ResourceClass]
+
+
+def conversion(
+    ty: wit.Type | None, annotation: Any, resources: Resources = MappingProxyType({})
+) -> Conversion:
     """Build what converts values of a type.
 
     Args:
         ty: the type; None for nothing.
         annotation: the type in Python, as `typing.get_type_hints` gives it; `Any` where there is none.
+        resources: what stands for the resources that it is made of.
 
     Raises:
         Misfit: the annotation is not for such values.
     """
     if annotation in {typing.NoReturn, typing.Never}:
         return Conversion(_as_it_is, _never)
-    return _conversion(ty, _alternatives(annotation))
+    return _conversion(ty, _alternatives(annotation), resources)
 
 
 _Annotation: TypeAlias = Sequence[Any]
@@ -112,7 +131,7 @@ def _alternatives(annotation: Any) -> _Annotation:
     return [NoneType if annotation is None else annotation]
 
 
-def _conversion(ty: wit.Type | None, annotation: _Annotation) -> Conversion:
+def _conversion(ty: wit.Type | None, annotation: _Annotation, resources: Resources) -> Conversion:
     match ty:
         case None:
             return _scalar(_unit, "nothing", NoneType, annotation)
@@ -129,21 +148,23 @@ def _conversion(ty: wit.Type | None, annotation: _Annotation) -> Conversion:
         case wit.Bytes() | wit.List(element=wit.Integer(bits=8, signed=False)):
             return _scalar(_bytes, ty, bytes, annotation)
         case wit.List(element):
-            return _list(ty, element, annotation)
+            return _list(ty, element, annotation, resources)
         case wit.Tuple(elements):
-            return _tuple(ty, elements, annotation)
+            return _tuple(ty, elements, annotation, resources)
         case wit.Record(pairs):
-            return _record(ty, pairs, annotation)
+            return _record(ty, pairs, annotation, resources)
         case wit.Variant(cases):
-            return _variant(ty, cases, annotation)
+            return _variant(ty, cases, annotation, resources)
         case wit.Enum(names):
             return _enum(ty, names, annotation)
         case wit.Flags(names):
             return _flags(ty, names, annotation)
         case wit.Option(payload):
-            return _option(ty, payload, annotation)
+            return _option(ty, payload, annotation, resources)
         case wit.Result():
-            return _result(ty, annotation)
+            return _result(ty, annotation, resources)
+        case wit.Own(resource) | wit.Borrow(resource) if resource in resources:
+            return _resource(ty, annotation, resources[resource])
     raise Misfit(f"{ty} has no form in Python")
 
 
@@ -244,14 +265,16 @@ def _bytes(value: Any) -> bytes:
 _LISTS: Final = (list, abc.Sequence, abc.Collection, abc.Iterable)
 
 
-def _list(ty: wit.List, element: wit.Type, annotation: _Annotation) -> Conversion:
+def _list(
+    ty: wit.List, element: wit.Type, annotation: _Annotation, resources: Resources
+) -> Conversion:
     of: Any = Any
     if not _is(annotation, list):
         (kind, args) = _generic(annotation)
         if kind not in _LISTS or len(args) != 1:
             raise _misfit(ty, "list[...]", annotation)
         (of,) = args
-    inner = conversion(element, of)
+    inner = conversion(element, of, resources)
 
     def each(convert: Convert, value: Sequence[Any]) -> list[Any]:
         items: list[Any] = []
@@ -275,13 +298,17 @@ def _list(ty: wit.List, element: wit.Type, annotation: _Annotation) -> Conversio
     return Conversion(lambda value: each(inner.typed, value), plain)
 
 
-def _tuple(ty: wit.Tuple, elements: Sequence[wit.Type], annotation: _Annotation) -> Conversion:
+def _tuple(
+    ty: wit.Tuple, elements: Sequence[wit.Type], annotation: _Annotation, resources: Resources
+) -> Conversion:
     of: Sequence[Any] = [Any] * len(elements)
     if not _is(annotation, tuple):
         kind, of = _generic(annotation)
         if kind is not tuple or len(of) != len(elements):
             raise _misfit(ty, f"tuple[...] of {len(elements)}", annotation)
-    inner = [conversion(element, each) for element, each in zip(elements, of, strict=True)]
+    inner = [
+        conversion(element, each, resources) for element, each in zip(elements, of, strict=True)
+    ]
 
     def plain(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, tuple) or len(value) != len(inner):
@@ -298,7 +325,10 @@ def _tuple(ty: wit.Tuple, elements: Sequence[wit.Type], annotation: _Annotation)
 
 
 def _record(
-    ty: wit.Record, pairs: Sequence[tuple[str, wit.Type]], annotation: _Annotation
+    ty: wit.Record,
+    pairs: Sequence[tuple[str, wit.Type]],
+    annotation: _Annotation,
+    resources: Resources,
 ) -> Conversion:
     names = attribute_names((name for name, _ in pairs), FIELD_SCOPE)
     kind = _dataclass(annotation, names)
@@ -306,7 +336,7 @@ def _record(
         raise _misfit(ty, f"a dataclass with the fields {', '.join(names)}", annotation)
     hints = _hints(kind)
     inner = [
-        (key, name, conversion(part, hints[name]))
+        (key, name, conversion(part, hints[name], resources))
         for (key, part), name in zip(pairs, names, strict=True)
     ]
 
@@ -324,13 +354,16 @@ def _record(
 
 
 def _variant(
-    ty: wit.Variant, cases: Sequence[tuple[str, wit.Type | None]], annotation: _Annotation
+    ty: wit.Variant,
+    cases: Sequence[tuple[str, wit.Type | None]],
+    annotation: _Annotation,
+    resources: Resources,
 ) -> Conversion:
     inner: dict[str, tuple[type[Any], Conversion | None]] = {}
     for (name, part), each in zip(cases, annotation, strict=False):
         kind = _dataclass([each], [] if part is None else ["value"])
         if kind is not None and class_name(words(name)) in kind.__name__:
-            payload = None if part is None else conversion(part, _hints(kind)["value"])
+            payload = None if part is None else conversion(part, _hints(kind)["value"], resources)
             inner[name] = kind, payload
     if len(inner) != len(annotation) or len(inner) != len(cases):
         called = " | ".join(f"...{class_name(words(name))}" for name, _ in cases)
@@ -382,13 +415,17 @@ def _flags(ty: wit.Flags, names: Sequence[str], annotation: _Annotation) -> Conv
     return Conversion(lambda value: reduce(or_, (bits[name] for name in value), none), plain)
 
 
-def _option(ty: wit.Option, payload: wit.Type, annotation: _Annotation) -> Conversion:
+def _option(
+    ty: wit.Option, payload: wit.Type, annotation: _Annotation, resources: Resources
+) -> Conversion:
     present = [each for each in annotation if each is not NoneType]
     nested = isinstance(payload, wit.Option)
     if list(annotation) != [Any] and (len(present) == len(annotation) or not present):
         raise _misfit(ty, "Some[...] | None" if nested else "... | None", annotation)
     inner = (
-        _wrapped("Some", Some, ty, payload, present) if nested else _conversion(payload, present)
+        _wrapped(Some, ty, payload, present, resources)
+        if nested
+        else _conversion(payload, present, resources)
     )
 
     def typed(value: Any) -> Any:
@@ -400,11 +437,11 @@ def _option(ty: wit.Option, payload: wit.Type, annotation: _Annotation) -> Conve
     return Conversion(typed, plain)
 
 
-def _result(ty: wit.Result, annotation: _Annotation) -> Conversion:
+def _result(ty: wit.Result, annotation: _Annotation, resources: Resources) -> Conversion:
     if len(annotation) != 2:
         raise _misfit(ty, "Ok[...] | Err[...]", annotation)
-    ok = _wrapped("Ok", Ok, ty, ty.ok, annotation[:1])
-    err = _wrapped("Err", Err, ty, ty.err, annotation[1:])
+    ok = _wrapped(Ok, ty, ty.ok, annotation[:1], resources)
+    err = _wrapped(Err, ty, ty.err, annotation[1:], resources)
     kind_of_ok, _ = _generic(annotation[:1])
     return Conversion(
         lambda value: (ok if type(value) is Ok else err).typed(value),
@@ -413,17 +450,18 @@ def _result(ty: wit.Result, annotation: _Annotation) -> Conversion:
 
 
 def _wrapped(
-    name: str,
     of_host: type[Ok | Err | Some],
     ty: wit.Type,
     payload: wit.Type | None,
     annotation: _Annotation,
+    resources: Resources,
 ) -> Conversion:
     """Of a generic dataclass that holds the value of another type: `Ok`, `Err` or `Some`."""
+    name = of_host.__name__
     kind, args = _generic(annotation)
     if _dataclass([kind], ["value"]) is None or kind.__name__ != name:
         raise _misfit(ty, f"with {name}[...]", annotation)
-    inner = conversion(payload, args[0] if args else Any)
+    inner = conversion(payload, args[0] if args else Any, resources)
 
     def plain(value: Any) -> Any:
         if not isinstance(value, kind):
@@ -431,6 +469,22 @@ def _wrapped(
         return of_host(_within(".value", inner.plain, value.value))
 
     return Conversion(lambda value: kind(inner.typed(value.value)), plain)
+
+
+def _resource(
+    ty: wit.Own | wit.Borrow, annotation: _Annotation, found: ResourceClass
+) -> Conversion:
+    if not any(map(partial(_stands_for, found.kind), annotation)) or len(annotation) > 1:
+        raise _misfit(ty, found.kind.__name__, annotation)
+    return found.conversion
+
+
+def _stands_for(kind: type, annotation: Any) -> bool:
+    """Whether objects of a class are what an annotation says."""
+    if annotation in {Any, typing.Self} or isinstance(annotation, typing.TypeVar):
+        return True
+    named = {base.__name__ for base in kind.__mro__}
+    return isinstance(annotation, type) and annotation.__name__ in named
 
 
 def _within(segment: str, convert: Convert, value: Any) -> Any:

@@ -126,7 +126,7 @@ def uncarried(
         match leaf:
             case wit.Own(resource) | wit.Borrow(resource) if leaf not in exchanged:
                 if leaf not in carried or leaf in given:
-                    return f"takes or gives the resource {resource.name}, which this link does not carry"
+                    return f"takes or gives the resource {resource.name}, which such a link does not carry"
             case wit.Stream() | wit.Future():
                 return f"takes or gives a {str(leaf).partition('<')[0]}, which links do not carry"
             case wit.Unsupported(kind):

@@ -73,13 +73,14 @@ class Targets:
         Args:
             link: what the operator said of it.
             caller: the component.
-            along: those of its imports that lead there, where that is a component.
+            along: those of its imports that lead there.
 
         Raises:
             LinkMismatch: there is no such component or object; the message has a line for each.
         """
         if link.python is not None:
-            return PythonTarget(link.python, self._providers)
+            resources = [resource for _, resource in _only_along(caller.imports, along)]
+            return PythonTarget(link.python, self._providers, resources)
         targets: dict[str, Target] = {url: self._elsewhere(url) for url in link.url or ()}
         wrong: list[str] = []
         for name in link.component or ():
@@ -320,17 +321,26 @@ def _exchanged(
     imports: Mapping[str, wit.Item], along: AbstractSet[str], callee: Component
 ) -> tuple[_Names, _Names]:
     """The resources of a component that its caller imports from it, and from nowhere else, as `_shared`."""
-    others = [it for _, it in _named((each, imports[each]) for each in imports.keys() - along)]
     theirs = dict(_named(callee.exports.items()))
     names_here: _Names = {}
     names_there: _Names = {}
-    for name, mine in _named((each, imports[each]) for each in along):
+    for name, mine in _only_along(imports, along):
         its = theirs.get(name)
-        if its is not None and its in callee.drops and mine not in others:
+        if its is not None and its in callee.drops:
             said = names_here.setdefault(wit.Own(mine), name)
             names_there.setdefault(wit.Own(its), said)
             names_here[wit.Borrow(mine)] = names_there[wit.Borrow(its)] = f"borrow<{said}>"
     return names_here, names_there
+
+
+def _only_along(
+    imports: Mapping[str, wit.Item], along: AbstractSet[str]
+) -> Iterator[tuple[str, wit.Resource]]:
+    """The resources of some imports that no other import has, as `_named`."""
+    others = [it for _, it in _named((each, imports[each]) for each in imports.keys() - along)]
+    for name, resource in _named((each, imports[each]) for each in along):
+        if resource not in others:
+            yield name, resource
 
 
 def _named(items: Iterable[tuple[str, wit.Item]]) -> Iterator[tuple[str, wit.Resource]]:

@@ -69,7 +69,7 @@ class Links:
             along = {
                 name
                 for each in configs
-                if each.component == config.component
+                if each.target == config.target
                 for name in _found(each, component)
             }
             try:

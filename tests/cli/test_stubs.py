@@ -51,10 +51,25 @@ def test_a_component_of_wasi_0_3_has_stubs_too(tmp_path: Path) -> None:
     assert "    def now(self) -> int:\n" in written.stdout
 
 
+def test_a_resource_is_a_class_of_its_own(guest: GuestPath) -> None:
+    written = run("stubs", guest("c/tally"), "test:counters/api@1.0.0", "--async")
+    assert (written.returncode, written.stderr) == (0, "")
+    for line in (
+        "class Counter(ABC):",
+        "    def __init__(self, start: int) -> None:",
+        "    async def open(cls, name: str) -> Counter:",
+        "    async def beyond(self, other: Counter) -> bool:",
+        "class CounterOpenError(CallError[str]):",
+        "    counter: type[Counter]",
+        "    async def split(self, it: Counter, parts: int) -> list[Counter]:",
+    ):
+        assert f"\n{line}\n" in written.stdout
+
+
 def test_what_no_object_could_provide_is_told(guest: GuestPath) -> None:
     done = run("stubs", guest("c/hello"), "wasi:io/streams@0.2.0")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "it takes or gives the resource" in done.stderr
+    assert "takes or gives the resource pollable, which such a link does not carry" in done.stderr
 
 
 PROVIDER = """

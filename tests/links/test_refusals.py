@@ -110,7 +110,7 @@ def test_resources_are_not_carried(tmp_path: Path) -> None:
     imports = '(export "item" (type $item (sub resource))) (export "buy" (func (param "it" (borrow $item))))'
     there = EXPORTS.replace("price", "buy").replace("{name}", API).replace("{type}", "u32")
     assert refusal(tmp_path, shop(imports), ("pricing", there, [])) == (
-        "buy: takes or gives the resource item, which this link does not carry"
+        "buy: takes or gives the resource item, which such a link does not carry"
     )
 
 

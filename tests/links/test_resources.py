@@ -100,10 +100,14 @@ async def kept(gateway: Talking, *steps: Step) -> asyncio.Task[Any]:
     return task
 
 
-@pytest.mark.parametrize("language", ["c", "python"])
-async def test_resources_go_in_every_place_of_a_type(guest: GuestPath, language: str) -> None:
-    sources = {"c": "c/counters", "python": "python/counters"}
-    configs = counters(guest(sources[language])), tally(guest("c/tally"))
+@pytest.mark.parametrize(
+    ("callee", "caller"),
+    [("c/counters", "c/tally"), ("python/counters", "c/tally"), ("c/counters", "js/tally")],
+)
+async def test_resources_go_in_every_place_of_a_type(
+    guest: GuestPath, callee: str, caller: str
+) -> None:
+    configs = counters(guest(callee)), tally(guest(caller))
     async with talking(*configs) as gateway:
         steps: Sequence[tuple[Step, int]] = (
             (("make", 0, 5), 0),

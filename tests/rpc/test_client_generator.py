@@ -165,6 +165,8 @@ def modules(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"test:rpc/{interface}@1.2.3", imports, asynchronous=name == "outcomes_stubs"
         )
         (folder / f"{name}.py").write_text(source, "utf-8")
+    imports = component_of(guest("c/tally")).imports
+    (folder / "counters_stubs.py").write_text(stubs_of("test:counters/api@1.0.0", imports), "utf-8")
     for name, asynchronous in (("calls", False), ("async_calls", True)):
         source = source_of_component(guest("c/rpc"), asynchronous=asynchronous)
         (folder / f"{name}.py").write_text(source, "utf-8")
@@ -184,6 +186,7 @@ from typing import assert_never, assert_type
 
 import async_calls
 import calls
+import counters_stubs
 import outcomes_stubs
 import types_stubs
 from calls import Access, Client, Err, Failure, Ok, Point, Shape, Some
@@ -230,6 +233,44 @@ class Outcomes(outcomes_stubs.Outcomes):
                 return value
             case outcomes_stubs.Err(failure):
                 raise outcomes_stubs.SettleError(failure)
+
+
+class Counter(counters_stubs.Counter):
+    def __init__(self, start: int) -> None:
+        self.count = start
+
+    @classmethod
+    def open(cls, name: str) -> "Counter":
+        if not name:
+            raise counters_stubs.CounterOpenError("no name")
+        return cls(len(name))
+
+    def value(self) -> int:
+        return self.count
+
+    def add(self, by: int) -> int:
+        self.count += by
+        return self.count
+
+    def beyond(self, other: counters_stubs.Counter) -> bool:
+        return self.count > other.value()
+
+    def fold(self, other: counters_stubs.Counter) -> None:
+        self.add(other.value())
+
+    def break_off(self) -> None:
+        raise RuntimeError
+
+    spin = break_off
+
+
+class Counters(counters_stubs.Api):
+    counter = Counter
+
+    def label(
+        self, it: counters_stubs.Counter | None, label: str
+    ) -> counters_stubs.Labelled:
+        return counters_stubs.Labelled(label, it or self.counter(0))
 
 
 async def use_async(client: async_calls.AsyncClient) -> None:

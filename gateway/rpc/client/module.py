@@ -90,7 +90,7 @@ class _Client:
         self._asynchronous = asynchronous
         kind = "asynchronous" if asynchronous else "blocking"
         names = taken(_IMPORTS, "values", "errors", kind, "messages", "codecs")
-        self._module = TypedModule(methods, sources, docs, names, asynchronous=asynchronous)
+        self._module = TypedModule(methods.served, sources, docs, names, asynchronous=asynchronous)
         self._surface = self._module.surface
         self._client, self._await = ("AsyncClient", "await ") if asynchronous else ("Client", "")
         self._shared, self._connection = runtime(kind).split("\n\n\n")

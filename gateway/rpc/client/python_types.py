@@ -12,6 +12,7 @@
 | `flags`                    | a `Flag`                                                            |
 | `option<T>`                | `T | None`; `Some[T] | None` where T itself is an option             |
 | `result<T, E>`             | `Ok[T] | Err[E]`, None for a side without type                      |
+| `resource`, `borrow<resource>` | its class                                                       |
 
 A `Flag` rather than a set of members of an `Enum`: one value already is a set, `READ | WRITE` is the way to write
 two, and a type checker refuses the flags of another type.
@@ -20,6 +21,7 @@ two, and a type checker refuses the flags of another type.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from gateway.host import wit
@@ -40,14 +42,21 @@ class PythonTypes:
     Args:
         classes: the types that have classes.
         scope: the module's names.
+        resources: the classes of resources.
 
     Attributes:
         aliases: the definitions of the aliases that were needed so far.
     """
 
-    def __init__(self, classes: Mapping[wit.Type, Class], scope: Scope) -> None:
+    def __init__(
+        self,
+        classes: Mapping[wit.Type, Class],
+        scope: Scope,
+        resources: Mapping[wit.Resource, str] = MappingProxyType({}),
+    ) -> None:
         self._classes = classes
         self._scope = scope
+        self._resources = resources
         self._named: dict[tuple[wit.Type, str | None], str] = {}
         self.aliases: list[str] = []
 
@@ -77,6 +86,8 @@ class PythonTypes:
                 return "bytes"
             case wit.Record() | wit.Variant() | wit.Enum() | wit.Flags():
                 return self._classes[ty].name_in(interface)
+            case wit.Own(resource) | wit.Borrow(resource) if resource in self._resources:
+                return self._resources[resource]
         if (alias := self._named.get((ty, interface))) is not None:
             return alias
         members = self._compound(ty, interface, found)

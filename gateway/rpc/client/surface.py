@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from gateway.rpc.client.names import (
     snake,
     words,
 )
-from gateway.rpc.method import Method, Methods
+from gateway.rpc.method import Method
 from gateway.wasm.binary.package_docs import InterfaceDocs, PackageDocs
 
 __all__ = ["Call", "ClientInterface", "Surface"]
@@ -82,11 +82,15 @@ class Surface:
     """
 
     def __init__(
-        self, methods: Methods, exports: Mapping[str, wit.Item], docs: PackageDocs, scope: Scope
+        self,
+        methods: Sequence[Method],
+        exports: Mapping[str, wit.Item],
+        docs: PackageDocs,
+        scope: Scope,
     ) -> None:
         self.root = [
             Call(each, docs.function(each.function) or "")
-            for each in methods.served
+            for each in methods
             if each.interface is None
         ]
         self.interfaces = _interfaces(methods, exports, docs)
@@ -127,10 +131,10 @@ class Surface:
 
 
 def _interfaces(
-    methods: Methods, exports: Mapping[str, wit.Item], docs: PackageDocs
+    methods: Sequence[Method], exports: Mapping[str, wit.Item], docs: PackageDocs
 ) -> list[ClientInterface]:
     found: dict[str, ClientInterface] = {}
-    for method in methods.served:
+    for method in methods:
         if method.interface is None:
             continue
         if method.interface not in found:

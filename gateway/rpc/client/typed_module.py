@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Final
 
 from gateway import __version__
@@ -15,10 +16,11 @@ from gateway.host import wit
 from gateway.rpc.client.classes import find_classes, sides
 from gateway.rpc.client.definitions import define, docs_of
 from gateway.rpc.client.layout import WIDTH, Group, comment, docstring, write
-from gateway.rpc.client.names import Scope, attribute_names, words
+from gateway.rpc.client.names import Scope, attribute_names, class_name, qualified, words
+from gateway.rpc.client.provided import CONSTRUCTOR
 from gateway.rpc.client.python_types import PythonTypes
 from gateway.rpc.client.surface import Call, Surface
-from gateway.rpc.method import Methods
+from gateway.rpc.method import Method
 from gateway.wasm.binary.package_docs import PackageDocs
 
 __all__ = ["TypedModule", "heading", "runtime", "section", "taken"]
@@ -35,28 +37,34 @@ class TypedModule:
         docs: what the component says about that.
         names: what the names of the module mean already.
         asynchronous: whether the functions are coroutines.
+        resources: those that they take and give, each with its name and the interface that has it.
 
     Attributes:
         classes: the types that have classes.
         definitions: the source of these, and of aliases. More are needed by what is written of functions.
         surface: the functions, and what they are called.
         types: how their types are written.
+        resources: the classes of resources, by these.
         define: how a function begins.
     """
 
     def __init__(
         self,
-        methods: Methods,
+        methods: Sequence[Method],
         sources: tuple[Mapping[str, wit.Item], ...],
         docs: PackageDocs,
         names: AbstractSet[str],
         *,
         asynchronous: bool,
+        resources: Mapping[wit.Resource, tuple[str, str]] = MappingProxyType({}),
     ) -> None:
         scope = Scope(names | frozenset(dir(builtins)))
-        self.classes = find_classes(methods.served, sources, scope)
+        self.classes = find_classes(methods, sources, scope)
+        called = [list(qualified(words(name), home)) for name, home in resources.values()]
+        classes = scope.claim([list(map(class_name, candidates)) for candidates in called])
+        self.resources = dict(zip(resources, classes, strict=True))
         self.surface = Surface(methods, sources[0], docs, scope)
-        self.types = PythonTypes(self.classes, scope)
+        self.types = PythonTypes(self.classes, scope, self.resources)
         # One list: what a class needs an alias for is added to it before the class is.
         self.definitions = self.types.aliases
         for each in self.classes.values():
@@ -68,16 +76,22 @@ class TypedModule:
         """The source of the exceptions for what functions return as their err."""
         return [self._error(call) for call in self.surface.calls if call.error]
 
-    def head(self, call: Call) -> tuple[list[str], str]:
-        """What the parameters of a function are called, and its first line."""
+    def head(self, call: Call, first: str = "self") -> tuple[list[str], str]:
+        """What the parameters of a function are called, and its first line.
+
+        Args:
+            call: the function.
+            first: what stands before them.
+        """
         ty = call.method.type
-        names = attribute_names((name for name, _ in ty.params), frozenset({"self"}))
+        names = attribute_names((name for name, _ in ty.params), frozenset({first}))
         params = [
             f"{chosen}: {self._annotation(param, call, name, WIDTH - len(f'{chosen}: ,') - 8)}"
             for chosen, (name, param) in zip(names, ty.params, strict=True)
         ]
-        first = f"{self.define} {call.name}("
-        return names, write(Group(first, ("self", *params), f") -> {self.result(call)}:"), 4)
+        define = "def" if call.name == CONSTRUCTOR else self.define
+        start, end = f"{define} {call.name}(", f") -> {self.result(call)}:"
+        return names, write(Group(start, (first, *params), end), 4)
 
     def result(self, call: Call) -> str:
         """The type of what a function gives; its err is raised."""
