@@ -300,7 +300,8 @@ def test_an_object_without_the_class_is_refused(
 
 
 def test_all_that_a_class_lacks_is_told_at_once(guest: GuestPath, counters: Counters) -> None:
-    api, kind = counters.api, counters.it.counter
+    api: Any = counters.api
+    kind = counters.it.counter
 
     class Less(api.Counter):  # type: ignore[misc]
         value = None
