@@ -113,8 +113,8 @@ class WasiCtx:
 
     def labelled(self, label: str) -> WasiCtx:
         """The same, for a function of an import that has a label: the name of its link, whatever was chosen."""
-        seen = WasiCtx.__new__(WasiCtx)
-        seen.caller = self.caller
+        seen = _Labelled.__new__(_Labelled)
+        seen.origin = self
         seen.started_ns = self.started_ns
         seen._states = self._states
         seen._link_names = self._link_names
@@ -137,3 +137,16 @@ class WasiCtx:
         """End what goes on outside for the invocation, which has ended."""
         for state in self._states.values():
             state.close()
+
+
+class _Labelled(WasiCtx):
+    """One for a label. Where the instance is kept, it may outlast the call in which it was made."""
+
+    __slots__ = ("origin",)
+
+    origin: WasiCtx
+
+    @property
+    def caller(self) -> Caller:  # type: ignore[override]
+        """That of the call which is under way."""
+        return self.origin.caller

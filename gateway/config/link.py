@@ -74,6 +74,9 @@ def _object(name: str) -> str:
 def _url(text: str) -> str:
     try:
         parts = urlsplit(text)
+        # `urlsplit` drops some of them without a word.
+        if not text.isprintable() or " " in text:
+            raise ValueError
         match parts.scheme:
             case "http" | "https" | "wrpc+http" | "wrpc+https":
                 valid = bool(parts.hostname) and parts.port != 0
@@ -112,9 +115,23 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+_PORTS: Final = {"http": 80, "https": 443, "wrpc+http": 80, "wrpc+https": 443}
+
+
+def _place(url: str) -> object:
+    """What is the same for all ways to write a URL."""
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path or "/"
+
+
 def _urls(texts: tuple[str, ...]) -> tuple[str, ...]:
     if len({text.startswith("wrpc+") for text in map(_url, texts)}) > 1:
         raise ValueError("must be all JSON-RPC servers, or all peers that speak wRPC")
+    seen: dict[object, str] = {}
+    for text in texts:
+        if (same := seen.setdefault(_place(text), text)) != text:
+            raise ValueError(f'must not have one server twice: "{same}" and "{text}"')
     return texts
 
 
@@ -206,7 +223,7 @@ class LinkConfig(Table):
             _one_or_several(
                 {
                     "type": "string",
-                    "pattern": r"^((wrpc\+)?https?://[^@?#]+|wrpc\+tcp://[^@/?#]+:[0-9]+|wrpc\+unix:/[^?#]+)$",
+                    "pattern": r"^((wrpc\+)?https?://[^@?#\s]+|wrpc\+tcp://[^@/?#\s]+:[0-9]+|wrpc\+unix:/[^?#\s]+)$",
                 }
             ),
         ]
@@ -221,15 +238,14 @@ class LinkConfig(Table):
         return str(self.import_ or self.host)
 
     @property
-    def target(self) -> str | tuple[str, ...]:
-        """What it leads to, as it was said."""
-        return self.python or self.component or self.url or ()
+    def targets(self) -> tuple[str, ...]:
+        """What it leads to: components, a Python object, or URLs."""
+        return (self.python,) if self.python is not None else self.component or self.url or ()
 
     def __str__(self) -> str:
         """The link as people read it: what is linked, under which name, and what it leads to."""
         named = "" if self.name == DEFAULT else f' by the name "{self.name}"'
-        targets = self.python or ", ".join(self.component or self.url or ())
-        return f"{self.subject}{named}: {targets}"
+        return f"{self.subject}{named}: {', '.join(self.targets)}"
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:

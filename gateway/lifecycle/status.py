@@ -12,6 +12,7 @@ from pydantic import Field
 from gateway.config.route import Route
 from gateway.host.errors import ComponentError
 from gateway.observe.events import Outcome
+from gateway.serving.links import LinkStatus
 
 __all__ = ["ComponentStatus", "ServerStatus", "Superseded"]
 
@@ -46,6 +47,7 @@ class ComponentStatus:
         invocations: how many of them have ended, by outcome; outcomes that never came may be left out.
         loaded_at: when it was put in service.
         generation: which configuration of the gateway it came with.
+        links: what provides its imports, and answers its HTTP requests to names.
         issuer: the public key that signed it, where that is proven.
         subject: the public key that the issuer says it is, likewise.
     """
@@ -62,6 +64,7 @@ class ComponentStatus:
     invocations: Mapping[Outcome, _Count]
     loaded_at: datetime
     generation: _Count
+    links: tuple[LinkStatus, ...] = ()
     issuer: str | None = None
     subject: str | None = None
 

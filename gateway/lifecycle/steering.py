@@ -113,6 +113,7 @@ class Steering:
             invocations=ended.get(service.name, {}),
             loaded_at=datetime.fromtimestamp(service.loaded_at, UTC),
             generation=self._deployment.generation.number,
+            links=tuple(service.links.statuses()),
             issuer=service.provenance.issuer,
             subject=service.provenance.subject,
         )

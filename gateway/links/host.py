@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.bindings.context import Caller, WasiCtx
-from gateway.bindings.http.outbound import MakeRequest, OutboundFailure, Respond
+from gateway.bindings.http.outbound import LinkedRequest, OutboundFailure
 from gateway.host import wit
 from gateway.host.values import Variant
 from gateway.links.link import Link
@@ -19,7 +19,7 @@ CLIENTS: Final = frozenset((OUTGOING_HANDLER, "wasi:http/client"))
 
 _HANDLE: Final = "handle"
 _FUNCTIONS: Final = wit.Interface({_HANDLE: wit.Function((), None)})
-"""What its targets have: their arguments are a `MakeRequest` and a `Respond`, and so have no type in WIT."""
+"""What its targets have: their argument is a `LinkedRequest`, and so has no type in WIT."""
 
 _CODES: Final = {
     CallOutcome.BUSY: "destination-unavailable",
@@ -41,12 +41,12 @@ class LinkedHost:
         self._link = link
         self._call = link.target.calls(OUTGOING_HANDLER, _FUNCTIONS)[_HANDLE]
 
-    async def __call__(self, caller: Caller, make_request: MakeRequest, respond: Respond) -> None:
+    async def __call__(self, caller: Caller, request: LinkedRequest) -> None:
         """`LinkedHandler.__call__`."""
         try:
             # One of its own: an invocation may have several requests under way.
             ctx = WasiCtx(caller=caller)
-            await self._link.call(_HANDLE, self._call, ctx, (make_request, respond))
+            await self._link.call(_HANDLE, self._call, ctx, (request,))
         except CallFailed as failure:
             code = Variant(_CODES.get(failure.outcome, "connection-terminated"))
             raise OutboundFailure(code, failure.reason) from None

@@ -369,6 +369,12 @@ class Place:
         if gate is not None:
             gate._release(within=self._within)
 
+    def stand_alone(self) -> None:
+        """Be one of the worker's, however many are taken: the invocation that it was within has ended."""
+        if self._within and self._gate is not None:
+            self._within = False
+            self._gate._admission.in_flight += 1
+
     __exit__ = release
 
 

@@ -119,6 +119,11 @@ class Callee:
         # Nobody waits for all of what it has dropped.
         self._until = monotonic() + self._service.config.max_execution_time
         self._settle()
+        self._place.stand_alone()  # where something goes on
+
+    def go_on(self) -> None:
+        """The caller waits no longer for what goes on."""
+        self._place.stand_alone()
 
     async def _perform(
         self, function: Function, args: Sequence[Any]

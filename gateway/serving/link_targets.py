@@ -105,9 +105,9 @@ class Targets:
         """A component: what it exports to a caller; its handler of HTTP requests, if there is none."""
         component = self._components.get(name)
         if component is None:
+            there = ", ".join(f'"{each}"' for each in self._components)
             raise LinkMismatch(
-                f'there is no component "{name}" (there are {", ".join(self._components)}). Add it, or correct '
-                "the name."
+                f'there is no component "{name}", but {there}. Add it, or correct the name.'
             )
         if caller is None:
             target: _ComponentTarget = _HandlerTarget(name, component.exports)
@@ -211,9 +211,12 @@ class _ComponentTarget:
             its_base, its_version = split_version(full_name)
             if full_name in interfaces and (its_base, track(its_version)) == (base, track(version)):
                 return full_name, interfaces[full_name]
-        raise LinkMismatch(
-            f"{self.name} does not export it (it exports {', '.join(interfaces) or 'no interfaces'})"
-        )
+        raise LinkMismatch(f"{self.name} does not export it (it exports {self._told})")
+
+    @property
+    def _told(self) -> str:
+        """The interfaces that it exports by a full name: not what tools leave behind."""
+        return ", ".join(each for each in self._exports if ":" in each) or "no interfaces"
 
     def _call(self, interface: str, name: str) -> LinkedCall:
         found: Function | None = None
@@ -264,7 +267,7 @@ class _ComponentTarget:
 
 
 class _HandlerTarget(_ComponentTarget):
-    """A component that answers HTTP requests of others: its arguments are those of a `LinkedHandler`."""
+    """A component that answers HTTP requests of others: its argument is a `LinkedRequest`."""
 
     def calls(
         self,
@@ -274,8 +277,9 @@ class _HandlerTarget(_ComponentTarget):
         """`Target.calls`."""
         handlers = {HANDLER, INCOMING_HANDLER}
         if handlers.isdisjoint(split_version(each)[0] for each in self._exports):
-            exports = ", ".join(self._exports) or "nothing"
-            raise LinkMismatch(f"{self.name} exports no {INCOMING_HANDLER} (it exports {exports})")
+            raise LinkMismatch(
+                f"{self.name} exports no {INCOMING_HANDLER} and no {HANDLER} (it exports {self._told})"
+            )
         return dict.fromkeys(interface.functions, self._handle)
 
     async def _handle(self, ctx: WasiCtx, args: Sequence[Any]) -> None:
@@ -283,17 +287,22 @@ class _HandlerTarget(_ComponentTarget):
         handler = service.handler
         if handler is None:
             raise RuntimeError(f"{self.name} has no handler")
-        make_request, respond = args
+        (request,) = args
         kind = p3.Request if service.linked.component.concurrent else IncomingRequest
         answers: list[OutgoingResponse | Variant] = []
 
         def answer(response: OutgoingResponse | Variant) -> None:
             answers.append(response)
-            respond(response)
+            request.respond(response)
 
         def make_args() -> Sequence[Any]:
-            return make_request(kind, service.config.max_body), ResponseOutparam(answer)
+            return request.make(kind, service.config.max_body), ResponseOutparam(answer)
 
+        def left() -> None:
+            if (callee := ctx.of(Callees).get(service)) is not None:
+                callee.go_on()
+
+        request.on_left = left
         if (task := asyncio.current_task()) is not None:
             service.goes_on(task)
         await self._perform(service, Function(handler), ctx, make_args)

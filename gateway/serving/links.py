@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from gateway.bindings import provided
 from gateway.bindings.context import DEFAULT_LINK
@@ -21,7 +22,24 @@ from gateway.links.target import LinkMismatch, Target
 from gateway.wasm.version import split_version
 from gateway.wasm.wasip3 import ADAPTERS
 
-__all__ = ["Links"]
+__all__ = ["LinkStatus", "Links"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStatus:
+    """A link of a component, as it is now.
+
+    Attributes:
+        subject: the full name of the interface that the component imports, or the name that it sends requests to.
+        name: which of several links of the interface it is.
+        targets: what is called: components, a Python object, or URLs.
+        troubles: which of several are left out, in the worker that answers, and why.
+    """
+
+    subject: str
+    name: str
+    targets: tuple[str, ...]
+    troubles: tuple[str, ...]
 
 
 class Links:
@@ -59,17 +77,16 @@ class Links:
                 has a line for each fault.
         """
         self.called = called
-        self._targets: list[tuple[str, Target]] = []
+        self._targets: list[tuple[LinkConfig, Target]] = []
         self.hosts: dict[str, LinkedHost] = {}
         found: dict[str, dict[str, HostInterface]] = {}
         wrong: list[str] = []
         configs = tuple(configs)
         for config in configs:
-            named = "" if config.name == DEFAULT_LINK else f' by the name "{config.name}"'
             along = {
                 name
                 for each in configs
-                if each.target == config.target
+                if (each.component, each.targets) == (config.component, config.targets)
                 for name in _found(each, component)
             }
             try:
@@ -87,10 +104,10 @@ class Links:
                     for name, imported in imports.items():
                         found.setdefault(name, {})[config.name] = link.interface(imported)
             except LinkMismatch as mismatch:
-                where = f'{component.path}: the link of "{config.subject}"{named}'
+                where = f'{component.path}: the link of "{config.subject}"{_named(config)}'
                 wrong += (f"{where}: {line}" for line in str(mismatch).splitlines())
             else:
-                self._targets.append((f"link of {config.subject}{named}", link.target))
+                self._targets.append((config, link.target))
         if wrong:
             raise ComponentError("\n".join(wrong))
         self.interfaces = {
@@ -99,14 +116,33 @@ class Links:
 
     def troubles(self) -> Iterator[str]:
         """Which of several other ends are left out, and why."""
-        for link, target in self._targets:
-            if isinstance(target, SeveralTargets):
-                yield from (f"{link}: {trouble}" for trouble in target.troubles())
+        for config, target in self._targets:
+            for trouble in _troubles(target):
+                yield f"link of {config.subject}{_named(config)}: {trouble}"
+
+    def statuses(self) -> Iterator[LinkStatus]:
+        """Each link as it is now."""
+        for config, target in self._targets:
+            yield LinkStatus(
+                subject=config.subject,
+                name=config.name,
+                targets=config.targets,
+                troubles=tuple(_troubles(target)),
+            )
 
     async def aclose(self) -> None:
         """Let go of what the other ends have open. May be called again."""
         for _, target in self._targets:
             await target.aclose()
+
+
+def _named(config: LinkConfig) -> str:
+    return "" if config.name == DEFAULT_LINK else f' by the name "{config.name}"'
+
+
+def _troubles(target: Target) -> Iterator[str]:
+    if isinstance(target, SeveralTargets):
+        yield from target.troubles()
 
 
 def _is_for(link: LinkConfig, name: str, item: wit.Interface) -> bool:

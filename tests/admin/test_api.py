@@ -69,6 +69,7 @@ class TestComponents:
             "invocations": {"ok": 3, "trap": 1},
             "loaded_at": "2026-01-02T03:04:05Z",
             "generation": 2,
+            "links": [],
             "issuer": None,
             "subject": None,
         }

@@ -82,7 +82,7 @@ def test_a_version_that_is_as_good_will_do(tmp_path: Path, version: str) -> None
 
 def test_a_component_that_is_not_there(tmp_path: Path) -> None:
     assert refusal(tmp_path, shop()) == (
-        'there is no component "pricing" (there are shop). Add it, or correct the name.'
+        'there is no component "pricing", but "shop". Add it, or correct the name.'
     )
 
 
@@ -116,7 +116,7 @@ def test_resources_are_not_carried(tmp_path: Path) -> None:
 
 def test_each_of_several_components_is_checked(tmp_path: Path) -> None:
     said = refusal(tmp_path, shop(component=["pricing", "a", "shop", "b"]), pricing())
-    assert [line.partition(" (")[0] for line in said.splitlines()] == [
+    assert [line.partition(", but")[0] for line in said.splitlines()] == [
         'there is no component "a"',
         'there is no component "b"',
     ]

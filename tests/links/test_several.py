@@ -291,6 +291,11 @@ async def test_with_one_of_two_servers_dead_everyone_is_served(guest: GuestPath)
         assert await gateway.metric(not_begun) >= 1
         (warning,) = (await gateway.client.get("/readyz")).json()["warnings"]
         where = f"component relay, link of test:rpc/outcomes@1.2.3: {dead.url} is left out: "
+        (caller,) = gateway.app.services
+        status = list(caller.links.statuses())[-1]
+        assert (status.subject, status.name) == ("test:rpc/outcomes@1.2.3", "default")
+        assert warning.endswith(f": {status.troubles[0]}")
+        assert dead.url in status.targets
         assert warning.startswith(where)
         await peer.stop()
         with structlog.testing.capture_logs() as logs:
@@ -314,6 +319,6 @@ async def test_a_component_without_a_place_is_passed_over(guest: GuestPath) -> N
         assert busy == TRAPPED
         for _ in range(2):
             assert await gateway.call("outcomes.settle-ok", {"ok": 1}, name="relay") == 1
-        await gateway.ended(6)
+        await until(lambda: gateway.outcomes.count(Outcome.OK) == 6)
         answered = [event.component for event in gateway.events if event.outcome is Outcome.OK]
         assert sorted(answered) == ["a", *["b"] * 5]

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
-from gateway.bindings.context import State
+from gateway.bindings.context import State, WasiCtx
 from gateway.bindings.descriptors import UNCOUNTED, Place, Share
 from gateway.bindings.granted import Granted
 from gateway.capabilities.backend import BackendError
 from gateway.capabilities.blobstore import Space
-from gateway.capabilities.operations import Caller, Operation, Operations
+from gateway.capabilities.operations import Operation, Operations
 
 __all__ = ["ALL", "BlobstoreCtx", "GrantedSpace", "Opened", "Refused"]
 
@@ -127,8 +127,8 @@ class BlobstoreCtx(State):
             raise Refused("the container is not granted to this component")
         return granted
 
-    def open(self, granted: GrantedSpace, caller: Caller) -> Opened:
-        """Take a place for something that is about to be opened, on somebody's behalf.
+    def open(self, granted: GrantedSpace, ctx: WasiCtx) -> Opened:
+        """Take a place for something that is about to be opened, on behalf of the call that is under way.
 
         Raises:
             BackendError: there is none.
@@ -140,7 +140,7 @@ class BlobstoreCtx(State):
         except OSError:
             raise BackendError("too many files and connections are open") from None
         self._open += 1
-        return Opened(self, granted.operations, caller, place)
+        return Opened(self, granted.operations, ctx, place)
 
     def closed(self) -> None:
         """Something was closed."""
@@ -155,18 +155,18 @@ class Opened:
     Args:
         ctx: the invocation's.
         operations: what is done with the store of the space.
-        caller: on whose behalf.
+        wasi: what tells on whose behalf, which may change while it is open.
         place: its place among file descriptors.
     """
 
-    __slots__ = ("_caller", "_ctx", "_operations", "_place")
+    __slots__ = ("_ctx", "_operations", "_place", "_wasi")
 
     def __init__(
-        self, ctx: BlobstoreCtx, operations: Operations, caller: Caller, place: Place
+        self, ctx: BlobstoreCtx, operations: Operations, wasi: WasiCtx, place: Place
     ) -> None:
         self._ctx: BlobstoreCtx | None = ctx
         self._operations = operations
-        self._caller = caller
+        self._wasi = wasi
         self._place = place
 
     def __enter__(self) -> Self:
@@ -188,7 +188,7 @@ class Opened:
         Raises:
             BackendError: the store does not do it.
         """
-        return await self._operations.go_on(what, self._caller, work, *args, **kwargs)
+        return await self._operations.go_on(what, self._wasi.caller, work, *args, **kwargs)
 
     async def commit(self, what: Operation, work: Callable[[], Awaitable[T]]) -> T:
         """Do what ends a change, which is an operation of its own.
@@ -196,7 +196,7 @@ class Opened:
         Raises:
             BackendError: the store does not do it.
         """
-        return await self._operations.perform(what, self._caller, work)
+        return await self._operations.perform(what, self._wasi.caller, work)
 
     def release(self) -> None:
         """Give the place back. May be called again."""

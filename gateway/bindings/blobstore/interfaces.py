@@ -234,7 +234,7 @@ async def get_data(ctx: WasiCtx, this: Container, name: str, start: int, end: in
     if start > end:
         raise BackendError("the range ends before it begins")
     granted = this.granted(ctx)
-    with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
+    with ctx.of(BlobstoreCtx).open(granted, ctx) as opened:
         reader: Reader = await granted.read(
             ctx, _GET_DATA, granted.space.read, this.name, _name(name)
         )
@@ -249,7 +249,7 @@ async def write_data(ctx: WasiCtx, this: Container, name: str, data: OutgoingVal
     if data.stored:
         raise Trap("write-data of an outgoing-value that is stored already")
     granted = this.granted(ctx)
-    with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
+    with ctx.of(BlobstoreCtx).open(granted, ctx) as opened:
         writer = await granted.write(ctx, _WRITE_DATA, granted.space.write, this.name, _name(name))
     data.store(granted, opened, writer, going_on=_WRITE_DATA, ending=_FINISH)
 
@@ -259,7 +259,7 @@ async def write_data(ctx: WasiCtx, this: Container, name: str, data: OutgoingVal
 async def list_objects(ctx: WasiCtx, this: Container) -> StreamObjectNames:
     """The names of its objects."""
     granted = this.granted(ctx)
-    with ctx.of(BlobstoreCtx).open(granted, ctx.caller) as opened:
+    with ctx.of(BlobstoreCtx).open(granted, ctx) as opened:
         names = await granted.read(ctx, _LIST_OBJECTS, granted.space.names, this.name)
     return StreamObjectNames(opened, names)
 

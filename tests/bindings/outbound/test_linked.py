@@ -15,6 +15,7 @@ from gateway.bindings.http.body import IncomingContent, OutgoingContent, Queue, 
 from gateway.bindings.http.fields import Fields
 from gateway.bindings.http.outbound import (
     Exchange,
+    LinkedRequest,
     OutboundRequest,
     OutboundRequests,
     Timeouts,
@@ -69,10 +70,10 @@ class Callee:
         self.response.content = content
         return content
 
-    async def __call__(self, caller: Caller, make_request: Any, respond: Any) -> None:
+    async def __call__(self, caller: Caller, request: LinkedRequest) -> None:
         self.caller = caller
-        self.request = make_request(IncomingRequest, None)
-        self.respond = respond
+        self.request = request.make(IncomingRequest, None)
+        self.respond = request.respond
         try:
             await self._does(self)
             self.ended = "returned"

@@ -4,7 +4,7 @@ from gateway.bindings.http.outbound.client import OnRequest, OutboundClient, Out
 from gateway.bindings.http.outbound.connector import tls_context
 from gateway.bindings.http.outbound.exchange import Exchange, ExchangeOutcome, ResponseHead
 from gateway.bindings.http.outbound.failure import EgressDenied, OutboundFailure
-from gateway.bindings.http.outbound.linked import LinkedHandler, MakeRequest, Respond
+from gateway.bindings.http.outbound.linked import LinkedHandler, LinkedRequest
 from gateway.bindings.http.outbound.request import OutboundRequest, Timeouts, outbound_request
 from gateway.bindings.http.outbound.resolver import Resolve
 
@@ -13,14 +13,13 @@ __all__ = [
     "Exchange",
     "ExchangeOutcome",
     "LinkedHandler",
-    "MakeRequest",
+    "LinkedRequest",
     "OnRequest",
     "OutboundClient",
     "OutboundFailure",
     "OutboundRequest",
     "OutboundRequests",
     "Resolve",
-    "Respond",
     "ResponseHead",
     "Timeouts",
     "outbound_request",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 from gateway.bindings.context import Caller
 from gateway.bindings.http.body import BodyAborted, IncomingContent, OutgoingContent
@@ -23,24 +23,32 @@ from gateway.bindings.http.types import BODILESS, IncomingRequest, OutgoingRespo
 from gateway.host.values import Variant
 from gateway.http.connection_options import connection_options
 
-__all__ = ["LinkedExchange", "LinkedHandler", "MakeRequest", "Respond"]
-
-MakeRequest: TypeAlias = Callable[[type[IncomingRequest], int | None], IncomingRequest]
-"""Makes the request as the callee has it, of a class, whose body has at most so many bytes."""
-
-Respond: TypeAlias = Callable[[OutgoingResponse | Variant], None]
-"""Takes what the callee has set as its response."""
+__all__ = ["LinkedExchange", "LinkedHandler", "LinkedRequest"]
 
 _TERMINATED: Final = Variant("connection-terminated")
 """What there is of a request or a response whose other end has gone, as one reads it of a server or a client."""
 
 
+class LinkedRequest(Protocol):
+    """A request to a name, for the component that answers it.
+
+    Attributes:
+        on_left: called when nobody waits any more for a callee that may go on.
+    """
+
+    on_left: Callable[[], None]
+
+    def make(self, kind: type[IncomingRequest], max_body: int | None) -> IncomingRequest:
+        """Make the request as the callee has it, of a class, whose body has at most so many bytes."""
+
+    def respond(self, response: OutgoingResponse | Variant) -> None:
+        """Take what the callee has set as its response."""
+
+
 class LinkedHandler(Protocol):
     """A component that answers requests to a name."""
 
-    async def __call__(
-        self, caller: Caller, make_request: MakeRequest, respond: Respond, /
-    ) -> None:
+    async def __call__(self, caller: Caller, request: LinkedRequest, /) -> None:
         """Have it answer one.
 
         Raises:
@@ -76,7 +84,8 @@ class LinkedExchange(Exchange):
         self._sender: asyncio.Task[None] | None = None
         self._broken: OutboundFailure | None = None
         self._is_passed = False
-        self._answering = partial(_answer, handler, caller, self._make_request, self._respond)
+        self.on_left: Callable[[], None] = lambda: None
+        self._answering = partial(_answer, handler, caller, self)
         super().__init__(request, context, ended)
 
     def cancel(self) -> None:
@@ -87,6 +96,7 @@ class LinkedExchange(Exchange):
         if self._sender is not None:
             self._sender.cancel()
         self._content.fail(_TERMINATED)
+        self.on_left()
 
     async def _converse(self) -> None:
         self._callee = asyncio.create_task(self._answering())
@@ -106,7 +116,8 @@ class LinkedExchange(Exchange):
 
     # --- the request ---------------------------------------------------------------------------------------
 
-    def _make_request(self, kind: type[IncomingRequest], max_body: int | None) -> IncomingRequest:
+    def make(self, kind: type[IncomingRequest], max_body: int | None) -> IncomingRequest:
+        """`LinkedRequest.make`."""
         request = self._request
         head, self._max_body = request.head, max_body
         if request.content is None:
@@ -150,7 +161,8 @@ class LinkedExchange(Exchange):
 
     # --- the response --------------------------------------------------------------------------------------
 
-    def _respond(self, response: OutgoingResponse | Variant) -> None:
+    def respond(self, response: OutgoingResponse | Variant) -> None:
+        """`LinkedRequest.respond`."""
         if not self._responded.done():
             self._responded.set_result(response)
 
@@ -229,11 +241,11 @@ class LinkedExchange(Exchange):
 
 
 async def _answer(
-    handler: LinkedHandler, caller: Caller, make_request: MakeRequest, respond: Respond
+    handler: LinkedHandler, caller: Caller, request: LinkedRequest
 ) -> OutboundFailure | None:
     """Have a component answer; gives its failure, which nobody may ask for."""
     try:
-        await handler(caller, make_request, respond)
+        await handler(caller, request)
     except OutboundFailure as failure:
         return failure
     return None
