@@ -33,10 +33,10 @@ serve: $(VENV)/examples.stamp
 	@echo
 	@exec $(BIN)/gateway serve $(HELLO)/gateway.toml --watch --host $(HOST) --port $(PORT)
 
-# One process of tests more than the two processors that they are meant for: each waits a good part of its time.
+# Twice as many processes of tests as the processors that they are meant for: each waits a good part of its time.
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
-	$(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
+	$(BIN)/pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 pythons: $(PYTHONS:%=python-%)
 

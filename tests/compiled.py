@@ -1,4 +1,4 @@
-"""Guests that take many seconds to compile, from the cache that the gateways of the tests fill too."""
+"""Guests that take many seconds to compile, from the cache that the gateways of the tests have too."""
 
 from pathlib import Path
 
@@ -14,4 +14,5 @@ def compiled(path: Path) -> Component:
     source = Source(path, bridge=provided().carries_bytes)
     folder = ServerConfig().cache_dir
     cache = None if folder is None else CompileCache(folder)
-    return Component(Engine(), source, name=path.stem, cache=cache)
+    engine = Engine(concurrent=source.concurrent)
+    return Component(engine, source, name=path.stem, cache=cache)

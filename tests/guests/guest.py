@@ -17,6 +17,11 @@ class Guest:
     source: Path
     toolchain: Toolchain
 
+    @property
+    def path(self) -> Path:
+        """Where the component is once it is built."""
+        return BUILD / f"{self.name}-{self._digest()}.wasm"
+
     def build(self) -> Path:
         """Builds the component unless it is there.
 
@@ -27,7 +32,7 @@ class Guest:
             Unavailable: A tool that it needs is not on this machine.
             BuildFailed: A tool refused the source.
         """
-        built = BUILD / f"{self.name}-{self._digest()}.wasm"
+        built = self.path
         if not built.exists():
             built.parent.mkdir(parents=True, exist_ok=True)
             partial = built.with_suffix(f".{os.getpid()}")
