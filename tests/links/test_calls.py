@@ -116,7 +116,7 @@ async def test_a_callee_that_exits_has_returned_where_it_owes_nothing(pair: Any)
 
 
 async def test_a_callee_that_is_late_stops_its_caller(pair: Any) -> None:
-    async with talking(*pair(rpc={"max_execution_time": "200ms"})) as gateway:
+    async with talking(*pair(rpc={"max_execution_time": "1s"})) as gateway:
         told = Told(gateway)
         assert await call(gateway, "spin") == TRAPPED
         assert told.of("rpc").outcome is Outcome.DEADLINE
@@ -125,7 +125,7 @@ async def test_a_callee_that_is_late_stops_its_caller(pair: Any) -> None:
 
 @pytest.mark.parametrize("function", [("wait", HOUR), ("spin",)])
 async def test_the_callers_deadline_bounds_the_callee(pair: Any, function: Sequence[Any]) -> None:
-    async with talking(*pair(max_execution_time="200ms")) as gateway:
+    async with talking(*pair(max_execution_time="1s")) as gateway:
         told = Told(gateway)
         assert await call(gateway, *function) == LATE
         assert told.of("rpc").outcome is Outcome.DEADLINE

@@ -249,15 +249,15 @@ async def test_a_method_that_traps_frees_its_instance_and_stops_its_caller(pair:
 
 
 async def test_a_method_that_is_late_frees_its_instance_and_stops_its_caller(pair: Make) -> None:
-    async with talking(*pair(callee={"max_execution_time": "300ms"})) as gateway:
+    async with talking(*pair(callee={"max_execution_time": "1s"})) as gateway:
         assert await run(gateway, ("make", 0, 1), ("spin", 0)) == TRAPPED
         assert told(gateway)[-1].outcome is Outcome.DEADLINE
         await nothing_is_left(gateway)
 
 
 async def test_each_call_has_the_time_that_its_component_has(pair: Make) -> None:
-    async with talking(*pair(callee={"max_execution_time": "300ms"})) as gateway:
-        steps = ("make", 0, 1), ("wait", 400), ("value", 0)
+    async with talking(*pair(callee={"max_execution_time": "1s"})) as gateway:
+        steps = ("make", 0, 1), ("wait", 1100), ("value", 0)
         assert await run(gateway, *steps) == [0, 0, 1]
 
 
@@ -274,7 +274,7 @@ async def test_a_resource_of_an_instance_that_is_gone_is_of_no_use(pair: Make) -
 
 
 async def test_a_drop_has_the_time_that_its_component_has(pair: Make) -> None:
-    async with talking(*pair(callee={"max_execution_time": "300ms"})) as gateway:
+    async with talking(*pair(callee={"max_execution_time": "1s"})) as gateway:
         assert await run(gateway, ("make", 0, ENDLESS), ("drop", 0)) == [0, 0]
         await nothing_is_left(gateway)
         assert told(gateway)[-1].outcome is Outcome.DEADLINE

@@ -151,7 +151,8 @@ def test_a_guest_works_on_after_its_response(site: Site, request_id: str) -> Non
 
 def test_a_response_is_over_before_its_guest_is(site: Site, request_id: str) -> None:
     # This guest never comes to its end.
-    response = site.get("/sleep-after?ms=60000", f"X-Request-Id: {request_id}", host="hasty.test")
+    given = (f"X-Request-Id: {request_id}",)
+    response = site.get("/sleep-after?ms=60000", *given, host="hurried.test")
     assert response.body == b"answered\n"
     stopped, ended = site.story(request_id)
     assert stopped["event"] == "invocation stopped"

@@ -134,7 +134,7 @@ def test_a_client_that_is_late_has_its_response(observed: ObservedSite) -> None:
 
 def test_when_the_response_is_over(observed: ObservedSite, request_id: str) -> None:
     with observed.connect() as client:
-        begin(client, "/sleep-after?ms=60000", request_id, host="hasty.test")
+        begin(client, "/sleep-after?ms=60000", request_id, host="hurried.test")
         assert client.response().status == 200
         client.reset()
     # It was not for its client that the guest went on.

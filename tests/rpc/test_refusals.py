@@ -33,7 +33,7 @@ INTERIOR: Final = re.compile(
 def endpoint(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     folder = tmp_path_factory.mktemp("rpc")
     server = f'rpc_max_body = "{MAX_BODY >> 10}KiB"\nrpc_max_batch = {MAX_BATCH}'
-    limits = 'max_execution_time = "1s"\nmax_memory = "16MiB"'
+    limits = 'max_execution_time = "2s"\nmax_memory = "16MiB"'
     with Endpoint(guest("c/rpc"), folder, server=server, limits=limits) as running:
         yield running
         assert running.output == []

@@ -131,7 +131,8 @@ async def test_what_was_handled_is_acknowledged(c: Path, stream: Stream) -> None
 async def test_what_was_not_is_delivered_again_and_a_dead_letter_in_the_end(
     c: Path, stream: Stream, body: str, outcome: Outcome, reason: str
 ) -> None:
-    config = stream.component(c, jetstream={"max_deliver": 3}, max_execution_time=0.1)
+    limit = 0.1 if outcome is Outcome.DEADLINE else PATIENCE
+    config = stream.component(c, jetstream={"max_deliver": 3}, max_execution_time=limit)
     async with talking(config) as gateway:
         trace = {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01", "Nats-Msg-Id": "7"}
         trace["Nats-Expected-Stream"] = stream.name  # which that of dead letters is not
