@@ -17,7 +17,7 @@ from gateway.cli.flags import flags
 from gateway.cli.options import ComponentFile
 from gateway.cli.status import REFUSED
 from gateway.config import single
-from gateway.host.errors import Trap
+from gateway.host.errors import ResultTooLarge, Trap
 from gateway.host.values import Err
 from gateway.json.text import InvalidJson, dump, parse
 from gateway.observe import log
@@ -29,6 +29,7 @@ from gateway.serving.loading import load_services
 from gateway.serving.perform import perform
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
+from gateway.units import format_size
 
 __all__ = ["call"]
 
@@ -52,7 +53,8 @@ _REQUEST_ID: Final = "call"
 
 
 @flags(
-    *("ca_files", "log_level", "cache", "cache_dir", "max_execution_time", "max_memory"),
+    *("ca_files", "log_level", "cache", "cache_dir", "rpc_max_result"),
+    *("max_execution_time", "max_memory"),
     *("environment", "arguments", "mounts", "config_file", "config_env_prefix", "config"),
     *("keyvalue", "blobstore", "secrets", "messaging.url", "messaging.publish"),
     *("links", "allowed_outbound_hosts"),
@@ -86,10 +88,11 @@ def call(
     config = single(component, max_concurrency=1, **keys)
     log.configure("auto", config.server.log_level)
     (service,) = load_services(config, Runtime.quiet())
-    raise typer.Exit(asyncio.run(_perform(service, method, params)))
+    max_result = config.server.rpc_max_result
+    raise typer.Exit(asyncio.run(_perform(service, method, params, max_result)))
 
 
-async def _perform(service: Service, method: str, params: str) -> int:
+async def _perform(service: Service, method: str, params: str, max_result: int) -> int:
     """Make the call and print what comes of it; returns the exit status."""
     try:
         procedure = service.procedures.get(method)
@@ -107,12 +110,14 @@ async def _perform(service: Service, method: str, params: str) -> int:
         except InvalidValue as error:
             where = f"PARAMS{error.pointer}"
             return _refuse(f"{where}: expected {error.expected}\n{_signature(procedure)}")
-        return await _run(service, procedure, arguments)
+        return await _run(service, procedure, arguments, max_result)
     finally:
         await service.aclose()
 
 
-async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> int:
+async def _run(
+    service: Service, procedure: Procedure, arguments: list[Any], max_result: int
+) -> int:
     with (
         await service.gate.enter() as place,
         Call(
@@ -124,6 +129,7 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
             request_id=_REQUEST_ID,
             output=_write,
             in_pieces=True,
+            max_result=max_result,
             reports=lambda: False,
         ) as call,
     ):
@@ -135,6 +141,9 @@ async def _run(service: Service, procedure: Procedure, arguments: list[Any]) -> 
 
 
 def _failed(outcome: Outcome, failure: Exception) -> int:
+    if isinstance(failure, ResultTooLarge):
+        larger = f"the result is larger than {format_size(failure.most)}"
+        return _refuse(f"{larger}; --rpc-max-result allows more", COMPONENT_FAILED)
     if outcome not in _FAILURES:
         raise failure
     status, words = _FAILURES[outcome]

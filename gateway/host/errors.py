@@ -111,7 +111,12 @@ class Gone(InvocationError):
 
 
 class ResultTooLarge(InvocationError):
-    """What the function returned is larger than it may be."""
+    """What the function returned is larger than it may be.
+
+    Attributes:
+        most: how large that is, in bytes.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__(f"the result is larger than {most} bytes: raise rpc_max_result")
+        self.most = most

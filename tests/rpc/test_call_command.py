@@ -133,6 +133,48 @@ def test_so_is_a_deadline(component: Path) -> None:
     assert "still running after 0.05 s; --max-execution-time gives it more" in told
 
 
+ENDLESS = """(component
+  (type $bytes (stream u8))
+  (core module $Memory (memory (export "memory") 1))
+  (core instance $memory (instantiate $Memory))
+  (alias core export $memory "memory" (core memory $memory))
+  (core func $new (canon stream.new $bytes))
+  (core func $write (canon stream.write $bytes async (memory $memory)))
+  (core func $give (canon task.return (result $bytes)))
+  (core func $set (canon waitable-set.new)) (core func $join (canon waitable.join))
+  (core module $M
+    (import "" "new" (func $new (result i64))) (import "" "give" (func $give (param i32)))
+    (import "" "write" (func $write (param i32 i32 i32) (result i32)))
+    (import "" "set" (func $set (result i32))) (import "" "join" (func $join (param i32 i32)))
+    (global $end (mut i32) (i32.const 0)) (global $all (mut i32) (i32.const 0))
+    (func (export "endless") (result i32) (local $ends i64)
+      (local.set $ends (call $new))
+      (global.set $end (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))
+      (global.set $all (call $set))
+      (call $join (global.get $end) (global.get $all))
+      (call $give (i32.wrap_i64 (local.get $ends)))
+      (call $more (i32.const 0) (i32.const 0) (i32.const 0)))
+    (func $more (export "more") (param i32 i32 i32) (result i32)
+      (loop $more
+        (br_if $more (i32.ne (i32.const -1)
+          (call $write (global.get $end) (i32.const 0) (i32.const 65536)))))
+      (i32.or (i32.const 2) (i32.shl (global.get $all) (i32.const 4)))))
+  (core instance $i (instantiate $M (with "" (instance (export "new" (func $new)) (export "give" (func $give))
+    (export "write" (func $write)) (export "set" (func $set)) (export "join" (func $join))))))
+  (func (export "endless") async (result $bytes)
+    (canon lift (core func $i "endless") async (callback (core func $i "more")))))"""
+
+
+def test_a_result_may_be_so_large_and_no_larger(component: Path, tmp_path: Path) -> None:
+    endless = tmp_path / "endless.wat"
+    endless.write_text(ENDLESS)
+    larger = "gateway: the result is larger than {}; --rpc-max-result allows more\n"
+    assert call(endless, "endless") == (3, b"", larger.format("4MiB"))
+    echo = ("types.echo-string", json.dumps(["x" * 2000]), "--rpc-max-result")
+    assert call(component, *echo, "1KiB") == (3, b"", larger.format("1KiB"))
+    assert call(component, *echo, "2KiB")[0] == 0
+
+
 def test_what_the_component_writes_is_no_result(component: Path) -> None:
     status, printed, told = call(component, "outcomes.print", '["to stdout", "to stderr"]')
     assert (status, printed) == (0, b"null\n")
