@@ -18,6 +18,8 @@ def flat(ty: wit.Type) -> list[str]:
     match ty:
         case wit.Bool() | wit.Char() | wit.Enum() | wit.Flags() | wit.Own() | wit.Borrow():
             return ["i32"]
+        case wit.Stream() | wit.Future():
+            return ["i32"]
         case wit.Integer():
             return ["i64" if ty.bits == 64 else "i32"]
         case wit.String() | wit.List():
@@ -56,17 +58,20 @@ def _alignment(ty: wit.Type) -> int:
     return max(map(_alignment, _parts(ty)), default=4)
 
 
-def _size(ty: wit.Type) -> int:
+def size_of(ty: wit.Type) -> int:
+    """How many bytes a value has in memory."""
     match ty:
+        case wit.Stream() | wit.Future():
+            return 4
         case wit.String() | wit.List():
             return 8
         case wit.Tuple() | wit.Record():
             end = 0
             for part in _parts(ty):
-                end = _align(end, part) + _size(part)
+                end = _align(end, part) + size_of(part)
             return _align(end, ty)
         case wit.Variant() | wit.Option() | wit.Result():
-            payload = max(map(_size, _parts(ty)), default=0)
+            payload = max(map(size_of, _parts(ty)), default=0)
             return _align(_align(1, ty) + payload, ty)
     return _alignment(ty)
 
@@ -102,6 +107,8 @@ def store_arguments(ty: wit.Function, args: tuple[Any, ...], heap: int) -> bytes
 def _flatten(ty: wit.Type, value: Any, heap: _Heap) -> list[int]:
     """The flat form of a value."""
     match ty:
+        case wit.Stream() | wit.Future():
+            return [value]
         case wit.String() | wit.List():
             return list(_store_list(ty, value, heap))
         case wit.Tuple() | wit.Record():
@@ -123,14 +130,14 @@ def _store(ty: wit.Type, value: Any, heap: _Heap) -> bytes:
             data = b""
             for part, inner in zip(_parts(ty), _values(ty, value), strict=True):
                 data = data.ljust(_align(len(data), part), b"\0") + _store(part, inner, heap)
-            return data.ljust(_size(ty), b"\0")
+            return data.ljust(size_of(ty), b"\0")
         case wit.Variant() | wit.Option() | wit.Result():
             index, payload, inner = _case(ty, value)
             data = bytes((index,)).ljust(_align(1, ty), b"\0")
             if payload is not None:
                 data += _store(payload, inner, heap)
-            return data.ljust(_size(ty), b"\0")
-    return _number(ty, value).to_bytes(_size(ty), "little")
+            return data.ljust(size_of(ty), b"\0")
+    return _number(ty, value).to_bytes(size_of(ty), "little")
 
 
 def _store_list(ty: wit.String | wit.List, value: Any, heap: _Heap) -> tuple[int, int]:
@@ -181,7 +188,7 @@ def load(ty: wit.Type, memory: bytes, at: int) -> Any:
             return bool(memory[at])
         case wit.Integer():
             return int.from_bytes(memory[at : at + ty.bits // 8], "little", signed=ty.signed)
-        case wit.Own() | wit.Borrow():
+        case wit.Own() | wit.Borrow() | wit.Stream() | wit.Future():
             return _word(memory, at)
         case wit.Enum():
             return ty.names[memory[at]]
@@ -192,7 +199,7 @@ def load(ty: wit.Type, memory: bytes, at: int) -> Any:
         case wit.List(element=wit.Integer(bits=8)):
             return _bytes(memory, at)
         case wit.List():
-            start, size = _word(memory, at), _size(ty.element)
+            start, size = _word(memory, at), size_of(ty.element)
             return [
                 load(ty.element, memory, start + index * size)
                 for index in range(_word(memory, at + 4))
@@ -219,7 +226,7 @@ def _load_parts(ty: wit.Type, memory: bytes, at: int) -> list[Any]:
     for part in _parts(ty):
         at = _align(at, part)
         values.append(load(part, memory, at))
-        at += _size(part)
+        at += size_of(part)
     return values
 
 

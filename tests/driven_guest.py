@@ -9,6 +9,9 @@
 So a test says exactly what the guest does, sees exactly what comes back, and can act as the world outside between
 two calls, or while the guest waits in one. A call that ends the guest raises what ended it.
 
+A guest of WASI 0.3 is driven likewise: it calls asynchronous functions without `async`, and has the `ends` of
+streams and futures of the types that the test names, each with functions of its own (`_END`).
+
 The component is made of its imports alone, which the test declares in the text format, as WIT has them. The core
 code is one function for each import, which passes on flat arguments from memory and leaves the result there, and a
 loop that gets the number of the next from the host, with what to put into that memory first. `tests.canonical_abi`
@@ -19,16 +22,17 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import wasmtime
 from wasmtime import component as wasm
 
 from gateway.bindings.context import WasiCtx
+from gateway.bindings.p3.tasks import Tasks
 from gateway.host import wit
 from gateway.host.binding import HostInterface, Provided
 from gateway.host.component import Component, Source
@@ -36,7 +40,7 @@ from gateway.host.engine import Engine
 from gateway.host.introspect import component_type
 from gateway.host.invocation import Invocation
 from gateway.host.linker import link
-from tests.canonical_abi import flat, load, store_arguments
+from tests.canonical_abi import flat, load, size_of, store_arguments
 from tests.patience import PATIENCE
 
 MAX_MEMORY: Final = 64 << 20
@@ -46,6 +50,9 @@ _STEP: Final = 0
 _RESULT: Final = 64
 _HEAP: Final = 1024
 """A heap that is emptied before each step: the arguments are the first that the host allocates there."""
+
+_BUFFER: Final = _HEAP + 64
+"""Where the elements of streams are, and what futures carry: after the arguments of what reads and writes them."""
 
 DRIVER: Final = "test:guest/driver"
 """The interface by which it asks."""
@@ -112,16 +119,46 @@ IO: Final = """
 """The imports of `wasi:io`; what follows may use `$error`, `$pollable`, `$input-stream` and `$output-stream`."""
 
 
+_U32: Final = wit.Integer(32, signed=False)
+_END: Final[Mapping[str, wit.Function]] = {
+    "new": wit.Function((), wit.Integer(64, signed=False)),
+    "read": wit.Function((("end", _U32), ("at", _U32), ("count", _U32)), _U32),
+    "write": wit.Function((("end", _U32), ("at", _U32), ("count", _U32)), _U32),
+    "drop-readable": wit.Function((("end", _U32),), None),
+    "drop-writable": wit.Function((("end", _U32),), None),
+}
+"""What a guest can do with an end of a stream; likewise of a future, of which nobody counts the elements."""
+
+
+class Driven(NamedTuple):
+    """A component to be driven.
+
+    Attributes:
+        component: the component.
+        imports: what it imports, as it was declared.
+        ends: the streams and futures of which it has ends, by the names that tests give them.
+    """
+
+    component: Component
+    imports: Mapping[str, wit.Item]
+    ends: Mapping[str, wit.Type]
+
+
 class DrivenGuest:
     """A guest under way; made by `driving`.
 
     Args:
         imports: what it imports.
+        ends: as of `Driven`.
     """
 
-    def __init__(self, imports: Mapping[str, wit.Item]) -> None:
+    def __init__(
+        self, imports: Mapping[str, wit.Item], ends: Mapping[str, wit.Type] | None = None
+    ) -> None:
+        self._ends = ends or {}
         self._functions = {
-            name: (number, ty) for number, (name, ty) in enumerate(_functions(imports), 1)
+            name: (number, ty)
+            for number, (name, ty) in enumerate(_functions(imports, self._ends), 1)
         }
         self._steps: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue()
         self._asked: asyncio.Queue[bytes] = asyncio.Queue()
@@ -163,10 +200,55 @@ class DrivenGuest:
         self.tell(function, *args)
         return await self.returned(function)
 
-    def tell(self, function: str, *args: Any) -> None:
-        """Have the guest call an import: at once, where it waits to be told. `returned` must follow."""
+    async def new(self, end: str) -> tuple[int, int]:
+        """Make a stream or a future; returns the end to read from, and that to write to."""
+        ends = await self.call(f"ends#{end}.new")
+        return ends & 0xFFFFFFFF, ends >> 32
+
+    async def read(self, stream: str, end: int, most: int) -> tuple[list[Any], bool]:
+        """Read from a stream: what came, and whether that was the end."""
+        element = self._carries(stream)
+        size = size_of(element)
+        self.tell(f"ends#{stream}.read", end, _BUFFER, most, room=most * size)
+        memory = await self._next_question()
+        told = load(_U32, memory, _RESULT)
+        elements = [load(element, memory, _BUFFER + at * size) for at in range(told >> 4)]
+        return elements, bool(told & 15)
+
+    async def read_future(self, future: str, end: int) -> Any:
+        """Read from a future: what it carries."""
+        payload = self._carries(future)
+        self.tell(f"ends#{future}.read", end, _BUFFER, 1, room=size_of(payload))
+        memory = await self._next_question()
+        assert load(_U32, memory, _RESULT) == 0
+        return load(payload, memory, _BUFFER)
+
+    def _carries(self, end: str) -> wit.Type:
+        match self._ends[end]:
+            case wit.Stream(carried) | wit.Future(carried):
+                return carried
+        raise TypeError(f"{end} is neither a stream nor a future")
+
+    async def write(self, end: str, handle: int, data: bytes) -> tuple[int, bool]:
+        """Write bytes to a stream: how many were taken, and whether nobody takes more."""
+        function = f"ends#{end}.write"
+        self.tell(function, handle, _BUFFER, len(data), room=data)
+        told = await self.returned(function)
+        return told >> 4, bool(told & 15)
+
+    def tell(self, function: str, *args: Any, room: int | bytes = b"") -> None:
+        """Have the guest call an import: at once, where it waits to be told. `returned` must follow.
+
+        Args:
+            function: as of `call`.
+            args: ditto.
+            room: what is at `_BUFFER` meanwhile; or how many zeros.
+        """
         number, ty = self._functions[function]
-        self._steps.put_nowait((number, store_arguments(ty, args, _HEAP)))
+        memory = store_arguments(ty, args, _HEAP)
+        if room:
+            memory = memory.ljust(_BUFFER - _HEAP, b"\0") + bytes(room)
+        self._steps.put_nowait((number, memory))
 
     async def returned(self, function: str) -> Any:
         """Wait until the import returns that it was told to call: `call`."""
@@ -201,7 +283,7 @@ class DrivenGuest:
 
 @asynccontextmanager
 async def driving(
-    component: Component,
+    component: Component | Driven,
     interfaces: Iterable[HostInterface],
     ctx: WasiCtx | None = None,
     *,
@@ -215,14 +297,20 @@ async def driving(
         ctx: what the host functions are called with.
         max_execution_time: how long it may take in all, in seconds.
     """
-    guest = DrivenGuest(component.imports)
+    if isinstance(component, Driven):
+        guest = DrivenGuest(component.imports, component.ends)
+        component = component.component
+    else:
+        guest = DrivenGuest(component.imports)
     linked = link(component, Provided((*interfaces, guest.driver)))
+    data = WasiCtx() if ctx is None else ctx
     invocation = Invocation(
         linked.export("run"),
         (),
-        WasiCtx() if ctx is None else ctx,
+        data,
         max_memory=MAX_MEMORY,
         max_execution_time=max_execution_time,
+        idle=data.of(Tasks).idle if component.concurrent else None,
     )
     await guest.begin(invocation.call())
     try:
@@ -232,12 +320,40 @@ async def driving(
         await guest.abort()
 
 
+class _Waiting(NamedTuple):
+    """What a guest has that waits for the other ends of its streams."""
+
+    canons: str
+    imports: str
+    exports: str
+    code: str
+
+
+_WAITING: Final = _Waiting(
+    """(core func $set (canon waitable-set.new)) (core func $join (canon waitable.join))
+  (core func $wait (canon waitable-set.wait (memory $memory)))""",
+    """(import "host" "set" (func $set (result i32)))
+    (import "host" "join" (func $join (param i32 i32)))
+    (import "host" "wait" (func $wait (param i32 i32) (result i32)))""",
+    '(export "set" (func $set)) (export "join" (func $join)) (export "wait" (func $wait))',
+    f"""(global $all (mut i32) (i32.const 0))
+    (func $settle (param $told i32) (result i32) (local $end i32)
+      (if (i32.ne (local.get $told) (i32.const -1)) (then (return (local.get $told))))
+      (local.set $end (i32.load (i32.const {_HEAP})))
+      (if (i32.eqz (global.get $all)) (then (global.set $all (call $set))))
+      (call $join (local.get $end) (global.get $all))
+      (drop (call $wait (global.get $all) (i32.const {_RESULT})))
+      (call $join (local.get $end) (i32.const 0))
+      (i32.load offset=4 (i32.const {_RESULT})))""",
+)
+
+
 # --- the component -----------------------------------------------------------------------------------------
 
 
 @cache
-def _engine() -> Engine:
-    return Engine()
+def _engine(*, concurrent: bool = False) -> Engine:
+    return Engine(concurrent=concurrent)
 
 
 @cache
@@ -249,28 +365,58 @@ def driven_guest(imports: str) -> Component:
         return Component(_engine(), Source(path), name="driven")
 
 
+@cache
+def driven_over_time(imports: str, ends: tuple[tuple[str, str], ...]) -> Driven:
+    """The same for a guest of WASI 0.3.
+
+    Args:
+        imports: its imports, in the text format.
+        ends: names for the streams and futures of which it is to have ends, and their types in that format.
+    """
+    told = [f'(import "{name}" (func (param "of" {ty})))' for name, ty in ends]
+    engine = _engine(concurrent=True)
+    text = f"(component {imports} {' '.join(told)})"
+    declared = wasm.Component(engine.wasmtime, wasmtime.wat2wasm(text))
+    items = dict(component_type(declared, engine.wasmtime).imports)
+    types = {name: items.pop(name).params[0][1] for name, _ in ends}  # type: ignore[union-attr]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "guest.wat")
+        path.write_text(_component(imports, items, types, dict(ends)))
+        return Driven(Component(engine, Source(path), name="driven"), items, types)
+
+
 def driven_text(imports: str) -> str:
     """The same, as text."""
     engine = _engine()
     declared = wasm.Component(engine.wasmtime, wasmtime.wat2wasm(f"(component {imports})"))
-    return _component(imports, component_type(declared, engine.wasmtime).imports)
+    return _component(imports, component_type(declared, engine.wasmtime).imports, {}, {})
 
 
-def _functions(imports: Mapping[str, wit.Item]) -> list[tuple[str, wit.Function]]:
+def _functions(
+    imports: Mapping[str, wit.Item], ends: Mapping[str, wit.Type]
+) -> list[tuple[str, wit.Function]]:
     """What the guest can be told to call, in the order of its table; the first is number 1."""
-    functions = []
+    functions = list(_of_imports(imports))
+    functions += ((f"ends#{end}.{name}", ty) for end in ends for name, ty in _END.items())
+    return functions
+
+
+def _of_imports(imports: Mapping[str, wit.Item]) -> Iterator[tuple[str, wit.Function]]:
     for full_name, interface in imports.items():
         assert isinstance(interface, wit.Interface)
         name = full_name.partition("@")[0].rpartition("/")[2]
         for function, ty in interface.functions.items():
-            functions.append((f"{name}#{function.removeprefix('[method]')}", ty))
+            yield f"{name}#{function.removeprefix('[method]').removeprefix('[static]')}", ty
         for resource in interface.resources:
-            handle = ("handle", wit.Integer(32, signed=False))
-            functions.append((f"{name}#drop {resource}", wit.Function((handle,), None)))
-    return functions
+            yield f"{name}#drop {resource}", wit.Function((("handle", _U32),), None)
 
 
-def _component(imports: str, declared: Mapping[str, wit.Item]) -> str:
+def _component(
+    imports: str,
+    declared: Mapping[str, wit.Item],
+    ends: Mapping[str, wit.Type],
+    written: Mapping[str, str],
+) -> str:
     lowered: list[str] = []
     parts, calls = [], []
     for index, interface in enumerate(declared.values()):
@@ -286,8 +432,21 @@ def _component(imports: str, declared: Mapping[str, wit.Item]) -> str:
                 f'(alias export {index} "{name}" (type $import{len(lowered)}))'
                 f"(core func $f{len(lowered)} (canon resource.drop $import{len(lowered)}))"
             )
-    for number, (_, ty) in enumerate(_functions(declared)):
-        part, call = _trampoline(number, ty)
+    types = []
+    for end, of in ends.items():
+        kind = "future" if isinstance(of, wit.Future) else "stream"
+        types.append(f"(type $end-{end} {written[end]})")
+        for name in _END:
+            options = "async (memory $memory) (realloc $realloc)" * (name in {"read", "write"})
+            canon = f"(canon {kind}.{name} $end-{end} {options})"
+            lowered.append(f"(core func $f{len(lowered)} {canon})")
+    for number, (function, ty) in enumerate(_functions(declared, ends)):
+        # Of what a future carries there is one.
+        end, _, name = function.removeprefix("ends#").partition(".")
+        if end in ends and name in {"read", "write"}:
+            part, call = _crossing(number, counted=not isinstance(ends[end], wit.Future))
+        else:
+            part, call = _trampoline(number, ty)
         parts.append(part)
         calls.append(call)
     newline = "\n    "
@@ -315,13 +474,16 @@ def _component(imports: str, declared: Mapping[str, wit.Item]) -> str:
   (alias core export $libc "memory" (core memory $memory))
   (alias core export $libc "realloc" (core func $realloc))
   (core func $next (canon lower (func $driver "next") (memory $memory) (realloc $realloc)))
-  {newline.join(lowered)}
+  {newline.join((*types, *lowered))}
+  {_WAITING.canons if ends else ""}
   (core module $main
     (import "libc" "memory" (memory 1))
     (import "libc" "heap" (global $heap (mut i32)))
+    {_WAITING.imports if ends else ""}
     (import "host" "next" (func $next (param i32 i32 i32)))
     {newline.join(parts)}
     {newline.join(calls)}
+    {_WAITING.code if ends else ""}
     (table funcref (elem $next {" ".join(f"$call{number}" for number in range(len(calls)))}))
     (func (export "run")
       (local $end i32)
@@ -335,10 +497,20 @@ def _component(imports: str, declared: Mapping[str, wit.Item]) -> str:
             (br $again))))))
   (core instance $main (instantiate $main
     (with "libc" (instance $libc))
-    (with "host" (instance (export "next" (func $next))
+    (with "host" (instance (export "next" (func $next)) {_WAITING.exports if ends else ""}
       {newline.join(f'(export "{number}" (func $f{number}))' for number in range(len(calls)))}))))
-  (func (export "run") (canon lift (core func $main "run"))))
+  (func (export "run") {"async" if ends else ""} (canon lift (core func $main "run"))))
 """
+
+
+def _crossing(number: int, *, counted: bool) -> tuple[str, str]:
+    """The same of what reads or writes, and then waits until the other end has done its part."""
+    params = 3 if counted else 2
+    arguments = " ".join(f"(i32.load (i32.const {_HEAP + at * 8}))" for at in range(params))
+    return (
+        f'(import "host" "{number}" (func $f{number} (param {"i32 " * params}) (result i32)))',
+        f"(func $call{number} (i32.store (i32.const {_RESULT}) (call $settle (call $f{number} {arguments}))))",
+    )
 
 
 def _trampoline(number: int, ty: wit.Function) -> tuple[str, str]:

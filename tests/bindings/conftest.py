@@ -11,9 +11,18 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig
+from tests.bindings.version import VERSIONS, Version
 from tests.harness import GuestPath
 
 Ask = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of which version of WASI the driven guests of a test are: of one, and in another run of the other."""
+    monkeypatch.setattr(Version, "of_test", request.param)
+    of: str = request.param
+    return of
 
 
 @pytest.fixture

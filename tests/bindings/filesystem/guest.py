@@ -1,4 +1,8 @@
-"""A driven guest that imports all of `wasi:filesystem`, and what its calls take and return."""
+"""A driven guest that imports all of `wasi:filesystem`, and what its calls take and return.
+
+There are two, of WASI 0.2 and 0.3. The latter has streams for `descriptor.read` and `write`, and for the entries
+of directories; where a test calls those functions, the guest does the same by streams.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.bindings import clocks, filesystem, io
+from gateway.bindings import clocks, filesystem, io, p3
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.filesystem import Mount, OpenFiles
 from gateway.bindings.filesystem.error_code import ErrorCode
+from gateway.host.binding import HostInterface
+from gateway.host.component import Component
 from gateway.host.values import Err, Ok, Variant
-from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
+from gateway.wasm.wasip3.assembly import read
+from tests.bindings.version import Version, told
+from tests.driven_guest import IO, Driven, DrivenGuest, driven_guest, driven_over_time, driving
 
 ERROR_CODES: Final = " ".join(f'"{code}"' for code in ErrorCode)
 
@@ -136,6 +144,22 @@ IMPORTS: Final = f"""{IO}
     (export "get-directories" (func (result (list (tuple (own $descriptor) string)))))))
 """
 
+_IMPORTS_0_3: Final = f"""
+  (import "wasi:filesystem/types@0.3.0" (instance $types {read("filesystem")}))
+  (alias export $types "descriptor" (type $descriptor))
+  (alias export $types "error-code" (type $error-code))
+  (alias export $types "directory-entry" (type $entry))
+  (import "wasi:filesystem/preopens@0.3.0" (instance
+    (alias outer 1 $descriptor (type $descriptor'))
+    (export "descriptor" (type $descriptor (eq $descriptor')))
+    (export "get-directories" (func (result (list (tuple (own $descriptor) string)))))))
+"""
+_ENDS: Final = (
+    ("bytes", "(stream u8)"),
+    ("entries", "(stream $entry)"),
+    ("done", "(future (result (error $error-code)))"),
+)
+
 INTERFACES: Final = (*io.INTERFACES, *clocks.INTERFACES, *filesystem.INTERFACES)
 
 FOLLOW: Final = ("symlink-follow",)
@@ -238,14 +262,93 @@ class FilesystemGuest:
         return await self.guest.call("types#filesystem-error-code", failure.value.payload)
 
 
+class FilesystemGuest03(FilesystemGuest):
+    """One of WASI 0.3."""
+
+    async def call(self, name: str, handle: int, *args: Any) -> Any:
+        match name:
+            case "read":
+                return await self._read(handle, *args)
+            case "write":
+                data, offset = args
+                written = await self._write("write-via-stream", handle, data, offset)
+                return Ok(len(data)) if written == Ok() else written
+            case "read-via-stream":
+                stream, done = await self.guest.call(f"types#descriptor.{name}", handle, *args)
+                _, ended = await self.guest.read("bytes", stream, 0)
+                return await self._done(done) if ended else Ok(stream)
+            case "write-via-stream" | "append-via-stream":
+                return await self._write(name, handle, b"", *args)
+            case "read-directory":
+                return await self._entries(handle)
+        return told(await self.guest.call(f"types#descriptor.{name}", handle, *args))
+
+    async def entries(self, directory: int) -> dict[str, str]:
+        entries = await self.succeed("read-directory", directory)
+        found = {entry["name"]: entry["type"].case for entry in entries}
+        assert len(found) == len(entries)
+        return found
+
+    async def drop(self, resource: str, handle: int) -> None:
+        await self.guest.call(f"types#drop {resource}", handle)
+
+    async def _read(self, handle: int, length: int, offset: int) -> Any:
+        stream, done = await self.guest.call("types#descriptor.read-via-stream", handle, offset)
+        data = bytearray()
+        ended = False
+        most = min(length, 1 << 16)
+        while len(data) < most and not ended:
+            some, ended = await self.guest.read("bytes", stream, most - len(data))
+            data += bytes(some)
+        await self.guest.call("ends#bytes.drop-readable", stream)
+        result = await self._done(done)
+        return result if isinstance(result, Err) else Ok((bytes(data), not data))
+
+    async def _write(self, name: str, handle: int, data: bytes, *args: Any) -> Any:
+        readable, writable = await self.guest.new("bytes")
+        done = await self.guest.call(f"types#descriptor.{name}", handle, readable, *args)
+        while data:
+            count, ended = await self.guest.write("bytes", writable, data[: 1 << 16])
+            data = b"" if ended else data[count:]
+        await self.guest.call("ends#bytes.drop-writable", writable)
+        return await self._done(done)
+
+    async def _entries(self, directory: int) -> Any:
+        stream, done = await self.guest.call("types#descriptor.read-directory", directory)
+        entries: list[Any] = []
+        ended = False
+        while not ended:
+            some, ended = await self.guest.read("entries", stream, 64)
+            entries += some
+        await self.guest.call("ends#entries.drop-readable", stream)
+        result = await self._done(done)
+        return result if isinstance(result, Err) else Ok(entries)
+
+    async def _done(self, future: int) -> Any:
+        result = await self.guest.read_future("done", future)
+        await self.guest.call("ends#done.drop-readable", future)
+        return told(result)
+
+
+_GUESTS: Final = {"0.2": FilesystemGuest, "0.3": FilesystemGuest03}
+
+
+def _component(version: str) -> tuple[Component | Driven, Sequence[HostInterface]]:
+    if version == "0.2":
+        return driven_guest(IMPORTS), INTERFACES
+    return driven_over_time(_IMPORTS_0_3, _ENDS), (*INTERFACES, *p3.INTERFACES)
+
+
 @asynccontextmanager
 async def filesystem_guest(*mounts: Mount) -> AsyncIterator[FilesystemGuest]:
     """A guest to whom these folders are mounted, until it has returned."""
     ctx = WasiCtx(OpenFiles(mounts))
+    component, interfaces = _component(Version.of_test)
     try:
-        async with driving(driven_guest(IMPORTS), INTERFACES, ctx) as guest:
+        async with driving(component, interfaces, ctx) as guest:
             directories = await guest.call("preopens#get-directories")
-            yield FilesystemGuest(guest, [descriptor for descriptor, _ in directories], ctx)
+            roots = [descriptor for descriptor, _ in directories]
+            yield _GUESTS[Version.of_test](guest, roots, ctx)
     finally:
         for mount in mounts:
             mount.close()

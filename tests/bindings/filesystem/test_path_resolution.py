@@ -28,7 +28,7 @@ from tests.bindings.filesystem.guest import (
 )
 from tests.patience import PATIENCE
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("version")]
 
 SECRET: Final = b"not for guests"
 MINE: Final = b"for guests"

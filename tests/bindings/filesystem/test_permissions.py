@@ -14,7 +14,7 @@ from gateway.host.values import Err, Ok
 from gateway.policy.guest_path import guest_path
 from tests.bindings.filesystem.guest import FOLLOW, NOW, filesystem_guest, read_only, writable
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("version")]
 
 Call = tuple[Any, ...]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
-from gateway.bindings import io, sockets
+from gateway.bindings import io, p3, sockets
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.http.outbound.resolver import Resolve
 from gateway.bindings.io import IoError
@@ -19,7 +19,9 @@ from gateway.bindings.sockets.error_code import ErrorCode
 from gateway.host.binding import HostInterface
 from gateway.host.values import Err, Ok, Variant
 from gateway.policy.egress import EgressPolicy, EgressRule, IPAddress
-from tests.driven_guest import IO, DrivenGuest, driven_guest, driving
+from gateway.wasm.wasip3.assembly import read
+from tests.bindings.version import Version, told
+from tests.driven_guest import IO, DrivenGuest, driven_guest, driven_over_time, driving
 
 LOOPBACK: Final = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 ANYWHERE: Final = {"ipv4": "0.0.0.0", "ipv6": "::"}  # noqa: S104
@@ -204,6 +206,17 @@ IMPORTS: Final = f"""{IO}
     (export "make-error" (func (result (own $error))))))
 """
 
+# The assembler has no `result` of a stream but by the name of its type.
+_ACCEPTED: Final = "(stream (own $tcp-socket))"
+_LISTEN: Final = '(export "[method]tcp-socket.listen"'
+_IMPORTS_0_3: Final = f"""
+  (import "wasi:sockets/types@0.3.0" (instance $types
+    {read("sockets").replace(_ACCEPTED, "$accepted").replace(_LISTEN, f"(type $accepted {_ACCEPTED}) {_LISTEN}")}))
+  (alias export $types "error-code" (type $error-code))
+  (import "wasi:sockets/ip-name-lookup@0.3.0" (instance {read("ip-name-lookup")}))
+"""
+_ENDS: Final = (("bytes", "(stream u8)"), ("done", "(future (result (error $error-code)))"))
+
 _foreign = HostInterface("test:host/foreign", None)
 _foreign.function("make-error")(lambda _ctx: IoError("the disk is full", "insufficient-space"))
 
@@ -265,12 +278,45 @@ class SocketsGuest:
         """Call a method of a `udp-socket`."""
         return await self.call(f"udp#udp-socket.{method}", socket, *args)
 
+    async def option(self, kind: str, socket: int, name: str) -> Any:
+        """The value of an option of a socket."""
+        return await self.call(f"{kind}#{kind}-socket.{name}", socket)
+
+    async def set_option(self, kind: str, socket: int, name: str, value: Any) -> Any:
+        """Set it."""
+        return await self.call(f"{kind}#{kind}-socket.set-{name}", socket, value)
+
+    async def local_address(self, kind: str, socket: int) -> Any:
+        """The address that a socket is bound to."""
+        return await self.call(f"{kind}#{kind}-socket.local-address", socket)
+
+    async def drop(self, kind: str, socket: int) -> None:
+        """Drop a socket."""
+        await self.call(f"{kind}#drop {kind}-socket", socket)
+
+    async def resolve(self, name: str) -> Any:
+        """All addresses of a name, or why there are none."""
+        begun = await self.call("ip-name-lookup#resolve-addresses", self.network, name)
+        if isinstance(begun, Err):
+            return begun
+        stream = "ip-name-lookup#resolve-address-stream"
+        await self.block(stream, begun.value)
+        found = []
+        while (told := await self.call(f"{stream}.resolve-next-address", begun.value)) != Ok(None):
+            if isinstance(told, Err):
+                return told
+            found.append(told.value)
+        return Ok(found)
+
     async def create(self, kind: str, family: str) -> int:
         """A new socket."""
-        created = await self.call(f"{kind}-create-socket#create-{kind}-socket", family)
+        created = await self._created(kind, family)
         assert isinstance(created, Ok), created
         handle: int = created.value
         return handle
+
+    async def _created(self, kind: str, family: str) -> Any:
+        return await self.call(f"{kind}-create-socket#create-{kind}-socket", family)
 
     async def bind(self, kind: str, socket: int, address: Variant) -> Any:
         """Bind a socket: the error of either step."""
@@ -318,6 +364,40 @@ class SocketsGuest:
         return bytes(data)
 
 
+class SocketsGuest03(SocketsGuest):
+    """One of WASI 0.3, for tests that do no more with connections than make them."""
+
+    async def tcp(self, method: str, socket: int, *args: Any) -> Any:
+        return told(await self.call(f"types#tcp-socket.{method}", socket, *args))
+
+    async def udp(self, method: str, socket: int, *args: Any) -> Any:
+        return told(await self.call(f"types#udp-socket.{method}", socket, *args))
+
+    async def option(self, kind: str, socket: int, name: str) -> Any:
+        return told(await self.call(f"types#{kind}-socket.get-{name}", socket))
+
+    async def set_option(self, kind: str, socket: int, name: str, value: Any) -> Any:
+        return told(await self.call(f"types#{kind}-socket.set-{name}", socket, value))
+
+    async def local_address(self, kind: str, socket: int) -> Any:
+        return await self.option(kind, socket, "local-address")
+
+    async def drop(self, kind: str, socket: int) -> None:
+        await self.call(f"types#drop {kind}-socket", socket)
+
+    async def resolve(self, name: str) -> Any:
+        return told(await self.call("ip-name-lookup#resolve-addresses", name))
+
+    async def _created(self, kind: str, family: str) -> Any:
+        return told(await self.call(f"types#{kind}-socket.create", family))
+
+    async def bind(self, kind: str, socket: int, address: Variant) -> Any:
+        return told(await self.call(f"types#{kind}-socket.bind", socket, address))
+
+    async def try_connect(self, socket: int, address: Variant) -> Any:
+        return told(await self.call("types#tcp-socket.connect", socket, address))
+
+
 @asynccontextmanager
 async def networked(
     *entries: str, resolve: Resolve = never, granted: WasiSocketsCtx | None = None
@@ -331,6 +411,11 @@ async def networked(
     """
     if granted is None:
         granted = WasiSocketsCtx(policy(entries), resolve)
+    if Version.of_test == "0.3":
+        over_time = driven_over_time(_IMPORTS_0_3, _ENDS)
+        async with driving(over_time, p3.INTERFACES, WasiCtx(granted)) as guest:
+            yield SocketsGuest03(guest, 0)
+        return
     interfaces = (*io.INTERFACES, *sockets.INTERFACES, _foreign)
     async with driving(driven_guest(IMPORTS), interfaces, WasiCtx(granted)) as guest:
         network = await guest.call("instance-network#instance-network")

@@ -26,6 +26,7 @@ async def test_instance_network_always_gives_a_handle_that_can_be_dropped() -> N
         await guest.call("network#drop network", second)
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("entries", [(), HTTP_ONLY], ids=["nothing", "http"])
 async def test_nothing_outside_can_be_connected_to(family: str, entries: tuple[str]) -> None:
     with listening(family) as listener:
@@ -57,12 +58,12 @@ async def test_nothing_outside_can_be_sent_to(family: str, entries: tuple[str]) 
                 assert await guest.udp("address-family", udp) == family
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("entries", [(), HTTP_ONLY], ids=["nothing", "http"])
 @pytest.mark.parametrize("name", ["example.org", "sub.localhost", "localhost.example.org"])
 async def test_no_name_is_resolved(name: str, entries: tuple[str]) -> None:
     async with networked(*entries) as guest:
-        refused = await guest.call("ip-name-lookup#resolve-addresses", guest.network, name)
-        assert refused == Err("permanent-resolver-failure")
+        assert await guest.resolve(name) == Err("permanent-resolver-failure")
 
 
 @pytest.mark.parametrize(("granted", "denied"), [("tcp", "udp"), ("udp", "tcp")])
@@ -95,6 +96,7 @@ async def test_a_forged_socket_traps(kind: str) -> None:
             await guest.call(f"{kind}#{kind}-socket.finish-bind", guest.network)
 
 
+@pytest.mark.usefixtures("version")
 async def test_what_is_refused_is_logged_once_with_its_rule_and_whose_it_was() -> None:
     granted = WasiSocketsCtx(policy(HTTP_ONLY), never, {"component": "shop"})
     with capture_logs() as logs:

@@ -83,13 +83,9 @@ async def begin(guest: SocketsGuest, name: str) -> int:
 
 async def resolve_all(guest: SocketsGuest, name: str) -> list[Variant]:
     """Every address that a guest gets for a name."""
-    stream = await begin(guest, name)
-    await guest.block("ip-name-lookup#resolve-address-stream", stream)
-    found = []
-    while (address := await guest.call(NEXT, stream)) != Ok(None):
-        assert isinstance(address, Ok), address
-        found.append(address.value)
-    assert await guest.call(NEXT, stream) == Ok(None)
+    resolved = await guest.resolve(name)
+    assert isinstance(resolved, Ok), resolved
+    found: list[Variant] = resolved.value
     return found
 
 
@@ -122,14 +118,16 @@ async def test_an_address_is_its_own_result_at_once_and_nobody_is_asked(
         assert await guest.call(NEXT, stream) == Ok(None)
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize(
     "name", ["", " ", "a.b<&>", "127.0.0.1:80", "[::]:80", "http://example.com/", "example.com:80"]
 )
 async def test_what_is_neither_name_nor_address_is_an_invalid_argument(name: str) -> None:
     async with networked(EVERY_NAME) as guest:
-        assert await guest.call(RESOLVE, guest.network, name) == Err("invalid-argument")
+        assert await guest.resolve(name) == Err("invalid-argument")
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("entries", [(), (EVERY_NAME,), ("tcp://localhost:443",)])
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "localhost."])
 async def test_localhost_is_the_guests_own_loopback_and_nobody_is_asked(
@@ -139,6 +137,7 @@ async def test_localhost_is_the_guests_own_loopback_and_nobody_is_asked(
         assert await resolve_all(guest, name) == [ip("127.0.0.1"), ip("::1")]
 
 
+@pytest.mark.usefixtures("version")
 async def test_the_addresses_come_in_their_order_once_each_and_never_as_mapped_ones() -> None:
     resolve = answering("2001:db8::1", "192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2", "fe80::1%2")
     async with networked(EVERY_NAME, resolve=resolve) as guest:
@@ -267,14 +266,15 @@ async def test_a_stream_with_a_pollable_cannot_be_dropped() -> None:
 # --- policy ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("name", ["example.com", "api.example.org"])
 async def test_a_name_that_no_entry_allows_is_not_looked_up(name: str) -> None:
     entries = ("tcp://example.org:443", "https://example.com:443", "udp://192.0.2.1:53")
     async with networked(*entries) as guest:
-        refused = await guest.call(RESOLVE, guest.network, name)
-        assert refused == Err("permanent-resolver-failure")
+        assert await guest.resolve(name) == Err("permanent-resolver-failure")
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("name", ["db.example.org", "DB.example.org", "db.example.org."])
 async def test_a_name_is_compared_as_names_are(name: str) -> None:
     async with networked("udp://*.example.org:53", resolve=answering("192.0.2.1")) as guest:

@@ -118,6 +118,7 @@ async def send(guest: SocketsGuest, outgoing: int, data: bytes, peer: Any = None
 # --- addresses ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 @pytest.mark.parametrize("where", [LOOPBACK, ANYWHERE], ids=["loopback", "anywhere"])
 @pytest.mark.parametrize("port", [0, 1, 80, 65535])
@@ -127,12 +128,13 @@ async def test_a_socket_is_bound_to_the_port_it_names_or_to_a_free_one(
     async with networked() as guest:
         handle = await guest.create(kind, family)
         assert await guest.bind(kind, handle, at(where[family], port)) == Ok()
-        local = await guest.call(f"{kind}#{kind}-socket.local-address", handle)
+        local = await guest.local_address(kind, handle)
         assert local == Ok(at(where[family], port or port_of(local)))
         assert port_of(local) != 0
         assert not Descriptor.open
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 @pytest.mark.parametrize(
     ("held", "wanted", "bound"),
@@ -157,7 +159,7 @@ async def test_an_address_is_one_sockets_until_that_is_dropped(
         other = await guest.create(kind, "ipv6" if ":" in wanted else "ipv4")
         assert await guest.bind(kind, other, at(wanted, 8080)) == bound
         if bound == IN_USE:
-            await guest.call(f"{kind}#drop {kind}-socket", first)
+            await guest.drop(kind, first)
             assert await guest.bind(kind, other, at(wanted, 8080)) == Ok()
 
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.host.values import Err, Ok
 from tests.bindings.sockets.guest import ALL_LOOPBACK, OPTIONS, SocketsGuest, networked
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("version")]
 
 SECOND = 1_000_000_000
 MOST = {"u8": 2**8 - 1, "u32": 2**32 - 1, "u64": 2**64 - 1}
@@ -24,13 +24,13 @@ NUMBERS = [
 
 
 async def get(guest: SocketsGuest, kind: str, handle: int, name: str) -> Any:
-    value = await guest.call(f"{kind}#{kind}-socket.{name}", handle)
+    value = await guest.option(kind, handle, name)
     assert isinstance(value, Ok), value
     return value.value
 
 
 async def put(guest: SocketsGuest, kind: str, handle: int, name: str, value: Any) -> Any:
-    return await guest.call(f"{kind}#{kind}-socket.set-{name}", handle, value)
+    return await guest.set_option(kind, handle, name, value)
 
 
 @pytest.mark.parametrize(("kind", "name", "ty"), NUMBERS)

@@ -144,6 +144,7 @@ async def test_a_connecting_socket(family: str) -> None:
 # --- bind and listen ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("version")
 async def test_a_socket_may_be_bound_to_what_the_system_chooses_and_then_connect_from_there(
     family: str,
 ) -> None:
@@ -151,12 +152,13 @@ async def test_a_socket_may_be_bound_to_what_the_system_chooses_and_then_connect
         async with networked(*ALL_LOOPBACK) as guest:
             tcp = await guest.create("tcp", family)
             assert await guest.bind("tcp", tcp, at(ANYWHERE[family])) == Ok()
-            port = port_of(await guest.tcp("local-address", tcp))
+            port = port_of(await guest.local_address("tcp", tcp))
             assert isinstance(await guest.try_connect(tcp, at(*listener.address[:2])), Ok)
-            local = await guest.tcp("local-address", tcp)
+            local = await guest.local_address("tcp", tcp)
             assert local == Ok(at(LOOPBACK[family], port))
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize(
     ("family", "host"),
     [("ipv4", "192.0.2.1"), ("ipv4", "10.0.0.1"), ("ipv6", "2001:db8::1"), ("ipv6", "fe80::1")],
@@ -175,6 +177,7 @@ async def test_no_socket_can_be_bound_to_an_address_that_is_not_the_guests(
         assert await guest.bind(kind, handle, at(ANYWHERE[family])) == Ok()
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize(
     ("family", "host"),
     [
@@ -228,6 +231,7 @@ UNUSABLE = [
 NOT_UNICAST = [("ipv4", "255.255.255.255", 80), ("ipv4", "224.254.0.0", 80), ("ipv6", "ff00::", 80)]
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize(("family", "host", "port"), UNUSABLE + NOT_UNICAST)
 async def test_what_can_be_no_peer_is_refused_at_once_and_the_socket_stays_usable(
     family: str, host: str, port: int
@@ -235,8 +239,7 @@ async def test_what_can_be_no_peer_is_refused_at_once_and_the_socket_stays_usabl
     with listening(family) as listener:
         async with networked("*://*:*", *ALL_LOOPBACK) as guest:
             tcp = await guest.create("tcp", family)
-            started = await guest.tcp("start-connect", tcp, guest.network, at(host, port))
-            assert started == INVALID_ARGUMENT
+            assert await guest.try_connect(tcp, at(host, port)) == INVALID_ARGUMENT
             assert isinstance(await guest.try_connect(tcp, at(*listener.address[:2])), Ok)
 
 
@@ -256,6 +259,7 @@ async def test_a_peer_that_is_not_allowed_is_denied_by_finish_connect(family: st
             await _is_of_no_more_use(guest, tcp, listener.address)
 
 
+@pytest.mark.usefixtures("version")
 @pytest.mark.parametrize("port", [1, 443])
 async def test_an_entry_for_other_ports_does_not_allow_this_one(port: int) -> None:
     async with networked("tcp://127.0.0.1:8000-8100") as guest:
@@ -263,6 +267,7 @@ async def test_an_entry_for_other_ports_does_not_allow_this_one(port: int) -> No
         assert await guest.try_connect(tcp, at("127.0.0.1", port)) == DENIED
 
 
+@pytest.mark.usefixtures("version")
 async def test_a_special_address_is_denied_unless_it_is_named() -> None:
     with listening() as listener:
         async with networked("tcp://*:*") as guest:
@@ -293,6 +298,7 @@ async def _is_of_no_more_use(guest: SocketsGuest, tcp: int, address: Any) -> Non
     await guest.call("tcp#drop tcp-socket", tcp)
 
 
+@pytest.mark.usefixtures("version")
 async def test_a_flow_may_be_anything() -> None:
     with listening("ipv6") as listener:
         async with networked(*ALL_LOOPBACK) as guest:
@@ -300,9 +306,10 @@ async def test_a_flow_may_be_anything() -> None:
             host, port, *_ = listener.address
             remote = at(host, port, 2**32 - 1)
             assert isinstance(await guest.try_connect(tcp, remote), Ok)
-            assert await guest.tcp("remote-address", tcp) == Ok(remote)
+            assert await guest.option("tcp", tcp, "remote-address") == Ok(remote)
 
 
+@pytest.mark.usefixtures("version")
 async def test_a_zone_that_this_machine_does_not_have_is_no_way_to_a_peer() -> None:
     async with networked("tcp://[fe80::1]:80") as guest:
         tcp = await guest.create("tcp", "ipv6")
