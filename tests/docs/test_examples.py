@@ -80,9 +80,9 @@ def test_without_a_store_the_counter_says_what_to_do(
 
 
 def test_stores_that_workers_do_not_share_are_warned_of(
-    guest: GuestPath, gateway: StartGateway
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path
 ) -> None:
-    store = ("--keyvalue", "default=memory:", "--keyvalue", "other=sqlite:/dev/shm/none.db")
+    store = ("--keyvalue", "default=memory:", "--keyvalue", f"other=sqlite:{tmp_path}/none.db")
     several = gateway(guest("examples/counter"), *store, "--workers", "2")
     warning = several.wait_for_log(event="stores not shared")
     assert warning["keyvalue"] == ["default"]

@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+from tests.ports import free_port
+
 __all__ = ["Peer", "http"]
 
 
@@ -33,14 +35,13 @@ class Peer:
         self.opened = 0
         self.answer: bytes | None = None
         self.closes = False
-        self._port = 0
+        self._port = free_port()
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
-        """Listen: where it did before, if it did."""
+        """Listen: always at the same port."""
         self._server = await asyncio.start_server(self.serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}/rpc/there"
 
     async def stop(self) -> None:
