@@ -47,7 +47,7 @@ smoke: $(PYTHONS:%=smoke-%)
 
 smoke-%: python-%
 	$(BIN)/python -m tests.guests.build
-	.pythons/$*/bin/python -m pytest --smoke --numprocesses 2 --dist worksteal $(ARGS)
+	.pythons/$*/bin/python -m pytest --smoke --numprocesses 3 --dist worksteal $(ARGS)
 
 # Attacks with generated input: tests/hostile.
 MINUTES ?= 10

@@ -7,4 +7,4 @@ from tests.admin.issuer import token
 
 
 def test_nothing_is_found(url: str, folder: Path) -> None:
-    fuzz(url, token(), folder / "app.wasm", examples=40)
+    fuzz(url, token(), folder / "app.wasm", examples=15)
