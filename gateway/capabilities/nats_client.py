@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, Error, MaxPayloadError
 
+from gateway.capabilities.task import give_up, retrieve
+
 __all__ = ["CLOSING", "FAILURES", "check_size", "close", "when_lost", "while_connected"]
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ def when_lost(client: Client, then: Callable[[], None]) -> None:
     """
 
     def ended(reading: asyncio.Task[None]) -> None:
-        _see(reading)
+        retrieve(reading)
         then()
 
     if client._reading_task is not None:
@@ -70,19 +72,7 @@ async def while_connected(work: Coroutine[Any, Any, T], lost: asyncio.Future[Non
         raise ConnectionClosedError
     finally:
         if not doing.done():
-            doing.add_done_callback(_see)
-            _give_up(doing)
-
-
-def _give_up(task: asyncio.Task[Any]) -> None:
-    if not task.done():
-        task.cancel()
-        asyncio.get_running_loop().call_later(_AGAIN, _give_up, task)
-
-
-def _see(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()  # or asyncio would log that nobody has asked for it
+            give_up(doing, _AGAIN)
 
 
 def check_size(client: Client, body: bytes, headers: Mapping[str, str]) -> None:

@@ -151,7 +151,7 @@ def _one_of_each(schema: dict[str, Any]) -> None:
         *({"required": ["import", it], "properties": {"host": False}} for it in _TARGETS),
         {
             "required": ["host", "component"],
-            "properties": {**others, "errors": {"const": "trap"}, "name": {"const": DEFAULT}},
+            "properties": {**others, "errors": {"const": "trap"}},
         },
     ]
 
@@ -161,7 +161,7 @@ class LinkConfig(Table):
 
     Attributes:
         import_: the interface, by the full name under which the component imports it.
-        name: which of several links of the interface this is: what the component chooses by
+        name: which of several links of the interface, or the host, this is: what the component chooses by
             `wasmcloud:bus/lattice`, or the label of its import.
         host: in its place, the name that requests of `wasi:http/outgoing-handler` are for, with any port and by
             HTTP or HTTPS; a component answers them.
@@ -255,8 +255,6 @@ class LinkConfig(Table):
             raise ValueError("must have a component: nothing else answers HTTP requests")
         if self.host is not None and self.errors != "trap":
             raise ValueError("must leave errors out: requests fail with an error-code")
-        if self.host is not None and self.name != DEFAULT:
-            raise ValueError("must leave name out: it chooses among links of one interface")
         return self
 
     def _check_one(self, *keys: str) -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "interface_name",
     "leaves",
     "no_import",
+    "replaced",
     "settled",
     "split_function",
     "text",
@@ -402,14 +403,14 @@ def leaves(ty: Type | None) -> Iterator[Type]:
             yield ty
 
 
-def _replaced(ty: Type, replace: Callable[[Type], Type | None]) -> Type:
+def replaced(ty: Type, replace: Callable[[Type], Type | None]) -> Type:
     """A type in which others, of its own parts too, are replaced wherever `replace` gives something for them."""
     found = replace(ty)
     if found is not None:
         return found
 
     def inner(part: Type) -> Type:
-        return _replaced(part, replace)
+        return replaced(part, replace)
 
     def optional(part: Type | None) -> Type | None:
         return None if part is None else inner(part)
@@ -439,7 +440,7 @@ def settled(exports: Mapping[str, Item]) -> dict[str, Item]:
         return of(ty.payload) if isinstance(ty, Future) else None
 
     def of(ty: Type) -> Type:
-        return _replaced(ty, payload)
+        return replaced(ty, payload)
 
     def item(found: Item) -> Item:
         match found:
@@ -481,7 +482,7 @@ def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function
         return Bytes(memory) if next(is_bytes) else ty
 
     def told(ty: Type) -> Type:
-        return _replaced(ty, bytes_of)
+        return replaced(ty, bytes_of)
 
     params = tuple((name, told(ty)) for name, ty in function.params)
     return Function(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,10 @@ __all__ = ["choice"]
 
 
 def choice(
-    name: str, links: Mapping[str, HostInterface], otherwise: HostInterface | None
+    name: str,
+    links: Mapping[str, HostInterface],
+    otherwise: HostInterface | None,
+    others: Iterable[str] = (),
 ) -> HostInterface:
     """What an import finds linked.
 
@@ -24,11 +27,12 @@ def choice(
         name: that of the import: the interface's full name, or a label.
         links: what its links provide, by their names.
         otherwise: what the gateway provides for it: that is the link by the default name, if there is no other.
+        others: names by which it is that, too.
     """
     if name in links:
         return links[name]  # a label is the choice
     if otherwise is not None:
-        links = {DEFAULT_LINK: otherwise, **links}
+        links = {**dict.fromkeys((DEFAULT_LINK, *others), otherwise), **links}
     if links.keys() == {DEFAULT_LINK}:
         return links[DEFAULT_LINK]
     return _Choice(name, links)

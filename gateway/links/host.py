@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.bindings.context import Caller, WasiCtx
-from gateway.bindings.http.outbound import LinkedRequest, OutboundFailure
+from gateway.bindings.http.outbound import OUTGOING_HANDLER, LinkedRequest, OutboundFailure
 from gateway.host import wit
 from gateway.host.values import Variant
 from gateway.links.link import Link
 from gateway.links.target import CallFailed, CallOutcome
 
-__all__ = ["CLIENTS", "OUTGOING_HANDLER", "LinkedHost"]
-
-OUTGOING_HANDLER: Final = "wasi:http/outgoing-handler"
-CLIENTS: Final = frozenset((OUTGOING_HANDLER, "wasi:http/client"))
-"""What components send requests by; those of WASI 0.3 have the second."""
+__all__ = ["LinkedHost"]
 
 _HANDLE: Final = "handle"
 _FUNCTIONS: Final = wit.Interface({_HANDLE: wit.Function((), None)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,9 +13,8 @@ from gateway.host.values import Err, Ok
 from gateway.http.trace_context import TraceContext
 from gateway.json.text import InvalidJson, dump_long, parse
 from gateway.links.http_server import HttpServer
-from gateway.links.remote import RemoteTarget, failed
+from gateway.links.remote import Means, RemoteTarget, failed
 from gateway.links.target import CallOutcome
-from gateway.observe.telemetry import Tracer
 from gateway.rpc import message
 from gateway.rpc.json_values import Decode, InvalidValue, decoder, encoder
 
@@ -41,18 +39,16 @@ class JsonRpcTarget(RemoteTarget):
 
     Args:
         url: where it is.
-        tls: what makes it trusted.
-        max_response: bytes that a response may have.
-        tracer: what is told of calls that are part of a trace, if anything is.
+        means: what calls take.
     """
 
     kind = "json-rpc"
 
-    def __init__(
-        self, url: str, *, tls: ssl.SSLContext, max_response: int, tracer: Tracer | None
-    ) -> None:
-        super().__init__(url, tracer)
-        self._server = HttpServer(url, _JSON, _is_json, tls=tls, max_response=max_response)
+    def __init__(self, url: str, means: Means) -> None:
+        super().__init__(url, means)
+        self._server = HttpServer(
+            url, _JSON, _is_json, tls=means.tls, max_response=means.max_result
+        )
 
     def function(self, interface: str, name: str, ty: wit.Function) -> _Method:
         """`RemoteTarget.function`."""

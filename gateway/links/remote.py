@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
-from gateway.host.errors import Exhausted
+from gateway.host.errors import Exhausted, Gone
 from gateway.host.pieces import of_any_length
 from gateway.http.trace_context import TraceContext
 from gateway.links.target import (
@@ -28,6 +29,7 @@ from gateway.wasm.version import split_version
 __all__ = [
     "CONNECT_TIMEOUT",
     "MAX_CONNECTIONS",
+    "Means",
     "Reach",
     "RemoteFunction",
     "RemoteTarget",
@@ -119,6 +121,20 @@ class RemoteFunction(Protocol):
         """
 
 
+class Means(NamedTuple):
+    """What calls of servers take.
+
+    Attributes:
+        tls: what makes a server trusted.
+        max_result: bytes that a result may have.
+        tracer: what is told of calls that are part of a trace, if anything is.
+    """
+
+    tls: ssl.SSLContext
+    max_result: int
+    tracer: Tracer | None = None
+
+
 class RemoteTarget(ABC):
     """A server that has the functions of an interface: a `Target`. What it has is seen when it is called.
 
@@ -126,15 +142,17 @@ class RemoteTarget(ABC):
 
     Args:
         url: where it is.
-        tracer: what is told of calls that are part of a trace, if anything is.
+        means: what calls take.
+        resources: those that it has for its caller.
     """
 
     kind: str
     remote = True
 
-    def __init__(self, url: str, tracer: Tracer | None) -> None:
+    def __init__(self, url: str, means: Means, resources: Collection[wit.Resource] = ()) -> None:
         self.name = url
-        self._tracer = tracer
+        self._tracer = means.tracer
+        self._carried = frozenset(of(it) for it in resources for of in (wit.Own, wit.Borrow))
 
     @abstractmethod
     def function(self, interface: str, name: str, ty: wit.Function) -> RemoteFunction:
@@ -161,7 +179,7 @@ class RemoteTarget(ABC):
         wrong = [
             f"{function}: {why}"
             for function, ty in interface.functions.items()
-            if (why := uncarried(ty)) is not None
+            if (why := uncarried(ty, (), self._carried)) is not None
         ]
         if wrong:
             raise LinkMismatch("\n".join(wrong))
@@ -194,6 +212,9 @@ class RemoteTarget(ABC):
         except CallFailed as failure:
             error = failure.outcome.value
             raise
+        except Gone as gone:  # of another link
+            error = CallOutcome.FAILED.value
+            raise failed(CallOutcome.FAILED, str(gone)) from None
         except Exhausted as exhausted:
             error = CallOutcome.BUSY.value
             raise no_room(exhausted) from None

@@ -9,8 +9,7 @@ Source: SPEC.md of https://github.com/bytecodealliance/wrpc, v0.0.1-draft.1
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -23,17 +22,18 @@ from gateway.links.http_server import HttpServer
 from gateway.links.remote import (
     CONNECT_TIMEOUT,
     MAX_CONNECTIONS,
+    Means,
     Reach,
     RemoteTarget,
     failed,
     unreachable,
 )
 from gateway.links.target import CallOutcome
-from gateway.observe.telemetry import Tracer
 from gateway.wrpc.cursor import Cursor, Malformed
 from gateway.wrpc.decode import reader
 from gateway.wrpc.encode import writer_of_all
 from gateway.wrpc.frames import MAX_FRAMES_SIZE, Header, Incoming, invocation
+from gateway.wrpc.handles import Handles
 
 __all__ = ["MEDIA_TYPE", "WrpcTarget"]
 
@@ -48,19 +48,17 @@ class WrpcTarget(RemoteTarget):
 
     Args:
         url: where it is: `wrpc+tcp://HOST:PORT`, `wrpc+unix:PATH`, `wrpc+http://...` or `wrpc+https://...`.
-        tls: what makes a server of HTTPS trusted.
-        max_result: bytes that a result may have.
-        tracer: what is told of calls that are part of a trace, if anything is.
+        means: what calls take.
+        resources: those that it has for its caller.
     """
 
     kind = "wrpc"
 
-    def __init__(
-        self, url: str, *, tls: ssl.SSLContext, max_result: int, tracer: Tracer | None
-    ) -> None:
-        super().__init__(url, tracer)
+    def __init__(self, url: str, means: Means, resources: Collection[wit.Resource] = ()) -> None:
+        super().__init__(url, means, resources)
+        self._handles = Handles(url)
         self._url = urlsplit(url)
-        self._max_result = max_result
+        self._max_result = means.max_result
         self._places = asyncio.Semaphore(MAX_CONNECTIONS)
         self._reach = Reach()
         self._server: HttpServer | None = None
@@ -70,13 +68,13 @@ class WrpcTarget(RemoteTarget):
                 self._url._replace(scheme=scheme).geturl(),
                 MEDIA_TYPE,
                 _succeeded,
-                tls=tls,
-                max_response=max_result + MAX_FRAMES_SIZE,
+                tls=means.tls,
+                max_response=means.max_result + MAX_FRAMES_SIZE,
             )
 
     def function(self, interface: str, name: str, ty: wit.Function) -> _Function:
         """`RemoteTarget.function`."""
-        return _Function(Header(interface, name), ty)
+        return _Function(Header(interface, _wire_name(name)), self._handles.of(ty))
 
     async def exchange(self, request: bytes, caller: Caller, trace: TraceContext | None) -> bytes:
         """`RemoteTarget.exchange`."""
@@ -149,6 +147,12 @@ class _Function:
                 CallOutcome.FAILED, f"its result is of another type: {malformed}"
             ) from None
         return value
+
+
+def _wire_name(function: str) -> str:
+    """What peers call a function: one of a resource without what WIT puts before it."""
+    _, owner, name = wit.split_function(function)
+    return function if owner is None else ".".join(filter(None, (owner, name)))
 
 
 def _succeeded(response: httpx.Response) -> bool:

@@ -47,7 +47,7 @@ class Grants:
         tracer: what is told of its outbound requests, and of what it does with its stores, if anything is.
         on_outbound_request: what is told how each of the former ended.
         on_operation: and each of the latter.
-        linked: what answers its requests to names in the place of servers, by name.
+        linked: what answers its requests to names in the place of servers, by the names of links and by those.
 
     Raises:
         ComponentError: a folder that should be mounted cannot be opened, or a backend cannot be used.
@@ -64,7 +64,7 @@ class Grants:
         tracer: Tracer | None = None,
         on_outbound_request: OnRequest | None = None,
         on_operation: OnOperation | None = None,
-        linked: Mapping[str, LinkedHandler] = MappingProxyType({}),
+        linked: Mapping[str, Mapping[str, LinkedHandler]] = MappingProxyType({}),
     ) -> None:
         self._name = config.name
         self._environment = config.environment

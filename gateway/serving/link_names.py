@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from gateway.bindings import provided
 from gateway.bindings.context import DEFAULT_LINK
+from gateway.bindings.http.outbound import CLIENTS
 from gateway.bindings.lattice import lattice_2
 from gateway.config import ComponentConfig
 from gateway.host import wit
-from gateway.links.host import OUTGOING_HANDLER
 from gateway.wasm.version import split_version
 
 __all__ = ["by_link", "chooses", "link_names", "split_key"]
@@ -74,6 +74,7 @@ def link_names(
         if each.key is None or getattr(config, each.key):
             names.setdefault(each.name, set()).update(granted.get(each.key or "", (DEFAULT_LINK,)))
     for link in config.links:
-        interface = OUTGOING_HANDLER if link.import_ is None else split_version(link.import_)[0]
-        names.setdefault(interface, set()).add(link.name)
+        interfaces = CLIENTS if link.import_ is None else (split_version(link.import_)[0],)
+        for interface in interfaces:
+            names.setdefault(interface, set()).add(link.name)
     return names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +19,7 @@ from gateway.host.component import Component
 from gateway.host.values import Variant
 from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
+from gateway.links.remote import Means
 from gateway.links.several import SeveralTargets
 from gateway.links.target import (
     MAX_TOLD,
@@ -60,10 +61,8 @@ class Targets:
         runtime: Runtime,
     ) -> None:
         self._components = components
-        self._max_result = server.rpc_max_result
-        self._tls = tls
+        self._means = Means(tls, server.rpc_max_result, runtime.tracer)
         self._providers = runtime.providers
-        self._tracer = runtime.tracer
         self._on_call = None if runtime.metrics is None else runtime.metrics.link_target_called
         self._inside: list[_ComponentTarget] = []
 
@@ -78,10 +77,13 @@ class Targets:
         Raises:
             LinkMismatch: there is no such component or object; the message has a line for each.
         """
+        resources = [resource for _, resource in _only_along(caller.imports, along)]
         if link.python is not None:
-            resources = [resource for _, resource in _only_along(caller.imports, along)]
             return PythonTarget(link.python, self._providers, resources)
-        targets: dict[str, Target] = {url: self._elsewhere(url) for url in link.url or ()}
+        urls = link.url or ()
+        if len(urls) > 1:
+            resources = []  # which one of them has given could be of another as well
+        targets: dict[str, Target] = {url: self._elsewhere(url, resources) for url in urls}
         wrong: list[str] = []
         for name in link.component or ():
             try:
@@ -94,10 +96,10 @@ class Targets:
             return next(iter(targets.values()))
         return SeveralTargets(targets, link.balance, self._on_call)
 
-    def _elsewhere(self, url: str) -> Target:
+    def _elsewhere(self, url: str, resources: Collection[wit.Resource]) -> Target:
         if url.startswith("wrpc+"):
-            return WrpcTarget(url, tls=self._tls, max_result=self._max_result, tracer=self._tracer)
-        return JsonRpcTarget(url, tls=self._tls, max_response=self._max_result, tracer=self._tracer)
+            return WrpcTarget(url, self._means, resources)
+        return JsonRpcTarget(url, self._means)
 
     def _component(
         self, name: str, caller: Component | None, along: AbstractSet[str]
@@ -114,7 +116,9 @@ class Targets:
         else:
             exchanged = _exchanged(caller.imports, along, component)
             shared = _shared(caller.imports, component.imports)
-            target = _ComponentTarget(name, component.exports, shared, exchanged, self._max_result)
+            target = _ComponentTarget(
+                name, component.exports, shared, exchanged, self._means.max_result
+            )
         self._inside.append(target)
         return target
 

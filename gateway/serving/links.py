@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.bindings import provided
 from gateway.bindings.context import DEFAULT_LINK
+from gateway.bindings.http.outbound import CLIENTS, OUTGOING_HANDLER
 from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
 from gateway.host import wit
@@ -15,7 +16,7 @@ from gateway.host.binding import HostInterface
 from gateway.host.component import Component
 from gateway.host.errors import ComponentError
 from gateway.links.choice import choice
-from gateway.links.host import CLIENTS, OUTGOING_HANDLER, LinkedHost
+from gateway.links.host import LinkedHost
 from gateway.links.link import Link, OnCall
 from gateway.links.several import SeveralTargets
 from gateway.links.target import LinkMismatch, Target
@@ -47,7 +48,7 @@ class Links:
 
     Attributes:
         interfaces: what it finds linked, by the full names of what it imports.
-        hosts: what answers its HTTP requests, by the names that they are for.
+        hosts: what answers its HTTP requests, by the names of links and by the names that they are for.
         called: whether others have links to it.
     """
 
@@ -78,7 +79,7 @@ class Links:
         """
         self.called = called
         self._targets: list[tuple[LinkConfig, Target]] = []
-        self.hosts: dict[str, LinkedHost] = {}
+        self.hosts: dict[str, dict[str, LinkedHost]] = {}
         found: dict[str, dict[str, HostInterface]] = {}
         wrong: list[str] = []
         configs = tuple(configs)
@@ -99,7 +100,7 @@ class Links:
                     on_call=on_call,
                 )
                 if config.host is not None:
-                    self.hosts[config.host] = LinkedHost(link)
+                    self.hosts.setdefault(config.name, {})[config.host] = LinkedHost(link)
                 else:
                     for name, imported in imports.items():
                         found.setdefault(name, {})[config.name] = link.interface(imported)
@@ -111,8 +112,13 @@ class Links:
         if wrong:
             raise ComponentError("\n".join(wrong))
         self.interfaces = {
-            name: choice(name, links, provided().interface(name)) for name, links in found.items()
+            name: choice(name, links, provided().interface(name), self._chosen_otherwise(name))
+            for name, links in found.items()
         }
+
+    def _chosen_otherwise(self, interface: str) -> Iterable[str]:
+        """The names of links that are chosen for an interface, and that the gateway's own has a use for."""
+        return self.hosts if split_version(interface)[0] in CLIENTS else ()
 
     def troubles(self) -> Iterator[str]:
         """Which of several other ends are left out, and why."""

@@ -15,6 +15,7 @@ from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import Err, Ok, Some, Variant
 from gateway.wrpc.cursor import Cursor
 from gateway.wrpc.encode import no_bytes
+from gateway.wrpc.handles import OfPeer
 
 __all__ = ["Read", "reader", "reader_of_all"]
 
@@ -29,7 +30,7 @@ def reader(ty: wit.Type) -> Read:
     """Build the closure that reads values of a type.
 
     Raises:
-        TypeError: its values are no bytes, as those of resources, streams and futures are none here.
+        TypeError: as of `gateway.wrpc.encode.writer`.
     """
     match ty:
         case wit.Bool():
@@ -67,6 +68,8 @@ def reader(ty: wit.Type) -> Read:
             return _cases([(_itself, None), (some, payload)])
         case wit.Result(ok, err):
             return _cases([(Ok, ok), (Err, err)])
+        case OfPeer(_, handles):
+            return handles.read
         case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
             raise no_bytes(ty)
 

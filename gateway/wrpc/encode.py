@@ -9,6 +9,7 @@ from typing import Any
 from gateway.host import wit
 from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import Err, Ok, Variant
+from gateway.wrpc.handles import OfPeer
 
 __all__ = ["Write", "no_bytes", "unsigned", "write_text", "writer", "writer_of_all"]
 
@@ -20,7 +21,8 @@ def writer(ty: wit.Type) -> Write:
     """Build the closure that writes values of a type.
 
     Raises:
-        TypeError: its values are no bytes, as those of resources, streams and futures are none here.
+        TypeError: its values are no bytes, as those of streams and futures are none here, and of resources of the
+            gateway's own.
     """
     match ty:
         case wit.Bool():
@@ -56,6 +58,8 @@ def writer(ty: wit.Type) -> Write:
             return _option(payload)
         case wit.Result(ok, err):
             return _result(ok, err)
+        case OfPeer(_, handles):
+            return lambda out, value: _write_bytes(out, handles.bytes_of(value))
         case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
             raise no_bytes(ty)
 

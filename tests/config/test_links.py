@@ -79,7 +79,6 @@ def test_links_of_one_interface_have_names(folder: Path) -> None:
         (f'import = "{API}", host = "a", component = "a"', "links[0]", "must have one of import and host"),
         ('host = "a", url = "http://b"', "links[0]", "must have a component"),
         ('host = "a", component = "a", errors = "result"', "links[0]", "must leave errors out"),
-        ('host = "a", name = "b", component = "a"', "links[0]", "must leave name out"),
         ('host = "a:80", component = "a"', "links[0].host", "must be a host alone"),
         ('host = "127.0.0.1", component = "a"', "links[0].host", "must be a name"),
         (f'import = "{API}", component = 3', "links[0].component", "must be text in quotes, or a list of such"),

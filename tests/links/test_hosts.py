@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -206,6 +207,28 @@ async def test_a_circle_of_requests_ends_at_the_depth_that_is_configured(
         assert await refused(gateway, f"/{HOST}" * 12) == "loop-detected"
         assert await handled(gateway, "depth") == 1
         assert await handled(gateway, "ok") == 8
+
+
+async def test_a_circle_through_several_components_ends_there_too(guest: GuestPath) -> None:
+    circle = [
+        proxy(
+            guest("c/proxy"),
+            name=name,
+            links=[{"host": f"{after}.internal", "component": after}],
+            routes=[{"host": f"{name}.test"}],
+        )
+        for name, after in zip("abc", "bca", strict=True)
+    ]
+    async with talking(*circle, max_call_depth=5) as gateway:
+        told = Told(gateway)
+        with structlog.testing.capture_logs() as logs:
+            path = "/b.internal/c.internal/a.internal" * 3
+            response = await gateway.client.post(f"http://a.test{path}/end")
+        assert (response.status_code, response.content) == (502, b"")
+        await until(lambda: not STORES)
+        (line,) = (line for line in logs if line["event"] == "outbound request failed")
+        assert (line["error"], line["component"]) == ("loop-detected", "c")
+        assert Counter(event.component for event in told.all) == {"a": 2, "b": 2, "c": 2}
 
 
 async def test_the_callers_deadline_bounds_the_callee(fail: Any) -> None:

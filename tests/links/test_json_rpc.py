@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from gateway.links.json_rpc import JsonRpcTarget
+from gateway.links.remote import Means
 from tests.harness import GuestPath
 from tests.links.peer import Peer, http
 from tests.links.relays import relay
@@ -147,8 +148,6 @@ async def test_an_err_of_the_server_is_that_of_the_function(linked: Any, peer: P
 
 
 async def test_nothing_is_opened_before_the_first_call_and_nothing_is_left() -> None:
-    target = JsonRpcTarget(
-        "https://gateway.test", tls=ssl.create_default_context(), max_response=1, tracer=None
-    )
+    target = JsonRpcTarget("https://gateway.test", Means(ssl.create_default_context(), 1))
     await target.aclose()
     await target.aclose()

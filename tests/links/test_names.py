@@ -15,6 +15,7 @@ from tests.bindings.test_blobstore import BLOBSTORE
 from tests.bindings.test_keyvalue import FIRST as KEYVALUE
 from tests.bindings.test_lattice import TOLD
 from tests.driven_guest import DrivenGuest
+from tests.harness import GuestPath
 from tests.links.driven import Stopped, driven
 from tests.links.test_calls import Told
 
@@ -141,6 +142,82 @@ def test_a_host_that_a_component_answers_for_is_a_link_of_the_outgoing_handler(
     config = ComponentConfig.model_validate({"name": "shop", "source": tmp_path, "links": told})
     assert set(link_names(config, {})["wasi:http/outgoing-handler"]) == {"default"}
     assert "wasi:keyvalue/store" not in link_names(config, {})
+
+
+CLIENT: Final = """
+  (import "wasi:http/types@0.2.12" (instance $types
+    (export "fields" (type $fields (sub resource)))
+    (export "[constructor]fields" (func (result (own $fields))))
+    (export "outgoing-request" (type $request (sub resource)))
+    (export "[constructor]outgoing-request"
+      (func (param "headers" (own $fields)) (result (own $request))))
+    (export "[method]outgoing-request.set-authority" (func (param "self" (borrow $request))
+      (param "authority" (option string)) (result (result))))
+    (export "[method]outgoing-request.set-path-with-query" (func (param "self" (borrow $request))
+      (param "path-with-query" (option string)) (result (result))))
+    (type $denied (variant (case "HTTP-request-denied")))
+    (export "error-code" (type $code (eq $denied)))
+    (export "future-incoming-response" (type $future (sub resource)))))
+  (alias export $types "error-code" (type $code))
+  (alias export $types "outgoing-request" (type $request))
+  (alias export $types "future-incoming-response" (type $future))
+"""
+SENDER: Final = """
+  (import {name} (instance
+    (alias outer 1 $request (type $outer-request))
+    (alias outer 1 $future (type $outer-future))
+    (export "outgoing-request" (type $request (eq $outer-request)))
+    (alias outer 1 $code (type $outer-code))
+    (export "future-incoming-response" (type $future (eq $outer-future)))
+    (export "error-code" (type $code (eq $outer-code)))
+    (export "handle" (func (param "request" (own $request)) (param "options" (option u8))
+      (result (result (own $future) (error $code)))))))
+"""
+OUTGOING: Final = "wasi:http/outgoing-handler"
+
+
+async def test_what_answers_for_a_host_is_chosen_by_name_and_by_label(
+    guest: GuestPath, tmp_path: Path
+) -> None:
+    """A name that no link of a host has is as good as none where it is a label."""
+    others = [
+        ComponentConfig.model_validate({"name": name, "source": guest("c/hello"), "routes": ()})
+        for name in ("first", "second", "third")
+    ]
+    told = [
+        {"host": "pricing.internal", "component": "first"},
+        {"host": "pricing.internal", "component": "second", "name": "second"},
+        {"host": "only.internal", "component": "third", "name": "third"},
+    ]
+    own = f"{OUTGOING}@0.2.12"
+    names = f'"{own}"', f'"second" (implements "{own}")', f'"other" (implements "{own}")'
+    imports = LATTICE + CLIENT + "".join(SENDER.format(name=name) for name in names)
+    async with driven(tmp_path, imports, *others, links=told) as (caller, gateway):
+
+        async def send(by: str, host: str = "pricing.internal") -> Any:
+            headers = await caller.call("types#[constructor]fields")
+            request = await caller.call("types#[constructor]outgoing-request", headers)
+            await caller.call("types#outgoing-request.set-authority", request, host)
+            await caller.call("types#outgoing-request.set-path-with-query", request, "/")
+            sent = len(gateway.events)
+            outcome = await caller.call(f"{by}#handle", request, None)
+            if isinstance(outcome, Err):
+                return None
+            await gateway.ended(sent + 1)
+            return gateway.events[-1].component
+
+        assert await send("outgoing-handler") == "first"
+        assert await send("second") == "second"
+        assert await send("other") == "first"
+        assert await choose(caller, "second", OUTGOING) == Ok()
+        assert await send("outgoing-handler") == "second"
+        assert await send("outgoing-handler", "only.internal") is None
+        assert await choose(caller, "third", OUTGOING) == Ok()
+        assert await send("outgoing-handler") is None
+        assert await send("outgoing-handler", "only.internal") == "third"
+        assert await send("second", "pricing.internal") == "second"
+        assert await choose(caller, "default", OUTGOING) == Ok()
+        assert await send("outgoing-handler") == "first"
 
 
 async def test_the_next_handler_of_http_is_chosen_by_name(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from gateway.host import wit
 from gateway.host.errors import ComponentError
 from gateway.host.store import STORES
 from tests.harness import GuestPath
+from tests.links.counters import API, STEPS, run, tally_of
 from tests.links.driven import Stopped, driven
 from tests.links.test_names import LATTICE, choose
 from tests.links.test_python import module_of
@@ -28,7 +29,6 @@ from tests.transports.talking import Talking, talking
 
 pytestmark = pytest.mark.anyio
 
-API: Final = "test:counters/api@1.0.0"
 TRAPPED: Final = -32000
 LATE: Final = -32001
 HOUR: Final = 3_600_000
@@ -36,18 +36,7 @@ HOUR: Final = 3_600_000
 
 def tally(source: Path, **keys: Any) -> ComponentConfig:
     """What calls the object `it`."""
-    links = [{"import": API, "python": "it"}]
-    table = {"name": "tally", "source": source, "max_concurrency": 64, "links": links, **keys}
-    return ComponentConfig.model_validate(table)
-
-
-async def run(gateway: Talking, *steps: tuple[Any, ...]) -> Any:
-    """Have the caller take steps, each its name and up to two numbers; gives what each came to, or a code."""
-    script = []
-    for op, *numbers in steps:
-        a, b = (*numbers, 0, 0)[:2]
-        script.append({"op": op, "a": a, "b": b})
-    return await gateway.call("drive.run", script, name="tally")
+    return tally_of({"python": "it"}, source, **keys)
 
 
 class Counters:
@@ -156,25 +145,7 @@ async def test_objects_go_in_every_place_of_a_type(
     guest: GuestPath, counters: Counters, language: str
 ) -> None:
     async with linked(guest(f"{language}/tally"), counters) as gateway:
-        steps: Sequence[tuple[tuple[Any, ...], int]] = (
-            (("make", 0, 5), 0),
-            (("add", 0, 3), 8),
-            (("make", 1, 2), 0),
-            (("beyond", 0, 1), 1),  # two that are borrowed
-            (("fold", 0, 1), 0),  # an own one that goes back
-            (("value", 0), 10),
-            (("label", 0), 5),  # in an option, a record, a variant
-            (("value", 0), 10),
-            (("split", 0, 5), 5),  # in a list
-            (("same", 0, 5), 5),  # in a list of a variant
-            (("sum", 0, 5), 60),  # a list of borrowed ones
-            (("open", 9, 4), 1),  # in a result
-            (("value", 9), 4),
-            (("open", 9, 0), 0),
-            (("drop", 0), 0),
-            (("sum", 1, 4), 50),
-        )
-        assert await run(gateway, *(step for step, _ in steps)) == [came for _, came in steps]
+        assert await run(gateway, *(step for step, _ in STEPS)) == [came for _, came in STEPS]
         await counters.none_is_left()
         calls = (
             'gateway_linked_calls_total{component="tally",function="[method]counter.value",'

@@ -18,13 +18,13 @@ from gateway.host.store import STORES
 from gateway.observe.events import Kind, LinkedExportReturned, Outcome
 from gateway.serving.service import Service
 from tests.harness import GuestPath
+from tests.links.counters import API, STEPS, Step, run, tally_of
 from tests.links.driven import driven
 from tests.patience import until
 from tests.transports.talking import Talking, talking
 
 pytestmark = pytest.mark.anyio
 
-API: Final = "test:counters/api@1.0.0"
 TRAPPED: Final = -32000
 LATE: Final = -32001
 HOUR: Final = 3_600_000
@@ -35,7 +35,6 @@ ENDLESS: Final = 14
 """What one has that never comes to its end."""
 
 
-Step = tuple[Any, ...]
 Make = Callable[..., Sequence[ComponentConfig]]
 
 
@@ -47,9 +46,7 @@ def counters(source: Path, **keys: Any) -> ComponentConfig:
 
 def tally(source: Path, **keys: Any) -> ComponentConfig:
     """What calls it."""
-    links = [{"import": API, "component": "counters"}]
-    table = {"name": "tally", "source": source, "max_concurrency": 64, "links": links, **keys}
-    return ComponentConfig.model_validate(table)
+    return tally_of({"component": "counters"}, source, **keys)
 
 
 @pytest.fixture
@@ -58,15 +55,6 @@ def pair(guest: GuestPath) -> Make:
         return counters(guest("c/counters"), **(callee or {})), tally(guest("c/tally"), **keys)
 
     return make
-
-
-async def run(gateway: Talking, *steps: Step) -> Any:
-    """Have the caller take steps, each its name and up to two numbers; gives what each came to, or a code."""
-    script = []
-    for op, *numbers in steps:
-        a, b = (*numbers, 0, 0)[:2]
-        script.append({"op": op, "a": a, "b": b})
-    return await gateway.call("drive.run", script, name="tally")
 
 
 def service(gateway: Talking, name: str = "counters") -> Service:
@@ -109,25 +97,7 @@ async def test_resources_go_in_every_place_of_a_type(
 ) -> None:
     configs = counters(guest(callee)), tally(guest(caller))
     async with talking(*configs) as gateway:
-        steps: Sequence[tuple[Step, int]] = (
-            (("make", 0, 5), 0),
-            (("add", 0, 3), 8),
-            (("make", 1, 2), 0),
-            (("beyond", 0, 1), 1),  # two that are borrowed
-            (("fold", 0, 1), 0),  # an own one that goes back
-            (("value", 0), 10),
-            (("label", 0), 5),  # in an option, a record, a variant
-            (("value", 0), 10),
-            (("split", 0, 5), 5),  # in a list
-            (("same", 0, 5), 5),  # in a list of a variant
-            (("sum", 0, 5), 60),  # a list of borrowed ones
-            (("open", 9, 4), 1),  # in a result
-            (("value", 9), 4),
-            (("open", 9, 0), 0),
-            (("drop", 0), 0),
-            (("sum", 1, 4), 50),
-        )
-        assert await run(gateway, *(step for step, _ in steps)) == [came for _, came in steps]
+        assert await run(gateway, *(step for step, _ in STEPS)) == [came for _, came in STEPS]
         await nothing_is_left(gateway)
 
 

@@ -20,6 +20,7 @@ from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
 from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
+from gateway.links.remote import Means
 from gateway.links.several import Answer, Balance, SeveralTargets
 from gateway.links.target import CallFailed, LinkedCall
 from gateway.observe.events import Outcome
@@ -123,7 +124,7 @@ class Servers:
         tls = ssl.create_default_context()
         urls = [peer.url for peer in peers]
         self._target = SeveralTargets(
-            {url: JsonRpcTarget(url, tls=tls, max_response=99, tracer=None) for url in urls},
+            {url: JsonRpcTarget(url, Means(tls, 99)) for url in urls},
             on_call=lambda _component, _interface, url, answer: self.told.append(
                 (urls.index(url), answer)
             ),

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+import structlog
 
 from gateway.config import ComponentConfig
 from gateway.host import wit
 from gateway.host.values import Ok
 from gateway.wrpc.cursor import Cursor
 from gateway.wrpc.decode import reader, reader_of_all
-from gateway.wrpc.encode import writer, writer_of_all
+from gateway.wrpc.encode import write_text, writer, writer_of_all
 from gateway.wrpc.frames import Header, Incoming, frame, invocation
+from gateway.wrpc.handles import MAX_HANDLE
+from tests.links.driven import Stopped, driven
+from tests.links.test_names import LATTICE, choose
 from tests.transports.talking import talking
 from tests.wrpc.hello import HELLO, HELLO_INTERFACE, RELAY
 from tests.wrpc.streams import exchange, port_of
@@ -26,6 +30,26 @@ from tests.wrpc.streams import exchange, port_of
 pytestmark = pytest.mark.anyio
 
 RECORDED: Final = json.loads(Path(__file__).with_name("recorded.json").read_text())
+
+STORE: Final = """
+  (import "wasi:keyvalue/store@0.2.0-draft2" (instance
+    (type $failure
+      (variant (case "no-such-store") (case "access-denied") (case "other" string)))
+    (export "error" (type $error (eq $failure)))
+    (export "bucket" (type $bucket (sub resource)))
+    (type $keys-of-one (record (field "keys" (list string)) (field "cursor" (option u64))))
+    (export "key-response" (type $keys (eq $keys-of-one)))
+    (export "open"
+      (func (param "identifier" string) (result (result (own $bucket) (error $error)))))
+    (export "[method]bucket.get" (func (param "self" (borrow $bucket))
+      (param "key" string) (result (result (option (list u8)) (error $error)))))
+    (export "[method]bucket.set" (func (param "self" (borrow $bucket))
+      (param "key" string) (param "value" (list u8)) (result (result (error $error)))))
+    (export "[method]bucket.exists" (func (param "self" (borrow $bucket))
+      (param "key" string) (result (result bool (error $error)))))
+    (export "[method]bucket.list-keys" (func (param "self" (borrow $bucket))
+      (param "cursor" (option u64)) (result (result $keys (error $error)))))))
+"""
 
 BLOB: Final = wit.List(wit.Integer(8, signed=False))
 """A resource of a peer: to others it is bytes."""
@@ -135,3 +159,65 @@ async def test_a_go_server_is_asked_as_by_its_own_client(tmp_path: Path) -> None
         async with talking(ComponentConfig.model_validate(config)) as gateway:
             assert await gateway.call("hello", name="relay") == "hello from Go"
     assert asked == [request]
+
+
+async def test_a_go_server_of_resources_is_asked_as_by_its_own_client(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        asked.append(await source.read())
+        sink.write(recorded("wasi-keyvalue", len(asked) - 1)[1])
+        sink.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"wrpc+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        links = [{"import": "wasi:keyvalue/store@0.2.0-draft2", "url": url}]
+        async with driven(tmp_path, STORE, links=links) as (guest, _):
+            opened = await guest.call("store#open", "example")
+            for call in CALLS[1:]:
+                came = await guest.call(f"store#{call.name}", opened.value, *call.args[1:])
+                assert came == Ok(call.value)
+            await guest.call("store#drop bucket", opened.value)
+    assert asked == [recorded("wasi-keyvalue", number)[0] for number in range(len(CALLS))]
+
+
+async def test_a_resource_of_a_peer_is_none_of_another(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        asked.append(await source.read())
+        sink.write(recorded("wasi-keyvalue", 0)[1])
+        sink.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"wrpc+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        link = {"import": "wasi:keyvalue/store@0.2.0-draft2", "url": url}
+        links = [link, {**link, "name": "other"}]
+        with structlog.testing.capture_logs() as logs:
+            async with driven(tmp_path, LATTICE + STORE, links=links) as (guest, _):
+                bucket = (await guest.call("store#open", "example")).value
+                await choose(guest, "other", "wasi:keyvalue/store")
+                with pytest.raises(Stopped):
+                    await guest.call("store#bucket.exists", bucket, "foo")
+    (failed,) = (line for line in logs if line["event"] == "linked call failed")
+    assert failed["reason"] == f"a resource is none of {url}"
+    assert len(asked) == 1
+
+
+async def test_a_resource_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        await source.read()
+        result = bytearray(1)
+        write_text(result, "x" * (MAX_HANDLE + 1))
+        sink.write(frame(result))
+        sink.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"wrpc+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        links = [{"import": "wasi:keyvalue/store@0.2.0-draft2", "url": url}]
+        with structlog.testing.capture_logs() as logs:
+            async with driven(tmp_path, STORE, links=links) as (guest, _):
+                with pytest.raises(Stopped):
+                    await guest.call("store#open", "example")
+    (failed,) = (line for line in logs if line["event"] == "linked call failed")
+    assert "expected a resource, of at most 1024 bytes" in failed["reason"]

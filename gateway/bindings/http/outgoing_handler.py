@@ -17,6 +17,7 @@ from typing import Final
 
 from gateway.bindings.context import WasiCtx
 from gateway.bindings.http.outbound import (
+    CLIENTS,
     EgressDenied,
     Exchange,
     OutboundFailure,
@@ -120,7 +121,7 @@ def send(ctx: WasiCtx, request: OutboundRequest) -> Exchange:
     if request.content is not None:
         request.content.begin()
     requests.caller = ctx.caller
-    return requests.send(request)
+    return requests.send(request, ctx.link_name(*CLIENTS))
 
 
 def _outbound_request(request: OutgoingRequest, options: RequestOptions | None) -> OutboundRequest:

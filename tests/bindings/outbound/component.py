@@ -36,7 +36,7 @@ async def component(
     tracer: Tracer | None = None,
     on_request: OnRequest | None = None,
     places: int | None = None,
-    linked: Mapping[str, LinkedHandler] = MappingProxyType({}),
+    linked: Mapping[str, Mapping[str, LinkedHandler]] = MappingProxyType({}),
 ) -> AsyncIterator[OutboundClient]:
     """A client with these `allowed_outbound_hosts`. When it has closed, nothing that it began may be left."""
     others = asyncio.all_tasks()

@@ -87,7 +87,7 @@ async def answered_by(
     does: Callable[[Callee], Awaitable[None]],
 ) -> AsyncIterator[tuple[Callee, OutboundRequests]]:
     callee = Callee(does)
-    async with component(linked={HOST: callee}) as client:
+    async with component(linked={"default": {HOST: callee}}) as client:
         yield callee, client.invocation(Caller("tested", "request-1"))
 
 

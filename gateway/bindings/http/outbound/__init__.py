@@ -4,11 +4,18 @@ from gateway.bindings.http.outbound.client import OnRequest, OutboundClient, Out
 from gateway.bindings.http.outbound.connector import tls_context
 from gateway.bindings.http.outbound.exchange import Exchange, ExchangeOutcome, ResponseHead
 from gateway.bindings.http.outbound.failure import EgressDenied, OutboundFailure
-from gateway.bindings.http.outbound.linked import LinkedHandler, LinkedRequest
+from gateway.bindings.http.outbound.linked import (
+    CLIENTS,
+    OUTGOING_HANDLER,
+    LinkedHandler,
+    LinkedRequest,
+)
 from gateway.bindings.http.outbound.request import OutboundRequest, Timeouts, outbound_request
 from gateway.bindings.http.outbound.resolver import Resolve
 
 __all__ = [
+    "CLIENTS",
+    "OUTGOING_HANDLER",
     "EgressDenied",
     "Exchange",
     "ExchangeOutcome",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from gateway.bindings.context import Caller, State
+from gateway.bindings.context import DEFAULT_LINK, Caller, State
 from gateway.bindings.descriptors import UNCOUNTED, Share
 from gateway.bindings.http.outbound.connected import ConnectedExchange
 from gateway.bindings.http.outbound.connector import Connector
@@ -56,8 +56,8 @@ class OutboundClient:
         tracer: what is told of requests that belong to a trace; None for nothing.
         on_request: what is told how each ended.
         share: where connections and lookups take their places among the file descriptors.
-        linked: what answers requests to names in the place of servers, by those names in canonical form; the
-            policy has no say in them.
+        linked: what answers requests to names in the place of servers: by the names of links, and then by those
+            names in canonical form. The policy has no say in them.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class OutboundClient:
         tracer: Tracer | None = None,
         on_request: OnRequest | None = None,
         share: Share = UNCOUNTED,
-        linked: Mapping[str, LinkedHandler] = MappingProxyType({}),
+        linked: Mapping[str, Mapping[str, LinkedHandler]] = MappingProxyType({}),
     ) -> None:
         self.component: Final = component
         self.policy: Final = policy
@@ -114,8 +114,12 @@ class OutboundRequests(State):
         self.caller = caller
         self._exchanges: dict[Exchange, Span | None] = {}
 
-    def send(self, request: OutboundRequest) -> Exchange:
+    def send(self, request: OutboundRequest, link_name: str = DEFAULT_LINK) -> Exchange:
         """Begin to send a request.
+
+        Args:
+            request: the request.
+            link_name: the name of the links that count. One that no host has is as good as none.
 
         Raises:
             EgressDenied: the component may not reach its host.
@@ -130,8 +134,9 @@ class OutboundRequests(State):
                 span = client.tracer.outbound(trace, request.head.method.decode(), *request.origin)
                 trace = span.trace
             request = request.belonging_to(trace)
-        host = canonical_host(request.origin.host) if client.linked else None
-        handler = client.linked.get(host) if isinstance(host, str) else None
+        linked = client.linked.get(link_name) or client.linked.get(DEFAULT_LINK)
+        host = canonical_host(request.origin.host) if linked else None
+        handler = linked.get(host) if linked and isinstance(host, str) else None
         try:
             self._check(request, linked=handler is not None)
         except OutboundFailure as failure:

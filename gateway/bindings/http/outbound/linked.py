@@ -23,7 +23,11 @@ from gateway.bindings.http.types import BODILESS, IncomingRequest, OutgoingRespo
 from gateway.host.values import Variant
 from gateway.http.connection_options import connection_options
 
-__all__ = ["LinkedExchange", "LinkedHandler", "LinkedRequest"]
+__all__ = ["CLIENTS", "OUTGOING_HANDLER", "LinkedExchange", "LinkedHandler", "LinkedRequest"]
+
+OUTGOING_HANDLER: Final = "wasi:http/outgoing-handler"
+CLIENTS: Final = (OUTGOING_HANDLER, "wasi:http/client")
+"""What components send requests by; those of WASI 0.3 have the second."""
 
 _TERMINATED: Final = Variant("connection-terminated")
 """What there is of a request or a response whose other end has gone, as one reads it of a server or a client."""
