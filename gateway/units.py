@@ -18,6 +18,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
+    "DURATION_SCHEMA",
     "MAX_DURATION",
     "MAX_SIZE",
     "SIZE_SCHEMA",
@@ -219,21 +220,16 @@ class Quantity:
         return deepcopy(dict(self.schema))
 
 
-Duration = Annotated[
-    float,
-    Quantity(
-        "DURATION",
-        parse_duration,
-        format_duration,
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION},
-                {"type": "string", "pattern": _DURATION_PATTERN},
-            ],
-            "examples": _DURATION_EXAMPLES,
-        },
-    ),
-]
+DURATION_SCHEMA: Final[Mapping[str, Any]] = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_DURATION},
+        {"type": "string", "pattern": _DURATION_PATTERN},
+    ],
+    "examples": _DURATION_EXAMPLES,
+}
+"""The JSON Schema of what `parse_duration` reads."""
+
+Duration = Annotated[float, Quantity("DURATION", parse_duration, format_duration, DURATION_SCHEMA)]
 """Seconds; in a model, whatever `parse_duration` reads."""
 
 Delay = Annotated[

@@ -83,14 +83,17 @@ def taken_routes(
         others: the routes of every component, by name; those of a component of the same name do not count.
     """
     owners = {
-        route: name for name, routes in others.items() if name != config.name for route in routes
+        route.key: name
+        for name, routes in others.items()
+        if name != config.name
+        for route in routes
     }
     return [
         ErrorDetail(
-            detail=f'component "{owners[route]}" answers {route}', pointer=f"/routes/{index}"
+            detail=f'component "{owners[route.key]}" answers {route}', pointer=f"/routes/{index}"
         )
         for index, route in _declared_routes(config)
-        if route in owners
+        if route.key in owners
     ]
 
 

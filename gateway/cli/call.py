@@ -39,6 +39,7 @@ DEADLINE: Final = 4
 
 _FAILURES: Final = {
     Outcome.DEADLINE: (DEADLINE, "{}; --max-execution-time gives it more"),
+    Outcome.CPU_TIME: (DEADLINE, "{}; --max-cpu-time gives it more"),
     Outcome.EXHAUSTED: (COMPONENT_FAILED, "{}"),
     Outcome.TRAP: (COMPONENT_FAILED, "the component trapped: {}"),
     Outcome.ERR: (COMPONENT_FAILED, "{}"),  # it exited, and owed a value
@@ -54,7 +55,7 @@ _REQUEST_ID: Final = "call"
 
 @flags(
     *("ca_files", "log_level", "cache", "cache_dir", "rpc_max_result"),
-    *("max_execution_time", "max_memory"),
+    *("max_execution_time", "max_cpu_time", "max_memory"),
     *("environment", "arguments", "mounts", "config_file", "config_env_prefix", "config"),
     *("keyvalue", "blobstore", "secrets", "messaging.url", "messaging.publish"),
     *("links", "allowed_outbound_hosts"),

@@ -43,11 +43,22 @@ from gateway.config.values_file import ValuesFile
 from gateway.config.wrpc_address import WrpcAddressText
 from gateway.policy.egress import EgressRule
 from gateway.policy.guest_path import guest_path
-from gateway.units import SIZE_SCHEMA, ByteSize, Duration, Quantity, format_size, parse_size
+from gateway.units import (
+    DURATION_SCHEMA,
+    MAX_DURATION,
+    SIZE_SCHEMA,
+    ByteSize,
+    Duration,
+    Quantity,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
 from gateway.wasm.claims.keys import PublicKey
 from gateway.wasm.claims.pin import parse_sha256
 
-__all__ = ["ComponentConfig", "Defaults", "Limits", "MountConfig"]
+__all__ = ["UNLIMITED", "ComponentConfig", "Defaults", "Limits", "MountConfig"]
 
 MIN_MEMORY: Final = 64 * KIB
 """Bytes: one page of WebAssembly, the least that a memory can have."""
@@ -58,6 +69,9 @@ MAX_MEMORY: Final = 4 * GIB
 MAX_CONCURRENCY: Final = 100_000
 """Invocations at once of one component. Arbitrary; each reserves address space in the engine's pools,
 and a worker of one thread is out of processor time far below this."""
+
+UNLIMITED: Final = 100 * MAX_DURATION
+"""Seconds of a time limit that is none. A number that timers take: some loops have no place for infinity."""
 
 MAX_LOG_LINES: Final = 1_000_000
 MAX_LOG_BYTES: Final = 1 * GIB
@@ -75,6 +89,14 @@ def _parse_max_body(value: object) -> int | None:
 
 def _write_max_body(size: int | None) -> str:
     return "unlimited" if size is None else format_size(size)
+
+
+def _parse_time_limit(value: object) -> float:
+    return UNLIMITED if value in ("unlimited", UNLIMITED) else parse_duration(value)
+
+
+def _write_time_limit(seconds: float) -> str:
+    return "unlimited" if seconds == UNLIMITED else format_duration(seconds)
 
 
 def _component_name(name: str) -> str:
@@ -196,6 +218,20 @@ _MaxBody = Annotated[
 ]
 
 
+_TimeLimit = Annotated[
+    float,
+    Quantity(
+        "DURATION",
+        _parse_time_limit,
+        _write_time_limit,
+        {
+            "anyOf": [*DURATION_SCHEMA["anyOf"], {"const": "unlimited"}],
+            "examples": [*DURATION_SCHEMA["examples"], "unlimited"],
+        },
+    ),
+]
+
+
 # As Docker has it, though what is not said to be writable is not. The guest's path is absolute, so colons in the
 # host's do no harm; one at its end is Wasmtime's HOST::GUEST, which must not be taken for a folder's name.
 _MOUNT: Final = re.compile(r"(?P<host>.*[^:]):(?P<guest>/[^:]*)(?::(?P<mode>ro|rw))?", re.DOTALL)
@@ -234,6 +270,7 @@ class Limits(Table):
 
     Attributes:
         max_execution_time: seconds from the start of the call to its end, waits included.
+        max_cpu_time: seconds that its guest computes, without waits. Both bound it.
         max_memory: bytes of each linear memory of one instance.
         max_body: bytes of a request's body, None for no bound: bodies are streamed, not stored.
         max_concurrency: invocations at once in one worker; more wait, or are refused with 503.
@@ -245,7 +282,10 @@ class Limits(Table):
             each KiB that it begins.
     """
 
-    max_execution_time: Annotated[Duration, Flag("Of one request.")] = 30.0
+    max_execution_time: Annotated[
+        _TimeLimit, Flag('Of one request, waits included; or "unlimited".')
+    ] = 30.0
+    max_cpu_time: Annotated[_TimeLimit, Flag("That its guest computes, without waits.")] = UNLIMITED
     max_memory: Annotated[
         ByteSize, Between(MIN_MEMORY, MAX_MEMORY, format_size), Flag("Of an instance.")
     ] = 256 * MIB

@@ -125,6 +125,8 @@ class _Reader:
             return table
         # `--cache-dir` must not contradict a `cache = false` in the file, nor `--no-cache` a directory.
         hidden = {"cache", "cache_dir"} if {"cache", "cache_dir"} & self.flags.keys() else set()
+        # Who says `--port` means that port, whatever addresses the file has.
+        hidden |= {"bind", "uds"} if {"host", "port"} & self.flags.keys() else set()
         flags = {
             key: value for key, value in self.flags.items() if key in ServerConfig.model_fields
         }

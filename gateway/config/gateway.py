@@ -40,14 +40,14 @@ class Claim:
 def conflicts(claims: Iterable[Claim]) -> Iterator[tuple[str, str]]:
     """Yield key and reason for each name and each route that was claimed before."""
     names: dict[str, Claim] = {}
-    routes: dict[Route, tuple[str, Claim]] = {}
+    routes: dict[tuple[str | None, str, str], tuple[str, Claim]] = {}
     for claim in claims:
         if claim.name is not None:
             first = names.setdefault(claim.name, claim)
             if first is not claim:
                 yield f"{claim.key}.name", f'"{claim.name}" is the name of {first.key} already'
         for key, route in claim.routes.items():
-            where, owner = routes.setdefault(route, (key, claim))
+            where, owner = routes.setdefault(route.key, (key, claim))
             if where != key:
                 yield key, f"{claim} repeats the route {route} of {owner}, declared by {where}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import ValidationInfo, WithJsonSchema, field_validator
+from pydantic import StrictBool, ValidationInfo, WithJsonSchema, field_validator
 
 from gateway.config.values import Table
 from gateway.host.errors import ComponentError
@@ -53,11 +53,18 @@ class Route(Table):
             None for every host. Compared without case, port and final dot.
         path: where the route begins ("prefix") or all that it is ("exact"), in canonical spelling.
         match: "prefix" compares whole segments: "/a" holds "/a" and "/a/b", not "/ab".
+        strip_prefix: whether the component sees paths without `path`, which `gateway-prefix` tells it then.
     """
 
     host: Annotated[str, _HOST] | None = None
     match: Literal["prefix", "exact"] = "prefix"
     path: Annotated[str, _PATH] = "/"
+    strip_prefix: StrictBool = False
+
+    @property
+    def key(self) -> tuple[str | None, str, str]:
+        """The requests that it is for: no other route may be for the same."""
+        return self.host, self.match, self.path
 
     @field_validator("host")
     @classmethod

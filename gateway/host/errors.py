@@ -1,8 +1,8 @@
 """What can go wrong with a component, sorted by whose fault it is.
 
 `ComponentError` is raised while a component is loaded, before it serves anything. The others end one
-invocation: `Trap` and `Exit` are the guest's doing, `DeadlineExceeded` and `Exhausted` are limits that
-the operator set.
+invocation: `Trap` and `Exit` are the guest's doing; `DeadlineExceeded`, `CpuTimeExceeded` and `Exhausted`, limits
+that the operator set.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import enum
 
 __all__ = [
     "ComponentError",
+    "CpuTimeExceeded",
     "DeadlineExceeded",
     "Exhausted",
     "Exit",
@@ -97,6 +98,10 @@ class Exit(InvocationError):
 
 class DeadlineExceeded(InvocationError):
     """The invocation ran longer than its `max_execution_time`, waits in host functions included."""
+
+
+class CpuTimeExceeded(InvocationError):
+    """The guest computed for longer than its `max_cpu_time`, waits not included."""
 
 
 class Exhausted(InvocationError):

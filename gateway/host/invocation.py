@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, thread_time
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.host import _capi
-from gateway.host.errors import DeadlineExceeded, InvocationError
+from gateway.host.errors import CpuTimeExceeded, DeadlineExceeded, InvocationError
 from gateway.host.idle import Idle
 from gateway.host.pieces import Postponed, at_once, in_pieces
 from gateway.host.scheduler import Lane, Scheduler
@@ -63,6 +64,8 @@ class Invocation:
         data: what host functions are called with.
         max_memory: the most that all linear memories of the instance may grow to together, in bytes.
         max_execution_time: how long it may take from now on, in seconds, waits in host functions included.
+        max_cpu_time: how long the thread may work for it, in seconds: for the guest, and for host functions that
+            do not wait.
         in_pieces: whether arguments and result may be of any size, so that they cross in pieces where they are
             large (`gateway.host.pieces`). There must be no resources among them but the guest's own.
         max_result: the largest result there may be then, in elements of lists and bytes of text; None for any.
@@ -78,6 +81,7 @@ class Invocation:
         instantiated: whether an instance was made.
         deadline: when it must have finished, on the clock of `time.monotonic`.
         result: what the function returned, once it has.
+        cpu_time: seconds that the thread has worked for it.
         large: whether its arguments or its result were so large that they crossed in pieces.
         delay: seconds that `begin` has waited for a turn.
         instantiate_time: seconds that it took to make the store and the instance; 0 if that did not come to
@@ -92,6 +96,7 @@ class Invocation:
         *,
         max_memory: int,
         max_execution_time: float,
+        max_cpu_time: float = math.inf,
         in_pieces: bool = False,
         max_result: int | None = None,
         lane: Lane = Lane.NEW,
@@ -102,6 +107,8 @@ class Invocation:
         self.max_execution_time = max_execution_time
         self.deadline = monotonic() + max_execution_time
         self.result: Any = None
+        self.cpu_time = 0.0
+        self._max_cpu_time = max_cpu_time
         self.delay = 0.0
         self.instantiate_time = 0.0
         self._began = 0.0
@@ -358,7 +365,13 @@ class Invocation:
                     self._finished = True
                     return True
                 self._call()
-            if not self._advance():
+            # What the thread has worked, not what has passed: a machine that is busy with others is not its fault.
+            began = thread_time()
+            finished = self._advance()
+            self.cpu_time += thread_time() - began
+            if not finished:
+                if self.cpu_time > self._max_cpu_time:
+                    raise CpuTimeExceeded(f"computed for longer than {self._max_cpu_time:g} s")
                 return False
             future, self._future = self._future, 0
             _capi.future_delete(future)

@@ -24,6 +24,7 @@ __all__ = [
     "CLOSED",
     "COMPONENT_FAILED",
     "CONTENT_TOO_LARGE",
+    "CPU_TIME",
     "DEADLINE",
     "GATEWAY_FAILED",
     "HEADERS_TOO_LARGE",
@@ -241,6 +242,13 @@ DEADLINE: Final = Problem(
     status=504,
     title="The component took too long",
     detail="The component was stopped because it had not answered in the time it is given.",
+)
+
+CPU_TIME: Final = Problem(
+    kind="cpu-time",
+    status=504,
+    title="The component computed for too long",
+    detail="The component was stopped because it had not answered in the time it is given to compute.",
 )
 
 _COMPONENT_ERROR_DETAILS: Final = {

@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from gateway.http.syntax import is_authority
 
-__all__ = ["EXTENSION", "path_of", "server_authority", "target_of"]
+__all__ = ["EXTENSION", "path_of", "server_authority", "target_of", "without_prefix"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -37,6 +37,28 @@ def path_of(scope: Scope) -> str:
     path = _path(scope)
     root: str = scope.get("root_path", "")
     return path.removeprefix(quote(root)) or "/" if root else path
+
+
+def without_prefix(target: str, path: str, segments: int) -> tuple[str, str]:
+    """Take the beginning of a path off a request target.
+
+    Args:
+        target: the target.
+        path: the end of its path from which the segments count: that below where the application is mounted.
+        segments: how many, each with the slash before it. The path has them.
+
+    Returns:
+        What was taken off, and the target that is left, whose path is "/" at least.
+    """
+    end = 0
+    for _ in range(segments):
+        end = path.find("/", end + 1)
+        if end < 0:
+            end = len(path)
+            break
+    rest = path[end:]
+    whole, mark, query = target.partition("?")
+    return whole[: len(whole) - len(rest)], f"{rest or '/'}{mark}{query}"
 
 
 def server_authority(scope: Scope) -> str:

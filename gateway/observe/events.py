@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.host.errors import (
+    CpuTimeExceeded,
     DeadlineExceeded,
     Exhausted,
     Exit,
@@ -66,6 +67,8 @@ class Outcome(enum.StrEnum):
     """The guest was stopped by the engine or by a host function."""
     DEADLINE = "deadline"
     """It took longer than its `max_execution_time`."""
+    CPU_TIME = "cpu-time"
+    """Its guest computed for longer than its `max_cpu_time`."""
     CANCELLED = "cancelled"
     """Nobody waits for the answer any more: the client went away, or the server is shutting down."""
     REJECTED = "rejected"
@@ -106,6 +109,8 @@ def outcome_of(failure: BaseException | None, *, answered: bool) -> Outcome:
             return Outcome.TRAP
         case DeadlineExceeded():
             return Outcome.DEADLINE
+        case CpuTimeExceeded():
+            return Outcome.CPU_TIME
         case Exhausted():
             return Outcome.EXHAUSTED
         case Rejected() | Gone():

@@ -71,7 +71,10 @@ _METHODS: Final = frozenset(
 
 # The rest is the doing of clients, or of no one.
 _FAULTS: Final = frozenset(
-    (Outcome.ERR, Outcome.TRAP, Outcome.DEADLINE, Outcome.EXHAUSTED, Outcome.FAILED)
+    (
+        *(Outcome.ERR, Outcome.TRAP, Outcome.DEADLINE, Outcome.CPU_TIME),
+        *(Outcome.EXHAUSTED, Outcome.FAILED),
+    )
 )
 
 _Attributes = dict[str, str | int]

@@ -42,6 +42,7 @@ more than its share of a component's `max_concurrency`."""
 
 _ERRORS: Final = {
     Outcome.DEADLINE: message.DEADLINE,
+    Outcome.CPU_TIME: message.DEADLINE,
     Outcome.EXHAUSTED: message.BUSY,
     Outcome.TRAP: message.TRAP,
     Outcome.ERR: message.TRAP,  # it exited, and owed a value

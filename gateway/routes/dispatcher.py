@@ -152,20 +152,20 @@ class Dispatcher:
 def _endpoints(
     services: Sequence[Service], config: ServerConfig
 ) -> Iterator[tuple[Route, Endpoint]]:
-    calls: dict[Route, str] = {}
+    calls: dict[tuple[str | None, str, str], str] = {}
     if any(service.procedures for service in services):
         route = Route(path=config.rpc_prefix)
-        calls[route] = "JSON-RPC is served. Choose another rpc_prefix, or set rpc = false"
+        calls[route.key] = "JSON-RPC is served. Choose another rpc_prefix, or set rpc = false"
         yield route, RpcEndpoint(services, config)
     if by_wrpc := [service for service in services if service.config.wrpc]:
         route = Route(path=config.wrpc_prefix)
-        calls[route] = "wRPC is served. Choose another wrpc_prefix, or set wrpc = false"
+        calls[route.key] = "wRPC is served. Choose another wrpc_prefix, or set wrpc = false"
         yield route, WrpcEndpoint(by_wrpc, config)
     for service in services:
         if service.handler is None:
             continue
         for route in service.routes:
-            if (what := calls.get(route)) is not None:
+            if (what := calls.get(route.key)) is not None:
                 raise ComponentError(f"{service.config.source}: its route {route} is where {what}.")
             yield route, HttpEndpoint(service, service.handler, route)
 

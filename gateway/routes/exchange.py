@@ -19,7 +19,7 @@ Source: `wasi:http@0.2.12`, `handler.wit` and `types.wit`; the ASGI specificatio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
@@ -39,7 +39,6 @@ from gateway.host.values import Variant
 from gateway.http import problem
 from gateway.http.problem import Problem
 from gateway.http.request_id import HEADER as REQUEST_ID
-from gateway.http.target import target_of
 from gateway.observe.events import (
     Cancelled,
     HttpIncomingHandlerHandleReturned,
@@ -69,6 +68,7 @@ that leaves it to the application (`gateway.routes.date`)."""
 
 PROBLEMS: Final = {
     Outcome.DEADLINE: problem.DEADLINE,
+    Outcome.CPU_TIME: problem.CPU_TIME,
     Outcome.EXHAUSTED: problem.OVERLOADED,
     Outcome.REJECTED: problem.CONTENT_TOO_LARGE,
     Outcome.TRAP: problem.COMPONENT_FAILED,
@@ -92,17 +92,27 @@ class Exchange:
         request: the request.
         place: the place of the invocation among those in flight.
         route: the route that led here.
+        target: the request target, as the component sees it.
+        told: fields that the gateway adds to those of the request (`gateway.http.gateway_fields`).
     """
 
     def __init__(
-        self, service: Service, handler: Export, request: Request, *, place: Place, route: str
+        self,
+        service: Service,
+        handler: Export,
+        request: Request,
+        *,
+        place: Place,
+        route: str,
+        target: str,
+        told: Sequence[tuple[str, bytes]],
     ) -> None:
         self._request = request
         self._server_timing = service.server_timing
         self._max_body = service.config.max_body
         self._content = IncomingContent()
         self._incoming = self._incoming_request(
-            p3.Request if service.linked.component.concurrent else IncomingRequest
+            p3.Request if service.linked.component.concurrent else IncomingRequest, target, told
         )
         self._extensions = request.scope.get("extensions") or {}
         self._response: OutgoingResponse | Variant | None = None
@@ -160,7 +170,9 @@ class Exchange:
 
     # --- the guest -----------------------------------------------------------------------------------------
 
-    def _incoming_request(self, message: type[IncomingRequest]) -> IncomingRequest:
+    def _incoming_request(
+        self, message: type[IncomingRequest], target: str, told: Sequence[tuple[str, bytes]]
+    ) -> IncomingRequest:
         request, scope = self._request, self._request.scope
         # Whether it is certain before anything is received (RFC 9112 section 6.3) that there is no body.
         if (
@@ -171,10 +183,11 @@ class Exchange:
             self._content.end()
         return message(
             method=scope["method"],
-            path_with_query=target_of(scope),
+            path_with_query=target,
             scheme=request.origin.scheme,
             authority=request.origin.authority,
             headers=scope["headers"],
+            told=told,
             content=self._content,
         )
 

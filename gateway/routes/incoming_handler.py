@@ -5,7 +5,9 @@ from __future__ import annotations
 from gateway.config import Route
 from gateway.host.linker import Export
 from gateway.http import problem
+from gateway.http.gateway_fields import CLIENT_ADDR, PREFIX, ROUTE
 from gateway.http.problem import Problem
+from gateway.http.target import target_of, without_prefix
 from gateway.observe.events import HttpIncomingHandlerHandleReturned, Outcome
 from gateway.routes.exchange import Exchange
 from gateway.routes.request import Request
@@ -29,6 +31,8 @@ class HttpEndpoint:
         self._handler = handler
         self._route = str(route)
         self._path = route.path
+        self._told = (ROUTE, route.path.encode())
+        self._stripped = route.path.count("/") if route.strip_prefix and route.path != "/" else 0
 
     async def answer(self, request: Request) -> None:
         """Answer a request, with a refusal where that can be told from its head alone.
@@ -50,7 +54,21 @@ class HttpEndpoint:
             await self._refuse(request, problem.OVERLOADED, Outcome.EXHAUSTED)
             return
         try:
-            await Exchange(service, self._handler, request, place=place, route=self._route).run()
+            target, told = target_of(request.scope), [self._told]
+            if request.origin.client is not None:
+                told.append((CLIENT_ADDR, request.origin.client.encode()))
+            if self._stripped:
+                prefix, target = without_prefix(target, request.path, self._stripped)
+                told.append((PREFIX, prefix.encode("latin-1")))
+            await Exchange(
+                service,
+                self._handler,
+                request,
+                place=place,
+                route=self._route,
+                target=target,
+                told=told,
+            ).run()
         finally:
             place.release()
 

@@ -55,7 +55,7 @@ INTERNAL_ERROR: Final = -32603
 TRAP: Final = -32000
 """The component stopped before the function had returned: it trapped or exited."""
 DEADLINE: Final = -32001
-"""The component was stopped because the function had not returned in the time it is given."""
+"""The component was stopped because the function had not returned in the time that it is given, or to compute."""
 BUSY: Final = -32002
 """The component has as many calls in progress as it may."""
 STOPPING: Final = -32003

@@ -138,6 +138,7 @@ class Call:
             self._wasi,
             max_memory=service.config.max_memory,
             max_execution_time=service.config.max_execution_time,
+            max_cpu_time=service.config.max_cpu_time,
             in_pieces=in_pieces,
             max_result=max_result,
             lane=lane,

@@ -133,6 +133,7 @@ _FAILURES: Final = {
     Outcome.TRAP: (CallOutcome.TRAPPED, "has failed"),
     Outcome.ERR: (CallOutcome.TRAPPED, "exited, and owed a value"),
     Outcome.DEADLINE: (CallOutcome.LATE, "took too long"),
+    Outcome.CPU_TIME: (CallOutcome.LATE, "computed for too long"),
     Outcome.EXHAUSTED: (CallOutcome.BUSY, "is busy"),
     Outcome.CANCELLED: (CallOutcome.FAILED, "was stopped"),
     Outcome.REJECTED: (CallOutcome.FAILED, "has no such resource any more"),

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.bindings import provided, provided_to
 from gateway.bindings.http.outbound import tls_context
-from gateway.config import ComponentConfig, GatewayConfig, Route, RouteConflict, ServerConfig
+from gateway.config import ComponentConfig, GatewayConfig, RouteConflict, ServerConfig
 from gateway.config.grant import BackendGrant
 from gateway.host import wit
 from gateway.host.cache import CompileCache
@@ -297,10 +297,10 @@ def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
 
 def _conflicts(services: Sequence[Service]) -> Iterator[str]:
     """Say which routes two components have. Those that are declared were compared in the configuration."""
-    owners: dict[Route, Service] = {}
+    owners: dict[tuple[str | None, str, str], Service] = {}
     for service in services:
         for route in service.routes:
-            owner = owners.setdefault(route, service)
+            owner = owners.setdefault(route.key, service)
             if owner is not service:
                 yield (
                     f'{service.config.source}: component "{service.name}" would answer {route}, as a '

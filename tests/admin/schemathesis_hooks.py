@@ -16,7 +16,7 @@ VALUES.write_text('key = "value"')
 # range, addresses and ports that are none, checksums.
 BEYOND_SCHEMAS = re.compile(
     r"/mounts|/routes/\d+|/routes/\d+/host|/allowed_outbound_hosts/\d+|/trusted_issuers/\d+"
-    r"|/max_execution_time|/max_memory|/max_body|/max_queue_time|/log_max_bytes"
+    r"|/max_execution_time|/max_cpu_time|/max_memory|/max_body|/max_queue_time|/log_max_bytes"
     r"|/(keyvalue|blobstore|secrets)/[^/]+/(timeout|max_\w+)"
     r"|/keyvalue/[^/]+"  # bounds of a watch that there is none of
     r"|/links(/\d+/(url|host))?|/wrpc_listen(/\d+)?"

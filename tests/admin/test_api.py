@@ -61,7 +61,7 @@ class TestComponents:
             "digest": hashlib.sha256(content).hexdigest(),
             "size": len(content),
             "source": str(folder / "app.wasm"),
-            "routes": [{"host": None, "match": "prefix", "path": "/api"}],
+            "routes": [{"host": None, "match": "prefix", "path": "/api", "strip_prefix": False}],
             "methods": ["greet"],
             "exports": ["wasi:http/incoming-handler@0.2.0", "greet"],
             "in_flight": 1,

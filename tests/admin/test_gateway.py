@@ -75,7 +75,9 @@ def test_load_replace_unload(steered: Steered) -> None:
     assert steered.get("/more") == 404
     response = steered.put("more", routes=[{"path": "/more"}])
     assert response.status_code == 201
-    assert response.json()["routes"] == [{"host": None, "match": "prefix", "path": "/more"}]
+    assert response.json()["routes"] == [
+        {"host": None, "match": "prefix", "path": "/more", "strip_prefix": False}
+    ]
     assert (steered.get("/more"), steered.get("/hello")) == (200, 200)
 
     assert steered.put("more", routes=[{"path": "/other"}]).status_code == 200

@@ -101,6 +101,7 @@ def test_defaults_are_those_of_the_models(name: str) -> None:
         ("log_max_bytes", 1, 1024**3),
         ("log_max_rate", 1, 1_000_000),
         ("max_execution_time", 1, int(MAX_DURATION)),
+        ("max_cpu_time", 1, int(MAX_DURATION)),
         ("max_queue_time", 1, int(MAX_DURATION)),
     ],
 )
@@ -122,7 +123,7 @@ def test_every_number_is_tested_for_its_bounds() -> None:
     assert numbers == {key for key, *_ in tested.args[1]}
 
 
-@pytest.mark.parametrize("key", ["max_execution_time", "max_queue_time"])
+@pytest.mark.parametrize("key", ["max_execution_time", "max_cpu_time", "max_queue_time"])
 @given(text=st.one_of(st.text("0123.dhms ", max_size=8), st.from_regex(r"([1-9]d|1h|2m|3s|4ms)+")))
 def test_durations(key: str, text: str) -> None:
     described = {**LEAST["Component"], key: text}

@@ -209,6 +209,16 @@ def test_flags_go_before_the_file(directory: Path) -> None:
     assert config.server.host == "127.0.0.1"
 
 
+def test_a_port_that_is_given_goes_before_all_addresses_of_the_file(directory: Path) -> None:
+    text = '[server]\nbind = ["localhost:1"]\nuds = "a.sock"\n' + ONE
+    assert read(directory, text).server.addresses == (("localhost", 1),)
+    for said in ({"port": 3}, {"host": "127.0.0.1", "port": 3}):
+        server = read(directory, text, **said).server
+        assert (server.addresses, server.uds) == ((("127.0.0.1", 3),), None)
+    server = read(directory, text, port=3, bind=["127.0.0.1:4"], uds="b.sock").server
+    assert (server.addresses, server.uds) == ((("127.0.0.1", 4),), directory / "b.sock")
+
+
 def test_flags_of_a_component_are_refused_beside_a_file(directory: Path) -> None:
     path = directory / "gateway.toml"
     told = problems(

@@ -116,7 +116,7 @@ def test_defaults_are_written_as_people_do() -> None:
             "mounts": [],
         }.items()
     )
-    assert defaults["routes"] == [{"match": "prefix", "path": "/"}]
+    assert defaults["routes"] == [{"match": "prefix", "path": "/", "strip_prefix": False}]
     assert {"name", "cache_dir", "sha256", "admin_addr", "max_in_flight"}.isdisjoint(defaults)
 
 

@@ -123,6 +123,15 @@ async def test_a_callee_that_is_late_stops_its_caller(pair: Any) -> None:
         assert told.of("relay").trap is TrapKind.CALLEE_LATE
 
 
+async def test_a_callee_has_its_own_time_to_compute(pair: Any) -> None:
+    async with talking(*pair(rpc={"max_cpu_time": "50ms"}, max_cpu_time="10ms")) as gateway:
+        told = Told(gateway)
+        assert await call(gateway, "spin") == TRAPPED
+        assert told.of("rpc").outcome is Outcome.CPU_TIME
+        # The caller only waits for it.
+        assert told.of("relay").trap is TrapKind.CALLEE_LATE
+
+
 @pytest.mark.parametrize("function", [("wait", HOUR), ("spin",)])
 async def test_the_callers_deadline_bounds_the_callee(pair: Any, function: Sequence[Any]) -> None:
     async with talking(*pair(max_execution_time="1s")) as gateway:

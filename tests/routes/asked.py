@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.http.gateway_fields import RESERVED
 from tests.harness import probe_headers, probe_result
 from tests.routes.site import Site
 from tests.routes.wire import HOST
@@ -30,7 +31,8 @@ class Asked:
         target: `path-with-query`.
         scheme: A case of `scheme`, in the form of the probe.
         authority: `authority`.
-        headers: All but the one that carries the source of the probe; values read as Latin-1.
+        headers: All but the one that carries the source of the probe, and those in `told`; values read as Latin-1.
+        told: What the gateway says of the request itself, which comes after all others.
     """
 
     method: Any
@@ -38,6 +40,7 @@ class Asked:
     scheme: Any
     authority: str | None
     headers: list[tuple[str, str]]
+    told: dict[str, str]
 
 
 def ask(
@@ -54,5 +57,9 @@ def ask(
         response = client.response()
     assert response.status == 200, response
     seen = probe_result(response.body)
-    seen["headers"] = [tuple(pair) for pair in seen["headers"] if pair[0] != "probe-source"]
-    return Asked(**seen)
+    received = [tuple(pair) for pair in seen["headers"] if pair[0] != "probe-source"]
+    told = [pair for pair in received if pair[0].encode() in RESERVED]
+    assert received[len(received) - len(told) :] == told
+    seen["headers"] = received[: len(received) - len(told)]
+    assert len(dict(told)) == len(told)
+    return Asked(**seen, told=dict(told))

@@ -48,6 +48,14 @@ source = "{fail}"
 routes = [{{ host = "hurried.test" }}]
 max_execution_time = "1s"
 
+# Time without end, and little to compute in it.
+[[components]]
+name = "thrifty"
+source = "{fail}"
+routes = [{{ host = "thrifty.test" }}]
+max_execution_time = "unlimited"
+max_cpu_time = "50ms"
+
 [[components]]
 name = "small"
 source = "{fail}"

@@ -13,6 +13,7 @@ TITLES = {
     "component-failed": "The component failed",
     "component-error": "The component answered with an error",
     "no-response": "The component gave no response",
+    "cpu-time": "The component computed for too long",
     "deadline": "The component took too long",
     "content-too-large": "The request body is too large",
 }
@@ -119,6 +120,19 @@ def test_the_deadline(site: Site, target: str, request_id: str) -> None:
     assert (stopped["component"], stopped["outcome"]) == ("hasty", "deadline")
     assert "0.1 s" in stopped["reason"]
     assert (ended["status"], ended["outcome"]) == (504, "deadline")
+
+
+def test_the_time_that_it_computes(site: Site, request_id: str) -> None:
+    assert_problem(fail(site, "/spin", request_id, "thrifty.test"), 504, "cpu-time", request_id)
+    stopped, ended = site.story(request_id)
+    assert (stopped["event"], stopped["level"]) == ("invocation stopped", "warning")
+    assert (stopped["component"], stopped["outcome"]) == ("thrifty", "cpu-time")
+    assert stopped["reason"] == "computed for longer than 0.05 s"
+    assert (ended["status"], ended["outcome"]) == (504, "cpu-time")
+
+
+def test_waiting_is_not_computing(site: Site) -> None:
+    assert site.get("/sleep?ms=200", host="thrifty.test").status == 200
 
 
 def test_no_response(site: Site, request_id: str) -> None:

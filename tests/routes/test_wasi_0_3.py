@@ -41,6 +41,13 @@ routes = [{{ host = "hasty.test" }}]
 max_execution_time = "100ms"
 
 [[components]]
+name = "thrifty"
+source = "{three}"
+routes = [{{ host = "thrifty.test" }}]
+max_execution_time = "unlimited"
+max_cpu_time = "50ms"
+
+[[components]]
 name = "two"
 source = "{two}"
 routes = [{{ path = "/two" }}]
@@ -174,6 +181,14 @@ def test_the_deadline_ends_whatever_goes_on(
     response = gateway.get(target, f"X-Request-Id: {request_id}", host="hasty.test")
     assert response.status == 504
     assert gateway.ended(request_id)["outcome"] == "deadline"
+
+
+def test_so_does_the_time_that_it_computes(gateway: ObservedSite, request_id: str) -> None:
+    sent = f"X-Request-Id: {request_id}"
+    response = gateway.get("/Yields-for-ever", sent, host="thrifty.test")
+    assert response.status == 504
+    assert response.json["type"].endswith(":cpu-time")
+    assert gateway.ended(request_id)["outcome"] == "cpu-time"
 
 
 @pytest.mark.parametrize("target", ["/Sleeps-for-a-day", "/Yields-for-ever"])

@@ -140,7 +140,10 @@ class Fields:
 
     @classmethod
     def incoming(
-        cls, raw: Iterable[tuple[bytes, bytes]], options: Set[bytes] = frozenset()
+        cls,
+        raw: Iterable[tuple[bytes, bytes]],
+        options: Set[bytes] = frozenset(),
+        told: Iterable[tuple[str, bytes]] = (),
     ) -> Fields:
         """Make the immutable headers or trailers of a received message.
 
@@ -149,13 +152,15 @@ class Fields:
 
         Args:
             raw: pairs of lower-case name and value, as in the `headers` of an ASGI scope.
-            options: the `connection_options` of the message, which are left out too.
+            options: the `connection_options` of the message, which are left out too, and whatever else is to be.
+            told: what the gateway adds to them.
         """
         fields = cls()
         hidden = _FORBIDDEN_RAW | options if options else _FORBIDDEN_RAW
         fields._entries = [
             (name.decode("latin-1"), value.strip(_OWS)) for name, value in raw if name not in hidden
         ]
+        fields._entries += told
         fields._mutable = False
         fields._names = None
         return fields

@@ -36,6 +36,7 @@ from gateway.host.errors import Trap
 from gateway.host.table import Resource
 from gateway.host.values import Err, Ok, Variant
 from gateway.http.connection_options import connection_options
+from gateway.http.gateway_fields import RESERVED
 from gateway.http.syntax import (
     is_authority,
     is_method,
@@ -125,6 +126,7 @@ class IncomingRequest(Resource):
 
     __slots__ = (
         "_headers",
+        "_told",
         "authority",
         "content",
         "method",
@@ -141,20 +143,34 @@ class IncomingRequest(Resource):
         authority: str | None,
         headers: Sequence[tuple[bytes, bytes]] | Fields,
         content: IncomingContent | None,
+        told: Sequence[tuple[str, bytes]] = (),
     ) -> None:
+        """Receive a request.
+
+        Args:
+            method: its method.
+            path_with_query: the request target's path and query, as sent.
+            scheme: the URI scheme, in lower case.
+            authority: the host that the request is for, without userinfo.
+            headers: as received, or as a guest has made them.
+            content: its body.
+            told: fields that the gateway adds to those which were received.
+        """
         self.method = method
         self.path_with_query = path_with_query
         self.scheme = scheme
         self.authority = authority
         self.content = content
         self._headers = headers
+        self._told = told
 
     @property
     def headers(self) -> Fields:
         """Its headers, immutable; made when a guest first asks for them."""
         headers = self._headers
         if not isinstance(headers, Fields):
-            self._headers = headers = Fields.incoming(headers, connection_options(headers))
+            options = connection_options(headers) | RESERVED
+            self._headers = headers = Fields.incoming(headers, options, self._told)
         return headers
 
     def drop(self) -> None:

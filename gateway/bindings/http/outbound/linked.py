@@ -22,6 +22,7 @@ from gateway.bindings.http.outbound.request import OutboundRequest, sendable_tra
 from gateway.bindings.http.types import BODILESS, IncomingRequest, OutgoingResponse
 from gateway.host.values import Variant
 from gateway.http.connection_options import connection_options
+from gateway.http.gateway_fields import RESERVED
 
 __all__ = ["CLIENTS", "OUTGOING_HANDLER", "LinkedExchange", "LinkedHandler", "LinkedRequest"]
 
@@ -149,7 +150,7 @@ class LinkedExchange(Exchange):
                 self._content.feed(chunk)
                 await self._content.room()
             trailers = sendable_trailers(self._request.head, source.trailers)
-            self._content.end(Fields.incoming(trailers) if trailers else None)
+            self._content.end(Fields.incoming(trailers, RESERVED) if trailers else None)
         except BodyAborted:
             reason = "the component dropped the request's body without finishing it"
             self._break(OutboundFailure(Variant("HTTP-protocol-error"), reason))
