@@ -11,7 +11,7 @@ from gateway.config.values import Table
 from gateway.host.errors import ComponentError
 from gateway.http.canonical import canonical_host, canonical_path
 
-__all__ = ["HOST_NAME", "SEGMENTS", "Route", "RouteConflict"]
+__all__ = ["HOST_NAME", "SEGMENTS", "Route", "RouteConflict", "RouteMatch"]
 
 _NOT_A_PATH: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~%!$&'()*+,;=:@/]")
 
@@ -45,21 +45,19 @@ class RouteConflict(ComponentError):
     """A component was refused because another one answers a route that it would answer."""
 
 
-class Route(Table):
-    """Which requests a component answers.
+class RouteMatch(Table):
+    """Which requests something is for.
 
     Attributes:
         host: an exact name or address; "*.example.com" for every name below that one, at any depth;
             None for every host. Compared without case, port and final dot.
         path: where the route begins ("prefix") or all that it is ("exact"), in canonical spelling.
         match: "prefix" compares whole segments: "/a" holds "/a" and "/a/b", not "/ab".
-        strip_prefix: whether the component sees paths without `path`, which `gateway-prefix` tells it then.
     """
 
     host: Annotated[str, _HOST] | None = None
     match: Literal["prefix", "exact"] = "prefix"
     path: Annotated[str, _PATH] = "/"
-    strip_prefix: StrictBool = False
 
     @property
     def key(self) -> tuple[str | None, str, str]:
@@ -102,3 +100,13 @@ class Route(Table):
     def __str__(self) -> str:
         suffix = " (exact)" if self.match == "exact" else ""
         return f"{self.host or '*'}{self.path}{suffix}"
+
+
+class Route(RouteMatch):
+    """Which requests a component answers.
+
+    Attributes:
+        strip_prefix: whether the component sees paths without `path`, which `gateway-prefix` tells it then.
+    """
+
+    strip_prefix: StrictBool = False

@@ -26,9 +26,12 @@ from pydantic import (
 )
 
 from gateway.config.key import RESTART, Flag
+from gateway.config.page_file import PageFile
+from gateway.config.redirect import Redirect
 from gateway.config.route import SEGMENTS, Route
 from gateway.config.values import KIB, MIB, SOME_TEXT, AnyPath, Between, LogFormat, LogLevel, Table
 from gateway.config.wrpc_address import MAX_SOCKET_PATH
+from gateway.http.syntax import TOKEN
 from gateway.units import ByteSize, Delay, Duration, Quantity, format_size
 
 __all__ = ["ServerConfig"]
@@ -159,6 +162,42 @@ def _default_cache_dir(server: dict[str, Any]) -> Path | None:
     return home / "component-gateway" if server.get("cache", True) and home is not None else None
 
 
+_ORIGIN: Final = re.compile(r"\*|https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+
+
+def _site_origin(origin: str) -> str:
+    if _ORIGIN.fullmatch(origin) is None:
+        raise ValueError(
+            'must be an origin in lower case, without a path, such as "https://app.example.com", or "*"'
+        )
+    return origin
+
+
+def _field_name(name: str) -> str:
+    if TOKEN.fullmatch(name) is None:
+        raise ValueError('must be the name of a field, such as "Authorization"')
+    return name
+
+
+_SiteOrigin = Annotated[
+    str,
+    AfterValidator(_site_origin),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^({_ORIGIN.pattern})$",
+            "examples": ["https://app.example.com", "*"],
+        }
+    ),
+]
+_FieldName = Annotated[
+    str,
+    AfterValidator(_field_name),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{TOKEN.pattern}$", "examples": ["Authorization"]}
+    ),
+]
+
 _MODE: Final = re.compile("0?([0-7]{3})")
 _Mode = Annotated[
     int,
@@ -238,6 +277,9 @@ class ServerConfig(Table):
         rpc_prefix: the path below which they are, for every host.
         rpc_page: whether browsers are shown a page there, with a form for each method.
         wrpc_prefix: the path below which components are served by wRPC that are to be, for every host.
+        rpc_cors_origins: the sites whose pages may call functions there, "*" for all; none by default.
+        rpc_cors_headers: fields that those may send, besides `Content-Type`.
+        rpc_cors_credentials: whether they may send cookies, and what else the browser keeps for the gateway.
         rpc_max_body: bytes of a request's body at either. It is read whole; as Python objects it takes up
             to some 50 times that.
         rpc_max_result: bytes of a response, of all calls of a batch together. It is made whole, in memory.
@@ -246,6 +288,9 @@ class ServerConfig(Table):
             else.
         operational_routes: whether health and metrics are served beside the components, where there is no
             `admin_addr`: "fallback" at paths that no component answers, "first" before all of them.
+        redirects: the requests that are answered with another place to ask.
+        not_found_page: a file that is shown to browsers in the place of a 404 of the gateway's own.
+        unavailable_page: the same of a 503.
         drain_grace: seconds that the gateway goes on serving after it was told to stop, not ready any more, for
             load balancers to notice.
         max_in_flight: invocations at once in one worker, of all components; None for the sum of theirs.
@@ -368,6 +413,25 @@ class ServerConfig(Table):
         _PREFIX,
         Flag("Where components are served by wRPC over HTTP.", metavar="PATH"),
     ] = "/wrpc"
+    rpc_cors_origins: Annotated[
+        tuple[_SiteOrigin, ...],
+        Flag(
+            "A site whose pages may call functions there, or * for all. Repeatable.",
+            name="--rpc-cors-origin",
+            metavar="ORIGIN",
+        ),
+    ] = ()
+    rpc_cors_headers: Annotated[
+        tuple[_FieldName, ...],
+        Flag(
+            "A field that those may send, besides Content-Type. Repeatable.",
+            name="--rpc-cors-header",
+            metavar="NAME",
+        ),
+    ] = ()
+    rpc_cors_credentials: Annotated[
+        StrictBool, Flag("Let them send cookies, and what else the browser keeps.")
+    ] = False
     rpc_max_body: Annotated[
         ByteSize, Between(1, MAX_RPC_BODY, format_size), Flag("Of one of its requests.")
     ] = 512 * KIB
@@ -397,6 +461,23 @@ class ServerConfig(Table):
             "before all components, or not at all."
         ),
     ] = "fallback"
+    redirects: Annotated[
+        tuple[Redirect, ...],
+        Flag(
+            "Answer the requests below a path with another place to ask, such as /old=/new. Repeatable.",
+            name="--redirect",
+            metavar="[HOST]/PATH=URL",
+            read=Redirect.parse,
+        ),
+    ] = ()
+    not_found_page: Annotated[
+        Annotated[PageFile, SOME_TEXT] | None,
+        Flag("Show it to browsers in the place of a 404 of the gateway's own.", metavar="FILE"),
+    ] = None
+    unavailable_page: Annotated[
+        Annotated[PageFile, SOME_TEXT] | None,
+        Flag("The same of a 503.", metavar="FILE"),
+    ] = None
     drain_grace: Annotated[
         Delay, Flag("Go on serving, not ready any more, after a signal to stop.")
     ] = 0.0
@@ -416,6 +497,12 @@ class ServerConfig(Table):
     tracing: Annotated[StrictBool, Flag("Send spans as the OTEL_* variables say."), RESTART] = False
 
     @property
+    def pages(self) -> dict[int, PageFile]:
+        """The operator's own pages, by the status that they are for."""
+        pages = {404: self.not_found_page, 503: self.unavailable_page}
+        return {status: page for status, page in pages.items() if page is not None}
+
+    @property
     def addresses(self) -> tuple[tuple[str, int], ...]:
         """The hosts and ports to listen on; none where there is a Unix socket alone."""
         return self.bind or (((self.host, self.port),) if self.uds is None else ())
@@ -427,6 +514,33 @@ class ServerConfig(Table):
             if port and bind.count((host, port)) > 1:
                 raise ValueError(f"must not have port {port} of {host} twice")
         return bind
+
+    @field_validator("redirects")
+    @classmethod
+    def _check_redirects(
+        cls, redirects: tuple[Redirect, ...], info: ValidationInfo
+    ) -> tuple[Redirect, ...]:
+        taken = {
+            Route(path=path).key: key
+            for key in ("rpc_prefix", "wrpc_prefix")
+            if (path := info.data.get(key)) is not None
+        }
+        for redirect in redirects:
+            if redirect.key in taken:
+                raise ValueError(
+                    f"must not have the route {redirect}, which is of {taken[redirect.key]}"
+                )
+            taken[redirect.key] = "another one"
+        return redirects
+
+    @field_validator("rpc_cors_credentials")
+    @classmethod
+    def _check_credentials(cls, credentials: bool, info: ValidationInfo) -> bool:
+        if credentials and "*" in info.data.get("rpc_cors_origins", ()):
+            raise ValueError(
+                'must be false where rpc_cors_origins has "*": name the sites that may send them'
+            )
+        return credentials
 
     @field_validator("cache_dir")
     @classmethod

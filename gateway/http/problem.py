@@ -87,16 +87,20 @@ class Problem:
 
     def headers(self, request_id: str, content_length: int) -> list[tuple[bytes, bytes]]:
         """Give the fields of a response of `content_length` bytes, as ASGI has them."""
-        headers = [
+        return [
             (b"content-type", MEDIA_TYPE),
             (b"content-length", b"%d" % content_length),
-            # Else 404, 414 and others may be cached by heuristics: RFC 9110 section 15.1.
-            (b"cache-control", b"no-store"),
             (REQUEST_ID_HEADER, request_id.encode("ascii")),
+            *self.fields(),
         ]
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Give those of them that are of no content: what may be done with the response."""
+        # Else 404, 414 and others may be cached by heuristics: RFC 9110 section 15.1.
+        fields = [(b"cache-control", b"no-store")]
         if self.retry_after is not None:
-            headers.append((b"retry-after", b"%d" % self.retry_after))
-        return headers
+            fields.append((b"retry-after", b"%d" % self.retry_after))
+        return fields
 
 
 async def send_problem(

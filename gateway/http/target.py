@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from gateway.http.syntax import is_authority
 
-__all__ = ["EXTENSION", "path_of", "server_authority", "target_of", "without_prefix"]
+__all__ = ["EXTENSION", "path_of", "server_authority", "split_target", "target_of"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -39,8 +39,8 @@ def path_of(scope: Scope) -> str:
     return path.removeprefix(quote(root)) or "/" if root else path
 
 
-def without_prefix(target: str, path: str, segments: int) -> tuple[str, str]:
-    """Take the beginning of a path off a request target.
+def split_target(target: str, path: str, segments: int) -> tuple[str, str, str]:
+    """Split a request target behind the beginning of its path.
 
     Args:
         target: the target.
@@ -48,7 +48,8 @@ def without_prefix(target: str, path: str, segments: int) -> tuple[str, str]:
         segments: how many, each with the slash before it. The path has them.
 
     Returns:
-        What was taken off, and the target that is left, whose path is "/" at least.
+        The beginning, the rest of the path, which is empty or begins with a slash, and the query with its question
+        mark, if there is one.
     """
     end = 0
     for _ in range(segments):
@@ -58,7 +59,7 @@ def without_prefix(target: str, path: str, segments: int) -> tuple[str, str]:
             break
     rest = path[end:]
     whole, mark, query = target.partition("?")
-    return whole[: len(whole) - len(rest)], f"{rest or '/'}{mark}{query}"
+    return whole[: len(whole) - len(rest)], rest, mark + query
 
 
 def server_authority(scope: Scope) -> str:

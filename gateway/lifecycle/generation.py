@@ -18,6 +18,7 @@ from gateway.config import GatewayConfig
 from gateway.host.errors import ComponentError
 from gateway.observe.events import Interrupted
 from gateway.routes.dispatcher import Dispatcher, Endpoint
+from gateway.routes.redirects import RedirectEndpoint
 from gateway.serving.loading import Prepared, make_services
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
@@ -66,7 +67,14 @@ class Generation:
         self.config = config
         self.services: list[Service] = make_services(config, prepared, runtime)
         try:
-            self._dispatcher = Dispatcher(self.services, config.server, operations, runtime.tracer)
+            self._dispatcher = Dispatcher(
+                self.services,
+                config.server,
+                operations,
+                runtime.tracer,
+                beside=[(each, RedirectEndpoint(each)) for each in config.server.redirects],
+                pages=config.server.pages,
+            )
         except ComponentError:
             for service in self.services:
                 service.grants.abandon()

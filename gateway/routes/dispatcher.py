@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.config import Route, ServerConfig
+from gateway.config.page_file import PageFile
+from gateway.config.route import RouteMatch
 from gateway.host.errors import ComponentError
 from gateway.http import problem
 from gateway.http.field_lines import FieldLines
@@ -19,6 +22,7 @@ from gateway.http.request_id import request_id
 from gateway.http.target import path_of, server_authority
 from gateway.http.trace_context import incoming
 from gateway.observe.telemetry import Span, Tracer
+from gateway.routes.cors import CorsEndpoint
 from gateway.routes.incoming_handler import HttpEndpoint
 from gateway.routes.request import Request
 from gateway.routes.router import Router
@@ -51,9 +55,10 @@ class Dispatcher:
         operations: what answers health checks and the like, by path; nothing where they are served elsewhere.
         tracer: what is told of requests; None for nothing.
         beside: what else answers, and where.
+        pages: what browsers are shown in the place of problem documents, by status.
 
     Raises:
-        ComponentError: a component has the very route of JSON-RPC, or of wRPC.
+        ComponentError: a component has the very route of JSON-RPC, of wRPC, or of a redirect.
     """
 
     def __init__(
@@ -63,12 +68,16 @@ class Dispatcher:
         operations: Mapping[str, Endpoint],
         tracer: Tracer | None = None,
         *,
-        beside: Iterable[tuple[Route, Endpoint]] = (),
+        beside: Iterable[tuple[RouteMatch, Endpoint]] = (),
+        pages: Mapping[int, PageFile] = MappingProxyType({}),
     ) -> None:
         self._tracer = tracer
         self._operations = operations
         self._operations_first = config.operational_routes == "first"
-        self._router: Router[Endpoint] = Router((*_endpoints(services, config), *beside))
+        beside = tuple(beside)
+        taken = {route.key for route, _ in beside}
+        self._router: Router[Endpoint] = Router((*_endpoints(services, config, taken), *beside))
+        self._pages = pages
         self._trusted = TrustedProxies(config.trusted_proxies, header=config.forwarded_header)
         self._max_header_bytes = config.max_header_bytes
         self._access_log = config.access_log
@@ -98,6 +107,7 @@ class Dispatcher:
             origin=origin,
             trace=trace,
         )
+        request.pages = self._pages
         endpoint = self._endpoint(origin.authority, request.path)
         try:
             refusal = self._refusal(request)
@@ -150,13 +160,18 @@ class Dispatcher:
 
 
 def _endpoints(
-    services: Sequence[Service], config: ServerConfig
+    services: Sequence[Service],
+    config: ServerConfig,
+    redirected: Iterable[tuple[str | None, str, str]],
 ) -> Iterator[tuple[Route, Endpoint]]:
-    calls: dict[tuple[str | None, str, str], str] = {}
+    calls: dict[tuple[str | None, str, str], str] = dict.fromkeys(
+        redirected, "requests are redirected. Choose another path for one of them"
+    )
     if any(service.procedures for service in services):
         route = Route(path=config.rpc_prefix)
         calls[route.key] = "JSON-RPC is served. Choose another rpc_prefix, or set rpc = false"
-        yield route, RpcEndpoint(services, config)
+        rpc = RpcEndpoint(services, config)
+        yield route, CorsEndpoint(rpc, config) if config.rpc_cors_origins else rpc
     if by_wrpc := [service for service in services if service.config.wrpc]:
         route = Route(path=config.wrpc_prefix)
         calls[route.key] = "wRPC is served. Choose another wrpc_prefix, or set wrpc = false"

@@ -7,7 +7,7 @@ from gateway.host.linker import Export
 from gateway.http import problem
 from gateway.http.gateway_fields import CLIENT_ADDR, PREFIX, ROUTE
 from gateway.http.problem import Problem
-from gateway.http.target import target_of, without_prefix
+from gateway.http.target import split_target, target_of
 from gateway.observe.events import HttpIncomingHandlerHandleReturned, Outcome
 from gateway.routes.exchange import Exchange
 from gateway.routes.request import Request
@@ -58,7 +58,8 @@ class HttpEndpoint:
             if request.origin.client is not None:
                 told.append((CLIENT_ADDR, request.origin.client.encode()))
             if self._stripped:
-                prefix, target = without_prefix(target, request.path, self._stripped)
+                prefix, rest, query = split_target(target, request.path, self._stripped)
+                target = f"{rest or '/'}{query}"
                 told.append((PREFIX, prefix.encode("latin-1")))
             await Exchange(
                 service,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.config.page_file import PageFile
+from gateway.http.accept import prefers
 from gateway.http.field_lines import FieldLines
 from gateway.http.forwarded import Origin
-from gateway.http.problem import Problem, send_problem
+from gateway.http.problem import MEDIA_TYPE, Problem, send_problem
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import Outcome, Phases
@@ -63,6 +66,7 @@ class Request:
         outcome: how the invocation ended that was made for it, if one was.
         log: where its line in the log goes; None for the gateway's own.
         timing: what `Server-Timing` tells of it, if that is asked for.
+        pages: what browsers are shown in the place of problem documents, by status.
     """
 
     __slots__ = (
@@ -72,6 +76,7 @@ class Request:
         "log",
         "origin",
         "outcome",
+        "pages",
         "path",
         "receive",
         "route",
@@ -110,6 +115,7 @@ class Request:
         self.outcome: Outcome | None = None
         self.log: Any = None
         self.timing: bytes | None = None
+        self.pages: Mapping[int, PageFile] = {}
 
     def content_length(self) -> int:
         """The announced length of its body, in bytes; 0 if none is. The server has checked the syntax."""
@@ -117,8 +123,20 @@ class Request:
         return int(lengths[0]) if lengths else 0
 
     async def refuse(self, what: Problem, *headers: tuple[bytes, bytes]) -> None:
-        """Answer with a problem document, and more fields. Nothing has been sent yet."""
+        """Answer with a problem document, or the operator's page, and more fields. Nothing has been sent yet."""
         self.status = what.status
+        page = self.pages.get(what.status)
+        if page is not None and prefers(self.lines, page.media_type, to=MEDIA_TYPE):
+            fields = what.fields()
+            await self.respond(
+                what.status,
+                page.content_type,
+                page.content,
+                *fields,
+                (b"vary", b"accept"),
+                *headers,
+            )
+            return
         head_only = self.scope["method"] == "HEAD"
         await send_problem(self.send, what, self.id, *headers, head_only=head_only)
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
-from gateway.config import Route, canonical_host, canonical_path
+from gateway.config import canonical_host, canonical_path
+from gateway.config.route import RouteMatch
 
 __all__ = ["Router"]
 
@@ -31,7 +32,7 @@ class Router(Generic[T]):
         ValueError: two of the routes are equal.
     """
 
-    def __init__(self, routes: Iterable[tuple[Route, T]]) -> None:
+    def __init__(self, routes: Iterable[tuple[RouteMatch, T]]) -> None:
         self._any_host: _Paths[T] = _Paths()
         self._hosts: dict[str, _Paths[T]] = {}
         self._wildcards: dict[str, _Paths[T]] = {}
@@ -84,7 +85,7 @@ class _Paths(Generic[T]):
         self._prefix: dict[str, T] = {}
         self._longest = 0
 
-    def add(self, route: Route, target: T) -> None:
+    def add(self, route: RouteMatch, target: T) -> None:
         paths = self._exact if route.match == "exact" else self._prefix
         if route.path in paths:
             raise ValueError(f"the route {route} is there twice")

@@ -60,6 +60,7 @@ class RpcEndpoint:
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
+        request.pages = {}  # whoever calls a function reads problem documents
         name = canonical_path(request.path)[len(self._prefix) + 1 :]
         method = request.scope["method"]
         if not name:

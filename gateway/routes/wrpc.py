@@ -58,6 +58,7 @@ class WrpcEndpoint:
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
+        request.pages = {}
         name = canonical_path(request.path)[len(self._prefix) + 1 :]
         if name not in self._served:
             await request.refuse(problem.NO_ROUTE)

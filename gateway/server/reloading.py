@@ -87,7 +87,7 @@ class Configuration:
         return config
 
     def sources(self) -> list[Path]:
-        """The files that the configuration names: of components, loaded or not, and of their values.
+        """The files that the configuration names: of components, loaded or not, their values, and pages.
 
         Not those that are built: they are whole when their build has ended, which is told.
         """
@@ -95,6 +95,7 @@ class Configuration:
         return [
             *(it.source for it in components if self._builds is None or it.build is None),
             *(component.config_file.path for component in components if component.config_file),
+            *(page.path for page in self._written.server.pages.values()),
         ]
 
     def _present(self) -> GatewayConfig:

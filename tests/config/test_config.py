@@ -219,6 +219,36 @@ def test_a_port_that_is_given_goes_before_all_addresses_of_the_file(directory: P
     assert (server.addresses, server.uds) == ((("127.0.0.1", 4),), directory / "b.sock")
 
 
+def test_redirects_pages_and_sites_are_checked(directory: Path) -> None:
+    (directory / "large.html").write_bytes(b" " * (256 * 1024 + 1))
+    (directory / "page.pdf").touch()
+    text = """
+        [server]
+        redirects = [{ path = "/a", to = "/b" }, { path = "/a", to = "/c" }]
+        rpc_cors_origins = ["*"]
+        rpc_cors_credentials = true
+        not_found_page = "large.html"
+        unavailable_page = "page.pdf"
+    """
+    assert problems(directory, text + ONE) == {
+        "server.redirects": "must not have the route */a, which is of another one",
+        "server.rpc_cors_credentials": 'must be false where rpc_cors_origins has "*": name the sites that may '
+        "send them",
+        "server.not_found_page": f"has more than 256KiB: {directory / 'large.html'}",
+        "server.unavailable_page": "must have a name that ends in .html, .txt or .json: "
+        f"{directory / 'page.pdf'}",
+    }
+    taken = '[server]\nredirects = [{ path = "/rpc", to = "/b" }]\n' + ONE
+    assert problems(directory, taken) == {
+        "server.redirects": "must not have the route */rpc, which is of rpc_prefix"
+    }
+    (directory / "lost.html").write_text("lost")
+    text = '[server]\nnot_found_page = "lost.html"\n' + ONE
+    server = read(directory, text, redirects=[{"path": "/a", "to": "/b"}]).server
+    assert (server.pages[404].content, list(server.pages)) == (b"lost", [404])
+    assert [(str(each), each.to, each.status) for each in server.redirects] == [("*/a", "/b", 308)]
+
+
 def test_flags_of_a_component_are_refused_beside_a_file(directory: Path) -> None:
     path = directory / "gateway.toml"
     told = problems(

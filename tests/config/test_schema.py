@@ -55,6 +55,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "a.wasm").touch()
     (folder / "data").mkdir()
     (folder / "secret").write_text("s" * 64)
+    (folder / "page.html").write_text("<p>")
+    (folder / "page.txt").write_text("x")
     (folder / "values.toml").write_text('greeting = "hello"')
     return folder / "gateway.toml"
 
@@ -193,6 +195,33 @@ LINES = [
     ("server", "uds_mode = 600", False),
     ("server", 'uds_mode = "0800"', False),
     ("server", 'uds_mode = "1777"', False),
+    (
+        "server",
+        'redirects = [{ path = "/a", to = "/b" }, { path = "/b", to = "https://a.b:1/c?d" }]',
+        True,
+    ),
+    (
+        "server",
+        'redirects = [{ path = "/a", to = "http://[::1]", status = 302, match = "exact" }]',
+        True,
+    ),
+    ("server", 'redirects = [{ to = "/b" }]', True),
+    ("server", 'redirects = [{ path = "/a" }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "" }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "//b" }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "b" }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "/b#c" }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "ftp://b" }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "/b", status = 300 }]', False),
+    ("server", 'redirects = [{ path = "/a", to = "/b", strip_prefix = true }]', False),
+    ("server", 'rpc_cors_origins = ["https://a.example", "http://localhost:3000", "*"]', True),
+    ("server", 'rpc_cors_origins = ["https://a.example/"]', False),
+    ("server", 'rpc_cors_origins = ["a.example"]', False),
+    ("server", 'rpc_cors_origins = ["null"]', False),
+    ("server", 'rpc_cors_headers = ["Authorization", "*"]', True),
+    ("server", 'rpc_cors_headers = ["a b"]', False),
+    ("server", 'not_found_page = "page.html"', True),
+    ("server", 'unavailable_page = "page.txt"', True),
     ("server", 'trusted_proxies = ["10.0.0.0/8", "::1", "fd00::/8", "unix"]', True),
     ("server", 'trusted_proxies = ["proxy.example.com"]', False),
     ("server", 'trusted_proxies = "10.0.0.0/8"', False),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.http.gateway_fields import RESERVED
-from gateway.http.target import without_prefix
+from gateway.http.target import split_target
 from tests.harness import GuestPath
 from tests.routes.asked import ask
 from tests.routes.site import Site
@@ -84,5 +84,5 @@ def test_nobody_else_tells_it(stripping: Site) -> None:
 
 
 def test_where_the_application_is_mounted_counts_too() -> None:
-    assert without_prefix("/app/api/x?y", "/api/x", 1) == ("/app/api", "/x?y")
-    assert without_prefix("/app/api", "/api", 1) == ("/app/api", "/")
+    assert split_target("/app/api/x?y", "/api/x", 1) == ("/app/api", "/x", "?y")
+    assert split_target("/app/api", "/api", 1) == ("/app/api", "", "")
