@@ -17,6 +17,7 @@ from gateway.cli.client import client
 from gateway.cli.componentize import componentize
 from gateway.cli.dev import dev
 from gateway.cli.inspect import inspect
+from gateway.cli.new import new
 from gateway.cli.schema import schema
 from gateway.cli.serve import serve
 from gateway.cli.status import FAILED, REFUSED
@@ -40,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _COMMANDS: Final = (
+    new,
     serve,
     build,
     dev,

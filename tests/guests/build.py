@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tests.compiled import compiled
-from tests.guests import modules, toolchains, wit
+from tests.guests import modules, new, toolchains, wit
 from tests.guests.guest import Guest
 from tests.guests.python_0_3 import Python03
 from tests.guests.toolchains import GUESTS, BuildFailed, Toolchain, Unavailable
@@ -45,6 +45,10 @@ def _find() -> Mapping[str, Guest]:
     guests += [
         Guest(f"examples/{program.parent.name}", program.parent, toolchains.Example())
         for program in sorted(wit.ROOT.glob("examples/*/app.py"))
+    ]
+    guests += [
+        Guest(f"new/{language}-{kind}", new.FILES / language, new.NewProject(language, kind))
+        for language, kind in new.BUILT
     ]
     # These first: the C library takes longer than all else.
     return modules.ALL | {guest.name: guest for guest in guests}

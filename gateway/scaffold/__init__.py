@@ -1,0 +1,1 @@
+"""New components: folders to begin with, for each language and kind."""

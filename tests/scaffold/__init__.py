@@ -1,0 +1,1 @@
+"""New components: what they are made of, and that they answer."""
