@@ -86,15 +86,21 @@ ANSWERING: Final = rf"""
     (func (export "bytes") (param i32 i32) (result i32)
       (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) i32.const 16))
   (core instance $core (instantiate $module))
-  (export $point "point" (type $record))
-  (func $echo-point (param "value" $point) (result $point)
+  (func $echo-point (param "value" $record) (result $record)
     (canon lift (core func $core "point") (memory (core memory $core "memory"))))
   (func $echo-bytes (param "value" (list u8)) (result (list u8))
     (canon lift (core func $core "bytes")
       (memory (core memory $core "memory")) (realloc (core func $core "realloc"))))
-  (instance $types
-    (export "point" (type $point)) (export "echo-point" (func $echo-point))
-    (export "echo-bytes" (func $echo-bytes)))
+  (component $interface
+    (type $record (record (field "x" s32) (field "y" s32)))
+    (import "point" (type $point' (eq $record)))
+    (import "echo-point" (func $point'' (param "value" $point') (result $point')))
+    (import "echo-bytes" (func $bytes (param "value" (list u8)) (result (list u8))))
+    (export $point "point" (type $point'))
+    (export "echo-point" (func $point'') (func (param "value" $point) (result $point)))
+    (export "echo-bytes" (func $bytes)))
+  (instance $types (instantiate $interface (with "point" (type $record))
+    (with "echo-point" (func $echo-point)) (with "echo-bytes" (func $echo-bytes))))
   (export "{TYPES}" (instance $types)))
 """
 

@@ -1,7 +1,8 @@
 """The memories of bridges, where bytes cross between guests and the host (`gateway.wasm.byte_blocks`).
 
 A bridge lays down what its guest passes and tells the host where; what the host returns, it puts there itself, and
-tells the bridge. Both take room from one heap, and the bridge gives all of it back after each call.
+tells the bridge. Both take room from one heap, and the bridge gives all of it back after each call. So it is, the
+other way round, where the host calls what a guest exports.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Final
 from gateway.host import _capi
 from gateway.host.errors import Trap
 from gateway.host.settings import is_roomy
-from gateway.wasm.byte_blocks.core import HEAP, HEAP_USED, MAX_PAGES
+from gateway.wasm.byte_blocks.core import HEAP, HEAP_USED, MAX_EXPORTED_PAGES, MAX_PAGES
 
 __all__ = ["BridgeMemory"]
 
 _PAGE: Final = 64 << 10
 _MOST: Final = MAX_PAGES * _PAGE - HEAP
+_MOST_GIVEN: Final = MAX_EXPORTED_PAGES * _PAGE - HEAP
 
 
 class BridgeMemory:
@@ -70,6 +72,12 @@ class BridgeMemory:
         _capi.words[(self._base + HEAP_USED) >> 3] = (address + size - HEAP + 7) & -8
         return address
 
+    def empty(self) -> None:
+        """Give all room back, before a call whose arguments are to be written again."""
+        if self._moves:
+            self._look()
+        _capi.words[(self._base + HEAP_USED) >> 3] = 0
+
     def _name(self) -> int:
         context, instance, number = self._named
         _capi.name_memory(self._scratch, context, instance, number)
@@ -88,6 +96,7 @@ class BridgeMemory:
             return
         if not _capi.memory_grow(self._named[0], self._name(), missing):
             raise Trap(
-                f"no room for {size - HEAP} bytes that are returned at once: {_MOST} at most, or max_memory"
+                f"no room for {size - HEAP} bytes that the host passes at once: {_MOST} at most where they are "
+                f"returned and {_MOST_GIVEN} where they are arguments, or max_memory"
             )
         self._look()

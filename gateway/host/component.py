@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,11 +22,12 @@ from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
 from gateway.host.files import open_regular
 from gateway.host.introspect import MAX_TYPES, TooManyTypes, component_type
+from gateway.wasm import byte_blocks, drops
 from gateway.wasm.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
 from gateway.wasm.binary.measure import check_measure
 from gateway.wasm.binary.package_docs import package_docs
-from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
-from gateway.wasm.drops import PREFIX, with_drops
+from gateway.wasm.byte_blocks import Blocks, ExportBlocks, Rewritten, rewrite
+from gateway.wasm.drops import with_drops
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, Needs, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
 from gateway.wasm.wasip3 import CALLS, NotComposable
@@ -75,7 +76,8 @@ class Source:
         composed: the component around it that is served in its place, where it is of WASI 0.3; None for any other.
         concurrent: whether it is for a concurrent engine: one of WASI 0.3 is, and no other.
         served: what is served: the one or the other, with functions that drop the resources that it hands out.
-        bridged: the same with `list<u8>` crossing in blocks in some imports, where that can be done.
+        bridged: the same with `list<u8>` crossing in blocks, in what is exported and some imports, where that can
+            be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
         stacks: how many stacks of fibers one instance takes at most.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
@@ -139,6 +141,21 @@ class Source:
             self.bridged = replace(self.bridged, component=component)
 
 
+@dataclass(frozen=True, slots=True)
+class ExportPlace:
+    """Where the engine has an exported function.
+
+    Attributes:
+        index: the engine's own; None for what is not exported.
+        boxed: whether it is one of `gateway.wasm.wasip3.calls`.
+        memory: the number of the memory that its bytes cross in, all of them; None where they cross as values.
+    """
+
+    index: wasm.ExportIndex | None
+    boxed: bool
+    memory: int | None
+
+
 class Component:
     """A compiled component.
 
@@ -193,6 +210,7 @@ class Component:
         self._limits: tuple[int, InstanceLimits] | None = None
         compiler = compiler or Compiler()
         disguised: Mapping[tuple[str, str], Blocks] = {}
+        self._exported: Mapping[tuple[str | None, str], ExportBlocks] = {}
         binary = source.served
         try:
             compiled = None
@@ -200,6 +218,7 @@ class Component:
                 compiled = _compile_bridged(engine, source.bridged, name, cache, compiler)
             if compiled is not None and source.bridged is not None:
                 disguised = source.bridged.functions
+                self._exported = source.bridged.exports
                 binary = source.bridged.component
             else:
                 compiled = _compile(engine, binary, cache, compiler)
@@ -214,7 +233,8 @@ class Component:
         except TooManyTypes:
             raise _too_many_types(source.path) from None
         self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
-        self.exports = {name: it for name, it in ty.exports.items() if not _drops(source, name)}
+        added = _added(source, bridged=binary is not source.served)
+        self.exports = {name: it for name, it in ty.exports.items() if not name.startswith(added)}
         self.drops = dict(_resources(ty.exports, self.exports))
         self._calls: Mapping[tuple[str | None, str], str] = {}
         if source.composed is not None:
@@ -264,15 +284,20 @@ class Component:
             self._limits = max_memory, limits
         return self._limits[1]
 
-    def export_index(
-        self, interface: str | None, function: str
-    ) -> tuple[wasm.ExportIndex | None, bool]:
-        """Where the engine has an exported function, and whether it is one of `gateway.wasm.wasip3.calls`."""
+    def export_index(self, interface: str | None, function: str) -> ExportPlace:
+        """Where the engine has an exported function, and how that is called."""
         called = self._calls.get((interface, function))
+        blocks = self._exported.get((interface, function))
         if called is not None:
             interface, function = CALLS, called
+        elif blocks is not None:
+            interface, function = None, blocks.name
         parent = None if interface is None else self.wasmtime.get_export_index(interface)
-        return self.wasmtime.get_export_index(function, parent), called is not None
+        return ExportPlace(
+            self.wasmtime.get_export_index(function, parent),
+            called is not None,
+            None if blocks is None else blocks.memory,
+        )
 
     def _set_compiled(self, compiled: wasm.Component) -> None:
         self.wasmtime = compiled
@@ -337,9 +362,10 @@ def _with_drops(component: bytes, resources: Collection[tuple[str, str]]) -> byt
         return component
 
 
-def _drops(source: Source, export: str) -> bool:
-    """Whether an export is a function that drops a resource, which was added."""
-    return source.resources and export.startswith(PREFIX)
+def _added(source: Source, *, bridged: bool) -> tuple[str, ...]:
+    """What the names of exports begin with that are not the component's own."""
+    of_drops = (drops.PREFIX,) if source.resources else ()
+    return (*of_drops, byte_blocks.PREFIX) if bridged else of_drops
 
 
 def _resources(

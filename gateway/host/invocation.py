@@ -447,6 +447,8 @@ class Invocation:
             self._delete_args()
             # They must not be deleted again, should this attempt not come to its end.
             ctypes.memset(self._address + _ARGS, 0, len(self._args) * VALUE_SIZE)
+            for memory in self.store.memories.values():
+                memory.empty()
         at = self._address + _ARGS
         for lower, value in zip(self._export.lowers, self._args, strict=True):
             self._lowered += 1

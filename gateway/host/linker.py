@@ -55,6 +55,9 @@ class Export:
         type: its WIT type.
         boxed: whether it takes a list of one tuple, its arguments, if it has any, and returns a list of one result
             (`gateway.wasm.wasip3.calls`).
+
+    Args:
+        memory: the number of the memory that its bytes cross in, None where they cross as values.
     """
 
     __slots__ = ("_index", "boxed", "index_address", "lift", "linked", "lowers", "name", "type")
@@ -67,6 +70,7 @@ class Export:
         index: ExportIndex,
         *,
         boxed: bool = False,
+        memory: int | None = None,
     ) -> None:
         self.linked = linked
         self.name = name
@@ -74,6 +78,8 @@ class Export:
         self._index = index
         self.index_address = _capi.address_of(index)
         self.boxed = boxed
+        if memory is not None:
+            ty = wit.in_blocks(ty, memory)
         params = [param for _, param in ty.params]
         result = ty.result
         if boxed:
@@ -121,10 +127,10 @@ class LinkedComponent:
         if interface is not None:
             outer = self.component.exports.get(interface)
             item = outer.functions.get(name) if isinstance(outer, wit.Interface) else None
-        index, boxed = self.component.export_index(interface, name)
-        if index is None or not isinstance(item, wit.Function):
+        place = self.component.export_index(interface, name)
+        if place.index is None or not isinstance(item, wit.Function):
             raise LookupError(f"{self.component.name} exports no function {full_name}")
-        return Export(self, full_name, item, index, boxed=boxed)
+        return Export(self, full_name, item, place.index, boxed=place.boxed, memory=place.memory)
 
     def drop(self, resource: wit.Resource) -> Export:
         """What drops a resource that the component exports, called with it.

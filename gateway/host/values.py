@@ -148,6 +148,9 @@ _ELEMENT_SIZE: Final = MAX_ARGUMENT // MAX_ELEMENTS
 _BLOCK: Final = 2048
 """Bytes of a `list<u8>` that are copied at once: as 64 KiB, which stay in the processor's cache."""
 
+_BLOCK_STEP: Final = 14
+"""So many bytes, as a power of two, are copied in a block in about the time of a step (`gateway.host.pieces`)."""
+
 F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
 """The smallest number that rounds to infinity as an `f32`."""
 
@@ -323,6 +326,8 @@ def _lift_block(ty: wit.Bytes, *, limited: bool, most: int = _U32_MASK) -> Lift:
                 raise _too_large(ty, size)
         elif size > most:
             size = most
+        else:
+            pause(1 + (size >> _BLOCK_STEP), size)
         memory = store.memories.get(number) or _bridge_memory(store, number)
         return memory.read(words[word + 1] & _U32_MASK, size)
 
@@ -636,6 +641,7 @@ def _lower_block(ty: wit.Bytes) -> Lower:
         words[word] = _TUPLE
         word = words[word + 2] >> 3
         words[word] = words[word + 4] = _U32
+        pause(1 + (len(value) >> _BLOCK_STEP))
         memory = store.memories.get(number) or _bridge_memory(store, number)
         words[word + 1] = memory.write(value)
         words[word + 5] = len(value)

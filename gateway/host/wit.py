@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 __all__ = [
@@ -464,6 +464,26 @@ def settled(exports: Mapping[str, Item]) -> dict[str, Item]:
                 return of(found)
 
     return {name: item(found) for name, found in exports.items()}
+
+
+def in_blocks(function: Function, memory: int) -> Function:
+    """The type of a function whose bytes all cross in blocks.
+
+    Args:
+        function: its type.
+        memory: the number of the memory that the bytes are in.
+    """
+
+    def bytes_of(ty: Type) -> Type | None:
+        return Bytes(memory) if ty == List(Integer(8, signed=False)) else None
+
+    def told(ty: Type) -> Type:
+        return replaced(ty, bytes_of)
+
+    params = tuple((name, told(ty)) for name, ty in function.params)
+    return replace(
+        function, params=params, result=None if function.result is None else told(function.result)
+    )
 
 
 def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function:

@@ -89,13 +89,13 @@ def host(**functions: Callable[..., Any]) -> HostInterface:
 
 
 def load_component(
-    engine: Engine, text: str, folder: Path, *provided: HostInterface
+    engine: Engine, text: str, folder: Path, *provided: HostInterface, in_blocks: bool = False
 ) -> LinkedComponent:
-    """Compile and link a component of this text."""
+    """Compile and link a component of this text, with bytes that cross in blocks, or as values."""
     with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".wat") as file:
         file.write(text)
         file.flush()
-        source = Source(Path(file.name))
+        source = Source(Path(file.name), bridge=(lambda _name: True) if in_blocks else None)
     return link(Component(engine, source, name="guest"), Provided(provided))
 
 

@@ -116,9 +116,17 @@ class BagOfExports:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """A core function that becomes a component function."""
+    """A core function that becomes a component function.
+
+    Attributes:
+        core_function: the core function.
+        type: the index of the type that it gets.
+        is_async: whether it returns before it has a result.
+    """
 
     core_function: int
+    type: int
+    is_async: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +242,12 @@ def read_canon(cursor: Cursor) -> Canon:
         case 0x00:
             _read_function_marker(cursor)
             core_function = cursor.u32()
-            _skip_canon_options(cursor)
-            cursor.u32()
-            return Lift(core_function)
+            is_async = _ASYNC in _read_canon_options(cursor)
+            return Lift(core_function, cursor.u32(), is_async)
         case 0x01:
             _read_function_marker(cursor)
             function = cursor.u32()
-            _skip_canon_options(cursor)
+            _read_canon_options(cursor)
             return Lower(function)
         case 0x02 | 0x03 | 0x04:
             return ResourceBuiltin(cursor.u32())
@@ -265,9 +272,16 @@ def _read_function_marker(cursor: Cursor) -> None:
         raise cursor.malformed("a canonical definition of something that is no function")
 
 
-def _skip_canon_options(cursor: Cursor) -> None:
+_ASYNC: Final = 0x06
+
+
+def _read_canon_options(cursor: Cursor) -> set[int]:
+    """The options that are there, without their indices."""
+    found = set()
     for _ in range(cursor.count()):
-        match cursor.byte():
+        option = cursor.byte()
+        found.add(option)
+        match option:
             # String encodings, `async` and `gc`.
             case 0x00 | 0x01 | 0x02 | 0x06 | 0x09:
                 pass
@@ -276,6 +290,7 @@ def _skip_canon_options(cursor: Cursor) -> None:
                 cursor.u32()
             case other:
                 raise cursor.malformed(f"the unknown canonical option {other:#04x}")
+    return found
 
 
 def _skip_result(cursor: Cursor) -> None:
@@ -289,6 +304,6 @@ def _skip_result(cursor: Cursor) -> None:
 _IMMEDIATES: Final[dict[str, Callable[[Cursor], object]]] = {
     "i": Cursor.u32,
     "f": Cursor.byte,
-    "o": _skip_canon_options,
+    "o": _read_canon_options,
     "r": _skip_result,
 }

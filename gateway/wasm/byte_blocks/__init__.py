@@ -32,11 +32,14 @@ one core; MB/s to the host / from it):
     | 7 bits and 1 bit, `int`           | 265 / 464   | 312 / 555     | 280 / 481     |
     | the bridge's memory               | 2406 / 1854 | 18705 / 17321 | 17254 / 20909 |
 
+Functions that the guest exports are bridged the other way round, once for all of them: `exports.py`.
+
 What it costs is that memory and three core instances for each interface: some 5 us for each
 instance of the component. What cannot be bridged crosses as the engine has it: interfaces whose
 functions pass bytes beside borrowed handles within lists or records, and what shares types with them.
 """
 
-from gateway.wasm.byte_blocks.rewrite import Blocks, Rewritten, rewrite
+from gateway.wasm.byte_blocks.exports import PREFIX
+from gateway.wasm.byte_blocks.rewrite import Blocks, ExportBlocks, Rewritten, rewrite
 
-__all__ = ["Blocks", "Rewritten", "rewrite"]
+__all__ = ["PREFIX", "Blocks", "ExportBlocks", "Rewritten", "rewrite"]

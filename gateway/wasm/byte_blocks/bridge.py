@@ -10,14 +10,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.wasm.binary import encode
 from gateway.wasm.binary.component_writer import ComponentWriter
 from gateway.wasm.binary.definitions import ExportAlias, OuterAlias
-from gateway.wasm.binary.extern import ExternName, ExternType, Sort, SortIndex, encode_extern_name
+from gateway.wasm.binary.extern import ExternName, ExternType, Sort, encode_extern_name
 from gateway.wasm.binary.sections import ComponentSection
 from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.binary.types import ExportDeclaration, Primitive, TypeDefinition, ValType, remap
 from gateway.wasm.byte_blocks import core
+from gateway.wasm.byte_blocks.forwarding import Forwarding
 from gateway.wasm.byte_blocks.imported_interface import ImportedInterface, InterfaceFunction
 from gateway.wasm.byte_blocks.prelude import Prelude
 
@@ -116,49 +116,9 @@ class _Bridge:
         """Lowers the functions of the host and lifts them again, now with their own types."""
         if not functions:
             return []
-        out = self.out
-        module = core.memory_module()
-        module_index = out.embed(ComponentSection.CORE_MODULE, module, Sort.CORE_MODULE)
-        keeper = out.instantiate_core(module_index, [])
-        memory = out.alias_core(Sort.CORE_MEMORY, keeper, core.MEMORY)
-        realloc = out.alias_core(Sort.CORE_FUNC, keeper, core.REALLOC)
-        options = [b"\x03" + encode.u32(memory), b"\x04" + encode.u32(realloc)]
-
-        resources = dict.fromkeys(resource for f in functions for _, resource in f.borrows)
-        drops = {resource: number for number, resource in enumerate(resources)}
-        hosts = _numbered(out, [self.lower(function, options) for function in functions])
-        droppers = _numbered(out, [self.drop(resource) for resource in drops])
-        module = core.forwarder_module(functions, drops)
-        module_index = out.embed(ComponentSection.CORE_MODULE, module, Sort.CORE_MODULE)
-        arguments = [(core.HOST, hosts), (core.DROP, droppers)]
-        forwarder = out.instantiate_core(module_index, arguments)
-
-        return [
-            self.lift(
-                function,
-                out.alias_core(Sort.CORE_FUNC, forwarder, str(at)),
-                [*options, self.post_return(function, keeper)],
-            )
-            for at, function in enumerate(functions)
-        ]
-
-    def lower(self, function: InterfaceFunction, options: list[bytes]) -> int:
-        at = self.out.alias(Sort.FUNC, self.instance, function.name.name)
-        item = b"\x01\x00" + encode.u32(at) + encode.vector(options)
-        return self.out.add(ComponentSection.CANON, item, Sort.CORE_FUNC)
-
-    def drop(self, resource: int) -> int:
-        item = b"\x03" + encode.u32(self.types[resource])
-        return self.out.add(ComponentSection.CANON, item, Sort.CORE_FUNC)
-
-    def post_return(self, function: InterfaceFunction, keeper: int) -> bytes:
-        name = core.release(function)
-        return b"\x05" + encode.u32(self.out.alias_core(Sort.CORE_FUNC, keeper, name))
-
-    def lift(self, function: InterfaceFunction, core_function: int, options: list[bytes]) -> int:
-        function_type = encode.u32(self.types[function.type])
-        item = b"\x00\x00" + encode.u32(core_function) + encode.vector(options) + function_type
-        return self.out.add(ComponentSection.CANON, item, Sort.FUNC)
+        forwarding = Forwarding(self.out, core.MAX_PAGES)
+        found = [self.out.alias(Sort.FUNC, self.instance, f.name.name) for f in functions]
+        return forwarding.add(functions, found, self.types)
 
     def export_function(self, function: InterfaceFunction, lifted: int | None) -> None:
         at = lifted
@@ -167,9 +127,3 @@ class _Bridge:
         # The type again, for one that is passed on: said in terms of the types exported above.
         function_type = ExternType(Sort.FUNC, self.types[function.type])
         self.out.export(encode_extern_name(function.name), Sort.FUNC, at, function_type)
-
-
-def _numbered(out: ComponentWriter, functions: Sequence[int]) -> int:
-    """Adds a core instance that exports core functions as "0", "1", ..."""
-    named = ((str(at), SortIndex(Sort.CORE_FUNC, index)) for at, index in enumerate(functions))
-    return out.bag_core(named)

@@ -27,6 +27,7 @@ __all__ = [
     "HEAP",
     "HEAP_USED",
     "HOST",
+    "MAX_EXPORTED_PAGES",
     "MAX_PAGES",
     "MEMORY",
     "REALLOC",
@@ -52,6 +53,9 @@ HEAP: Final = _RESULT_AT + MAX_RESULT_SIZE
 # What a bridge may take besides the memory of its guest: room for a few of the largest values that the
 # host takes or gives in one call. Unit: pages of 64 KiB. What needs more traps for want of memory.
 MAX_PAGES: Final = 128
+# The same for what a component exports: room for arguments and a result as large as those that are asked for by
+# JSON-RPC. The limit of each memory of an instance, by `max_memory`, holds too.
+MAX_EXPORTED_PAGES: Final = 1024
 # With the 2 GiB that the heap can reach, a sum that stays below 4 GiB.
 _MAX_BLOCK: Final = 0x7FFF_FFF0
 
@@ -69,8 +73,8 @@ def release(function: InterfaceFunction) -> str:
     return f"release{_RELEASES.index(CoreFunction(lifted.results, ()))}"
 
 
-def memory_module() -> bytes:
-    """Writes the module with a memory, and an allocator for one call at a time.
+def memory_module(max_pages: int) -> bytes:
+    """Writes the module with a memory of at most so many pages, and an allocator for one call at a time.
 
     Exports `MEMORY`; `REALLOC`, which hands out memory from the start of the heap upwards; and a
     `release` for each core result, which empties the heap: nothing outlives a call.
@@ -81,7 +85,7 @@ def memory_module() -> bytes:
         write.export(f"release{at}", write.FUNCTION, 1 + at) for at in range(len(_RELEASES))
     ]
     empty_heap = write.body(write.const(HEAP_USED) + write.const(0) + _STORE)
-    memory = b"\x01" + encode.u32(1) + encode.u32(MAX_PAGES)
+    memory = b"\x01" + encode.u32(1) + encode.u32(max_pages)
     bodies = [_realloc(), *(empty_heap for _ in _RELEASES)]
     return write.module(
         [

@@ -9,11 +9,14 @@ from typing import Final
 from gateway.wasm.binary.component_writer import ComponentWriter
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
 from gateway.wasm.binary.definitions import ExportDefinition, items, read_export
-from gateway.wasm.binary.extern import Sort, encode_extern_name
+from gateway.wasm.binary.extern import ExternType, Sort, encode_extern_name
 from gateway.wasm.binary.sections import ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.byte_blocks.bridge import bridge_component
-from gateway.wasm.byte_blocks.core import CORE_INSTANCES
+from gateway.wasm.byte_blocks.core import CORE_INSTANCES, MAX_EXPORTED_PAGES
+from gateway.wasm.byte_blocks.exported_functions import ExportedFunction
+from gateway.wasm.byte_blocks.exports import ExportedBytes, exported_bytes
+from gateway.wasm.byte_blocks.forwarding import Forwarding
 from gateway.wasm.byte_blocks.imported_interface import (
     ImportedInterface,
     Interfaces,
@@ -26,11 +29,14 @@ from gateway.wasm.byte_blocks.prelude import (
     read_prelude,
 )
 
-__all__ = ["Blocks", "Rewritten", "rewrite"]
+__all__ = ["Blocks", "ExportBlocks", "Rewritten", "rewrite"]
 
 # How many interfaces are bridged. Threat: a component that imports one under a thousand versions.
 # Arbitrary; a component has two or three that are worth it.
 MAX_BRIDGES: Final = 16
+
+# Exports that have no bytes, and are all that most components have: they need not be looked into.
+_PLAIN: Final = frozenset({"wasi:http/incoming-handler", "wasi:cli/run"})
 
 # What a component can export and another around it export again. A type cannot be: the functions
 # would go on naming the inner one. (The types of a world are not exported but imported.)
@@ -53,26 +59,42 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportBlocks:
+    """How the bytes of an exported function cross.
+
+    Attributes:
+        name: what the function is called that has them in disguise, all of them; the component exports it too.
+        memory: as of `Blocks`.
+    """
+
+    name: str
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rewritten:
     """A component that does what another does, with bytes that cross in blocks.
 
     Attributes:
         component: the binary.
         functions: by import name and function name, the functions whose types changed.
+        exports: by interface, None for the component itself, and name, the functions that are exported in disguise
+            too.
 
     The host reads and writes bytes in the memory that `Blocks` names: see `core.py`.
     """
 
     component: bytes
     functions: Mapping[tuple[str, str], Blocks]
+    exports: Mapping[tuple[str | None, str], ExportBlocks]
 
 
 def rewrite(
     component: bytes, wants: Callable[[str], bool], *, lending: bool = False
 ) -> Rewritten | None:
-    """Disguises `list<u8>` in the imported interfaces that `wants` says yes to.
+    """Disguises `list<u8>` in the imported interfaces that `wants` says yes to, and in what is exported.
 
-    Others whose types hold the same bytes go with them.
+    Other interfaces whose types hold the same bytes go with them.
 
     Args:
         component: a binary; that it is valid is for the engine to say, before or after.
@@ -88,20 +110,26 @@ def rewrite(
     try:
         prelude = read_prelude(component)
         bridged = _bridged(prelude, read_interfaces(prelude, lending=lending), wants)
-        if not bridged:
-            return None
         exports = _read_exports(component)
+        plain = {export.name.interface.partition("@")[0] for export in exports} <= _PLAIN
+        exported = None if plain else exported_bytes(component)
+        if not bridged and (exported is None or not exported.functions):
+            return None
     except (MalformedBinary, UnbridgeableError):
         return None
     passing = [(imported, interface) for imported, interface in bridged if interface.bridged]
     return Rewritten(
-        component=_enclose(component, prelude, bridged, exports),
+        component=_enclose(component, prelude, bridged, exports, exported),
         functions={
             (imported.definition.name.name, function.name.name): Blocks(
                 CORE_INSTANCES * before, function.pairs
             )
             for before, (imported, interface) in enumerate(passing)
             for function in interface.bridged
+        },
+        exports={
+            function: ExportBlocks(name, CORE_INSTANCES * len(passing))
+            for function, name in (exported.names if exported else {}).items()
         },
     )
 
@@ -162,7 +190,11 @@ def _read_exports(component: bytes) -> list[ExportDefinition]:
 
 
 def _enclose(
-    component: bytes, prelude: Prelude, bridged: _Bridged, exports: list[ExportDefinition]
+    component: bytes,
+    prelude: Prelude,
+    bridged: _Bridged,
+    exports: list[ExportDefinition],
+    exported: ExportedBytes | None,
 ) -> bytes:
     interfaces = {imported.item.index: interface for imported, interface in bridged}
     encoded_prelude = prelude.encode(
@@ -182,13 +214,26 @@ def _enclose(
         bridge = bridge_component(prelude, encoded_prelude, interfaces, imported.item.index)
         index = out.embed(ComponentSection.COMPONENT, bridge, Sort.COMPONENT)
         bridges[imported.definition.name.name] = out.instantiate(index, host)
+    forwarding = None
+    if exported is not None and exported.functions:
+        forwarding = Forwarding(out, MAX_EXPORTED_PAGES)
     guest = out.embed(ComponentSection.COMPONENT, component, Sort.COMPONENT)
     arguments = [(name, sort, bridges.get(name, index)) for name, sort, index in host]
     instance = out.instantiate(guest, arguments)
 
+    own = {} if exported is None else exported.define_own(out)
+    aliases: dict[str, int] = {}
     for export in exports:
-        sort = export.item.sort
-        out.export(
-            encode_extern_name(export.name), sort, out.alias(sort, instance, export.name.name)
-        )
+        sort, name = export.item.sort, export.name.name
+        aliases[name] = out.alias(sort, instance, name)
+        ascribed = ExternType(sort, own[name]) if name in own else None
+        out.export(encode_extern_name(export.name), sort, aliases[name], ascribed)
+
+    def find(function: ExportedFunction) -> int:
+        if function.interface is None:
+            return aliases[function.name]
+        return out.alias(Sort.FUNC, aliases[function.interface], function.name)
+
+    if exported is not None and forwarding is not None:
+        exported.export(out, forwarding, find)
     return out.finish()
