@@ -16,7 +16,7 @@ from gateway.wasm.binary import encode
 from gateway.wasm.binary.cursor import Cursor
 from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type, read_type
-from gateway.wasm.byte_blocks import Blocks, rewrite
+from gateway.wasm.byte_blocks import PREFIX, Blocks, rewrite
 from gateway.wasm.byte_blocks.core import CORE_INSTANCES
 from tests.wasm.bridged import MEMORY, NAME, Host, binary, memory_of, rewritten
 
@@ -304,7 +304,7 @@ class TestExports:
 
 
 def exported(host: Host) -> dict[str, object]:
-    """The names and kinds of a component's exports, and those within them."""
+    """The names and kinds of a component's exports, and those within them, without what was added for the host."""
 
     def describe(extern: Any) -> object:
         if isinstance(extern, types.ComponentInstanceType):
@@ -314,7 +314,9 @@ def exported(host: Host) -> dict[str, object]:
         return type(extern)
 
     exports = host.component.type.exports(host.engine)
-    return {name: describe(extern.ty) for name, extern in exports.items()}
+    return {
+        name: describe(extern.ty) for name, extern in exports.items() if not name.startswith(PREFIX)
+    }
 
 
 class TestLeftAlone:
