@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -275,11 +275,23 @@ def create_app(
     return Gateway(config, workers_dir=workers_dir, backends=backends, providers=providers)
 
 
-def verify(config: GatewayConfig) -> dict[str, tuple[Route, ...]]:
+class Verified(NamedTuple):
+    """What a component that was loaded answers.
+
+    Attributes:
+        routes: the HTTP requests.
+        methods: how many methods of JSON-RPC.
+    """
+
+    routes: tuple[Route, ...]
+    methods: int
+
+
+def verify(config: GatewayConfig) -> dict[str, Verified]:
     """Load, compile and link every component, for the compile cache and the errors, not to serve.
 
     Returns:
-        The HTTP requests that each component answers, by its name.
+        What each component answers, by its name.
 
     Raises:
         gateway.host.errors.ComponentError: a component is refused; the message names each that is.
@@ -289,4 +301,9 @@ def verify(config: GatewayConfig) -> dict[str, tuple[Route, ...]]:
     services = load_services(config, Runtime.quiet())
     for service in services:
         asyncio.run(service.grants.aclose())
-    return {service.name: service.routes for service in services}
+    return {
+        service.name: Verified(
+            service.routes, len(service.methods.served) if service.procedures else 0
+        )
+        for service in services
+    }

@@ -63,13 +63,13 @@ _REQUEST_ID: Final = "call"
 def call(
     component: ComponentFile,
     method: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="METHOD",
-            help="interface.function, or the full name as `gateway inspect` has it.",
+            help="interface.function, or the full name as `gateway inspect` has it. Without one, all are listed.",
             show_default=False,
         ),
-    ],
+    ] = None,
     params: Annotated[
         str,
         typer.Argument(
@@ -79,7 +79,7 @@ def call(
     ] = "[]",
     **keys: Any,
 ) -> None:
-    """Call a function that a component exports, and print what it returns as JSON.
+    """Call a function that a component exports, and print what it returns as JSON, or list those that it has.
 
     What it returns goes to standard output; an err goes to standard error, as does what the component writes
     itself. Exit status: 0 returned, 1 returned err, 2 wrong usage, method or parameters, 3 the component failed,
@@ -93,9 +93,11 @@ def call(
     raise typer.Exit(asyncio.run(_perform(service, method, params, max_result)))
 
 
-async def _perform(service: Service, method: str, params: str, max_result: int) -> int:
+async def _perform(service: Service, method: str | None, params: str, max_result: int) -> int:
     """Make the call and print what comes of it; returns the exit status."""
     try:
+        if method is None:
+            return _list(service)
         procedure = service.procedures.get(method)
         if procedure is None:
             return _refuse(_unknown(service, method))
@@ -162,14 +164,31 @@ def _refuse(reason: str, status: int = REFUSED) -> int:
     return status
 
 
+def _list(service: Service) -> int:
+    """Print what can be called, with its types."""
+    if not service.procedures:
+        return _refuse(_no_methods(service))
+    for method in service.methods.served:
+        typer.echo(f"{method.short or method.name}: {method.type}")
+    return 0
+
+
 def _unknown(service: Service, name: str) -> str:
     names = list(service.procedures)
     if not names:
-        source = service.config.source
-        return f"{source} exports no functions that can be called with JSON; `gateway inspect` tells why"
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f'did you mean "{close[0]}"?' if close else f"it has {', '.join(_first_names(service))}."
+        return _no_methods(service)
+    near = service.methods.near(name) or next(
+        iter(difflib.get_close_matches(name, names, n=1)), None
+    )
+    hint = f'did you mean "{near}"?' if near else f"it has {', '.join(_first_names(service))}."
     return f"{service.config.source} has no method {name}: {hint}"
+
+
+def _no_methods(service: Service) -> str:
+    source = service.config.source
+    return (
+        f"{source} exports no functions that can be called with JSON; `gateway inspect` tells why"
+    )
 
 
 def _first_names(service: Service) -> list[str]:

@@ -26,10 +26,14 @@ _TRAPS: Final = "  // nothing provides this without a link: calling it traps"
 _REFUSED: Final = "  // nothing can provide this: the component is not served"
 
 
-def describe(path: Path) -> str:
+def describe(path: Path, *, full: bool = False) -> str:
     """Describe the component in a file.
 
     It is compiled for that, which takes seconds if it is large, and nothing is kept.
+
+    Args:
+        path: the file.
+        full: whether what is in the interfaces of WASI is told too, which are the same in every component.
 
     Raises:
         gateway.host.errors.ComponentError: the file holds no component that can be loaded.
@@ -43,15 +47,28 @@ def describe(path: Path) -> str:
     ]
     claims = summary(examine(source.original, Policy(), time()))
     lines += (f"  {label:<6}  {text}" for label, text in claims)
-    seen = Definitions()
-    for name, item in component.imports.items():
-        lines += [
-            "",
-            *_item(f"import {wit.extern_text(name, item)}", name, item, seen, _notes(name, item)),
-        ]
-    for name, item in component.exports.items():
-        lines += ["", *_item(f"export {wit.extern_text(name, item)}", name, item, seen, {})]
     methods = Methods(component.exports)
+    of_toolchains = {each.name.partition("#")[0] for each in methods.left_out if not each.missed}
+    # What is imported defines what is exported, and is told after it.
+    seen = Definitions()
+    imported, exported, folded = [], [], []
+    for name, item in component.imports.items():
+        head, notes = f"import {wit.extern_text(name, item)}", _notes(name, item)
+        told = ["", *_item(head, name, item, seen, notes)]
+        if full or not _is_of_wasi(name, item):
+            imported += told
+        else:
+            folded.append(_folded(head, name, notes))
+    for name, item in component.exports.items():
+        head = f"export {wit.extern_text(name, item)}"
+        told = ["", *_item(head, name, item, seen, {})]
+        if full or not (_is_of_wasi(name, item) or name in of_toolchains):
+            exported += told
+        else:
+            folded.append(_folded(head, name, {}))
+    lines += [*exported, *imported]
+    if folded:
+        lines += ["", *folded, "", "What is in those: gateway inspect --full"]
     if source.concurrent and component.find_export(HANDLER) is not None:
         lines += ["", f"It is of WASI 0.3: its {HANDLER} answers HTTP requests."]
     elif component.find_export(INCOMING_HANDLER) is None:
@@ -67,6 +84,18 @@ def describe(path: Path) -> str:
         lines += ["", "Not served by JSON-RPC"]
         lines += (f"  {export.name}: {export.reason}" for export in methods.left_out)
     return "\n".join(lines)
+
+
+def _is_of_wasi(name: str, item: wit.Item) -> bool:
+    return isinstance(item, wit.Interface) and wit.interface_name(name, item).startswith("wasi:")
+
+
+def _folded(head: str, name: str, notes: Mapping[str, str]) -> str:
+    """An interface by its name alone, with what is to be said of it and of its functions."""
+    missing = [function for function, note in notes.items() if note == _TRAPS and function != name]
+    if name in notes or not missing:
+        return f"{head};{notes.get(name, '')}"
+    return f"{head};  // nothing provides {', '.join(missing)} without a link: calling those traps"
 
 
 def _notes(name: str, item: wit.Item) -> dict[str, str]:

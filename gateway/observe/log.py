@@ -9,6 +9,7 @@ see `embed`.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TextIO, cast
@@ -190,7 +191,8 @@ def _severity(level: LogLevel | None) -> int:
 
 def _render(format: LogFormat, stream: TextIO) -> list[Processor]:  # noqa: A002
     if format == "console" or (format == "auto" and stream.isatty()):
-        return for_people(colors=stream.isatty())
+        # https://no-color.org
+        return for_people(colors=stream.isatty() and not os.environ.get("NO_COLOR"))
     return for_machines()
 
 

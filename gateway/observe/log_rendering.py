@@ -7,13 +7,15 @@ longer than a bound, and for people, who read it on terminals, no character of c
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Any, Final
 
 import structlog
 from structlog.typing import EventDict, Processor
 
-__all__ = ["bounded", "for_logging", "for_machines", "for_people", "visible"]
+from gateway.observe.log_console import renderer
+from gateway.observe.visible_text import visible
+
+__all__ = ["bounded", "for_logging", "for_machines", "for_people"]
 
 MAX_TEXT: Final = 4096
 """Characters of one value. Threat: a client whose target fills the header limit, or a guest whose names and errors
@@ -32,10 +34,6 @@ _LONG: Final = frozenset(("exception", "line", "message", "reason"))
 
 _JSON: Final = structlog.processors.JSONRenderer()
 
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What a terminal, or a reader of lines, does not take for a character: C0, DEL, C1, and the marks and separators
-of Unicode that end a line or turn its direction."""
-
 
 def for_machines() -> list[Processor]:
     """The last steps of a line in JSON, which escapes whatever is not ASCII itself."""
@@ -49,16 +47,14 @@ def for_machines() -> list[Processor]:
 def for_people(*, colors: bool) -> list[Processor]:
     """The last steps of a line for people.
 
-    Tracebacks stay plain: structlog's default, where rich is installed, prints the values of local variables, and
-    with them a component's environment.
+    Tracebacks are plain: those that structlog makes where rich is installed have the values of local variables,
+    and with them a component's environment.
     """
     return [
         structlog.processors.format_exc_info,
         bounded,
         _without_controls,
-        structlog.dev.ConsoleRenderer(
-            colors=colors, exception_formatter=structlog.dev.plain_traceback
-        ),
+        *renderer(colors=colors),
     ]
 
 
@@ -80,17 +76,6 @@ def bounded(_logger: object, _method: str, event: EventDict) -> EventDict:
         elif isinstance(value, _COLLECTIONS):
             event[key] = _bounded(value)
     return event
-
-
-def visible(text: str, but: str = "") -> str:
-    """Write each character of control in a text as its number, but for some."""
-    if text.isprintable():
-        return text
-    return _CONTROLS.sub(lambda found: found[0] if found[0] in but else _escaped(found[0]), text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def _without_controls(_logger: object, _method: str, event: EventDict) -> EventDict:

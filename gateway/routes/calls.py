@@ -168,7 +168,9 @@ class Calls:
         elif entry.method == DISCOVER:
             response = self._fitting(entry, message.result_text(entry.id, self._discover()))
         else:
-            response = self._failure(entry, Error.of(message.METHOD_NOT_FOUND))
+            near = self._service.methods.near(entry.method)
+            hint = {} if near is None else {"did_you_mean": near}
+            response = self._failure(entry, Error.of(message.METHOD_NOT_FOUND, **hint))
         return None if entry.is_notification else response
 
     async def _respond(self, entry: message.Request, procedure: Procedure) -> bytes | None:

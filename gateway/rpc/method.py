@@ -108,6 +108,29 @@ class Methods:
         self.by_name = {method.short: method for method in self.served if method.short is not None}
         # Second: a root function is never hidden by the short name of another.
         self.by_name |= {method.name: method for method in self.served}
+        self._folded: dict[str, str] = {}
+        for method in self.served:
+            called = method.short or method.name
+            for known in (method.function, called, method.name):
+                self._folded.setdefault(_folded(known), called)
+
+    def near(self, name: str) -> str | None:
+        """The name of a method that may have been meant by one that there is none of: one lookup.
+
+        Capitals, and which of `-`, `_`, `.` and `#` stand between words, do not count, nor does the interface.
+        """
+        folded = _folded(name[:MAX_NAME])
+        return self._folded.get(folded) or self._folded.get(folded.rpartition(".")[2])
+
+
+MAX_NAME: Final = 256
+"""Characters of a name that are looked at, to find which was meant. Arbitrary."""
+
+_SIGNS: Final = str.maketrans("_#/", "-..")
+
+
+def _folded(name: str) -> str:
+    return name.lower().translate(_SIGNS)
 
 
 def unversioned(name: str) -> str:

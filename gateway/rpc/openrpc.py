@@ -39,6 +39,12 @@ _DETAIL: Final[Schema] = {"type": "string", "description": "What is wrong with t
 _DATA: Final[Mapping[int, dict[str, Schema]]] = {
     message.PARSE_ERROR: {"detail": _DETAIL},
     message.INVALID_REQUEST: {"detail": _DETAIL},
+    message.METHOD_NOT_FOUND: {
+        "did_you_mean": {
+            "type": "string",
+            "description": "A method that there is, where one is near.",
+        },
+    },
     message.INVALID_PARAMS: {
         "pointer": {
             "type": "string",
@@ -48,6 +54,8 @@ _DATA: Final[Mapping[int, dict[str, Schema]]] = {
         "expected": {"type": "string", "description": "What was expected there."},
     },
 }
+
+_OPTIONAL: Final = frozenset(("did_you_mean",))
 
 _ERRORS: Final[Mapping[str, int]] = {
     "ParseError": message.PARSE_ERROR,
@@ -216,5 +224,6 @@ def _code(code: int) -> dict[str, Any]:
 
 def _error(code: int) -> dict[str, Any]:
     properties = {"request_id": _REQUEST_ID, **_DATA.get(code, {})}
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    required = [name for name in properties if name not in _OPTIONAL]
+    schema = {"type": "object", "properties": properties, "required": required}
     return {**_code(code), "data": schema}

@@ -371,13 +371,23 @@ def test_a_component_is_inspected(guest: GuestPath) -> None:
         "  signature  none",
         "",
     ]
-    assert "import wasi:http/types@0.2.0 {\n" in process.stdout
-    assert process.stdout.endswith(
-        "export wasi:http/incoming-handler@0.2.0 {\n"
+    assert process.stdout.splitlines()[5:] == [
+        "import wasi:io/error@0.2.0;",
+        "import wasi:io/poll@0.2.0;",
+        "import wasi:io/streams@0.2.0;",
+        "import wasi:http/types@0.2.0;",
+        "export wasi:http/incoming-handler@0.2.0;",
+        "",
+        "What is in those: gateway inspect --full",
+    ]
+    full = run("inspect", "--full", path).stdout
+    assert "\nimport wasi:http/types@0.2.0 {\n" in full
+    assert (
+        "\nexport wasi:http/incoming-handler@0.2.0 {\n"
         "  use wasi:http/types@0.2.0.{incoming-request, response-outparam};\n"
         "  handle: func(request: incoming-request, response-out: response-outparam);\n"
         "}\n"
-    )
+    ) in full
 
 
 def test_what_nothing_provides_is_pointed_out(guest: GuestPath) -> None:
@@ -427,7 +437,7 @@ EVERYTHING = """
 def test_types_are_written_as_wit_does(tmp_path: Path) -> None:
     path = tmp_path / "everything.wat"
     path.write_text(EVERYTHING)
-    process = run("inspect", path)
+    process = run("inspect", "--full", path)
     assert (process.returncode, process.stderr) == (0, "")
     traps = "  // nothing provides this without a link: calling it traps"
     assert process.stdout.splitlines()[5:] == [
@@ -497,6 +507,11 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         source = "{source}"
         routes = [{{ host = "example.com" }}, {{ path = "/one", match = "exact" }}]
         max_body = "1MiB"
+        environment = {{ TOKEN = "hidden" }}
+        mounts = [{{ host = "{tmp_path}", guest = "/data" }}]
+        allowed_outbound_hosts = ["https://api.example.com"]
+        keyvalue = {{ default = "redis://user:hidden@localhost/0" }}
+        messaging = "nats://hidden@localhost"
 
         [[components]]
         name = "two"
@@ -520,6 +535,11 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         "component one",
         f"  source              {source}",
         "  routes              example.com/, */one (exact)",
+        f"  mount               {tmp_path} as /data, read-only",
+        "  outbound hosts      https://api.example.com",
+        "  environment         TOKEN",
+        "  keyvalue            default: redis://localhost/0",
+        "  messaging           nats://localhost",
         "  max_execution_time  1m30s",
         "  max_memory          256MiB",
         "  max_body            1MiB",
@@ -534,6 +554,7 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         "component called",
         f"  source              {guest('c/relay')}",
         "  routes              none",
+        "  methods             67 at /rpc/called",
         f"  link                {TYPES}: http://a, http://b",
         f'  link                {OUTCOMES} by the name "other": wrpc+tcp://a:1',
         "  max_execution_time  1m30s",
@@ -697,7 +718,8 @@ def test_the_log_is_for_people_where_asked(guest: GuestPath, gateway: StartGatew
         line = next(line for line in process.stderr if "listening" in line)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-    assert "[info     ] listening" in line
+    assert line.endswith("\n")
+    assert line.split()[1:3] == ["info", "listening"]
     assert "url=http://127.0.0.1:" in line
     assert "stopping" in rest
     assert "Traceback" not in rest
@@ -712,7 +734,7 @@ def test_a_flag_that_needs_another_says_so(guest: GuestPath, flag: str) -> None:
 
 
 def test_a_component_of_wasi_0_3_is_inspected_as_it_was_built(guest: GuestPath) -> None:
-    inspected = run("inspect", guest("wat/wasi-0-3"))
+    inspected = run("inspect", "--full", guest("wat/wasi-0-3"))
     assert "handle: async func(request: request) -> result<response" in inspected.stdout
     assert (
         "consume-body: static func(this: request, res: future<result<_, error-code>>)"

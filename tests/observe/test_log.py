@@ -14,7 +14,8 @@ import structlog
 
 from gateway.config import ServerConfig
 from gateway.observe import log
-from gateway.observe.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT, visible
+from gateway.observe.log_rendering import MAX_ITEMS, MAX_LONG_TEXT, MAX_TEXT
+from gateway.observe.visible_text import visible
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,53 @@ def test_nor_does_a_traceback() -> None:
         text = rendered("console", "failed", exc_info=True)
     assert "\x1b" not in text
     assert text.splitlines()[1] == "Traceback (most recent call last):"
+
+
+ID = "a7cde1ae89de333a9e1653042f19b27f"
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "line"),
+    [
+        (
+            "request",
+            {"method": "GET", "authority": "a.example", "path": "/a", "status": 200, "sent": 5}
+            | {"duration_ms": 1.25, "outcome": "ok", "client": None, "trace_id": ID},
+            "GET a.example/a 200, 1.2 ms, 5 bytes",
+        ),
+        (
+            "request",
+            {"method": "GET", "authority": None, "path": "/a", "status": 0, "sent": 0}
+            | {"duration_ms": 30000.0, "outcome": "deadline", "trace_id": "b" * 32},
+            "GET /a no response, deadline, 30000.0 ms, 0 bytes trace_id=bbbbbbbb",
+        ),
+        ("guest output", {"stream": "stdout", "line": "hello"}, "| hello"),
+        ("guest output", {"stream": "stderr", "line": "oh no"}, "! oh no"),
+        ("guest log", {"context": "db", "message": "slow", "level": 1}, "| db: slow"),
+        (
+            "component trapped",
+            {"reason": "unreachable", "backtrace": ["a!f (0x1)", "a!g (0x2)"]},
+            "component trapped: unreachable\n    at a!f (0x1)\n    at a!g (0x2)",
+        ),
+        (
+            "component loaded",
+            {"routes": ["*/", "*/a"], "source": "a b.wasm", "none": None, "digest": "c" * 64},
+            "component loaded routes='*/, */a' source='a b.wasm' digest=cccccccc",
+        ),
+    ],
+)
+def test_for_people_a_line_is_what_they_would_say(
+    event: str, fields: dict[str, Any], line: str
+) -> None:
+    text = rendered("console", event, request_id=ID, **fields)
+    clock, level, rest = text.split(maxsplit=2)
+    assert (len(clock), level) == (len("11:22:33.444"), "error")
+    assert rest == f"a7cde1ae {line}\n"
+
+
+def test_what_belongs_to_no_request_stands_beside_what_does() -> None:
+    both = [rendered("console", "a", request_id=ID), rendered("console", "b")]
+    assert both[0].index(" a\n") == both[1].index(" b\n")
 
 
 def test_in_json_a_line_is_a_line() -> None:

@@ -44,6 +44,14 @@ def test_parameters_may_be_left_out_or_piped(component: Path) -> None:
     assert call(component, "add", "-", stdin=b"[1, 2]") == (0, b"3\n", "")
 
 
+def test_without_a_method_all_are_listed(component: Path) -> None:
+    status, printed, told = call(component)
+    assert (status, told) == (0, "")
+    lines = printed.decode().splitlines()
+    assert lines[0] == "add: func(a: u32, b: u32) -> u32"
+    assert "types.echo-u8: func(value: u8) -> u8" in lines
+
+
 def test_an_err_is_told_apart(component: Path) -> None:
     status, printed, told = call(component, "outcomes.settle", '[{"err": {"invalid": "no"}}]')
     assert (status, printed, json.loads(told)) == (1, b"", {"invalid": "no"})
@@ -53,13 +61,13 @@ def test_an_err_is_told_apart(component: Path) -> None:
     ("arguments", "reason"),
     [
         (["ad"], 'has no method ad: did you mean "add"?'),
+        (["echo_u8"], 'has no method echo_u8: did you mean "types.echo-u8"?'),
         (["nothing-like-it"], "has no method nothing-like-it: it has add, count,"),
         (["add", "[1"], "PARAMS is not JSON: line 1, column 3"),
         (["add", "[1]"], "PARAMS: expected"),
         (["add", '{"a": 1, "b": -1}'], "PARAMS/b: expected u32, an integer from 0 to 4294967295"),
         (["add", '{"a": 1, "b": -1}'], "add: func(a: u32, b: u32) -> u32"),
         (["add", "7"], "PARAMS: expected"),
-        ([], "Missing argument 'METHOD'"),
         (["add", "[1, 2]", "--max-memory", "much"], '"much" is not a size'),
     ],
 )

@@ -253,6 +253,9 @@ def test_what_is_not_served_is_told(gateway: StartGateway, guest: GuestPath) -> 
         assert result(method)["result"] == 42
     for method in ("make", "pass", "thing", "module", "shop.thing", "inner.answer"):
         assert result(method)["error"]["code"] == -32601
+    for method in ("Shop.Answer", "things#answer"):
+        assert result(method)["error"]["data"]["did_you_mean"] in {"answer", "shop.answer"}
+    assert "did_you_mean" not in result("x" * 100_000)["error"]["data"]
 
 
 def test_what_a_toolchain_left_behind_is_no_warning(gateway: StartGateway, tmp_path: Path) -> None:
