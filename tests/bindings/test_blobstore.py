@@ -123,11 +123,11 @@ READ_ONLY = Err("access-denied: the container may only be read")
 NO_CONTAINER = Err("container does not exist")
 NO_OBJECT = Err("object does not exist")
 
-NEW = "types#[static]outgoing-value.new-outgoing-value"
+NEW = "types#outgoing-value.new-outgoing-value"
 BODY = "types#outgoing-value.outgoing-value-write-body"
-FINISH = "types#[static]outgoing-value.finish"
-SYNC = "types#[static]incoming-value.incoming-value-consume-sync"
-ASYNC = "types#[static]incoming-value.incoming-value-consume-async"
+FINISH = "types#outgoing-value.finish"
+SYNC = "types#incoming-value.incoming-value-consume-sync"
+ASYNC = "types#incoming-value.incoming-value-consume-async"
 SIZE = "types#incoming-value.size"
 WRITE = "streams#output-stream.blocking-write-and-flush"
 ALL_OF_IT = (1 << 64) - 1

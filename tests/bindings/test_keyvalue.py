@@ -188,7 +188,7 @@ async def test_the_second_draft_counts_with_a_sign(draft: str) -> None:
 async def test_a_swap_that_comes_too_late_gets_a_fresh_cas(draft: str) -> None:
     """wasi:keyvalue/atomics, draft2: `swap` consumes the cas; `cas-failed` has a fresh one."""
     async with opened(draft) as (guest, bucket):
-        first = (await guest.call("atomics#[static]cas.new", bucket, "key")).value
+        first = (await guest.call("atomics#cas.new", bucket, "key")).value
         assert await guest.call("atomics#cas.current", first) == Ok(None)
         await guest.call("store#bucket.set", bucket, "key", b"theirs")
         late = await guest.call("atomics#swap", first, b"ours")
@@ -204,7 +204,7 @@ async def test_a_swap_that_comes_too_late_gets_a_fresh_cas(draft: str) -> None:
 @SECONDS
 async def test_the_values_that_cas_have_are_bounded(draft: str) -> None:
     async with opened(draft) as (guest, bucket):
-        new, swap = "atomics#[static]cas.new", "atomics#swap"
+        new, swap = "atomics#cas.new", "atomics#swap"
         value = b"x" * (1 << 20)
         await guest.call("store#bucket.set", bucket, "key", value)
         held = [(await guest.call(new, bucket, "key")).value for _ in range(MAX_SEEN >> 20)]
@@ -226,7 +226,7 @@ async def test_what_a_store_cannot_do_is_an_error(draft: str) -> None:
     store = SQLiteStore(None)
     async with opened(draft, store=store) as (guest, bucket):
         failed = Err(Variant("other", "the store is not available"))
-        cas = "atomics#[static]cas.new"
+        cas = "atomics#cas.new"
         seen = None if draft is FIRST else (await guest.call(cas, bucket, "key")).value
         assert await guest.call("store#bucket.get", bucket, "key") == Ok(None)
         await store.aclose()
@@ -282,7 +282,7 @@ async def test_no_swap_of_what_may_only_be_read(draft: str) -> None:
     """wasi:keyvalue/atomics, draft2: an error of the store is the `store-error` of `swap`."""
     async with opened(draft) as (guest, _):
         ours = (await guest.call("store#open", "read-only")).value
-        cas = (await guest.call("atomics#[static]cas.new", ours, "key")).value
+        cas = (await guest.call("atomics#cas.new", ours, "key")).value
         answer = await guest.call("atomics#swap", cas, b"1")
         assert answer == Err(Variant("store-error", Variant("access-denied")))
 

@@ -341,9 +341,9 @@ async def test_a_name_is_the_containers_that_begin_with_it(tmp_path: Path) -> No
 
 async def write(guest: DrivenGuest, container: int, name: str) -> None:
     """Have the guest write an empty object."""
-    value = await guest.call("types#[static]outgoing-value.new-outgoing-value")
+    value = await guest.call("types#outgoing-value.new-outgoing-value")
     assert await guest.call("container#container.write-data", container, name, value) == Ok()
-    assert await guest.call("types#[static]outgoing-value.finish", value) == Ok()
+    assert await guest.call("types#outgoing-value.finish", value) == Ok()
 
 
 async def test_a_link_that_is_refused_is_told_by_its_name(tmp_path: Path) -> None:
