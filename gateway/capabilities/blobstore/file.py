@@ -22,7 +22,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -134,12 +134,15 @@ class FileStore:
         except OSError as error:
             raise _failure(error) from error
 
-    def leave(self, work: Callable[[], None]) -> None:
-        """Have a thread do something that nobody waits for, and that does not raise."""
+    def leave(self, work: Callable[[], None]) -> Future[None]:
+        """Have a thread do something that nobody has to wait for, and that does not raise; done when it is."""
         try:
-            self._threads.submit(work)
+            return self._threads.submit(work)
         except RuntimeError:  # the store is closed
             work()
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
 
     # What follows is called by the threads.
 
@@ -310,8 +313,8 @@ class FileWriter:
         await self._space.store.call(self._commit)
 
     async def abort(self) -> None:
-        """`Writer.abort`."""
-        self._space.store.leave(self._abort)
+        """`Writer.abort`. Done for certain, also where the task is cancelled that waits for it."""
+        await asyncio.shield(asyncio.wrap_future(self._space.store.leave(self._abort)))
 
     def _write(self, data: bytes) -> None:
         with self._lock:
