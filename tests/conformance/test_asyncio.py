@@ -136,3 +136,20 @@ def test_nobody_at_an_address_and_nowhere_else_to_bind(probe: Probe) -> None:
             number_of(outward.connect, ("192.0.2.1", 9)),
         ]
     """) == ["EADDRINUSE", "EADDRNOTAVAIL", "ECONNREFUSED", "EACCES"]
+
+
+def test_a_socket_that_could_not_connect_can_be_written_of(probe: Probe) -> None:
+    """`repr` asks for both addresses, and CPython for that where nobody has closed it: `local-address`."""
+    assert probe("""
+        import socket
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = listener.getsockname()
+        listener.close()
+        lost = socket.socket()
+        try:
+            lost.connect(address)
+        except OSError as error:
+            result = [type(error).__name__, repr(lost)[:15]]
+        del lost
+    """) == ["PermissionError", "<socket.socket "]

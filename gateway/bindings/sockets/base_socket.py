@@ -57,7 +57,7 @@ class BaseSocket(Resource, Source):
         SocketError: `new-socket-limit`.
     """
 
-    __slots__ = ("_binding", "_ctx", "_options", "family", "state")
+    __slots__ = ("_binding", "_ctx", "_failure", "_options", "family", "state")
 
     transport: ClassVar[Transport]
 
@@ -66,6 +66,7 @@ class BaseSocket(Resource, Source):
         self.state = State.UNBOUND
         self._ctx = ctx
         self._binding: Binding | None = None
+        self._failure: ErrorCode | None = None
         self._options = SocketOptions(family)
         ctx.add_socket()
 
@@ -74,10 +75,9 @@ class BaseSocket(Resource, Source):
         """Its options.
 
         Raises:
-            SocketError: `invalid-state`: it is closed.
+            SocketError: it is closed; why.
         """
-        if self.state is State.CLOSED:
-            raise SocketError(ErrorCode.INVALID_STATE)
+        self._check_open()
         return self._options
 
     @property
@@ -85,8 +85,9 @@ class BaseSocket(Resource, Source):
         """The address that it is bound to.
 
         Raises:
-            SocketError: `invalid-state`: it is bound to none.
+            SocketError: `invalid-state`: it is bound to none; or it is closed, and why.
         """
+        self._check_open()
         if self.state not in _HAS_ADDRESS:
             raise SocketError(ErrorCode.INVALID_STATE)
         return self._local()
@@ -135,6 +136,18 @@ class BaseSocket(Resource, Source):
             raise SocketError(ErrorCode.CONCURRENCY_CONFLICT)
         if self.state not in allowed:
             raise SocketError(ErrorCode.INVALID_STATE)
+
+    def _check_open(self) -> None:
+        """Refuse what a closed socket has no more, with the error that closed it, as Wasmtime does.
+
+        Of `invalid-state` wasi-libc knows nothing there, and ends its program: CPython's, for one, when it writes
+        of a socket that could not connect.
+
+        Raises:
+            SocketError: it is closed.
+        """
+        if self.state is State.CLOSED:
+            raise SocketError(self._failure or ErrorCode.UNKNOWN)
 
     @property
     def _stays_inside(self) -> bool:

@@ -9,7 +9,7 @@ what is bound to `0.0.0.0:0` and may go on to connect outside is nothing that an
 
 A peer that the policy does not allow is refused by `finish-connect`, as in Wasmtime. What cannot be a peer at
 all is refused by `start-connect`, and leaves the socket as it was; after a connection that failed it is of no
-more use (WIT).
+more use (WIT), and whoever asks for its addresses or options hears why.
 
 Source: `wasi:sockets@0.2.12`, `tcp.wit`.
 """
@@ -49,7 +49,6 @@ class TcpSocket(BaseSocket):
     __slots__ = (
         "_backlog",
         "_connection",
-        "_failure",
         "_input",
         "_listener",
         "_output",
@@ -60,7 +59,6 @@ class TcpSocket(BaseSocket):
 
     def __init__(self, ctx: WasiSocketsCtx, family: Family) -> None:
         super().__init__(ctx, family)
-        self._failure: ErrorCode | None = None
         self._remote: SocketAddress | None = None
         self._connection: Connection | None = None
         self._listener: Listener | None = None
@@ -73,8 +71,9 @@ class TcpSocket(BaseSocket):
         """The address that it is connected to.
 
         Raises:
-            SocketError: `invalid-state`: it is connected to none.
+            SocketError: `invalid-state`: it is connected to none; or it is closed, and why.
         """
+        self._check_open()
         if self.state is not State.CONNECTED or self._remote is None:
             raise SocketError(ErrorCode.INVALID_STATE)
         return self._remote
@@ -188,9 +187,9 @@ class TcpSocket(BaseSocket):
             if number == 0:
                 return self._connected(connection)
             failure = from_os_error(OSError(number, os.strerror(number)), connecting=True)
-        self.state = State.CLOSED
+        self.state, self._failure = State.CLOSED, failure or ErrorCode.UNKNOWN
         self._close()
-        raise SocketError(failure or ErrorCode.UNKNOWN)
+        raise SocketError(self._failure)
 
     def _connected(self, connection: Connection) -> tuple[TcpInputStream, TcpOutputStream]:
         self.state = State.CONNECTED
