@@ -52,7 +52,7 @@ IMPORTS = f"""{IO}
     (export "body" (func (result (own $body))))))
 """
 
-FINISH = "types#[static]incoming-body.finish"
+FINISH = "types#incoming-body.finish"
 GET = "types#future-trailers.get"
 SUBSCRIBE = "types#future-trailers.subscribe"
 READY = "poll#pollable.ready"

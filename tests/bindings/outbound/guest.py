@@ -191,8 +191,6 @@ class HttpGuest:
 
     async def call(self, function: str, *args: Any) -> Any:
         """Have it call `resource.method`, `resource.static` or `drop resource` of `wasi:http/types`."""
-        if function in {"incoming-body.finish", "outgoing-body.finish"}:
-            function = f"[static]{function}"
         return await self.driven.call(f"types#{function}", *args)
 
     async def own(self, resource: Resource) -> int:
