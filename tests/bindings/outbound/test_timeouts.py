@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pytest
 import trustme
 
-from gateway.bindings.http.outbound import tls_context
 from gateway.host.values import Ok, Variant
 from gateway.policy.egress import IPAddress
 from tests.bindings.outbound.component import component
@@ -142,7 +141,7 @@ async def test_timeouts_that_never_pass() -> None:
 
 async def test_timeouts_that_never_pass_and_tls() -> None:
     authority = trustme.CA()
-    trusting = tls_context()
+    trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(serving)

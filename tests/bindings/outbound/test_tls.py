@@ -194,7 +194,7 @@ async def alert_of(trusting: ssl.SSLContext, serving: ssl.SSLContext) -> Variant
 
 async def test_a_server_that_shares_no_version() -> None:
     """The alert comes in the handshake."""
-    trusting = tls_context()
+    trusting = ssl.create_default_context()
     trusting.maximum_version = ssl.TLSVersion.TLSv1_2
     certificate = serving(CA.issue_cert("127.0.0.1"))
     certificate.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -218,6 +218,20 @@ async def test_a_host_that_no_certificate_can_have(trusting: ssl.SSLContext) -> 
     ):
         code = await guest.failure(request(name, scheme=HTTPS))
         assert code == Variant("DNS-error", {"rcode": "invalid dns name", "info-code": None})
+
+
+def test_what_the_system_trusts_is_read_again_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "system.pem")
+    CA.cert_pem.write_to_path(path)
+    monkeypatch.setenv("SSL_CERT_FILE", path)
+    before = tls_context()
+    assert tls_context() is before
+    trustme.CA().cert_pem.write_to_path(path, append=True)
+    after = tls_context()
+    assert after is not before
+    assert len(after.get_ca_certs()) == len(before.get_ca_certs()) + 1
 
 
 def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
