@@ -15,14 +15,15 @@ class Stuck:
 
     Attributes:
         reached: set once it is there.
-        cleaned: whether the host function that it waits in was unwound.
+        cleaned: whether no host function is left in which it waits. On a busy machine its tick may be over before
+            it comes to one.
     """
 
     PHASES = ("waiting", "spinning", "instantiating", "waiting while instantiating")
 
     def __init__(self, load: Load, phase: str) -> None:
         self.reached = asyncio.Event()
-        self.cleaned = phase in ("spinning", "instantiating")
+        self.cleaned = True
         stay = "(call $wait)" if phase.startswith("waiting") else SPIN
         body = f"(call $reached) {stay} unreachable"
         functions = host(reached=lambda _data: self.reached.set(), wait=self._wait)
@@ -33,6 +34,7 @@ class Stuck:
         self.linked: LinkedComponent = load(text, functions)
 
     async def _wait(self, _data: Any) -> None:
+        self.cleaned = False
         try:
             await asyncio.Event().wait()
         finally:
