@@ -22,11 +22,30 @@ __all__ = [
     "Unavailable",
     "check_memory",
     "missing_extra",
+    "refuse_bounds",
 ]
 
 
 class BackendUnusable(ValueError):
     """A URL that names no backend which could be used. The message says why and what to do, without the URL."""
+
+
+def refuse_bounds(store: str, instead: str, **bounds: int | None) -> None:
+    """Refuse bounds of what a component keeps in a store that does not count that.
+
+    Args:
+        store: what the store is, for people.
+        instead: what can be bounded in their place.
+        bounds: they, by the keys of the configuration; None where there is none.
+
+    Raises:
+        BackendUnusable: there is one.
+    """
+    if any(bound is not None for bound in bounds.values()):
+        raise BackendUnusable(
+            f"is {store}, which does not count what a component has: leave {' and '.join(bounds)} out, and "
+            f"bound {instead}"
+        )
 
 
 class BackendError(Exception):

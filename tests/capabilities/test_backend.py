@@ -97,6 +97,30 @@ def test_what_cannot_be_used_is_refused_early(url: str, reason: str) -> None:
     assert str(refused.value) == reason
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "redis://host",
+            "is a Redis server, which does not count what a component has: leave max_keys and max_bytes out, and "
+            "bound the server by its maxmemory",
+        ),
+        (
+            "nats://host/b",
+            "is a bucket of NATS, which does not count what a component has: leave max_keys and max_bytes out, "
+            "and bound the bucket (nats kv add --max-bucket-size)",
+        ),
+    ],
+)
+async def test_bounds_of_what_is_not_counted_are_refused(url: str, reason: str) -> None:
+    store = Backends("keyvalue", OPENERS).lease(BackendURL.parse(url))
+    for quota in (Quota(1024, max_keys=1), Quota(1024, max_bytes=0)):
+        with pytest.raises(BackendUnusable) as refused:
+            store.backend.bucket("", quota)
+        assert str(refused.value) == reason
+    await store.aclose()
+
+
 @pytest.mark.parametrize(("url", "client"), [("redis://host", "redis"), ("nats://host/b", "nats")])
 def test_a_client_that_is_not_installed_is_named(
     url: str, client: str, monkeypatch: pytest.MonkeyPatch

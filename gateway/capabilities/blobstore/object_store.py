@@ -27,7 +27,7 @@ from obstore.exceptions import (
 from obstore.store import from_url
 
 from gateway.capabilities.availability import LOOK_TIMEOUT, Availability
-from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable, refuse_bounds
 from gateway.capabilities.blobstore.object_key import container_key, object_key, original_name
 from gateway.capabilities.blobstore.store import (
     MAX_NAME,
@@ -97,11 +97,12 @@ class ObjectStore:
 
     def space(self, prefix: str, only: str | None, quota: Quota) -> ObjectSpace:  # noqa: ARG002
         """Some of the containers: `BlobStore.space`."""
-        if quota.counts:
-            raise BackendUnusable(
-                "is an object store, which does not count what a component has: leave max_objects and max_bytes "
-                "out, and bound the bucket"
-            )
+        refuse_bounds(
+            "an object store",
+            "the bucket",
+            max_objects=quota.max_objects,
+            max_bytes=quota.max_bytes,
+        )
         return ObjectSpace(self, prefix, quota)
 
     async def aclose(self) -> None:

@@ -25,7 +25,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 from nats.js.errors import APIError, NotFoundError
 
 from gateway.capabilities.availability import Availability
-from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable, refuse_bounds
 from gateway.capabilities.keyvalue.nats_key import decode, encode, subject_of
 from gateway.capabilities.keyvalue.nats_link import MAX_REQUESTS, Link
 from gateway.capabilities.keyvalue.nats_watch import NATSWatch
@@ -122,11 +122,12 @@ class NATSStore:
 
     def watchable_bucket(self, prefix: str, quota: Quota, owner: str | None) -> NATSBucket:
         """The same, for a component that watches: `WatchableStore.watchable_bucket`."""
-        if (quota.max_keys, quota.max_bytes) != (None, None):
-            raise BackendUnusable(
-                "is a bucket of NATS, which does not count what a component has: leave max_keys and "
-                "max_bytes out, and bound the bucket (nats kv add --max-bucket-size)"
-            )
+        refuse_bounds(
+            "a bucket of NATS",
+            "the bucket (nats kv add --max-bucket-size)",
+            max_keys=quota.max_keys,
+            max_bytes=quota.max_bytes,
+        )
         return NATSBucket(self, prefix, quota, owner)
 
     async def aclose(self) -> None:

@@ -34,7 +34,7 @@ from redis.exceptions import (
 )
 
 from gateway.capabilities.availability import Availability
-from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
+from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable, refuse_bounds
 from gateway.capabilities.keyvalue.redis_watch import OURS, RedisWatch, as_owner, own_channel
 from gateway.capabilities.keyvalue.store import (
     MAX_BATCH,
@@ -148,11 +148,12 @@ class RedisStore:
 
     def watchable_bucket(self, prefix: str, quota: Quota, owner: str | None) -> RedisBucket:
         """The same, for a component that watches: `WatchableStore.watchable_bucket`."""
-        if (quota.max_keys, quota.max_bytes) != (None, None):
-            raise BackendUnusable(
-                "is a Redis server, which does not count what a component has: leave max_keys and max_bytes out, "
-                "and bound the server by its maxmemory"
-            )
+        refuse_bounds(
+            "a Redis server",
+            "the server by its maxmemory",
+            max_keys=quota.max_keys,
+            max_bytes=quota.max_bytes,
+        )
         return RedisBucket(self, prefix, quota, owner)
 
     async def aclose(self) -> None:
