@@ -1,4 +1,6 @@
-"""2,000 requests at once, whose guests each sleep for half a second in `wasi:io/poll`, in one worker.
+"""2,000 requests at once, whose guests each sleep for half a second, in one worker.
+
+Those of WASI 0.2 sleep in `wasi:io/poll`, and those of 0.3 in `wait-for`.
 
     python -m loadtests.sleepers
 
@@ -8,12 +10,16 @@ long half of the requests took, and nearly all: those of the beginning, when all
 
 from __future__ import annotations
 
+from typing import Final
+
 from loadtests import wrk
 from tests.guests import build
 from tests.harness import GatewayProcess
 
 CONNECTIONS = 2000
 SLEEP_MS = 500
+SLEEPERS: Final = {"c/fail": f"/sleep?ms={SLEEP_MS}", "wat/wasi-0-3": "/m"}
+"""Guests, and the path at which each sleeps for so long."""
 SECONDS = 10
 ROUNDS = 3
 
@@ -22,12 +28,16 @@ def main() -> None:
     """Measure and print."""
     ideal = CONNECTIONS / (SLEEP_MS / 1000)
     options = ("--max-concurrency", str(CONNECTIONS + 500), "--no-access-log")
-    with GatewayProcess(build.ALL["c/fail"].build(), *options) as gateway:
+    for guest, path in SLEEPERS.items():
+        _measure(guest, path, ideal, options)
+
+
+def _measure(guest: str, path: str, ideal: float, options: tuple[str, ...]) -> None:
+    with GatewayProcess(build.ALL[guest].build(), *options) as gateway:
         for _ in range(ROUNDS):
-            url = f"{gateway.url}/sleep?ms={SLEEP_MS}"
-            load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS)
+            load = wrk.run(gateway.url + path, connections=CONNECTIONS, seconds=SECONDS)
             print(
-                f"{load.rate:8.0f} requests/s   {load.rate / ideal:.2f} of the ideal {ideal:.0f}   "
+                f"{guest:14} {load.rate:8.0f} requests/s   {load.rate / ideal:.2f} of the ideal {ideal:.0f}   "
                 f"50% within {load.p50}   99% within {load.p99}   {gateway.rss() >> 20} MiB   "
                 f"{load.errors or 'no errors'}"
             )

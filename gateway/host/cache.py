@@ -33,7 +33,7 @@ from gateway.host.compiler import Compiler
 from gateway.host.engine import Engine
 from gateway.host.files import open_regular
 
-__all__ = ["CompileCache", "compile_key"]
+__all__ = ["CompileCache", "compile_component", "compile_key"]
 
 _SUFFIX: Final = ".cwasm"
 
@@ -176,6 +176,21 @@ class CompileCache:
                 effect="it is compiled again at the next start",
                 remedy="make the cache folder writable, or turn the cache off",
             )
+
+
+def compile_component(
+    engine: Engine, binary: bytes, cache: CompileCache | None, compiler: Compiler
+) -> Component:
+    """The compiled form of a component, from a cache where there is one.
+
+    Raises:
+        Invalid: the engine refuses the component.
+        CompileFailed: as `Compiler.compile`.
+    """
+    if cache is None:
+        compiled = compiler.compile(binary, concurrent=engine.concurrent)
+        return Component.deserialize(engine.wasmtime, compiled)
+    return cache.component(engine, binary, compiler)
 
 
 def compile_key(engine: Engine, binary: bytes) -> str:

@@ -15,7 +15,7 @@ from wasmtime import WasmtimeError
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
-from gateway.host.cache import CompileCache, compile_key
+from gateway.host.cache import CompileCache, compile_component, compile_key
 from gateway.host.compiler import CompileFailed, Compiler, Invalid
 from gateway.host.composed import Composed, composed
 from gateway.host.engine import Engine
@@ -91,6 +91,7 @@ class Source:
         *,
         bridge: Callable[[str], bool] | None = None,
         compiler: Compiler | None = None,
+        cache: CompileCache | None = None,
     ) -> None:
         """Read a file.
 
@@ -98,6 +99,7 @@ class Source:
             path: the file.
             bridge: given the name of an imported interface, whether its `list<u8>` should cross in blocks.
             compiler: what makes a component of text or a core module; None to do it in this process.
+            cache: where the compiled form is kept by which one of WASI 0.3 is looked at; None for nowhere.
 
         Raises:
             ComponentError: the file cannot be read, or holds no component that can be served.
@@ -113,7 +115,7 @@ class Source:
         self.composed = None
         of_wasi_0_3 = wasi_0_3_externs(self.binary)
         if of_wasi_0_3 or (needed is not None and needed.tasks):
-            self.composed = _compose(path, self.binary, of_wasi_0_3, compiler)
+            self.composed = _compose(path, self.binary, of_wasi_0_3, compiler, cache)
         self.concurrent = self.composed is not None
         self.stacks = _stacks(path, needed) if self.concurrent else 1
         self.served = self.binary if self.composed is None else self.composed.binary
@@ -221,7 +223,7 @@ class Component:
                 self._exported = source.bridged.exports
                 binary = source.bridged.component
             else:
-                compiled = _compile(engine, binary, cache, compiler)
+                compiled = compile_component(engine, binary, cache, compiler)
         except Invalid as error:
             raise ComponentError(f"{source.path}: {_refusal(error)}") from error
         except CompileFailed as error:
@@ -398,21 +400,12 @@ def read_file(path: Path) -> bytes | None:
     return None if len(data) > MAX_SIZE else bytes(data)
 
 
-def _compile(
-    engine: Engine, binary: bytes, cache: CompileCache | None, compiler: Compiler
-) -> wasm.Component:
-    if cache is None:
-        compiled = compiler.compile(binary, concurrent=engine.concurrent)
-        return wasm.Component.deserialize(engine.wasmtime, compiled)
-    return cache.component(engine, binary, compiler)
-
-
 def _compile_bridged(
     engine: Engine, bridged: Rewritten, name: str, cache: CompileCache | None, compiler: Compiler
 ) -> wasm.Component | None:
     """The bridged form, unless the engine refuses it: then the component as it was is the one to try."""
     try:
-        return _compile(engine, bridged.component, cache, compiler)
+        return compile_component(engine, bridged.component, cache, compiler)
     except Invalid as error:
         _log.debug("component not bridged", component=name, reason=_first_lines(error))
         return None
@@ -499,10 +492,16 @@ def _to_component(path: Path, data: bytes, compiler: Compiler) -> bytes:
     return data
 
 
-def _compose(path: Path, data: bytes, names: Sequence[str], compiler: Compiler) -> Composed:
+def _compose(
+    path: Path,
+    data: bytes,
+    names: Sequence[str],
+    compiler: Compiler,
+    cache: CompileCache | None,
+) -> Composed:
     """The component around one of WASI 0.3, which has these interfaces of it."""
     try:
-        return composed(data, compiler)
+        return composed(data, compiler, cache)
     except MalformedBinary as error:
         raise ComponentError(f"{path}: {_damaged(error)}") from error
     except Invalid as error:

@@ -9,13 +9,13 @@ from types import MappingProxyType
 from typing import Final
 
 import wasmtime
-from wasmtime import component as wasm
 
 from gateway.host import wit
+from gateway.host.cache import CompileCache, compile_component
 from gateway.host.compiler import Compiler
+from gateway.host.engine import Engine
 from gateway.host.exported_calls import calls_of
 from gateway.host.introspect import component_type
-from gateway.host.settings import compile_settings, is_roomy
 from gateway.wasm.binary import component_externs
 from gateway.wasm.hollow import hollow
 from gateway.wasm.wasip3 import Callers, Parts, calls_text, compose
@@ -45,8 +45,13 @@ class Composed:
     )
 
 
-def composed(guest: bytes, compiler: Compiler) -> Composed:
+def composed(guest: bytes, compiler: Compiler, cache: CompileCache | None = None) -> Composed:
     """The component that is served in place of a guest.
+
+    Args:
+        guest: the guest.
+        compiler: what compiles a form of it that is looked at.
+        cache: where compiled forms are kept; None for nowhere.
 
     Raises:
         gateway.host.introspect.TooManyTypes: it has too many.
@@ -58,7 +63,7 @@ def composed(guest: bytes, compiler: Compiler) -> Composed:
     names = {name.name.partition("@")[0] for name in component_externs(guest).exports}
     if not names - {_HANDLER, _OF_COMPONENTIZE_PY}:
         return Composed(compose(guest, _parts()))
-    exports = _exports(guest, compiler)
+    exports = _exports(guest, compiler, cache)
     types, calls = calls_of(exports)
     if not calls:
         return Composed(compose(guest, _parts()), exports)
@@ -68,11 +73,13 @@ def composed(guest: bytes, compiler: Compiler) -> Composed:
     return Composed(compose(guest, _parts(), callers), exports, called)
 
 
-def _exports(guest: bytes, compiler: Compiler) -> Mapping[str, wit.Item]:
+def _exports(
+    guest: bytes, compiler: Compiler, cache: CompileCache | None
+) -> Mapping[str, wit.Item]:
     """What a guest exports, streams and futures included, which what is composed of it has no more."""
-    compiled = compiler.compile(hollow(guest), concurrent=True)
-    engine = wasmtime.Engine(compile_settings(roomy=is_roomy(), concurrent=True))
-    return component_type(wasm.Component.deserialize(engine, compiled), engine).exports
+    engine = Engine(concurrent=True)
+    compiled = compile_component(engine, hollow(guest), cache, compiler)
+    return component_type(compiled, engine.wasmtime).exports
 
 
 @cache

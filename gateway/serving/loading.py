@@ -85,10 +85,11 @@ def prepare(
         ComponentError: some are refused; the message has a line for each of them.
     """
     refused: list[str] = []
+    cache = _cache(server)
     read: list[tuple[ComponentConfig, Source, Provenance]] = []
     for config in components:
         try:
-            source = _read(config, compiler)
+            source = _read(config, compiler, cache)
             read.append((config, source, check(config, source, runtime.metrics)))
         except ComponentError as error:
             refused.append(str(error))
@@ -98,7 +99,6 @@ def prepare(
         concurrent: Engine(concurrent=concurrent)
         for concurrent in {it.concurrent for _, it, _ in read}
     }
-    cache = _cache(server)
     compiled = {service.digest: service.linked.component for service in present}
     prepared: list[Prepared] = []
     for config, source, provenance in read:
@@ -233,8 +233,10 @@ def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
         raise ComponentError(f"ca_files: {error}") from error
 
 
-def _read(component: ComponentConfig, compiler: Compiler) -> Source:
-    source = Source(component.source, bridge=provided().carries_bytes, compiler=compiler)
+def _read(component: ComponentConfig, compiler: Compiler, cache: CompileCache | None) -> Source:
+    source = Source(
+        component.source, bridge=provided().carries_bytes, compiler=compiler, cache=cache
+    )
     if not source.functions and not source.resources:
         raise ComponentError(
             f"{component.source}: exports no function but those of resources, so there is nothing to serve. Build "

@@ -8,19 +8,24 @@ import re
 import shlex
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
 from tests import ask
+from tests.bindings.outbound.peer import Wire
 from tests.capabilities.servers import Nats, until_settled
+from tests.gateway_outbound.peers import peers, target_of, text
 from tests.harness import GatewayProcess, GuestPath, StartGateway
 from tests.patience import PATIENCE
 from tests.production.gateways import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/app.py"))
 
 
 @pytest.fixture
@@ -126,6 +131,37 @@ def test_an_upload_that_the_store_refuses_is_told(
     assert answer.text == "the object has more than the 1048576 bytes that it may have\n"
     assert ask.get(f"{started.url}/o").status_code == 404
     assert ask.put(f"{started.url}/o", content=bytes(1 << 20)).status_code == 201
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_built_as_its_readme_has_it(name: str) -> None:
+    """By `tests.guests.toolchains.Example`."""
+    lines = (EXAMPLES / name / "README.md").read_text().splitlines()
+    assert f"    componentize-py -d wit -w {name} componentize app -o {name}.wasm" in lines
+
+
+def test_what_several_servers_have_is_hashed_at_once(serve: Any) -> None:
+    bodies = {"/none": b"", "/one": b"one", "/large": bytes(3 << 20)}
+    together = Barrier(len(bodies))
+
+    async def script(wire: Wire) -> None:
+        content = bodies[target_of(await wire.head())]
+        await asyncio.to_thread(together.wait, PATIENCE)
+        await wire.send(text(content))
+
+    with (
+        peers() as start,
+        serve("digests", "--allow-outbound-host", "http://127.0.0.1:*") as started,
+    ):
+        authority = start(script).authority
+        urls = [f"http://{authority}{path}" for path in bodies]
+        denied = "https://denied.test:444/"
+        target = "&".join(f"url={url}" for url in (*urls, denied))
+        lines = ask.get(f"{started.url}/?{target}").text.splitlines()
+        assert ask.get(f"{started.url}/").status_code == 400
+    digests = [sha256(content).hexdigest() for content in bodies.values()]
+    expected = [f"{url}: {digest}" for url, digest in zip(urls, digests, strict=True)]
+    assert lines == [*expected, f"{denied}: HttpRequestDenied"]
 
 
 def words(gateway: GatewayProcess, text: str) -> int:

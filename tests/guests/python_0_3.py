@@ -1,15 +1,19 @@
-"""Guests of componentize-py for WASI 0.3."""
+"""Guests of componentize-py for WASI 0.3, whose signatures are with the example that ships them."""
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.guests.toolchains import GUESTS, Python, run
+from tests.guests.toolchains import Python, run
+from tests.guests.wit import ROOT
 
 __all__ = ["Python03"]
 
-PACKAGES = sorted(GUESTS.glob("wit-0-3/*.wit"))
+PACKAGES = sorted(ROOT.glob("examples/digests/wit/deps/*.wit"))
+
+_PACKAGE = re.compile(r"^package ([^;]+);$", re.MULTILINE)
 
 
 class Python03(Python):
@@ -27,7 +31,8 @@ class Python03(Python):
 @contextmanager
 def _document(world: Path) -> Iterator[Path]:
     """A world and the packages of WASI 0.3 as one file, in a directory for the while."""
-    parts = [path.read_text() for path in (world, *PACKAGES)]
+    nested = (_PACKAGE.sub(r"package \1 {", path.read_text(), count=1) + "}" for path in PACKAGES)
+    parts = [world.read_text(), *nested]
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, world.name)
         path.write_text("\n".join(parts))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from gateway.host.cache import CompileCache
 from gateway.host.component import MAX_CALLABLE, Component, Source
 from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
@@ -48,6 +49,16 @@ def test_so_many_components_of_wasi_0_3_in_one_and_no_more(tmp_path: Path) -> No
     assert Source(written(tmp_path, holding(MAX_CALLABLE))).stacks > MAX_CALLABLE
     with pytest.raises(ComponentError, match=f"composed of {MAX_CALLABLE + 1} components"):
         Source(written(tmp_path, holding(MAX_CALLABLE + 1)))
+
+
+def test_what_is_looked_at_of_one_of_wasi_0_3_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path, holding(1))
+    cache = CompileCache(tmp_path / "cache")
+    first = Source(path, cache=cache)
+    [entry] = cache.folder.glob("*.cwasm")
+    before = entry.stat()
+    assert Source(path, cache=cache).served == first.served
+    assert [it.stat() for it in cache.folder.glob("*.cwasm")] == [before]
 
 
 def test_a_section_that_nobody_knows(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Many requests of every outcome leave nothing behind."""
+"""Many requests of every outcome, to guests of WASI 0.2 and 0.3, leave nothing behind."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import GuestPath
 from tests.routes.site import ObservedSite
 
 REQUESTS = 10_000
 """How many are sent when all is warm."""
 
 ROUND = 20
-"""How many `play_round` sends."""
+"""How many `play_round` sends, and `play_round_of_0_3`, by turns."""
 
 AT_ONCE = 16
 
@@ -22,18 +23,35 @@ OUTCOMES = {
     "echo": {"ok": 2},
     "fail": {"ok": 2, "trap": 2, "err": 4, "cancelled": 2},
     "hasty": {"deadline": 1},
+    "three": {"ok": 11, "trap": 3, "err": 3, "cancelled": 2},
+    "hasty-three": {"deadline": 1},
 }
-"""How the requests of one round end."""
+"""How the requests of one round of each end."""
+
+CONFIG = """
+[[components]]
+name = "three"
+source = "{three}"
+routes = [{{ host = "three.test" }}]
+max_execution_time = "10m"
+
+[[components]]
+name = "hasty-three"
+source = "{three}"
+routes = [{{ host = "hasty-three.test" }}]
+max_execution_time = "100ms"
+"""
 
 GROWTH = 8 << 20
 """Bytes that memory may grow by, for allocators are no accountants: less than a kilobyte for each request."""
 
 
 @pytest.fixture
-def fresh(config: Path, tmp_path: Path) -> Iterator[ObservedSite]:
+def fresh(config: Path, tmp_path: Path, guest: GuestPath) -> Iterator[ObservedSite]:
     """A gateway that nobody else has used, and that does not log each request."""
     quiet = tmp_path / "gateway.toml"
-    quiet.write_text(config.read_text().replace("[server]\n", "[server]\naccess_log = false\n"))
+    text = config.read_text().replace("[server]\n", "[server]\naccess_log = false\n")
+    quiet.write_text(text + CONFIG.format(three=guest("wat/wasi-0-3")))
     with ObservedSite(quiet) as site:
         yield site
 
@@ -62,9 +80,32 @@ def play_round(site: ObservedSite) -> None:
             client.reset()
 
 
+def play_round_of_0_3(site: ObservedSite) -> None:
+    host = "three.test"
+    with site.connect() as client:
+        for target in ("/h", "/yields", "/cancels", "/drops", "/x", "/Own", "/polls"):
+            assert client.get(target, host=host).body == b"hello"
+        assert client.post("/body", b"x" * 1000, host=host).body == b"x" * 1000
+        assert client.post("/reads", b"body", host=host).body == b"hello"
+        assert client.get("/later", host=host).body == b"hello"
+        assert client.get("/a", host=host).status == 200
+        for target in ("/traps", "/traps", "/n", "/error", "/error"):
+            assert client.get(target, host=host).status == 500
+        assert client.get("/Sleeps", host="hasty-three.test").status == 504
+    with site.connect() as client:
+        client.request("/w", "Connection: close", host=host)
+        client.read_to_end()
+    for _ in range(2):
+        with site.connect() as client:
+            client.request("/body", "Content-Length: 12", method="POST", host=host)
+            assert client.read_head().status == 200
+            client.reset()
+
+
 def play(site: ObservedSite, requests: int) -> None:
+    rounds = (play_round, play_round_of_0_3) * (requests // ROUND // 2)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda _: play_round(site), range(requests // ROUND)))
+        list(pool.map(lambda play: play(site), rounds))
 
 
 @pytest.mark.long
@@ -74,7 +115,7 @@ def test_nothing_grows(fresh: ObservedSite) -> None:
     play(fresh, REQUESTS)
     after, memory_after = fresh.idle(), fresh.memory()
 
-    rounds = REQUESTS // ROUND
+    rounds = REQUESTS // ROUND // 2
     ended = Counter[tuple[str, str]]()
     for component, outcomes in after["invocations"].items():
         for outcome, number in outcomes.items():

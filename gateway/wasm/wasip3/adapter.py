@@ -8,8 +8,8 @@ core modules, whose imports are named for what they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from gateway.wasm.binary.cursor import Cursor
@@ -18,8 +18,9 @@ from gateway.wasm.binary.sections import ComponentSection, sections
 from gateway.wasm.binary.type_format import read_type
 from gateway.wasm.binary.types import InstanceType
 from gateway.wasm.wasip3.assembly import NEXT, core, lift, read
-from gateway.wasm.wasip3.family import FAMILIES, Family
-from gateway.wasm.wasip3.returns import read_types, returning
+from gateway.wasm.wasip3.call_arguments import Arguments
+from gateway.wasm.wasip3.family import Family
+from gateway.wasm.wasip3.text_types import TextTypes, words
 
 __all__ = ["ADAPTERS", "BYTES", "HOST", "RESOURCES", "Parts"]
 
@@ -146,9 +147,17 @@ def _adapter() -> str:
 (type $cli (future (result (error $cli-error))))
 (type $signal (future))
 (type $r.answer (result (own $e.response) (error $e.error-code)))
-{core(read("adapter"), given, returning("answer", _ANSWER, read_types(_TYPES)))}
+{core(read("adapter"), given, _return_answer())}
 {lines}
 )"""
+
+
+def _return_answer() -> str:
+    """Functions of a core module, one of which has a task return what `send` does."""
+    types = TextTypes(_TYPES)
+    arguments = Arguments(types.types)
+    function = arguments.returning("answer", types.of(words(_ANSWER)[0]))
+    return "\n".join((*arguments.functions.values(), function))
 
 
 def _pump() -> str:
@@ -228,7 +237,7 @@ class Parts:
         pump: the component that has both of them go on.
         driver: the component that calls a guest's `handle`.
         polling: the component that has `wasi:io/poll@0.2` of the host's.
-        families: what there is for other interfaces.
+        assemble: what makes binary components of text.
     """
 
     types: InstanceType
@@ -243,7 +252,15 @@ class Parts:
     pump: bytes
     driver: bytes
     polling: bytes
-    families: Mapping[Family, FamilyParts]
+    assemble: Callable[[str], bytes]
+    _families: dict[Family, FamilyParts] = field(default_factory=dict)
+
+    def family(self, family: Family) -> FamilyParts:
+        """What there is for another interface: made when a guest that imports it is composed first."""
+        parts = self._families.get(family)
+        if parts is None:
+            parts = self._families[family] = _family(self.assemble(family.text()))
+        return parts
 
     @classmethod
     def assembled(cls, assemble: Callable[[str], bytes]) -> Self:
@@ -265,7 +282,7 @@ class Parts:
             pump=pump,
             driver=driver,
             polling=polling,
-            families={each: _family(assemble(each.text())) for each in FAMILIES},
+            assemble=assemble,
         )
 
 

@@ -1,4 +1,10 @@
-"""How the arguments of a call, which lie in memory, become the core values that a guest's function takes."""
+"""How values that lie in memory become core values: the arguments of a guest's function, or what a task returns.
+
+A function that the host has returns what is large through memory. A task does not: `task.return` takes the core
+values of it, up to sixteen. Likewise what is called with up to sixteen takes them, and not an address.
+
+Source: Component Model, `CanonicalABI.md`, "Loading" and "Flattening".
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,11 @@ from typing import Final
 
 from gateway.wasm.binary.core_types import CoreType
 from gateway.wasm.binary.types import (
+    Borrow,
     Flags,
     FutureOf,
     ListOf,
+    Own,
     Primitive,
     Record,
     StreamOf,
@@ -71,7 +79,7 @@ class Arguments:
         match definition := types.definitions[ty]:
             case ListOf():
                 return [_load("i32.load", at), _load("i32.load", at + 4)]
-            case StreamOf() | FutureOf():
+            case StreamOf() | FutureOf() | Own() | Borrow():
                 return [_load("i32.load", at)]
             case Flags():
                 return [_load(LOAD_BY_SIZE[types.layout(ty).size], at)]
@@ -89,6 +97,11 @@ class Arguments:
             f"(call {self._loader(ty, definition, number)} {address})"
             for number in range(len(flat))
         ]
+
+    def returning(self, name: str, ty: ValType) -> str:
+        """A function `$return-NAME`, which has a task return what is at an address: by `$task-return-NAME`."""
+        values = " ".join(self.loads(ty, 0))
+        return f"(func $return-{name} (param $arguments i32) (call $task-return-{name} {values}))"
 
     def _loader(self, ty: ValType, definition: TypeDefinition, number: int) -> str:
         """The function that loads one of the core values of something that has cases.

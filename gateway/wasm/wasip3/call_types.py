@@ -8,11 +8,13 @@ from typing import Final
 
 from gateway.wasm.binary.core_types import CoreType
 from gateway.wasm.binary.types import (
+    Borrow,
     Enumeration,
     Flags,
     FutureOf,
     ListOf,
     OptionOf,
+    Own,
     Primitive,
     Record,
     ResultOf,
@@ -72,7 +74,8 @@ class Types:
             raise TypeError(f"no value has the type {definition}")
         self.definitions.append(definition)
         self.layouts.append(found)
-        self.copied.append(copied or any(map(self.is_copied, parts(definition))))
+        members = () if isinstance(definition, Own | Borrow) else parts(definition)
+        self.copied.append(copied or any(map(self.is_copied, members)))
         return len(self.definitions) - 1
 
     def layout(self, ty: ValType) -> Layout:

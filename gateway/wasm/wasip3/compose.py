@@ -174,7 +174,7 @@ class _Composition:
         asked = {
             name: self.import_host(
                 family.host,
-                parts.families[family].host,
+                parts.family(family).host,
                 self.instances[name],
                 [each for each, _ in family.names],
             )
@@ -195,7 +195,7 @@ class _Composition:
         last = received
         for name, family in self.families.items():
             adapting = out.embed(
-                ComponentSection.COMPONENT, parts.families[family].component, Sort.COMPONENT
+                ComponentSection.COMPONENT, parts.family(family).component, Sort.COMPONENT
             )
             last = self.adapting[name] = out.instantiate(
                 adapting,
@@ -273,7 +273,7 @@ class _Composition:
         if name == self.types_name:
             return self.parts.types
         if name in self.families:
-            return self.parts.families[self.families[name]].types
+            return self.parts.family(self.families[name]).types
         if interface == _POLL and version.startswith("0.2."):
             return self.parts.poll
         if interface not in _SUPPLIED or not version.startswith("0.3."):

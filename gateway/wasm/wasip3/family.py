@@ -24,7 +24,8 @@ from typing import Final, NamedTuple
 
 from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS
 from gateway.wasm.wasip3.assembly import NEXT, core, lift, read
-from gateway.wasm.wasip3.returns import Layout, Type, as_text, read_types, returning, words
+from gateway.wasm.wasip3.call_arguments import Arguments
+from gateway.wasm.wasip3.text_types import TextTypes, Type, as_text, words
 
 __all__ = ["FAMILIES", "Family"]
 
@@ -150,12 +151,12 @@ class Family:
         return "\n".join((self.types, *functions))
 
     @cached_property
-    def layout(self) -> Layout:
-        """How its types are passed."""
-        return Layout(read_types(self.types))
+    def text_types(self) -> TextTypes:
+        """Its types."""
+        return TextTypes(self.types)
 
     def _is_crowded(self, function: _Function) -> bool:
-        flats = [flat for _, ty in function.plain_params for flat in self.layout.flat(ty)]
+        flats = [flat for _, ty in function.plain_params for flat in self.text_types.flat(ty)]
         return len(flats) >= MAX_FLAT_PARAMETERS
 
     @cached_property
@@ -266,7 +267,9 @@ class Family:
 )"""
 
     def _core(self) -> str:
-        imports, functions = zip(*map(self._function, self.functions), strict=True)
+        arguments = Arguments(self.text_types.types)
+        written = [self._function(each, arguments) for each in self.functions]
+        imports, functions = zip(*written, strict=True)
         lent = sorted(
             {ty[1][1:] for each in self.functions for _, ty in each.params if ty[0] == "borrow"}
         )
@@ -276,21 +279,23 @@ class Family:
         own = _NO_ELEMENTS
         if self._elements is not None:
             more.append(_OF_ELEMENTS)
-            own = read("elements").replace("SIZE", str(self.layout.size(self._elements)[0]))
+            own = read("elements").replace("SIZE", str(self.text_types.layout(self._elements).size))
         ends = " ".join(f"$end-{each.local}" for each in self.tasks)
-        own += f"(table funcref (elem $keep-promise $have-more {ends}))\n" + "\n".join(functions)
+        own += f"(table funcref (elem $keep-promise $have-more {ends}))\n" + "\n".join(
+            (*arguments.functions.values(), *functions)
+        )
         source = read("family").replace(";; IMPORTS", "\n".join((*more, *imports)))
         return source.replace(";; FUNCTIONS", own).replace("TAG", str(self._tag << 24))
 
-    def _function(self, function: _Function) -> tuple[str, str]:
+    def _function(self, function: _Function, arguments: Arguments) -> tuple[str, str]:
         """What the core module imports for a function, and the function."""
-        local, layout = function.local, self.layout
+        local = function.local
         params: list[str] = []
         plain: list[str] = []
         asked: list[str] = []
         lent: list[str] = []
         for name, ty in function.params:
-            flat = layout.flat(ty)
+            flat = self.text_types.flat(ty)
             params += (f"(param ${name}.{index} {each})" for index, each in enumerate(flat))
             if ty != _BYTES:
                 plain += flat
@@ -319,7 +324,7 @@ class Family:
         then, number, more, end = 0, "channel", "", ""
         if function.is_async:
             then, number = 2 + self.tasks.index(function), "done"
-            more, end = self._task(function, layout)
+            more, end = self._task(function, arguments)
             returned = "(call $sleep (local.get $sleeper) (local.get $done))"
         elif function.result[0] == "tuple":
             returned = f"(call $give (call $receive-bytes (local.get $channel)) {_PROMISE})"
@@ -334,11 +339,10 @@ class Family:
         last = "" if crowded else " i32"
         return f"{imported}{last}) (result i32)))\n{more}", code
 
-    @staticmethod
-    def _task(function: _Function, layout: Layout) -> tuple[str, str]:
+    def _task(self, function: _Function, arguments: Arguments) -> tuple[str, str]:
         """How a task returns what an `async func` does: what is imported for that, and the function that does."""
         local = function.local
-        flat = layout.flat(function.result)
+        flat = self.text_types.flat(function.result)
         result = f'(import "host" "{local}-result" (func $host-{local}-result (param i32'
         imports = f"""(import "return" "{local}" (func $task-return-{local} (param {" ".join(flat)})))
 {result}) (result i32)))"""
@@ -347,7 +351,7 @@ class Family:
         if len(flat) > 1:
             imports = imports.replace(") (result i32)))", " i32)))")
             end = f"(call $host-{local}-result {_TAGGED} (i32.const 64)) (call $return-{local} (i32.const 64))"
-            returns = returning(local, as_text(function.result), layout.types)
+            returns = arguments.returning(local, self.text_types.of(function.result))
         return imports, f"(func $end-{local} (param $sleeper i32) {end})\n{returns}"
 
 

@@ -3,7 +3,7 @@
 ;;   e  fails with an internal error              E  answers "hello" and has its trailers be an error
 ;;   t  traps                                     n  waits for nothing
 ;;   y  yields fifty times, then as h             Y  yields for ever
-;;   s  waits for 20 ms, then as h                S  for a day
+;;   s  waits for 20 ms, then as h                S  for a day; m  for half a second, then as h
 ;;   c  has a wait for a day cancelled, then h    l  as h, then waits for 20 ms and prints "later"
 ;;   o  prints "output", then as h                u  begins a body that it never ends
 ;;   d  drops the body of the request, then h     r  reads some of it first
@@ -262,6 +262,7 @@
       (if (call $is (i32.const 0x6e)) (then (return (call $wait (i32.const 0))))) ;; n
       (if (i32.or (call $is (i32.const 0x79)) (call $is (i32.const 0x59))) (then (return (i32.const 1)))) ;; y, Y
       (if (call $is (i32.const 0x73)) (then (return (call $sleep (i64.const 20000000))))) ;; s
+      (if (call $is (i32.const 0x6d)) (then (return (call $sleep (i64.const 500000000))))) ;; m
       (if (call $is (i32.const 0x53)) (then (return (call $sleep (i64.const 86400000000000))))) ;; S
       (if (call $is (i32.const 0x63)) (then ;; c
         (local.set $n (i32.shr_u (call $wait-for (i64.const 86400000000000)) (i32.const 4)))
