@@ -108,7 +108,12 @@ def test_a_response_without_contents_is_empty(gateway: ObservedSite) -> None:
     assert (response.status, response["content-length"], response.body) == (200, "0", b"")
 
 
-@pytest.mark.parametrize("target", ["/drops", "/reads"])
+def test_a_body_may_end_before_it_has_begun(gateway: ObservedSite) -> None:
+    response = gateway.get("/i")
+    assert (response.status, response.body) == (200, b"")
+
+
+@pytest.mark.parametrize("target", ["/drops", "/reads", "/future-unread"])
 def test_what_is_not_read_of_a_body_is_dropped(gateway: ObservedSite, target: str) -> None:
     assert gateway.post(target, b"body" * (1 << 20)).body == b"hello"
 
@@ -147,6 +152,7 @@ def test_a_client_that_does_not_read_holds_the_guest_up(
     [
         ("/traps", "wasm `unreachable` instruction executed"),
         ("/n", "the guest waits, and nothing that could end that is under way"),
+        ("/q", "cannot drop future write end without first writing a value"),
         ("/k", "unknown import: `test:nobody/there@0.1.0#send` has not been defined"),
     ],
 )

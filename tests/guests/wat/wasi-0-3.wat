@@ -11,6 +11,8 @@
 ;;   w  answers "hello", and two bytes more than its headers announce
 ;;   x  drops a response that it has made, then h
 ;;   a  answers without contents                  T  answers "hello" and has trailers
+;;   f  as h, with a body in hand that it never reads, nor its trailers
+;;   i  ends its body before the first byte       q  as h, and drops its trailers unwritten
 ;;   z  computes for a while, then as h           O  as h, with the contents of another response
 (component
   (import "wasi:http/types@0.3.0" (instance $http
@@ -132,6 +134,7 @@
   (core func $trailers-new (canon future.new $trailers))
   (core func $trailers-write (canon future.write $trailers async (memory $memory)))
   (core func $trailers-drop-r (canon future.drop-readable $trailers))
+  (core func $trailers-drop-w (canon future.drop-writable $trailers))
   (core func $result-new (canon future.new $result))
   (core func $result-drop-r (canon future.drop-readable $result))
   (core func $printed-drop-r (canon future.drop-readable $printed))
@@ -169,6 +172,7 @@
     (import "" "trailers-new" (func $trailers-new (result i64)))
     (import "" "trailers-write" (func $trailers-write (param i32 i32) (result i32)))
     (import "" "trailers-drop-r" (func $trailers-drop-r (param i32)))
+    (import "" "trailers-drop-w" (func $trailers-drop-w (param i32)))
     (import "" "result-new" (func $result-new (result i64)))
     (import "" "result-drop-r" (func $result-drop-r (param i32)))
     (import "" "printed-drop-r" (func $printed-drop-r (param i32)))
@@ -201,6 +205,7 @@
         (local.get $fields) (local.get $has) (local.get $stream) (local.get $trailers) (i32.const 0))
       (call $result-drop-r (i32.load offset=4 (i32.const 0)))
       (if (i64.ne (local.get $ends) (i64.const 0)) (then
+        (if (call $is (i32.const 0x71)) (then (call $trailers-drop-w (call $high (local.get $ends))))) ;; q
         (if (call $is (i32.const 0x45)) (then ;; E
           (i32.store8 (i32.const 64) (i32.const 1)) (i32.store8 (i32.const 72) (i32.const 35))))
         (if (call $is (i32.const 0x54)) (then ;; T
@@ -221,6 +226,9 @@
         (local.set $n
           (call $respond (i32.const 1) (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0))))))
       (call $return-response (local.get $n))
+      (if (call $is (i32.const 0x69)) (then ;; i
+        (call $stream-drop-w (call $high (local.get $ends)))
+        (return (i32.const 0))))
       (local.set $n (call $stream-write (call $high (local.get $ends)) (i32.const 16)
         (select (i32.const 7) (i32.const 5) (call $is (i32.const 0x77)))))
       (if (i32.eq (local.get $n) (i32.const -1)) (then (return (call $wait (call $high (local.get $ends))))))
@@ -243,6 +251,7 @@
         (call $return-response
           (call $respond (i32.const 1) (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0))))
         (return (i32.const 0))))
+      (if (call $is (i32.const 0x66)) (then (call $take-body) (return (call $hello)))) ;; f
       (if (call $is (i32.const 0x64)) (then ;; d
         (call $take-body)
         (call $stream-drop-r (i32.load (i32.const 0)))
@@ -321,7 +330,7 @@
     (export "stream-read" (func $stream-read)) (export "stream-write" (func $stream-write))
     (export "stream-drop-r" (func $stream-drop-r)) (export "stream-drop-w" (func $stream-drop-w))
     (export "trailers-new" (func $trailers-new)) (export "trailers-write" (func $trailers-write))
-    (export "trailers-drop-r" (func $trailers-drop-r)) (export "result-new" (func $result-new))
+    (export "trailers-drop-r" (func $trailers-drop-r)) (export "trailers-drop-w" (func $trailers-drop-w)) (export "result-new" (func $result-new))
     (export "result-drop-r" (func $result-drop-r)) (export "printed-drop-r" (func $printed-drop-r))
     (export "return" (func $return))))))
   (func $handle async (param "request" (own $request)) (result $answer)
