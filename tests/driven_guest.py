@@ -432,6 +432,7 @@ def _component(
                 f'(alias export {index} "{name}" (type $import{len(lowered)}))'
                 f"(core func $f{len(lowered)} (canon resource.drop $import{len(lowered)}))"
             )
+    waits = bool(ends) or any(ty.is_async for _, ty in _of_imports(declared))
     types = []
     for end, of in ends.items():
         kind = "future" if isinstance(of, wit.Future) else "stream"
@@ -499,7 +500,7 @@ def _component(
     (with "libc" (instance $libc))
     (with "host" (instance (export "next" (func $next)) {_WAITING.exports if ends else ""}
       {newline.join(f'(export "{number}" (func $f{number}))' for number in range(len(calls)))}))))
-  (func (export "run") {"async" if ends else ""} (canon lift (core func $main "run"))))
+  (func (export "run") {"async" * waits} (canon lift (core func $main "run"))))
 """
 
 

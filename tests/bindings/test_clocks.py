@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from time import monotonic_ns, time_ns
 from typing import Any
 
 import pytest
 
-from gateway.bindings import clocks, io
+from gateway.bindings import clocks, io, p3
 from gateway.bindings.clocks import Deadline
 from gateway.bindings.context import WasiCtx
-from tests.driven_guest import IO, driven_guest, driving
+from tests.driven_guest import IO, DrivenGuest, driven_guest, driven_over_time, driving
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +35,19 @@ IMPORTS = f"""{IO}
     (export "resolution" (func (result $datetime)))))
 """
 
+IMPORTS_0_3 = """
+  (import "wasi:clocks/monotonic-clock@0.3.0" (instance
+    (export "now" (func (result u64)))
+    (export "get-resolution" (func (result u64)))
+    (export "wait-until" (func async (param "when" u64)))
+    (export "wait-for" (func async (param "how-long" u64)))))
+  (import "wasi:clocks/system-clock@0.3.0" (instance
+    (type $seconds (record (field "seconds" s64) (field "nanoseconds" u32)))
+    (export "instant" (type $instant (eq $seconds)))
+    (export "now" (func (result $instant)))
+    (export "get-resolution" (func (result u64)))))
+"""
+
 NOW = "monotonic-clock#now"
 SUBSCRIBE_INSTANT = "monotonic-clock#subscribe-instant"
 SUBSCRIBE_DURATION = "monotonic-clock#subscribe-duration"
@@ -43,6 +58,68 @@ POLL = "poll#poll"
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 FOREVER = 2**64 - 1
+
+
+class Clocks:
+    """The clocks of a guest of 0.2.
+
+    Args:
+        guest: the guest.
+    """
+
+    def __init__(self, guest: DrivenGuest) -> None:
+        self.call = guest.call
+
+    async def now(self) -> int:
+        """What the monotonic clock says."""
+        said: int = await self.call(NOW)
+        return said
+
+    async def resolution(self) -> int:
+        """That of the monotonic clock."""
+        said: int = await self.call("monotonic-clock#resolution")
+        return said
+
+    async def time(self) -> Any:
+        """What the other clock says."""
+        return await self.call("wall-clock#now")
+
+    async def sleep_until(self, when: int) -> None:
+        """Wait for a point in time."""
+        await self.call(BLOCK, await self.call(SUBSCRIBE_INSTANT, when))
+
+    async def sleep(self, how_long: int) -> None:
+        """Wait so long."""
+        await self.call(BLOCK, await self.call(SUBSCRIBE_DURATION, how_long))
+
+
+class Clocks03(Clocks):
+    """Those of one of 0.3."""
+
+    async def resolution(self) -> int:
+        said: int = await self.call("monotonic-clock#get-resolution")
+        return said
+
+    async def time(self) -> Any:
+        return await self.call("system-clock#now")
+
+    async def sleep_until(self, when: int) -> None:
+        await self.call("monotonic-clock#wait-until", when)
+
+    async def sleep(self, how_long: int) -> None:
+        await self.call("monotonic-clock#wait-for", how_long)
+
+
+@asynccontextmanager
+async def clocks_of(version: str, ctx: WasiCtx | None = None) -> AsyncIterator[Clocks]:
+    """The clocks of a guest of this version."""
+    if version == "0.2":
+        async with driving(driven_guest(IMPORTS), INTERFACES, ctx) as guest:
+            yield Clocks(guest)
+    else:
+        interfaces = (*INTERFACES, *p3.INTERFACES)
+        async with driving(driven_over_time(IMPORTS_0_3, ()), interfaces, ctx) as guest:
+            yield Clocks03(guest)
 
 
 @pytest.fixture(
@@ -62,27 +139,27 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-async def test_monotonic_clock_counts_nanoseconds_since_the_context_was_made() -> None:
+async def test_monotonic_clock_counts_nanoseconds_since_the_context_was_made(version: str) -> None:
     ctx = WasiCtx()
-    async with driving(driven_guest(IMPORTS), INTERFACES, ctx) as guest:
+    async with clocks_of(version, ctx) as clocks:
         previous = 0
         for _ in range(3):
             before = monotonic_ns() - ctx.started_ns
-            now = await guest.call(NOW)
+            now = await clocks.now()
             after = monotonic_ns() - ctx.started_ns
             assert previous <= before <= now <= after
             previous = now
 
 
-async def test_monotonic_clock_has_a_resolution() -> None:
-    async with driving(driven_guest(IMPORTS), INTERFACES) as guest:
-        assert 1 <= await guest.call("monotonic-clock#resolution") < SECOND
+async def test_monotonic_clock_has_a_resolution(version: str) -> None:
+    async with clocks_of(version) as clocks:
+        assert 1 <= await clocks.resolution() < SECOND
 
 
-async def test_wall_clock_is_the_time_since_1970_in_seconds_and_nanoseconds() -> None:
-    async with driving(driven_guest(IMPORTS), INTERFACES) as guest:
+async def test_wall_clock_is_the_time_since_1970_in_seconds_and_nanoseconds(version: str) -> None:
+    async with clocks_of(version) as clocks:
         before = time_ns()
-        now = await guest.call("wall-clock#now")
+        now = await clocks.time()
         after = time_ns()
         assert before <= now["seconds"] * SECOND + now["nanoseconds"] <= after
         assert now["nanoseconds"] < SECOND
@@ -111,20 +188,26 @@ async def test_a_duration_of_zero_and_a_past_instant_become_ready() -> None:
 
 
 @pytest.mark.parametrize("nanoseconds", [1, 999_999, 20 * MILLISECOND])
-async def test_a_guest_sleeps_no_shorter_than_the_duration(nanoseconds: int) -> None:
-    async with driving(driven_guest(IMPORTS), INTERFACES) as guest:
-        before = await guest.call(NOW)
-        pollable = await guest.call(SUBSCRIBE_DURATION, nanoseconds)
-        await guest.call(BLOCK, pollable)
-        assert await guest.call(NOW) >= before + nanoseconds
+async def test_a_guest_sleeps_no_shorter_than_the_duration(nanoseconds: int, version: str) -> None:
+    async with clocks_of(version) as clocks:
+        before = await clocks.now()
+        await clocks.sleep(nanoseconds)
+        assert await clocks.now() >= before + nanoseconds
 
 
-async def test_a_guest_sleeps_until_the_instant() -> None:
-    async with driving(driven_guest(IMPORTS), INTERFACES) as guest:
-        instant = await guest.call(NOW) + 20 * MILLISECOND
-        pollable = await guest.call(SUBSCRIBE_INSTANT, instant)
-        await guest.call(BLOCK, pollable)
-        assert await guest.call(NOW) >= instant
+async def test_a_guest_sleeps_until_the_instant(version: str) -> None:
+    async with clocks_of(version) as clocks:
+        instant = await clocks.now() + 20 * MILLISECOND
+        await clocks.sleep_until(instant)
+        assert await clocks.now() >= instant
+
+
+async def test_who_waits_for_nothing_or_for_what_has_been_goes_on(version: str) -> None:
+    ctx = WasiCtx(started_ns=monotonic_ns() - 60 * SECOND)
+    async with clocks_of(version, ctx) as clocks:
+        await clocks.sleep(0)
+        for when in (0, 59 * SECOND, await clocks.now()):
+            await clocks.sleep_until(when)
 
 
 @pytest.mark.parametrize("subscribe", [SUBSCRIBE_INSTANT, SUBSCRIBE_DURATION])
