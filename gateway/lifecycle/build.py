@@ -120,6 +120,9 @@ def _follow(
     """
     reading = cast("IO[bytes]", process.stdout).fileno()
     os.set_blocking(reading, False)
+    # Not select(), which takes no descriptor beyond 1023: a gateway has many.
+    ready = select.poll()
+    ready.register(reading, select.POLLIN)
     open_ = True
     while process.poll() is None:
         if monotonic() > deadline:
@@ -129,9 +132,9 @@ def _follow(
         if not open_:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK)
-        elif select.select([reading], [], [], _LOOK)[0]:
+        elif ready.poll(_LOOK * 1000):
             open_ = output.read(reading)
-    while open_ and select.select([reading], [], [], 0)[0] and monotonic() < deadline:
+    while open_ and ready.poll(0) and monotonic() < deadline:
         open_ = output.read(reading)
     output.end()
 

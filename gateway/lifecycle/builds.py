@@ -218,6 +218,9 @@ class Builds:
         except BuildFailed as failure:
             source.failure = failure
             self._log.failed(source.name, failure)
+        except Exception as error:  # a bug in it must not end all later builds
+            _log.exception("build failed", component=source.name)
+            source.failure = BuildFailed(f"an error of the gateway: {error}")
         else:
             source.failure = None
             self._log.built(source.name, monotonic() - begun)

@@ -31,7 +31,7 @@ def sources(watched: Iterable[Path]) -> list[Path]:
 
 def _walk(watched: Iterable[Path]) -> Iterator[Path]:
     for path in watched:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # unlike Path.is_dir, where it may not be looked at
             yield path
             continue
         for folder, folders, files in os.walk(path):

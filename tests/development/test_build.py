@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
@@ -127,6 +128,22 @@ def test_programs_of_the_environment_are_found_after_all_others(
     pytest_at, sh_at = (tmp_path / "app.wasm").read_text().split()
     assert Path(pytest_at).name == "pytest"
     assert sh_at in {"/usr/bin/sh", "/bin/sh"}
+
+
+def test_it_is_read_where_many_files_are_open(tmp_path: Path) -> None:
+    """select() takes no descriptor beyond 1023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    said: list[str] = []
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        command = "echo said; touch app.wasm"
+        build(config(tmp_path, command), tmp_path / "app.wasm", show=said.append)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert said == ["said\n"]
 
 
 def test_it_heeds_no_signal_for_the_gateway(tmp_path: Path) -> None:
