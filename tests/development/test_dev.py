@@ -40,9 +40,11 @@ class Project:
         )
 
     def write(self, name: str) -> None:
-        """Edit the source."""
+        """Edit the source, at once: nothing is built of half of it."""
         text = str(self.guest(name)) if "/" in name else name
-        (self.folder / "source").write_text(text)
+        edited = self.folder / "edited"
+        edited.write_text(text)
+        edited.replace(self.folder / "source")
 
 
 @pytest.fixture
