@@ -22,6 +22,13 @@ def page(language: str) -> str:
     return (DOCS / f"build-{language}.md").read_text()
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    """Edit a file, at once: nothing is built of half of it."""
+    edited = Path("edited")
+    edited.write_text(path.read_text().replace(old, new))
+    edited.replace(path)
+
+
 def commands(text: str) -> list[str]:
     return re.findall(r"^    (\S.*)$", text, re.MULTILINE)
 
@@ -75,10 +82,11 @@ def test_a_folder_is_built_served_and_edited_as_the_page_says(
         assert ask.get(gateway.url + url).text == "Hello, you!\n"
         words = Path("hello/src/words.h")
         before = len(gateway.logs)
-        words.write_text(words.read_text().replace("Hello", "Good morning"))
+        edit(words, "Hello", "Good morning")
         gateway.wait_for_log(event="reloaded", after=before)
         assert ask.get(gateway.url + url).text == "Good morning, you!\n"
-        words.write_text(words.read_text().replace("asprintf(", "no_such_function("))
+        before = len(gateway.logs)
+        edit(words, "asprintf(", "no_such_function(")
         gateway.wait_for_log(event="build failed", after=before)
         answer = ask.get(gateway.url + url)
         assert answer.text == "Good morning, you!\n"
