@@ -289,7 +289,8 @@ async def test_a_thousand_asleep_at_once_cost_no_thread(clock: LinkedComponent) 
         asleep = [group.create_task(call(clock, "sleep", day)) for _ in range(1000)]
         while sum(it.data.of(Tasks).idle.resting for it in STORES.values()) < len(asleep):  # noqa: ASYNC110
             await asyncio.sleep(0)
-        assert threading.active_count() == threads
+        # Those that earlier tests have left may end.
+        assert threading.active_count() <= threads
         for each in asleep:
             each.cancel()
     assert not STORES
