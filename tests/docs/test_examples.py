@@ -145,7 +145,9 @@ def test_an_example_is_built_as_its_readme_has_it(name: str) -> None:
     assert f"    componentize-py -d wit -w {name} componentize app -o {name}.wasm" in lines
 
 
-def test_what_several_servers_have_is_hashed_at_once(serve: Any) -> None:
+def test_what_several_servers_have_is_hashed_at_once(
+    guest: GuestPath, gateway: StartGateway
+) -> None:
     bodies = {"/none": b"", "/one": b"one", "/large": bytes(3 << 20)}
     together = Barrier(len(bodies))
 
@@ -154,10 +156,9 @@ def test_what_several_servers_have_is_hashed_at_once(serve: Any) -> None:
         await asyncio.to_thread(together.wait, PATIENCE)
         await wire.send(text(content))
 
-    with (
-        peers() as start,
-        serve("digests", "--allow-outbound-host", "http://127.0.0.1:*") as started,
-    ):
+    grant = ("--allow-outbound-host", "http://127.0.0.1:*")
+    started = gateway(guest("examples/digests"), *grant)
+    with peers() as start:
         authority = start(script).authority
         urls = [f"http://{authority}{path}" for path in bodies]
         denied = "https://denied.test:444/"
