@@ -10,9 +10,7 @@ group of equals has one `wit.Resource`, and its number defines it in every insta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from time import perf_counter
-from types import CoroutineType, FrameType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmtime import WasmtimeError
@@ -20,30 +18,19 @@ from wasmtime.component import ExportIndex, Linker, LinkerInstance
 
 from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
+from gateway.host.callbacks import Callback, host_callback
 from gateway.host.errors import ComponentError, Trap, TrapKind
-from gateway.host.settings import HOST_STACK
-from gateway.host.store import NOT_BEGUN, STORES, Store, Suspension
-from gateway.host.values import (
-    VALUE_SIZE,
-    ArgumentTooLarge,
-    Lift,
-    Lower,
-    lift,
-    lift_argument,
-    lower,
-)
+from gateway.host.store import STORES
+from gateway.host.values import Lift, Lower, lift, lower
 from gateway.wasm.wasip3 import ADAPTERS
 
 if TYPE_CHECKING:
     from gateway.host.component import Component
 
-__all__ = ["Export", "LinkedComponent", "host_function", "link"]
+__all__ = ["Export", "LinkedComponent", "link"]
 
 _UNKNOWN: Final = "unknown import"
 """The host function that every import which nothing provides is."""
-
-Callback = Any
-"""A ctypes function object; it must be kept for as long as the linker lives."""
 
 
 class Export:
@@ -255,139 +242,9 @@ def _define_function(
     if ty.is_async or any(isinstance(leaf, wit.Stream | wit.Future) for leaf in ty.leaves()):
         return  # which no host function can be, or have: the engine's own trap stays in place
     try:
-        lifts = [
-            (lift_argument(param, cut=host.cuts), index * VALUE_SIZE)
-            for index, (_, param) in enumerate(ty.params)
-        ]
-        lower_result = None if ty.result is None else lower(ty.result)
+        callback = host_callback(interface, host, ty, wanted=host.name != _UNKNOWN)
     except TypeError:
         return  # values that cannot cross: the engine's own trap stays in place
-    if host.name == _UNKNOWN:
-        lifts = []  # nobody wants them
-    if host.blocking:
-        callback = _capi.AsyncHostCallback(_blocking_callback(interface, host, lifts, lower_result))
-        _capi.add_func_async(instance, name, callback)
-    else:
-        callback = _capi.HostCallback(_callback(interface, host, lifts, lower_result))
-        _capi.add_func(instance, name, callback)
+    define = _capi.add_func_async if host.blocking else _capi.add_func
+    define(instance, name, callback)
     callbacks.append(callback)
-
-
-# --- callbacks: how the engine calls a host function -------------------------------------------------------
-# Exceptions of every kind end here: one that left a callback would be lost, and so would a cancellation.
-# What each takes is added up in the store; that costs a quarter of a microsecond.
-# The first on a fiber tells where its stack is, which the invocation remembers for the fiber's next turns.
-
-
-def _on_stack(store: Store, address: int) -> None:
-    # In a concurrent engine each task has a stack of its own, so every call of a host function tells anew.
-    if not store.engine.concurrent:
-        store.stack = address
-    _capi.protect_stack(address, HOST_STACK)
-
-
-def host_function(frame: FrameType) -> str | None:
-    """The host function that a frame calls, by its name in WIT without a version; None for any other frame."""
-    if frame.f_globals is globals() and "host_name" in frame.f_code.co_freevars:
-        name: str = frame.f_locals["host_name"]
-        return name
-    return None
-
-
-def _callback(
-    interface: str,
-    host: HostFunction,
-    lifts: list[tuple[Lift, int]],
-    lower_result: Lower | None,
-) -> Callable[..., int | None]:
-    function, host_name = host.function, host.name
-
-    def call(
-        _env: int, context: int, ty: int, args: int, _nargs: int, results: int, _nresults: int
-    ) -> int | None:
-        began = perf_counter()
-        store = STORES[context]
-        if not store.stack:
-            _on_stack(store, ty)
-        calls = store.host_calls
-        calls[interface] = calls.get(interface, 0) + 1
-        try:
-            values = [store.data]
-            for lift_one, offset in lifts:
-                store.lifted = 0
-                values.append(lift_one(store, args + offset))
-            value = function(*values)
-            if lower_result is not None:
-                lower_result(store, results, value)
-        except ArgumentTooLarge as error:
-            return store.fail(Trap(f"{host_name}: {error}"), host_name)
-        except BaseException as error:
-            return store.fail(error, host_name)
-        finally:
-            store.host_time += perf_counter() - began
-        return None
-
-    return call
-
-
-def _blocking_callback(
-    interface: str,
-    host: HostFunction,
-    lifts: list[tuple[Lift, int]],
-    lower_result: Lower | None,
-) -> Callable[..., None]:
-    function, host_name, apart = host.function, host.name, host.apart
-
-    def call(  # noqa: PLR0917 - as the engine calls it
-        _env: int,
-        context: int,
-        ty: int,
-        args: int,
-        _nargs: int,
-        results: int,
-        _nresults: int,
-        error_out: int,
-        continuation: int,
-    ) -> None:
-        began = perf_counter()
-        store = STORES[context]
-        if not store.stack:
-            _on_stack(store, ty)
-        calls = store.host_calls
-        calls[interface] = calls.get(interface, 0) + 1
-        _capi.set_continuation(continuation, _CONTINUE_ADDRESS, context)
-        try:
-            values = [store.data]
-            for lift_one, offset in lifts:
-                store.lifted = 0
-                values.append(lift_one(store, args + offset))
-            value = function(*values)
-            if type(value) is CoroutineType:
-                if apart:
-                    store.suspension = Suspension(value, NOT_BEGUN, lower_result, results)
-                    return
-                try:
-                    awaited = value.send(None)
-                except StopIteration as stop:
-                    value = stop.value
-                else:
-                    store.suspension = Suspension(value, awaited, lower_result, results)
-                    return
-            if lower_result is not None:
-                lower_result(store, results, value)
-        except ArgumentTooLarge as error:
-            trap = Trap(f"{host_name}: {error}")
-            _capi.words[error_out >> 3] = store.fail(trap, host_name)
-        except BaseException as error:
-            _capi.words[error_out >> 3] = store.fail(error, host_name)
-        finally:
-            store.host_time += perf_counter() - began
-
-    return call
-
-
-def _continue(context: int) -> bool:
-    return STORES[context].suspension is None
-
-
-_CONTINUE, _CONTINUE_ADDRESS = _capi.continuation_callback(_continue)

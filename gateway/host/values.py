@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from gateway.host import wit
 from gateway.host._capi import (
@@ -49,21 +49,32 @@ from gateway.host._capi import (
     new_record,
     new_tuple,
     new_value,
-    resource_delete,
-    resource_from_value,
-    resource_new,
-    resource_rep,
-    resource_to_value,
     string_at,
-    take_error,
     words,
 )
 from gateway.host.bridge_memory import BridgeMemory
 from gateway.host.errors import Gone
 from gateway.host.guest_resource import GuestResource, HandedOut
+from gateway.host.inline import Source, is_short
 from gateway.host.pieces import STRETCH, pause
-from gateway.host.table import Resource, ResourceTable
-from gateway.host.trap import from_engine
+from gateway.host.table import ResourceTable
+from gateway.host.value_kinds import (
+    CHAR,
+    ENUM,
+    F32,
+    F64,
+    FLAGS,
+    LIST,
+    OPTION,
+    RECORD,
+    RESOURCE,
+    STRING,
+    TUPLE,
+    U8,
+    U32,
+    VARIANT,
+)
+from gateway.host.value_types import Err, Ok, Some, ValueMismatch, Variant, mismatch
 
 __all__ = [
     "F32_LIMIT",
@@ -116,22 +127,6 @@ Lower = Callable[[Holder, int, Any], None]
 VALUE_SIZE: Final = 32
 _RECORD_ENTRY: Final = 48
 
-# wasmtime_component_valkind_t
-_BOOL, _S8, _U8, _S16, _U16, _S32, _U32, _S64, _U64 = range(9)
-_F32, _F64, _CHAR, _STRING, _LIST, _RECORD, _TUPLE, _VARIANT, _ENUM, _OPTION = range(9, 19)
-_RESULT, _FLAGS, _RESOURCE = range(19, 22)
-
-_INTEGER_KINDS: Final = {
-    (8, True): _S8,
-    (8, False): _U8,
-    (16, True): _S16,
-    (16, False): _U16,
-    (32, True): _S32,
-    (32, False): _U32,
-    (64, True): _S64,
-    (64, False): _U64,
-}
-_WORD: Final = (1 << 64) - 1
 _U32_MASK: Final = (1 << 32) - 1
 
 MAX_ARGUMENT: Final = 2 << 20
@@ -155,47 +150,8 @@ F32_LIMIT: Final = float.fromhex("0x1.ffffffp127")
 """The smallest number that rounds to infinity as an `f32`."""
 
 
-class ValueMismatch(ValueError):
-    """A Python value is not one of the WIT type it was lowered to; the message says which was expected."""
-
-
 class ArgumentTooLarge(Exception):
     """A guest passed more to a host function than that takes at once; the message says what."""
-
-
-class Ok(NamedTuple):
-    """The ok side of a `result`."""
-
-    value: Any = None
-
-
-class Err(NamedTuple):
-    """The err side of a `result`."""
-
-    value: Any = None
-
-
-class Some(NamedTuple):
-    """A present `option` whose payload may itself be `None`."""
-
-    value: Any = None
-
-
-class Variant(NamedTuple):
-    """One case of a `variant`, with its payload."""
-
-    case: str
-    payload: Any = None
-
-
-def _mismatch(ty: object, value: object) -> ValueMismatch:
-    try:
-        shown = repr(value)
-    except Exception:  # such as an integer of more digits than `repr` writes
-        shown = "that cannot be shown"
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    return ValueMismatch(f"expected {ty}, got {type(value).__name__} {shown}")
 
 
 def _nullable(ty: wit.Type) -> bool:
@@ -236,11 +192,9 @@ def lift_argument(ty: wit.Type, *, cut: bool = False) -> Lift:
 
 
 def _lift(ty: wit.Type, *, limited: bool) -> Lift:
+    if is_short(ty):
+        return _lift_short(ty)
     match ty:
-        case wit.Bool():
-            return lambda _store, address: bool(words[(address >> 3) + 1] & 0xFF)
-        case wit.Integer():
-            return _lift_integer(ty)
         case wit.Float(bits=64):
             return lambda _store, address: doubles[(address >> 3) + 1]
         case wit.Float():
@@ -248,16 +202,15 @@ def _lift(ty: wit.Type, *, limited: bool) -> Lift:
         case wit.Char():
             return lambda _store, address: chr(words[(address >> 3) + 1] & 0xFFFFFFFF)
         case wit.String():
-            return _limited(ty, _lift_string) if limited else _lift_string
+            return _lift_limited_string(ty) if limited else _lift_string
         case wit.Enum():
             return _lift_string
         case wit.Bytes():
             return _lift_block(ty, limited=limited)
         case wit.List(element=wit.Integer(bits=8, signed=False)):
-            return _limited(ty, _lift_bytes) if limited else _lift_bytes
+            return _lift_limited_bytes(ty) if limited else _lift_bytes
         case wit.List():
-            lift_it = _lift_list(ty, limited=limited)
-            return _limited(ty, lift_it) if limited else lift_it
+            return _lift_limited_list(ty) if limited else _lift_list(ty)
         case wit.Record():
             return _lift_record(ty, limited=limited)
         case wit.Tuple():
@@ -271,17 +224,16 @@ def _lift(ty: wit.Type, *, limited: bool) -> Lift:
         case wit.Flags():
             return _lift_flags
         case wit.Own() | wit.Borrow():
-            return _lift_resource(ty)
+            return partial(_lift_own, ty.resource)
         case wit.Future() | wit.Unsupported():
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
+    raise AssertionError(ty)
 
 
-def _lift_integer(ty: wit.Integer) -> Lift:
-    mask = (1 << ty.bits) - 1
-    if not ty.signed:
-        return lambda _store, address: words[(address >> 3) + 1] & mask
-    sign = 1 << (ty.bits - 1)
-    return lambda _store, address: ((words[(address >> 3) + 1] & mask) ^ sign) - sign
+def _lift_short(ty: wit.Type) -> Lift:
+    source = Source("store, address", {})
+    source.add(f"return {source.read(ty, 'address')}")
+    return source.function(__file__)
 
 
 def _lift_string(_store: Holder, address: int) -> str:
@@ -341,8 +293,8 @@ def _bridge_memory(store: Holder, number: int) -> BridgeMemory:
     return memory
 
 
-def _lift_list(ty: wit.List, *, limited: bool) -> Lift:
-    element = _lift(ty.element, limited=limited)
+def _lift_list(ty: wit.List) -> Lift:
+    element = _lift(ty.element, limited=False)
 
     def lift_list(store: Holder, address: int) -> list[Any]:
         word = address >> 3
@@ -442,23 +394,6 @@ def _lift_flags(_store: Holder, address: int) -> frozenset[str]:
     return frozenset([string_at(words[at + 1], words[at]).decode() for at in range(start, end, 2)])
 
 
-def _lift_resource(ty: wit.Own | wit.Borrow) -> Lift:
-    owned = isinstance(ty, wit.Own)
-    if not ty.resource.imported:
-        return partial(_lift_own, ty.resource)
-
-    def lift_resource(store: Holder, address: int) -> Resource:
-        out = store.scratch
-        if error := resource_from_value(store.context, words[(address >> 3) + 1], out):
-            raise take_error(error)
-        host = words[out >> 3]
-        rep = resource_rep(host)
-        resource_delete(host)
-        return store.table.take(rep) if owned else store.table[rep]
-
-    return lift_resource
-
-
 def _lift_own(ty: wit.Resource, store: Holder, address: int) -> GuestResource:
     if store.handed_out is None:
         store.handed_out = HandedOut()
@@ -481,17 +416,45 @@ def _size_of_one(ty: wit.Type) -> int:
     return _ELEMENT_SIZE
 
 
-def _limited(ty: wit.Type, lift_it: Lift) -> Lift:
-    """Have the length of a string or list looked at before it is read."""
-    size_of_one = _size_of_one(ty)
+# What is limited is read before anything else can have its turn, so these do not pause.
 
-    def lift_limited(store: Holder, address: int) -> Any:
-        store.lifted += (size := words[(address >> 3) + 1] * size_of_one)
+
+def _lift_limited_string(ty: wit.String) -> Lift:
+    def lift_string(store: Holder, address: int) -> str:
+        word = address >> 3
+        store.lifted += (size := words[word + 1])
         if store.lifted > MAX_ARGUMENT:
             raise _too_large(ty, size)
-        return lift_it(store, address)
+        return string_at(words[word + 2], size).decode()
 
-    return lift_limited
+    return lift_string
+
+
+def _lift_limited_bytes(ty: wit.List) -> Lift:
+    def lift_bytes(store: Holder, address: int) -> bytes:
+        word = address >> 3
+        store.lifted += (size := words[word + 1])
+        if store.lifted > MAX_ARGUMENT:
+            raise _too_large(ty, size)
+        return _bytes_at(words[word + 2], size)
+
+    return lift_bytes
+
+
+def _lift_limited_list(ty: wit.List) -> Lift:
+    element = _lift(ty.element, limited=True)
+
+    def lift_list(store: Holder, address: int) -> list[Any]:
+        word = address >> 3
+        size = words[word + 1]
+        store.lifted += size * _ELEMENT_SIZE
+        if store.lifted > MAX_ARGUMENT:
+            raise _too_large(ty, size * _ELEMENT_SIZE)
+        start = words[word + 2]
+        end = start + size * VALUE_SIZE
+        return [element(store, at) for at in range(start, end, VALUE_SIZE)]
+
+    return lift_list
 
 
 # --- lowering ----------------------------------------------------------------------------------------------
@@ -505,11 +468,9 @@ def lower(ty: wit.Type) -> Lower:
     Raises:
         TypeError: the type is one that the engine's C API does not carry.
     """
+    if is_short(ty):
+        return _lower_short(ty)
     match ty:
-        case wit.Bool():
-            return _lower_bool
-        case wit.Integer():
-            return _lower_integer(ty)
         case wit.Float():
             return _lower_float(ty)
         case wit.Char():
@@ -537,46 +498,32 @@ def lower(ty: wit.Type) -> Lower:
         case wit.Flags():
             return _lower_flags(ty)
         case wit.Own() | wit.Borrow():
-            return _lower_resource(ty)
+            return partial(_lower_own, ty.resource, isinstance(ty, wit.Own))
         case wit.Future() | wit.Unsupported():
             raise TypeError(f"values of type {ty} cannot cross the boundary of the host")
+    raise AssertionError(ty)
 
 
-def _lower_bool(_store: Holder, address: int, value: Any) -> None:
-    if value is not True and value is not False:
-        raise _mismatch("bool", value)
-    words[(address >> 3) + 1] = value
-
-
-def _lower_integer(ty: wit.Integer) -> Lower:
-    kind = _INTEGER_KINDS[ty.bits, ty.signed]
-    minimum, maximum = ty.minimum, ty.maximum
-    expected = f"{ty}, an integer from {minimum} to {maximum}"
-
-    def lower_integer(_store: Holder, address: int, value: Any) -> None:
-        if type(value) is not int or not minimum <= value <= maximum:
-            raise _mismatch(expected, value)
-        word = address >> 3
-        words[word + 1] = value & _WORD
-        words[word] = kind
-
-    return lower_integer
+def _lower_short(ty: wit.Type) -> Lower:
+    source = Source("store, address, value", {})
+    source.write(ty, "address", "value")
+    return source.function(__file__)
 
 
 def _lower_float(ty: wit.Float) -> Lower:
-    array, shift, offset, kind = (doubles, 3, 1, _F64) if ty.bits == 64 else (floats, 2, 2, _F32)
+    array, shift, offset, kind = (doubles, 3, 1, F64) if ty.bits == 64 else (floats, 2, 2, F32)
     limit = inf if ty.bits == 64 else F32_LIMIT
     expected = f"{ty}, a number in its range"
 
     def lower_float(_store: Holder, address: int, value: Any) -> None:
         if type(value) is not float and type(value) is not int:
-            raise _mismatch(ty, value)
+            raise mismatch(ty, value)
         try:
             number = float(value)
         except OverflowError:
-            raise _mismatch(expected, value) from None
+            raise mismatch(expected, value) from None
         if limit <= abs(number) < inf:
-            raise _mismatch(expected, value)
+            raise mismatch(expected, value)
         array[(address >> shift) + offset] = number
         words[address >> 3] = kind
 
@@ -585,40 +532,40 @@ def _lower_float(ty: wit.Float) -> Lower:
 
 def _lower_char(_store: Holder, address: int, value: Any) -> None:
     if type(value) is not str or len(value) != 1 or "\ud800" <= value <= "\udfff":
-        raise _mismatch("char, a string of one Unicode scalar value", value)
+        raise mismatch("char, a string of one Unicode scalar value", value)
     word = address >> 3
     words[word + 1] = ord(value)
-    words[word] = _CHAR
+    words[word] = CHAR
 
 
 def _encode(value: Any) -> bytes:
     if not isinstance(value, str):
-        raise _mismatch("string", value)
+        raise mismatch("string", value)
     try:
         return value.encode()
     except UnicodeEncodeError:
-        raise _mismatch("string without lone surrogates", value) from None
+        raise mismatch("string without lone surrogates", value) from None
 
 
 def _lower_string(_store: Holder, address: int, value: Any) -> None:
     data = _encode(value)
     new_bytes(address + 8, len(data), data)
-    words[address >> 3] = _STRING
+    words[address >> 3] = STRING
 
 
 def _lower_bytes(_store: Holder, address: int, value: Any) -> None:
     if not isinstance(value, bytes | bytearray | memoryview):
-        raise _mismatch("list<u8>, a bytes object", value)
+        raise mismatch("list<u8>, a bytes object", value)
     if isinstance(value, memoryview):
         value = bytes(value)  # its items may be larger than bytes, and apart
     size = len(value)
     new_list(address + 8, size)
     word = address >> 3
-    words[word] = _LIST
+    words[word] = LIST
     to = words[word + 2]
     block = min(size, _BLOCK)
     image = bytearray(block * VALUE_SIZE)
-    image[0::VALUE_SIZE] = bytes((_U8,)) * block
+    image[0::VALUE_SIZE] = bytes((U8,)) * block
     for at in range(0, size, _BLOCK):
         pause(_BLOCK >> 6)
         part = value[at : at + _BLOCK]
@@ -634,13 +581,13 @@ def _lower_block(ty: wit.Bytes) -> Lower:
     def lower_block(store: Holder, address: int, value: Any) -> None:
         if type(value) is not bytes:
             if not isinstance(value, bytes | bytearray | memoryview):
-                raise _mismatch("list<u8>, a bytes object", value)
+                raise mismatch("list<u8>, a bytes object", value)
             value = bytes(value)
         new_tuple(address + 8, 2)
         word = address >> 3
-        words[word] = _TUPLE
+        words[word] = TUPLE
         word = words[word + 2] >> 3
-        words[word] = words[word + 4] = _U32
+        words[word] = words[word + 4] = U32
         pause(1 + (len(value) >> _BLOCK_STEP))
         memory = store.memories.get(number) or _bridge_memory(store, number)
         words[word + 1] = memory.write(value)
@@ -654,11 +601,11 @@ def _lower_list(ty: wit.List) -> Lower:
 
     def lower_list(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, list | tuple):
-            raise _mismatch(ty, value)
+            raise mismatch(ty, value)
         size = len(value)
         new_list(address + 8, size)
         word = address >> 3
-        words[word] = _LIST
+        words[word] = LIST
         start = words[word + 2]
         places = range(start, start + size * VALUE_SIZE, VALUE_SIZE)
         items = iter(value)
@@ -677,14 +624,14 @@ def _lower_record(ty: wit.Record) -> Lower:
 
     def lower_record(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, dict) or len(value) != len(fields):
-            raise _mismatch(ty, value)
+            raise mismatch(ty, value)
         new_record(address + 8, len(fields))
         word = address >> 3
-        words[word] = _RECORD
+        words[word] = RECORD
         at = words[word + 2]
         for name, encoded, field in fields:
             if name not in value:
-                raise _mismatch(ty, value)
+                raise mismatch(ty, value)
             new_bytes(at, len(encoded), encoded)
             field(store, at + 16, value[name])
             at += _RECORD_ENTRY
@@ -697,10 +644,10 @@ def _lower_tuple(ty: wit.Tuple) -> Lower:
 
     def lower_tuple(store: Holder, address: int, value: Any) -> None:
         if not isinstance(value, tuple | list) or len(value) != len(elements):
-            raise _mismatch(ty, value)
+            raise mismatch(ty, value)
         new_tuple(address + 8, len(elements))
         word = address >> 3
-        words[word] = _TUPLE
+        words[word] = TUPLE
         at = words[word + 2]
         for element, item in zip(elements, value, strict=True):
             element(store, at, item)
@@ -720,16 +667,16 @@ def _lower_variant(ty: wit.Variant) -> Lower:
         try:
             encoded, lower_payload = cases[case]
         except (KeyError, TypeError):
-            raise _mismatch(ty, value) from None
+            raise mismatch(ty, value) from None
         word = address >> 3
         new_bytes(address + 8, len(encoded), encoded)
         words[word + 3] = 0
-        words[word] = _VARIANT
+        words[word] = VARIANT
         if lower_payload is not None:
             box = words[word + 3] = new_value()
             lower_payload(store, box, payload)
         elif payload is not None:
-            raise _mismatch(f"case {case} without payload", value)
+            raise mismatch(f"case {case} without payload", value)
 
     return lower_variant
 
@@ -741,9 +688,9 @@ def _lower_enum(ty: wit.Enum) -> Lower:
         try:
             encoded = names[value]
         except (KeyError, TypeError):
-            raise _mismatch(ty, value) from None
+            raise mismatch(ty, value) from None
         new_bytes(address + 8, len(encoded), encoded)
-        words[address >> 3] = _ENUM
+        words[address >> 3] = ENUM
 
     return lower_enum
 
@@ -755,13 +702,13 @@ def _lower_option(ty: wit.Option) -> Lower:
     def lower_option(store: Holder, address: int, value: Any) -> None:
         word = address >> 3
         words[word + 1] = 0
-        words[word] = _OPTION
+        words[word] = OPTION
         if value is None:
             return
         if type(value) is Some:
             value = value.value
         elif nested:
-            raise _mismatch(f"{ty}, None or Some(...)", value)
+            raise mismatch(f"{ty}, None or Some(...)", value)
         box = words[word + 1] = new_value()
         payload(store, box, value)
 
@@ -769,26 +716,9 @@ def _lower_option(ty: wit.Option) -> Lower:
 
 
 def _lower_result(ty: wit.Result) -> Lower:
-    ok = None if ty.ok is None else lower(ty.ok)
-    err = None if ty.err is None else lower(ty.err)
-
-    def lower_result(store: Holder, address: int, value: Any) -> None:
-        side, is_ok = ok, 1
-        if type(value) is Err:
-            side, is_ok, value = err, 0, value.value
-        elif type(value) is Ok:
-            value = value.value
-        word = address >> 3
-        words[word + 1] = is_ok
-        words[word + 2] = 0
-        words[word] = _RESULT
-        if side is not None:
-            box = words[word + 2] = new_value()
-            side(store, box, value)
-        elif value is not None:
-            raise _mismatch(ty, value)
-
-    return lower_result
+    source = Source("store, address, value", {})
+    source.write_result(ty, "address", "value", lower)
+    return source.function(__file__)
 
 
 def _lower_flags(ty: wit.Flags) -> Lower:
@@ -796,42 +726,20 @@ def _lower_flags(ty: wit.Flags) -> Lower:
 
     def lower_flags(_store: Holder, address: int, value: Any) -> None:
         if isinstance(value, str) or not isinstance(value, set | frozenset | list | tuple):
-            raise _mismatch(ty, value)
+            raise mismatch(ty, value)
         try:
             encoded = [names[name] for name in set(value)]
         except (KeyError, TypeError):
-            raise _mismatch(ty, value) from None
+            raise mismatch(ty, value) from None
         new_flags(address + 8, len(encoded))
         word = address >> 3
-        words[word] = _FLAGS
+        words[word] = FLAGS
         at = words[word + 2]
         for name in encoded:
             new_bytes(at, len(name), name)
             at += 16
 
     return lower_flags
-
-
-def _lower_resource(ty: wit.Own | wit.Borrow) -> Lower:
-    owned = isinstance(ty, wit.Own)
-    host_id = ty.resource.host_id
-    if not ty.resource.imported:
-        return partial(_lower_own, ty.resource, owned)
-
-    def lower_resource(store: Holder, address: int, value: Any) -> None:
-        if not isinstance(value, Resource):
-            raise _mismatch(f"resource {ty}", value)
-        rep = store.table.push(value) if owned else value.rep
-        host = resource_new(owned, rep, host_id)
-        error = resource_to_value(store.context, host, address + 8)
-        resource_delete(host)
-        word = address >> 3
-        if error:  # the guest holds as many handles as the engine has
-            words[word + 1] = 0
-            raise from_engine(take_error(error), None)
-        words[word] = _RESOURCE
-
-    return lower_resource
 
 
 def _lower_own(ty: wit.Resource, owned: bool, store: Holder, address: int, value: Any) -> None:
@@ -841,4 +749,4 @@ def _lower_own(ty: wit.Resource, owned: bool, store: Holder, address: int, value
     pointer = handed_out.lower(value, owned=owned)
     word = address >> 3
     words[word + 1] = pointer
-    words[word] = _RESOURCE
+    words[word] = RESOURCE

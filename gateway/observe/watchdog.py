@@ -23,8 +23,8 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from gateway.host.callbacks import host_function
 from gateway.host.invocation import is_guest
-from gateway.host.linker import host_function
 from gateway.host.pieces import loop_time
 
 __all__ = ["BOUND", "Stall", "StallLog", "Watchdog"]
