@@ -86,7 +86,7 @@ class WasiCtx:
         self, *granted: State, caller: Caller = NOBODY, started_ns: int | None = None
     ) -> None:
         self.caller = caller
-        self._states: dict[type[State], Any] = {type(state): state for state in granted}
+        self._states: dict[type[State], Any] = dict(zip(map(type, granted), granted, strict=True))
         self.started_ns = monotonic_ns() if started_ns is None else started_ns
         self.label = ""
         self._link_names: dict[str, str] = {}

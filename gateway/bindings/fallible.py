@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+from gateway.host.binding import Fallible
 from gateway.host.values import Err
 
 __all__ = ["fallible", "fallible_async"]
@@ -34,6 +35,7 @@ def fallible(
             except kinds as failure:
                 return Err(err(failure))
 
+        call.fallible = Fallible(function, kinds, err)  # type: ignore[attr-defined]
         return call
 
     return decorate

@@ -43,6 +43,7 @@ from wasmtime.component import FutureType, LinkerInstance, ResourceType, StreamT
 from wasmtime.component._types import valtype_from_ptr
 
 __all__ = [
+    "PROTECTS_STACKS",
     "AsyncHostCallback",
     "HostCallback",
     "ResourceDestructor",
@@ -447,6 +448,10 @@ def _protection(name: str, result: Any, *parameters: Any) -> Callable[..., Any] 
 
 _set_protection = _protection("Set", ctypes.c_int, c_void_p, c_void_p, c_size_t)
 _reset_protection = _protection("Reset", None, c_void_p)
+
+
+PROTECTS_STACKS: Final = _set_protection is not None
+"""Whether this Python has to be told of stacks."""
 
 
 def protect_stack(top: int, size: int) -> None:

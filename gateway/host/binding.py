@@ -15,15 +15,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from gateway.host import wit
 from gateway.wasm.version import LIKE_0_3, split_version, track
 
-__all__ = ["HostFunction", "HostInterface", "Provided"]
+__all__ = ["Fallible", "HostFunction", "HostInterface", "Provided"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Of: TypeAlias = Callable[[wit.Function], bool]
+
+
+class Fallible(NamedTuple):
+    """What is behind a function of the host that returns an err for what another one raises.
+
+    Whoever has the former, whose attribute `fallible` this is, may call the latter and do the same itself.
+
+    Attributes:
+        function: the other one.
+        kinds: which exceptions.
+        err: makes the err's value of one, or raises a `Trap`.
+    """
+
+    function: Callable[..., Any]
+    kinds: tuple[type[Exception], ...]
+    err: Callable[[Any], Any]
+
+    @staticmethod
+    def of(function: Callable[..., Any]) -> Fallible | None:
+        """That of a function, if it has any."""
+        fallible: Fallible | None = getattr(function, "fallible", None)
+        return fallible
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from types import CoroutineType, FrameType
 from typing import Any, Final
 
 from gateway.host import _capi, wit
-from gateway.host.binding import HostFunction
+from gateway.host.binding import Fallible, HostFunction
 from gateway.host.errors import Trap
 from gateway.host.inline import Source, is_short
 from gateway.host.settings import HOST_STACK
@@ -45,8 +45,9 @@ def host_callback(
         TypeError: there are values in the type that cannot cross.
     """
     lower_result = None if ty.result is None else lower(ty.result)
+    fallible = Fallible.of(host.function)
     names = {
-        "function": host.function,
+        "function": host.function if fallible is None else fallible.function,
         "host_name": host.name,
         "interface": interface,
         "lower_result": lower_result,
@@ -57,7 +58,17 @@ def host_callback(
         source.add("set_continuation(continuation, CONTINUE, context)")
     with source.block("try:"):
         arguments = _arguments(source, host, ty) if wanted else ()
-        source.add(f"value = function({', '.join(('store.data', *arguments))})")
+        call = f"value = function({', '.join(('store.data', *arguments))})"
+        if fallible is None:
+            source.add(call)
+        else:
+            kinds, err = source.bind(fallible.kinds), source.bind(fallible.err)
+            source.add(
+                "try:",
+                f"    {call}",
+                f"except {kinds} as failure:",
+                f"    value = Err({err}(failure))",
+            )
         if host.blocking:
             with source.block("if type(value) is CoroutineType:"):
                 source.add(*(_APART if host.apart else _BEGUN))
@@ -79,8 +90,8 @@ def host_callback(
         "finally:",
         "    store.host_time += perf_counter() - began",
     )
-    call = source.function(_FILE)
-    return _capi.AsyncHostCallback(call) if host.blocking else _capi.HostCallback(call)
+    function = source.function(_FILE)
+    return _capi.AsyncHostCallback(function) if host.blocking else _capi.HostCallback(function)
 
 
 def _arguments(source: Source, host: HostFunction, ty: wit.Function) -> list[str]:
@@ -104,8 +115,7 @@ _BLOCKING_PARAMETERS: Final = f"{_PARAMETERS}, error_out, continuation"
 _BEGIN: Final = (
     "began = perf_counter()",
     "store = STORES[context]",
-    "if not store.stack:",
-    "    on_stack(store, ty)",
+    *(("if not store.stack:", "    on_stack(store, ty)") if _capi.PROTECTS_STACKS else ()),
     "calls = store.host_calls",
     "calls[interface] = calls.get(interface, 0) + 1",
 )

@@ -84,6 +84,7 @@ class Invocation:
         cpu_time: seconds that the thread has worked for it.
         large: whether its arguments or its result were so large that they crossed in pieces.
         delay: seconds that `begin` has waited for a turn.
+        ended: when all was freed, by `time.perf_counter`; 0 before.
         instantiate_time: seconds that it took to make the store and the instance; 0 if that did not come to
             its end.
     """
@@ -112,7 +113,7 @@ class Invocation:
         self.delay = 0.0
         self.instantiate_time = 0.0
         self._began = 0.0
-        self._ended = 0.0
+        self.ended = 0.0
         self._lane = lane
         self._idle = idle
         self._on_close = on_close
@@ -130,7 +131,7 @@ class Invocation:
         self._finished = False
         self._future = 0
         self._lowered = 0
-        self._in_pieces = in_pieces
+        self._in_pieces = in_pieces and not export.is_short
         self._max_result = max_result
         self._postponed: Callable[[], None] | None = None
         self.large = False
@@ -262,7 +263,7 @@ class Invocation:
 
     def stop(self, error: InvocationError) -> None:
         """Stop the guest, wherever it is: `run` raises this error, unless the guest has finished first."""
-        if self._stopped is None and not self._ended:
+        if self._stopped is None and not self.ended:
             self._stopped = error
             # Where there is no task yet, or it is running this very call, `run` cancels it before it waits again.
             if self._task is not None and self._task is not asyncio.current_task():
@@ -271,7 +272,7 @@ class Invocation:
     @property
     def elapsed(self) -> float:
         """Seconds from its start to its end, or until now; 0 before it was started."""
-        return (self._ended or perf_counter()) - self._began if self._began else 0.0
+        return (self.ended or perf_counter()) - self._began if self._began else 0.0
 
     def expire(self) -> None:
         """Stop the guest because its deadline has passed."""
@@ -286,9 +287,9 @@ class Invocation:
             RuntimeError: all is freed, but the host function that the guest waited in wants to wait while it
                 cleans up, which only `run` lets it do.
         """
-        if self._ended:
+        if self.ended:
             return
-        self._ended = perf_counter()
+        self.ended = perf_counter()
         if self._future:
             future, self._future = self._future, 0
             _capi.future_delete(future)

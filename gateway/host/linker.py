@@ -20,6 +20,7 @@ from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
 from gateway.host.callbacks import Callback, host_callback
 from gateway.host.errors import ComponentError, Trap, TrapKind
+from gateway.host.inline import is_short
 from gateway.host.store import STORES
 from gateway.host.values import Lift, Lower, lift, lower
 from gateway.wasm.wasip3 import ADAPTERS
@@ -42,12 +43,23 @@ class Export:
         type: its WIT type.
         boxed: whether it takes a list of one tuple, its arguments, if it has any, and returns a list of one result
             (`gateway.wasm.wasip3.calls`).
+        is_short: whether its arguments and its result never take long to cross.
 
     Args:
         memory: the number of the memory that its bytes cross in, None where they cross as values.
     """
 
-    __slots__ = ("_index", "boxed", "index_address", "lift", "linked", "lowers", "name", "type")
+    __slots__ = (
+        "_index",
+        "boxed",
+        "index_address",
+        "is_short",
+        "lift",
+        "linked",
+        "lowers",
+        "name",
+        "type",
+    )
 
     def __init__(
         self,
@@ -74,6 +86,7 @@ class Export:
             result = None if result is None else wit.List(result)
         self.lowers: tuple[Lower, ...] = tuple(map(lower, params))
         self.lift: Lift | None = None if result is None else lift(result)
+        self.is_short = all(map(is_short, params)) and (result is None or is_short(result))
 
 
 class LinkedComponent:

@@ -162,8 +162,10 @@ class Scheduler:
         self._ran += 1
         if lane is not None:
             queue = self._lanes[lane]
-            self._catch_up(queue)
-            self._clock = max(self._clock, queue.clock)
+            if queue.waiting:
+                self._clock = max(self._clock, queue.clock)
+            else:  # as `_catch_up`
+                self._clock = queue.clock = max(self._clock, queue.clock)
             queue.clock += seconds
         if self._spent > SHARE:
             self.has_time = False

@@ -186,7 +186,8 @@ class Store:
                 suspension.coroutine.close()
         finally:
             try:
-                self.table.close()
+                if self.table:
+                    self.table.close()
             finally:
                 if self.handed_out is not None:
                     self.handed_out.close()

@@ -61,7 +61,7 @@ def parse(data: bytes) -> Any:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidJson(f"byte {error.start}: the text is not UTF-8") from error
-    if _is_too_deep(data):
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(data):
         raise InvalidJson(f"objects and arrays are nested in more than {MAX_DEPTH} levels")
     try:
         if len(text) > LONG:
@@ -101,8 +101,6 @@ def dump_long(value: Any, *, max_size: int | None = None) -> bytes:
 
 
 def _is_too_deep(data: bytes) -> bool:
-    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
-        return False
     # Up to the first error in the text, where reading ends, these are its strings: what is between
     # quotes once the escaped backslashes and then the escaped quotes are gone.
     unescaped = data.replace(rb"\\", b"").replace(rb"\"", b"")

@@ -157,7 +157,8 @@ class Channel:
     def _called_back(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self._hand_over(max(_BATCH, len(self._waiting) // _SHARE))
-            self._report()
+            if self._drops.count:
+                self._report()
         finally:
             self._loop = None
             if self._waiting:
@@ -174,7 +175,8 @@ class Channel:
                 for sink in self._sinks:
                     sink(event)
             for sink in self._sinks:
-                sink.flush()
+                if sink.adds_up:
+                    sink.flush()
         finally:
             self._handing_over = False
 
@@ -203,34 +205,42 @@ class Channel:
 
 
 class _Trouble:
-    """Something that is told at most once in an interval, with how often it has happened since."""
+    """Something that is told at most once in an interval.
 
-    __slots__ = ("_clock", "_count", "_quiet_until")
+    Attributes:
+        count: how often it has happened since it was told last.
+    """
+
+    __slots__ = ("_clock", "_quiet_until", "count")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._count = 0
+        self.count = 0
         self._quiet_until: float | None = None
 
     def happened(self) -> None:
-        self._count += 1
+        self.count += 1
 
     def due(self, *, final: bool = False) -> int:
         """How often it has happened since it was last told; zero where it is not time to tell."""
-        if not self._count:
+        if not self.count:
             return 0
         now = self._clock()
         if not final and self._quiet_until is not None and now < self._quiet_until:
             return 0
         self._quiet_until = now + _INTERVAL
-        count, self._count = self._count, 0
+        count, self.count = self.count, 0
         return count
 
 
 class _Guarded:
-    """A sink that harms nobody."""
+    """A sink that harms nobody.
 
-    __slots__ = ("_clock", "_delays", "_failures", "_flush", "_timed", "name", "sink")
+    Attributes:
+        adds_up: whether it is to be told of the last of events that are handed over together.
+    """
+
+    __slots__ = ("_clock", "_delays", "_failures", "_flush", "_timed", "adds_up", "name", "sink")
 
     def __init__(
         self,
@@ -243,6 +253,7 @@ class _Guarded:
     ) -> None:
         self._timed = timed
         self._flush = flush
+        self.adds_up = flush is not None
         self.sink = sink
         self.name = name
         self._clock = clock

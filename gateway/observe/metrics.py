@@ -103,6 +103,7 @@ class Metrics:
 
     Attributes:
         registry: what a scrape collects.
+        is_shared: whether other workers have to see what this one counts.
     """
 
     def __init__(self, multiprocess_dir: Path | None = None) -> None:
@@ -118,6 +119,7 @@ class Metrics:
         """
         self.registry = CollectorRegistry()
         self._workers = _shared(multiprocess_dir)
+        self.is_shared = self._workers is not None
         self._process = ProcessCollector(registry=None)
         self._components: dict[str, _Component] = {}
         self._series: dict[tuple[str, Kind, Outcome], _Series] = {}
@@ -335,7 +337,7 @@ class Metrics:
                 sums = series.untold = _Sums()
                 self._untold.append(series)
             exemplar: dict[str, str] | None = None
-            seconds = phases.total
+            seconds = sum(phases)
             if event.trace_id is not None and self._workers is None:
                 bucket = bisect_left(DURATION_BUCKETS, seconds)
                 if bucket not in sums.exemplars:

@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from gateway.host.errors import Exhausted, InvocationError, ResultTooLarge
 from gateway.host.garbage import full_collections_put_off
@@ -51,6 +51,9 @@ _ERRORS: Final = {
     Outcome.FAILED: message.INTERNAL_ERROR,
 }
 """What a caller is told whose function has not returned."""
+
+
+_Body: TypeAlias = message.Request | Invalid | Batch
 
 
 class Calls:
@@ -105,22 +108,17 @@ class Calls:
         self._long = len(content) > LONG
         try:
             with full_collections_put_off() if self._long else nullcontext():
-                return await self._answer(content, max_batch)
+                read = partial(message.read, content, max_batch=max_batch)
+                body = await self._long_body(read) if self._long else read()
+                if isinstance(body, Batch):
+                    return await self._batch(body.entries)
+                response = await self._one(body)
+                self._request.outcome = self._outcome
+                return response
         finally:
             await self.attended.aclose()
 
-    async def _answer(self, content: bytes, max_batch: int) -> bytes | None:
-        body = await self._body(content, max_batch)
-        if isinstance(body, Batch):
-            return await self._batch(body.entries)
-        response = await self._one(body)
-        self._request.outcome = self._outcome
-        return response
-
-    async def _body(self, content: bytes, max_batch: int) -> message.Request | Invalid | Batch:
-        read = partial(message.read, content, max_batch=max_batch)
-        if not self._long:
-            return read()
+    async def _long_body(self, read: Callable[[], _Body]) -> _Body:
         self.attended.watch()
         try:
             await self.attended.keep_place()

@@ -187,7 +187,8 @@ def _endpoints(
 
 def _log_access(request: Request, duration: float) -> None:
     scope = request.scope
-    log = request.log or _log.info
+    # A logger of structlog is made each time that it is asked for a method: not before there is a line for it.
+    log = getattr(request.log or _log, request.log_level)
     log(
         "request",
         request_id=request.id,

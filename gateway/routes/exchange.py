@@ -313,7 +313,7 @@ class Exchange:
             return
         while True:
             try:
-                chunk = await content.chunk()
+                chunk = content.take() if content.ended else await content.chunk()
             except BodyAborted:
                 return
             if content.ended:
@@ -338,7 +338,9 @@ class Exchange:
         if not 200 <= response.status <= 599:
             return f"status {response.status} cannot be sent as that of a final response"
         try:
-            announced = response.headers.content_length()
+            announced = (
+                response.headers.content_length() if content is None else content.content_length
+            )
             headers = response.headers.asgi()
         except HeaderError:
             return "its headers contradict each other about content-length"

@@ -43,7 +43,7 @@ class HttpEndpoint:
         service = self._service
         request.component = service.name
         request.route = self._path
-        request.log = service.access_log.info
+        request.log = service.access_log
         max_body = service.config.max_body
         if max_body is not None and request.content_length() > max_body:
             await self._refuse(request, problem.CONTENT_TOO_LARGE, Outcome.REJECTED)

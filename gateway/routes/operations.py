@@ -58,7 +58,7 @@ class Operation:
     async def answer(self, request: Request) -> None:
         """Answer a request."""
         # Somebody asks every few seconds.
-        request.log = _log.debug
+        request.log, request.log_level = _log, "debug"
         if request.scope["method"] not in {"GET", "HEAD"}:
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
             return

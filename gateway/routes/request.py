@@ -64,7 +64,8 @@ class Request:
         status: the status code that was sent; 0 before.
         sent: how many bytes of content were sent.
         outcome: how the invocation ended that was made for it, if one was.
-        log: where its line in the log goes; None for the gateway's own.
+        log: the logger that gets a line about it; None for the gateway's own.
+        log_level: the level of that line.
         timing: what `Server-Timing` tells of it, if that is asked for.
         pages: what browsers are shown in the place of problem documents, by status.
     """
@@ -74,6 +75,7 @@ class Request:
         "id",
         "lines",
         "log",
+        "log_level",
         "origin",
         "outcome",
         "pages",
@@ -114,6 +116,7 @@ class Request:
         self.sent = 0
         self.outcome: Outcome | None = None
         self.log: Any = None
+        self.log_level = "info"
         self.timing: bytes | None = None
         self.pages: Mapping[int, PageFile] = {}
 

@@ -75,7 +75,7 @@ class RpcEndpoint:
             return
         request.component = service.name
         request.route = f"{self._prefix}/{service.name}"
-        request.log = service.access_log.info
+        request.log = service.access_log
         if method == "POST":
             await self._post(service, request)
         elif method in {"GET", "HEAD"}:

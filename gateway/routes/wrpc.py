@@ -66,7 +66,7 @@ class WrpcEndpoint:
         service, functions = self._served[name]
         request.component = service.name
         request.route = f"{self._prefix}/{service.name}"
-        request.log = service.access_log.info
+        request.log = service.access_log
         if request.scope["method"] != "POST":
             await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"POST"))
         elif _is_of_another_site(request):

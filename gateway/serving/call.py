@@ -161,7 +161,8 @@ class Call:
         # is anything of it, whoever stops all that is under way finds it. Closing may fail in a host function that
         # cleans up; the event is sent all the same.
         try:
-            self.invocation.close()
+            if not self.invocation.ended:
+                self.invocation.close()
         finally:
             self._service.ended(self)
             if self._span is not None:

@@ -58,10 +58,9 @@ class Runtime:
         self.channel = Channel()
         self.metrics: Metrics | None = None
         if config.metrics:
-            self.metrics = Metrics(workers_dir)
-            self.channel.add_sink(
-                self.metrics, name="metrics", timed=False, flush=self.metrics.flush
-            )
+            self.metrics = metrics = Metrics(workers_dir)
+            flush = metrics.flush if metrics.is_shared else None
+            self.channel.add_sink(metrics, name="metrics", timed=False, flush=flush)
             self.channel.on_dropped = self.metrics.dropped
         if config.log_events:
             self.channel.add_sink(LogSink(), name="log", timed=False)

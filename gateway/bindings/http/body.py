@@ -166,8 +166,9 @@ class IncomingContent:
 
     def abandon(self) -> None:
         """Forget all of it: nobody will ask for its end or its trailers either."""
-        self.abandoned = True
-        self.discard()
+        self.abandoned = self._discarding = True
+        if self._size:
+            self.discard()
         if self.on_abandoned is not None:
             self.on_abandoned()
 
@@ -227,6 +228,7 @@ class OutgoingContent:
             `HTTP-request-body-size`.
 
     Attributes:
+        content_length: ditto.
         trailers: the trailers that it was finished with, if any.
         written: how many bytes the guest has written so far.
         ended: whether the guest has finished it.
@@ -239,11 +241,11 @@ class OutgoingContent:
         "_capacity",
         "_chunks",
         "_consumers",
-        "_content_length",
         "_gone",
         "_size",
         "_size_error",
         "aborted",
+        "content_length",
         "ended",
         "queue",
         "trailers",
@@ -253,7 +255,7 @@ class OutgoingContent:
 
     def __init__(self, queue: Queue, content_length: int | None, size_error: str) -> None:
         self.queue = queue
-        self._content_length = content_length
+        self.content_length = content_length
         self._size_error = size_error
         self._capacity = UNSENT_CAPACITY
         self._chunks: list[bytes] = []
@@ -291,7 +293,7 @@ class OutgoingContent:
         if not data:
             return
         self.written += len(data)
-        if self._content_length is not None and self.written > self._content_length:
+        if self.content_length is not None and self.written > self.content_length:
             raise self._wrong_size()
         self.queue.add(len(data))
         self._chunks.append(data)
@@ -307,7 +309,7 @@ class OutgoingContent:
         """
         if self.aborted:
             return Variant(self._size_error, self.written)
-        if self._content_length is not None and self.written != self._content_length:
+        if self.content_length is not None and self.written != self.content_length:
             self.abort()
             return Variant(self._size_error, self.written)
         self.trailers = trailers
@@ -373,7 +375,7 @@ class OutgoingContent:
     def _wrong_size(self) -> LastOperationFailed:
         self.abort()
         return LastOperationFailed(
-            f"{self.written} bytes written, where content-length announces {self._content_length}",
+            f"{self.written} bytes written, where content-length announces {self.content_length}",
             Variant(self._size_error, self.written),
         )
 

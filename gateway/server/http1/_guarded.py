@@ -45,7 +45,7 @@ class GuardedProtocol(asyncio.Protocol, Parser):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self.guard.received()
+        self.shared.idle.pop(self, None)
         self.flow.take(data)
 
     def eof_received(self) -> bool:

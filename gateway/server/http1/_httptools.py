@@ -123,6 +123,10 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
 
     def _announcing(self, app: ASGIApp) -> ASGIApp:
         async def announcing(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._whole:  # all of a short body came with the head
+                await app(scope, receive, send)
+                return
+
             async def announce(message: Message) -> None:
                 if message["type"] == "http.response.start":
                     self.guard.respond()
@@ -210,12 +214,6 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
         self._replaying = True
         self.parser.feed_data(b"\r\n".join((*head, b"", b"")))
 
-    def _count(self, size: int) -> None:
-        self._untold = 0
-        self._head_size += size
-        if self._head_size > self._max_head:
-            raise Refusal(HEADERS_TOO_LARGE)
-
     # The parser's callbacks. Those of a head that is replayed are told once already.
 
     def on_message_begin(self) -> None:
@@ -230,13 +228,19 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
     def on_url(self, url: bytes) -> None:
         if self._replaying:
             return
-        self._count(len(url))
+        self._untold = 0
+        self._head_size += len(url)
+        if self._head_size > self._max_head:
+            raise Refusal(HEADERS_TOO_LARGE)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._replaying:
             return
-        self._count(len(name) + len(value) + LINE_OVERHEAD)
+        self._untold = 0
+        self._head_size += len(name) + len(value) + LINE_OVERHEAD
+        if self._head_size > self._max_head:
+            raise Refusal(HEADERS_TOO_LARGE)
         if self._in_head:  # uvicorn would add trailers to the headers
             super().on_header(name, value)
 

@@ -99,7 +99,8 @@ class Intake(FlowControl):
         self.waiting = len(self._received)
         if self._next is None:
             self._feed()
-        self._regulate()
+        if self.waiting or self.read_paused or self._stopped:
+            self._regulate()
 
     def end(self) -> None:
         """The client has said that it sends no more."""

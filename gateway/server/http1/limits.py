@@ -150,10 +150,6 @@ class Guard:
         self._rest()
         self.expect_head()
 
-    def received(self) -> None:
-        """Something has been received."""
-        self._shared.idle.pop(self._protocol, None)
-
     def expect_head(self) -> None:
         """Give the client its time for a request's head, unless it is being timed already."""
         if self._timer is None:

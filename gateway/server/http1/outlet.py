@@ -74,7 +74,12 @@ class Outlet(asyncio.Transport):
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-            self._write_with_head(data)
+            # Not by `writelines`: what it keeps pauses nobody in CPython 3.12.0 to 3.12.8, 3.13.0 and 3.13.1.
+            if len(data) <= JOINED:
+                self._transport.write(b"".join((self._head, data)))
+            else:
+                self._transport.write(self._head)
+                self._transport.write(data)
         elif self._head_is_next:
             self._head_is_next = False
             self._head = data
@@ -132,14 +137,6 @@ class Outlet(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What the transport tells."""
         return self._transport.get_extra_info(name, default)
-
-    def _write_with_head(self, data: bytes | bytearray | memoryview) -> None:
-        # Not by `writelines`: what it keeps pauses nobody in CPython 3.12.0 to 3.12.8, 3.13.0 and 3.13.1.
-        if len(data) <= JOINED:
-            self._transport.write(b"".join((self._head, data)))
-        else:
-            self._transport.write(self._head)
-            self._transport.write(data)
 
     def _send_head(self) -> None:
         """Send a head that waits, alone."""
