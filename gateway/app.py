@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final, NamedTuple
+from weakref import WeakSet
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import __version__
+from gateway.calls.errors import NotFound, Stopped
 from gateway.capabilities.worker import Lent
 from gateway.config import GatewayConfig
 from gateway.config.route import Route
@@ -32,7 +34,7 @@ from gateway.serving.loading import load_services
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
 
-__all__ = ["Gateway", "create_app", "verify"]
+__all__ = ["Gateway", "call", "create_app", "verify"]
 
 _log = structlog.get_logger("gateway.app")
 
@@ -41,6 +43,9 @@ _FLUSH_TIMEOUT: Final = 5.0
 fractions of one."""
 
 _CLOSE: Final = (b"connection", b"close")
+
+_of_process: Final[WeakSet[Gateway]] = WeakSet()
+"""The applications of this process, for `call`."""
 
 
 class Gateway:
@@ -91,6 +96,7 @@ class Gateway:
 
             steering = Steering(self._deployment, self.runtime.metrics, self.status, self.drain_all)
             self.admin = AdminSite(config, routes, steering, self.runtime.tracer)
+        _of_process.add(self)
 
     @property
     def connection_metrics(self) -> Metrics | None:
@@ -127,6 +133,40 @@ class Gateway:
                 await send({"type": "websocket.close", "code": 1000})
             case other:
                 raise ValueError(f"unknown ASGI scope {other!r}")
+
+    # --- calls from Python ---------------------------------------------------------------------------------
+
+    async def call(self, component: str, method: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of a component that is served, on the event loop that serves it.
+
+        It takes part in admission, and has the deadline and the limits of any call; its return event is a
+        `DynamicExportReturned`.
+
+        Args:
+            component: its name.
+            method: one of the method's names, such as `store.get`.
+            args: the arguments, of the types that a client of `gateway client` has: those of `types`.
+            kwargs: those that are given by name, in Python's form: `max_size` for `max-size`.
+
+        Returns:
+            What it returned, of these types; the ok side of a `result`.
+
+        Raises:
+            gateway.CallFailed: it returned nothing; each subclass says why, and `CallError` has its err.
+        """
+        if self._closed:
+            raise Stopped("the gateway is closed: its lifespan has ended")
+        if not self._deployment.started:
+            self._deployment.start()
+        return await self._deployment.generation.call(component, method, args, kwargs)
+
+    def types(self, component: str) -> SimpleNamespace:
+        """The classes of a component's values, by the names that `gateway client` gives them.
+
+        Raises:
+            gateway.NotFound: there is no such component.
+        """
+        return self._deployment.generation.calls(component).types
 
     # --- change --------------------------------------------------------------------------------------------
 
@@ -273,6 +313,22 @@ def create_app(
         ValueError: a backend has no family, or no scheme of its own.
     """
     return Gateway(config, workers_dir=workers_dir, backends=backends, providers=providers)
+
+
+async def call(component: str, method: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Call a method of a component that the one application of this process serves: `Gateway.call`.
+
+    Raises:
+        gateway.NotFound: there is no application, or there are several.
+        gateway.CallFailed: as of `Gateway.call`.
+    """
+    open_ = [each for each in tuple(_of_process) if not each._closed]
+    if len(open_) != 1:
+        remedy = (
+            "make one with create_app" if not open_ else "use the method `call` of the one you mean"
+        )
+        raise NotFound(f"{len(open_) or 'no'} gateways are open in this process: {remedy}")
+    return await open_[0].call(component, method, *args, **kwargs)
 
 
 class Verified(NamedTuple):

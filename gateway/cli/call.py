@@ -7,7 +7,6 @@ wrong: usage, component, method or parameters; 3, the component failed; 4, it to
 from __future__ import annotations
 
 import asyncio
-import difflib
 import sys
 from typing import Annotated, Any, Final
 
@@ -45,9 +44,6 @@ _FAILURES: Final = {
     Outcome.ERR: (COMPONENT_FAILED, "{}"),  # it exited, and owed a value
 }
 """Exit status and what is told where the function has not returned. All else is the gateway's own failure."""
-
-_SHOWN: Final = 10
-"""Methods that are named where one was not found."""
 
 _REQUEST_ID: Final = "call"
 """What joins the log lines of the one call that is made."""
@@ -174,14 +170,9 @@ def _list(service: Service) -> int:
 
 
 def _unknown(service: Service, name: str) -> str:
-    names = list(service.procedures)
-    if not names:
+    if not service.procedures:
         return _no_methods(service)
-    near = service.methods.near(name) or next(
-        iter(difflib.get_close_matches(name, names, n=1)), None
-    )
-    hint = f'did you mean "{near}"?' if near else f"it has {', '.join(_first_names(service))}."
-    return f"{service.config.source} has no method {name}: {hint}"
+    return f"{service.config.source} has no method {name}: {service.methods.meant(name)}"
 
 
 def _no_methods(service: Service) -> str:
@@ -189,11 +180,6 @@ def _no_methods(service: Service) -> str:
     return (
         f"{source} exports no functions that can be called with JSON; `gateway inspect` tells why"
     )
-
-
-def _first_names(service: Service) -> list[str]:
-    served = [method.short or method.name for method in service.methods.served]
-    return served if len(served) <= _SHOWN else [*served[:_SHOWN], "..."]
 
 
 def _signature(procedure: Procedure) -> str:

@@ -19,7 +19,7 @@ from gateway.config.server import ServerConfig
 from gateway.config.toml_file import read_toml
 from gateway.config.values import MIB, Table, table_of
 
-__all__ = ["load", "single"]
+__all__ = ["load", "opened", "single"]
 
 MAX_SIZE: Final = 16 * MIB
 """Bytes of a configuration. Arbitrary: 100,000 components are less, and more than this is another file."""
@@ -197,11 +197,29 @@ def single(source: Path, **flags: Any) -> GatewayConfig:
         ConfigError: with every problem of the source and the flags.
         TypeError: a flag that is no key of either.
     """
-    given = {"name": _name_of(source), **_given(flags), "source": source}
+    given, component = _alone(source, flags)
+    return _Reader(_COMMAND_LINE, Path(), given).document({"components": [component]})
+
+
+def opened(source: Path, **keys: Any) -> GatewayConfig:
+    """The same for `gateway.open`: problems are of keys, not of flags.
+
+    Raises:
+        ConfigError: as of `single`, and `TypeError` likewise.
+    """
+    given, component = _alone(source, keys)
+    server = {key: value for key, value in given.items() if key not in component}
+    return _Reader("gateway.open", Path(), {}).document(
+        {"server": server, "components": [component]}
+    )
+
+
+def _alone(source: Path, keys: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of one component and its server, and those that are the component's."""
+    given = {"name": _name_of(source), **_given(keys), "source": source}
     # What both have is the server's: there is no other component that it could be for.
     own = ComponentConfig.model_fields.keys() - ServerConfig.model_fields.keys()
-    component = {key: value for key, value in given.items() if key in own}
-    return _Reader(_COMMAND_LINE, Path(), given).document({"components": [component]})
+    return given, {key: value for key, value in given.items() if key in own}
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.calls.component_calls import ComponentCalls
+from gateway.calls.errors import NotFound
 from gateway.config import GatewayConfig
 from gateway.host.errors import ComponentError
 from gateway.observe.events import Interrupted
@@ -84,6 +86,7 @@ class Generation:
             *watches(self.services),
             *listeners(self.services, config.server),
         )
+        self._calls: dict[str, ComponentCalls] = {}
         self._requests = 0
         self._idle: asyncio.Future[None] | None = None
 
@@ -94,8 +97,46 @@ class Generation:
             await self._dispatcher(scope, receive, send)
         finally:
             self._requests -= 1
-            if not self._requests and self._idle is not None and not self._idle.done():
-                self._idle.set_result(None)
+            if not self._requests and self._idle is not None:
+                self._rest(self._idle)
+
+    async def call(
+        self, component: str, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Call a method of a component: `ComponentCalls.call`.
+
+        Raises:
+            CallFailed: it returned nothing, or there is no such component.
+        """
+        self._requests += 1
+        try:
+            return await self.calls(component).call(method, args, kwargs)
+        finally:
+            self._requests -= 1
+            if not self._requests and self._idle is not None:
+                self._rest(self._idle)
+
+    def calls(self, component: str) -> ComponentCalls:
+        """Calls of a component, by its name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        found = self._calls.get(component)
+        if found is None:
+            service = next((it for it in self.services if it.name == component), None)
+            if service is None:
+                names = ", ".join(it.name for it in self.services)
+                raise NotFound(f'there is no component "{component}": there are {names or "none"}')
+            found = ComponentCalls(service, self.config.server.rpc_max_result)
+            self._calls[component] = found
+        return found
+
+    @staticmethod
+    def _rest(idle: asyncio.Future[None]) -> None:
+        """Tell who waits that nothing is under way."""
+        if not idle.done():
+            idle.set_result(None)
 
     @property
     def busy(self) -> bool:

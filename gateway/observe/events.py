@@ -47,7 +47,7 @@ class Kind(enum.StrEnum):
     HTTP = "http"
     """An HTTP request, through `wasi:http/incoming-handler`."""
     RPC = "rpc"
-    """A call with JSON or by wRPC, of any other export."""
+    """A call with JSON, by wRPC or from Python, of any other export."""
     MESSAGING = "messaging"
     """A message, through `wasmcloud:messaging/handler`."""
     KEYVALUE = "keyvalue"
@@ -157,7 +157,8 @@ class _Returned(NamedTuple):
         request_id: the id of the request that it was made for.
         outcome: how it ended.
         trace_id: the W3C trace that the request belongs to, 32 hexadecimal digits; None where there is none.
-        route: the route that led to it, as the configuration has it; for calls the prefix of JSON-RPC.
+        route: the route that led to it, as the configuration has it; for calls the prefix of JSON-RPC;
+            None for those from Python.
         issuer: the public key that signed the component, where that is proven.
         subject: the public key that the issuer says it is.
         trap: why the guest was stopped, if the outcome is a trap.

@@ -10,6 +10,7 @@ called `rpc` only has its full name.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ _CALLED_OTHERWISE: Final = frozenset(
 
 _BUILD_ENTRY: Final = ("exports", "init", ("app-name", "symbols", "stub-wasi"))
 """What componentize-py calls while it builds a component, and leaves in it: interface, function and parameters."""
+
+_SHOWN: Final = 10
+"""Methods that are named where one was not found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,18 @@ class Methods:
         """
         folded = _folded(name[:MAX_NAME])
         return self._folded.get(folded) or self._folded.get(folded.rpartition(".")[2])
+
+    def meant(self, name: str) -> str:
+        """Say, of a name that no method has, which was meant, or else which there are."""
+        near = self.near(name) or next(
+            iter(difflib.get_close_matches(name, self.by_name, n=1)), None
+        )
+        if near:
+            return f'did you mean "{near}"?'
+        shown = [method.short or method.name for method in self.served]
+        if len(shown) > _SHOWN:
+            shown[_SHOWN:] = ["..."]
+        return f"it has {', '.join(shown) or 'none'}."
 
 
 MAX_NAME: Final = 256

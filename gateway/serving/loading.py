@@ -22,7 +22,7 @@ from gateway.host.compiler import CompileLimits, Compiler
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import ComponentError
-from gateway.host.linker import link
+from gateway.host.linker import LinkedComponent, link
 from gateway.host.store import FREED_APART, LARGE
 from gateway.serving.link_targets import Targets
 from gateway.serving.links import Links
@@ -49,12 +49,15 @@ class Prepared(NamedTuple):
         component: the component, for another engine than the one it will be served by.
         provenance: what is proven of its origin.
         compile_seconds: what it took to compile it, or to load its compiled form.
+        linked: what was linked of it before, by the same configuration and without links, if it is to be used
+            again: with the pools that were made for it then.
     """
 
     config: ComponentConfig
     component: Component
     provenance: Provenance
     compile_seconds: float
+    linked: LinkedComponent | None = None
 
     @classmethod
     def of(cls, service: Service) -> Self:
@@ -157,7 +160,13 @@ def make_services(
     engines = {
         concurrent: Engine(_pool_size(those), concurrent=concurrent)
         for concurrent in (False, True)
-        if (those := [each for each in prepared if each.component.concurrent is concurrent])
+        if (
+            those := [
+                each
+                for each in prepared
+                if each.component.concurrent is concurrent and each.linked is None
+            ]
+        )
     }
     cache = _cache(config.server)
     tls = _tls_context(config)
@@ -170,9 +179,9 @@ def make_services(
     services: list[Service] = []
     for each in prepared:
         try:
-            component = each.component.moved(
-                engines[each.component.concurrent], each.config.name, cache
-            )
+            component = each.component
+            if each.linked is None:
+                component = component.moved(engines[component.concurrent], each.config.name, cache)
             linked_to = Links(
                 each.config.links,
                 component,
@@ -181,7 +190,7 @@ def make_services(
                 called=each.config.name in called,
                 on_call=None if metrics is None else metrics.linked_call_returned,
             )
-            linked = link(
+            linked = each.linked or link(
                 component, provided_to(each.config, component.imports, linked_to.interfaces)
             )
             service = Service(

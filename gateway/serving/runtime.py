@@ -40,6 +40,7 @@ class Runtime:
         workers_dir: Path | None = None,
         lent: Lent = MappingProxyType({}),
         providers: Mapping[str, object] = MappingProxyType({}),
+        admission: Admission | None = None,
     ) -> None:
         """Make them.
 
@@ -48,13 +49,14 @@ class Runtime:
             workers_dir: a folder that the workers of one gateway share; None for one alone.
             lent: backends that stay their owner's.
             providers: ditto, objects that links may name.
+            admission: places that are shared with others of the same event loop; None for those of this one.
 
         Raises:
             ValueError: one of those has no family, or no scheme of its own.
             TelemetryError: tracing cannot be had.
         """
         self.tracer = telemetry.start() if config.tracing else None
-        self.admission = Admission(config.max_in_flight)
+        self.admission = admission or Admission(config.max_in_flight)
         self.channel = Channel()
         self.metrics: Metrics | None = None
         if config.metrics:

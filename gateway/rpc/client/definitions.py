@@ -23,7 +23,7 @@ from gateway.rpc.client.names import FIELD_SCOPE, attribute_names, member_names,
 from gateway.rpc.client.python_types import PythonTypes
 from gateway.wasm.binary.package_docs import InterfaceDocs, PackageDocs, TypeDocs
 
-__all__ = ["codec", "define", "docs_of"]
+__all__ = ["codec", "define", "described", "docs_of"]
 
 
 def define(each: Class, docs: TypeDocs, types: PythonTypes) -> str:
@@ -34,26 +34,30 @@ def define(each: Class, docs: TypeDocs, types: PythonTypes) -> str:
         docs: what the component says about the type.
         types: how the types inside it are written. Its aliases are to stand before the class.
     """
-    name, interface = each.home
-    where = f" of `{interface}`" if interface else ""
-    called = f"`{name}`{where}" if name else "without a name"
+    says = described(each, docs)
     match each.type:
         case wit.Record(fields):
-            source = _record(each, fields, docs.docs or f"The record {called}.", docs.items, types)
+            source = _record(each, fields, says, docs.items, types)
         case wit.Variant(cases):
-            source = _variant(each, cases, docs.docs or f"The variant {called}.", docs.items, types)
+            source = _variant(each, cases, says, docs.items, types)
         case wit.Enum(names):
-            source = _enumeration(
-                each.name, "Enum", names, docs.docs or f"The enum {called}.", docs.items
-            )
+            source = _enumeration(each.name, "Enum", names, says, docs.items)
         case wit.Flags(names):
-            source = _enumeration(
-                each.name, "Flag", names, docs.docs or f"The flags {called}.", docs.items
-            )
+            source = _enumeration(each.name, "Flag", names, says, docs.items)
     aliases = [
         assigned(f"{alias}: TypeAlias = ", each.name) for alias in list(each.names.values())[1:]
     ]
     return "\n\n\n".join((source, *aliases))
+
+
+def described(each: Class, docs: TypeDocs) -> str:
+    """What the docstring of a class says."""
+    if docs.docs:
+        return docs.docs
+    name, interface = each.home
+    where = f" of `{interface}`" if interface else ""
+    called = f"`{name}`{where}" if name else "without a name"
+    return f"The {type(each.type).__name__.lower()} {called}."
 
 
 def docs_of(each: Class, docs: PackageDocs, sources: Sequence[Mapping[str, wit.Item]]) -> TypeDocs:

@@ -8,6 +8,7 @@ it a component needs: what every client has in common is the same text in all of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from gateway.host import wit
@@ -27,7 +28,7 @@ from gateway.rpc.client.typed_module import TypedModule, heading, runtime, secti
 from gateway.rpc.method import Methods
 from gateway.wasm.binary.package_docs import PackageDocs
 
-__all__ = ["generate"]
+__all__ = ["generate", "reserved_names"]
 
 _IMPORTS: Final = """\
 from __future__ import annotations
@@ -78,6 +79,12 @@ def generate(
     return _Client(methods, (exports, imports or {}), docs, asynchronous).source(name, digest)
 
 
+def reserved_names(*, asynchronous: bool = True) -> AbstractSet[str]:
+    """What means something in a client already, so that no class of a component is called so."""
+    kind = "asynchronous" if asynchronous else "blocking"
+    return taken(_IMPORTS, "values", "errors", kind, "messages", "codecs")
+
+
 class _Client:
     def __init__(
         self,
@@ -89,7 +96,7 @@ class _Client:
         self._docs = docs
         self._asynchronous = asynchronous
         kind = "asynchronous" if asynchronous else "blocking"
-        names = taken(_IMPORTS, "values", "errors", kind, "messages", "codecs")
+        names = reserved_names(asynchronous=asynchronous)
         self._module = TypedModule(methods.served, sources, docs, names, asynchronous=asynchronous)
         self._surface = self._module.surface
         self._client, self._await = ("AsyncClient", "await ") if asynchronous else ("Client", "")

@@ -1,0 +1,1 @@
+"""Calls of components from Python: values with the types of a typed client, and failures as exceptions."""
