@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from types import MappingProxyType, SimpleNamespace, TracebackType
 from typing import IO, Any, Final, Protocol, TypeAlias
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.calls.errors import Stopped
 from gateway.capabilities.worker import Lent
@@ -33,6 +33,7 @@ from gateway.host.compiler import Compiler
 from gateway.host.component import MAX_SIZE, read_file
 from gateway.host.errors import ComponentError
 from gateway.lifecycle.generation import Generation
+from gateway.links.asgi import AsgiHosts
 from gateway.observe import log
 from gateway.observe.event_queue import Sink
 from gateway.serving.admission import Admission
@@ -74,6 +75,8 @@ def open(  # noqa: A001 - as `gateway.open`
     /,
     *,
     on_event: Sink | None = None,
+    hosts: Mapping[str, ASGIApp] | None = None,
+    wall_clock: Callable[[], int] | None = None,
     backends: Lent = MappingProxyType({}),
     providers: Mapping[str, object] = MappingProxyType({}),
     **keys: Any,
@@ -86,6 +89,9 @@ def open(  # noqa: A001 - as `gateway.open`
     Args:
         source: a path, the bytes, or a file or an asynchronous stream that has them, which is not closed.
         on_event: called with the return event of each call.
+        hosts: ASGI applications that answer HTTP requests of the component, by the names that these go to: in the
+            place of servers, and of grants. It is looked at for each request.
+        wall_clock: gives the time of day that it sees, in nanoseconds since 1970; what it is by default.
         backends: as of `gateway.create_app`.
         providers: ditto.
         **keys: keys of `[[components]]` and `[server]` of a configuration, such as `max_memory="64MiB"` or
@@ -95,13 +101,15 @@ def open(  # noqa: A001 - as `gateway.open`
         A context manager for a `Component` or a `BlockingComponent`. Entering it raises
         `gateway.ComponentError` where the component is refused, and `gateway.ConfigError` where a key is.
     """
-    return Opening(source, _Options(keys, on_event, backends, providers))
+    return Opening(source, _Options(keys, on_event, hosts, wall_clock, backends, providers))
 
 
 @dataclass(frozen=True, slots=True)
 class _Options:
     keys: Mapping[str, Any]
     on_event: Sink | None
+    hosts: Mapping[str, ASGIApp] | None
+    wall_clock: Callable[[], int] | None
     backends: Lent
     providers: Mapping[str, object]
 
@@ -164,6 +172,7 @@ class Component:
     def __init__(self, generation: Generation) -> None:
         (service,) = generation.services
         self._generation = generation
+        self._channel = service.channel
         self._open = True
         self.name = service.name
         self.digest = service.digest
@@ -184,6 +193,10 @@ class Component:
             raise Stopped(f"component {self.name} is closed")
         return await self._generation.call(self.name, method, args, kwargs)
 
+    def hand_over_events(self) -> None:
+        """Have `on_event` called for all that has ended, which happens soon otherwise."""
+        self._channel.flush()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request, as an ASGI application."""
         if scope["type"] != "http":
@@ -199,31 +212,35 @@ class BlockingComponent:
     Args:
         component: the component.
         portal: leads to the event loop of its guests.
+
+    Attributes:
+        component: the same on that event loop, where it is an ASGI application too.
+        portal: ditto.
     """
 
     def __init__(self, component: Component, portal: BlockingPortal) -> None:
-        self._component = component
-        self._portal = portal
+        self.component = component
+        self.portal = portal
 
     @property
     def name(self) -> str:
         """What it is called in the log, and in events."""
-        return self._component.name
+        return self.component.name
 
     @property
     def digest(self) -> str:
         """The SHA-256 of its content, in hexadecimal."""
-        return self._component.digest
+        return self.component.digest
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The names of its methods, the short ones where they have some."""
-        return self._component.methods
+        return self.component.methods
 
     @property
     def types(self) -> SimpleNamespace:
         """The classes of its values, by the names that `gateway client` gives them."""
-        return self._component.types
+        return self.component.types
 
     def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call a method, and wait for what it returns: `Component.call`.
@@ -231,7 +248,11 @@ class BlockingComponent:
         Raises:
             gateway.CallFailed: it returned nothing; each subclass says why, and `CallError` has its err.
         """
-        return self._portal.call(partial(self._component.call, method, *args, **kwargs))
+        return self.portal.call(partial(self.component.call, method, *args, **kwargs))
+
+    def hand_over_events(self) -> None:
+        """Have `on_event` called for all that has ended, which happens soon otherwise."""
+        self.portal.call(self.component.hand_over_events)
 
 
 @contextlib.asynccontextmanager
@@ -391,6 +412,9 @@ class _Loading:
                 )
                 if self._options.on_event is not None:
                     runtime.channel.add_sink(self._options.on_event)
+                if self._options.hosts is not None:
+                    runtime.hosts = AsgiHosts(self._options.hosts)
+                runtime.wall_clock = self._options.wall_clock
                 with kept.making:
                     generation = self._make(kept, component, config, runtime)
                 taken.pop_all()

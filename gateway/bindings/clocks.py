@@ -12,20 +12,34 @@ Source: `wasi:clocks@0.2.12`, `monotonic-clock.wit`, `wall-clock.wit`; `wasi:clo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import get_clock_info, monotonic_ns, time_ns
 from typing import Final
 
-from gateway.bindings.context import WasiCtx
+from gateway.bindings.context import State, WasiCtx
 from gateway.bindings.io import Pollable, Source
 from gateway.host.binding import HostInterface
 
-__all__ = ["INTERFACES", "Deadline"]
+__all__ = ["INTERFACES", "ClockCtx", "Deadline"]
 
 _SECOND: Final = 1_000_000_000
 _MILLISECOND: Final = 1_000_000
 
 _MONOTONIC_RESOLUTION: Final = max(1, round(get_clock_info("monotonic").resolution * _SECOND))
 _WALL_RESOLUTION: Final = max(1, round(get_clock_info("time").resolution * _SECOND))
+
+
+class ClockCtx(State):
+    """The time of day of an invocation.
+
+    Args:
+        wall_ns: gives it, in nanoseconds since 1970.
+    """
+
+    __slots__ = ("wall_ns",)
+
+    def __init__(self, wall_ns: Callable[[], int] = time_ns) -> None:
+        self.wall_ns = wall_ns
 
 
 class Deadline(Source):
@@ -113,9 +127,9 @@ def _datetime(nanoseconds: int) -> dict[str, int]:
 
 @wall_clock.function("now")
 @system_clock.function("now")
-def wall_now(_ctx: WasiCtx) -> dict[str, int]:
+def wall_now(ctx: WasiCtx) -> dict[str, int]:
     """The time since 1970-01-01T00:00:00Z, a `datetime` or `instant`; it may jump and go backwards."""
-    return _datetime(time_ns())
+    return _datetime(ctx.of(ClockCtx).wall_ns())
 
 
 @wall_clock.function("resolution")

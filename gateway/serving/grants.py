@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from gateway.bindings.cli import CliCtx
+from gateway.bindings.clocks import ClockCtx
 from gateway.bindings.config import ConfigCtx
 from gateway.bindings.context import Caller, State, WasiCtx
 from gateway.bindings.descriptors import Descriptors, Share
@@ -48,6 +49,7 @@ class Grants:
         on_outbound_request: what is told how each of the former ended.
         on_operation: and each of the latter.
         linked: what answers its requests to names in the place of servers, by the names of links and by those.
+        wall_clock: gives the time of day that it sees, in nanoseconds since 1970; None for what it is.
 
     Raises:
         ComponentError: a folder that should be mounted cannot be opened, or a backend cannot be used.
@@ -65,6 +67,7 @@ class Grants:
         on_outbound_request: OnRequest | None = None,
         on_operation: OnOperation | None = None,
         linked: Mapping[str, Mapping[str, LinkedHandler]] = MappingProxyType({}),
+        wall_clock: Callable[[], int] | None = None,
     ) -> None:
         self._name = config.name
         self._environment = config.environment
@@ -97,6 +100,7 @@ class Grants:
         names = [wit.interface_name(name, item) for name, item in imports.items()]
         self._has_cli = _has(names, "wasi:cli/")
         self._has_log = _has(names, "wasi:logging/")
+        self._wall_clock = wall_clock
         self.writes = self._has_cli or self._has_log
         self._has_requests = _has(names, "wasi:http/outgoing-handler", "wasi:http/client")
         self._has_sockets = _has(names, "wasi:sockets/")
@@ -121,6 +125,8 @@ class Grants:
             granted.append(CliCtx(self._environment, self._arguments, output))
         if self._has_log:
             granted.append(LoggingCtx(log))
+        if self._wall_clock is not None:
+            granted.append(ClockCtx(self._wall_clock))
         if self._values:
             granted.append(ConfigCtx(self._values))
         if self._mounts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
 from gateway.bindings.descriptors import Descriptors
+from gateway.bindings.http.outbound import LinkedHandler
 from gateway.capabilities.worker import Lent, WorkerBackends
 from gateway.config import ServerConfig
 from gateway.observe import telemetry
@@ -30,6 +31,8 @@ class Runtime:
         descriptors: the file descriptors that guests may hold.
         backends: what stands behind the capabilities of components.
         providers: objects that links of components may name, by name.
+        hosts: what answers HTTP requests of components to names in the place of servers, by name; it may change.
+        wall_clock: gives the time of day that components see, in nanoseconds since 1970; None for what it is.
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
@@ -72,6 +75,8 @@ class Runtime:
             lent, told, workers_dir=workers_dir, on_messages_lost=self._messages_lost
         )
         self.providers = providers
+        self.hosts: Mapping[str, LinkedHandler] | None = None
+        self.wall_clock: Callable[[], int] | None = None
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
-from collections.abc import Awaitable, Callable
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Mapping
 from time import time
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
+from gateway.bindings.context import DEFAULT_LINK
+from gateway.bindings.http.outbound import LinkedHandler
 from gateway.config import ComponentConfig, Route, ServerConfig
 from gateway.host.errors import ComponentError, InvocationError
 from gateway.host.linker import Export, LinkedComponent
 from gateway.observe import log
+from gateway.observe.event_queue import Channel
 from gateway.observe.events import Outcome, ReturnEvent
 from gateway.observe.metrics import Metrics
 from gateway.rpc.method import Methods
@@ -122,7 +126,8 @@ class Service:
             if metrics is None
             else functools.partial(metrics.outbound_requested, config.name),
             on_operation=None if metrics is None else metrics.operation_performed,
-            linked=links.hosts,
+            linked=_hosts(links, runtime),
+            wall_clock=runtime.wall_clock,
         )
         self.tracer = runtime.tracer
         self.gate = runtime.admission.gate(
@@ -131,7 +136,7 @@ class Service:
             max_queue=config.max_queue,
             max_wait=config.max_queue_time,
         )
-        self.channel = runtime.channel
+        self.channel: Channel = runtime.channel
         self._metrics = metrics
         self._in_flight_told = 0
         self._telling = False
@@ -246,6 +251,16 @@ class Service:
         """Send the event of an invocation that was not made; of no export, where it was not known yet of which."""
         name = "" if export is None else export.name
         self.channel.send(event(self.name, self.digest, name, request_id, outcome))
+
+
+def _hosts(links: Links, runtime: Runtime) -> Mapping[str, Mapping[str, LinkedHandler]]:
+    """What answers a component's requests to names: its links, then what is in the place of servers for all."""
+    own: Mapping[str, Mapping[str, LinkedHandler]] = links.hosts
+    if runtime.hosts is None:
+        return own
+    # It is looked at anew for each request, for those of all may change.
+    of_all = cast("dict[str, LinkedHandler]", runtime.hosts)
+    return {name: ChainMap(dict(own.get(name, {})), of_all) for name in {DEFAULT_LINK, *own}}
 
 
 def _handler(linked: LinkedComponent) -> Export | None:

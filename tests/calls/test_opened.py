@@ -223,7 +223,7 @@ def test_what_blocks_is_linked_once_too(guest: GuestPath) -> None:
     found = set()
     for _ in range(2):
         with gateway.open(guest("c/rpc").read_bytes()) as component:
-            found.add(id(linked(component._component)))
+            found.add(id(linked(component.component)))
     assert len(found) == 1
 
 

@@ -13,17 +13,20 @@ import pytest
 from tests.harness import GuestPath
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+*PROGRAMS, TESTS = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def test_all_programs_are_found() -> None:
-    assert len(PROGRAMS) == PAGE.read_text().count("```python") == 3
+    assert len(PROGRAMS) + 1 == PAGE.read_text().count("```python") == 4
+    assert "def test_" in TESTS
 
 
 @pytest.fixture
 def folder(tmp_path: Path, guest: GuestPath) -> Path:
     shutil.copy(guest("examples/hello"), tmp_path / "hello.wasm")
+    shutil.copy(guest("examples/counter"), tmp_path / "counter.wasm")
     shutil.copy(guest("c/rpc"), tmp_path / "rpc.wasm")
+    shutil.copy(guest("c/proxy"), tmp_path / "proxy.wasm")
     return tmp_path
 
 
@@ -34,6 +37,21 @@ def test_they_run(folder: Path) -> None:
         [sys.executable, "-c", runs], cwd=folder, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_tests_pass(folder: Path) -> None:
+    (folder / "test_components.py").write_text(TESTS)
+    # Its entry point may be one that is not installed yet.
+    options = ["-q", "-p", "no:component-gateway", "-p", "gateway.pytest_plugin"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider", "-W", "error"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "3 passed" in run.stdout
 
 
 def test_they_have_the_right_types(folder: Path, pytestconfig: pytest.Config) -> None:
