@@ -30,6 +30,7 @@ from gateway.lifecycle.steering import Steering
 from gateway.observe import log, telemetry
 from gateway.observe.metrics import Metrics
 from gateway.routes.operations import operations
+from gateway.routes.rpc import described
 from gateway.serving.loading import load_services
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
@@ -167,6 +168,18 @@ class Gateway:
             gateway.NotFound: there is no such component.
         """
         return self._deployment.generation.calls(component).types
+
+    def openrpc(self) -> list[dict[str, Any]]:
+        """The OpenRPC documents of the components whose methods are served, in JSON's types: not to be changed.
+
+        Their URLs count from where this application is.
+        """
+        prefix = self._deployment.config.server.rpc_prefix
+        return [
+            described(service, f"{prefix}/{service.name}")
+            for service in self.services
+            if service.procedures
+        ]
 
     # --- change --------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ Source: https://www.jsonrpc.org/specification, https://spec.open-rpc.org
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.config import ServerConfig, canonical_path
 from gateway.http import problem
@@ -31,7 +31,7 @@ from gateway.routes.rpc_page import MEDIA_TYPE, page
 from gateway.rpc.openrpc import document, servers
 from gateway.serving.service import Service
 
-__all__ = ["RpcEndpoint"]
+__all__ = ["RpcEndpoint", "described"]
 
 _MEDIA_TYPES: Final = frozenset((JSON, b"application/json-rpc", b"application/jsonrequest"))
 """What a request may be (JSON-RPC over HTTP, 2013 draft, section 2.2). A page of another site cannot send any of
@@ -148,19 +148,29 @@ class RpcEndpoint:
         return f"{request.scope.get('root_path', '')}{self._prefix}/{service.name}"
 
 
+def described(service: Service, url: str) -> dict[str, Any]:
+    """The OpenRPC document of a component: `gateway.rpc.openrpc.document`.
+
+    Args:
+        service: the component.
+        url: where it is called.
+    """
+    component = service.linked.component
+    return document(
+        service.methods,
+        component.exports,
+        name=service.name,
+        digest=component.digest,
+        url=url,
+        docs=component.docs,
+    )
+
+
 class _Document:
     """The OpenRPC document of a component, as JSON."""
 
     def __init__(self, service: Service) -> None:
-        component = service.linked.component
-        members = document(
-            service.methods,
-            component.exports,
-            name=service.name,
-            digest=component.digest,
-            url="",
-            docs=component.docs,
-        )
+        members = described(service, "")
         self._name = service.name
         self._text = dump({key: members[key] for key in members if key != "servers"})
 
