@@ -124,7 +124,7 @@ def test_bytes_cross_in_blocks_by_a_label_too(tmp_path: Path) -> None:
 def test_labels_are_shown_with_their_interfaces(tmp_path: Path) -> None:
     path = tmp_path / "guest.wat"
     path.write_text(driven_text(LABELLED + labelled_store("cache")))
-    shown = describe(path)
+    shown = describe(path, full=True)
     assert f"import cheap: {API} {{  // nothing provides this" in shown
     assert f"import cache: {STORE} {{  // granted by keyvalue" in shown
     stubs = stubs_of("cheap", component_of(path).imports)
