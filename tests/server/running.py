@@ -26,7 +26,13 @@ class Running:
         every_second: what the server calls so often.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, before: Callable[[int], None] | None = None, **options: Any) -> None:
+        """Start it.
+
+        Args:
+            before: called with the port when clients can connect, and nobody has been accepted yet.
+            options: keys of the server.
+        """
         self.app = Echo()
         self.every_second: Callable[[], None] = lambda: None
         config = GatewayConfig(
@@ -35,6 +41,8 @@ class Running:
         sockets = Sockets.bind(config.server)
         self.url = sockets.listen(config.server)["url"]
         self.place = config.server.uds or int(self.url.rpartition(":")[2])
+        if before is not None:
+            before(int(self.url.rpartition(":")[2]))
         listening = threading.Event()
 
         def tell(event: str, **_fields: object) -> None:

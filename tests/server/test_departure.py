@@ -8,7 +8,7 @@ import pytest
 
 from gateway.server.endpoint import Endpoint
 from tests.patience import until
-from tests.server.client import head
+from tests.server.client import Connection, head
 from tests.server.conftest import KINDS
 from tests.server.echo import Echo
 from tests.server.endpoints import play
@@ -131,3 +131,18 @@ def test_the_server_may_end_a_connection_that_was_reset_in_the_same_turn(kind: s
         await until(lambda: not endpoint.connections)
 
     play(KINDS[kind], scene)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_of_one_that_was_reset_while_it_was_queued_is_dropped(kind: str) -> None:
+    """Its address cannot be told any more, and no address is what peers of a Unix socket have."""
+
+    def leave(port: int) -> None:
+        connection = Connection(port, 1 << 20)
+        connection.send(head("/forged", "X-Forwarded-For: 192.0.2.1"))
+        connection.reset()
+
+    with Running(leave, **KINDS[kind]) as running, running.connect() as connection:
+        connection.send(head("/honest"))
+        assert connection.response().json["client"] == "127.0.0.1"
+    assert running.app.seen == ["/honest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from abc import abstractmethod
 from typing import Any
 
@@ -20,6 +21,7 @@ class GuardedProtocol(asyncio.Protocol, Parser):
     """A connection, within its bounds: to be mixed into a protocol of uvicorn's, before it."""
 
     loop: asyncio.AbstractEventLoop
+    client: tuple[str, int] | None
     guard: Guard
     flow: Intake
     transport: Outlet
@@ -39,6 +41,10 @@ class GuardedProtocol(asyncio.Protocol, Parser):
         self.flow = Intake(transport, self.loop, self._parse, self.guard, self.shared.ahead)
         self.transport = Outlet(transport, self.flow, self.loop, self.guard)
         self.guard.connected(transport)
+        if self.client is None and transport.get_extra_info("socket").family != socket.AF_UNIX:
+            # It was reset while it was queued, and what it had sent can still be read. Its address is not known
+            # any more, and no address is what peers of a Unix socket have, which may be trusted.
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.guard.lost()
