@@ -173,6 +173,7 @@ class Component:
         (service,) = generation.services
         self._generation = generation
         self._channel = service.channel
+        self._loop = asyncio.get_running_loop()
         self._open = True
         self.name = service.name
         self.digest = service.digest
@@ -188,9 +189,15 @@ class Component:
 
         Raises:
             gateway.CallFailed: it returned nothing; each subclass says why, and `CallError` has its err.
+            RuntimeError: this is another event loop.
         """
         if not self._open:
             raise Stopped(f"component {self.name} is closed")
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                f"component {self.name} was opened on another event loop: hand the call over to that one, or "
+                "open it using `with`, and any thread may call"
+            )
         return await self._generation.call(self.name, method, args, kwargs)
 
     def hand_over_events(self) -> None:

@@ -210,6 +210,13 @@ async def test_it_answers_http_requests_too(guest: GuestPath) -> None:
             assert (await client.get("/")).status_code == 200
 
 
+async def test_another_event_loop_is_told_where_calls_belong(guest: GuestPath) -> None:
+    async with gateway.open(guest("c/rpc")) as component:
+        with pytest.raises(RuntimeError, match="was opened on another event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(component.call("add", 1, 2)))
+        assert await component.call("add", 1, 2) == 3
+
+
 def test_threads_may_call_what_blocks(guest: GuestPath) -> None:
     with gateway.open(guest("c/rpc")) as component, ThreadPoolExecutor(8) as threads:
         sums = threads.map(lambda number: component.call("add", number, 1), range(40))
