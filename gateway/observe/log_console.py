@@ -69,7 +69,7 @@ def _readable(_logger: object, _method: str, event: EventDict) -> EventDict:
             event["event"] = f"{name}: {reason}"
     below = [line for key in _LINES for line in _below(event.pop(key, None))]
     told = {key: value for key, value in event.items() if value not in (None, "", [], (), {})}
-    told["request_id"] = event.get("request_id", "").ljust(_ID)
+    told["request_id"] = (event.get("request_id") or "").ljust(_ID)
     if below:
         told["exception"] = "\n".join(below)
     return told
@@ -93,7 +93,7 @@ def _request(take: Any) -> str:
 def _below(value: Any) -> list[str]:
     if isinstance(value, str):
         return value.splitlines()
-    return [f"    at {frame}" for frame in value or ()]
+    return [f"    at {visible(str(frame))}" for frame in value or ()]  # which guests name
 
 
 def _text(value: object) -> str:

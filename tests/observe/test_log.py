@@ -82,6 +82,16 @@ def test_nor_does_a_traceback() -> None:
     assert text.splitlines()[1] == "Traceback (most recent call last):"
 
 
+def test_nor_do_the_names_of_functions_that_trapped() -> None:
+    text = rendered("console", "component trapped", backtrace=[f"a!{HOSTILE}", "a!g"])
+    assert text.splitlines()[1:] == [f"    at a!{visible(HOSTILE)}", "    at a!g"]
+    assert "\x1b" not in text
+
+
+def test_what_has_no_id_of_a_request_is_logged_for_people_too() -> None:
+    assert rendered("console", "a", request_id=None).split()[1:] == ["error", "a"]
+
+
 ID = "a7cde1ae89de333a9e1653042f19b27f"
 
 
