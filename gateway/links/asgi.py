@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -118,14 +119,20 @@ class _Exchange:
         self._source = BodyInputStream(content)
         self._head: Message | None = None
         self._sent: OutgoingContent | None = None
+        self._received = False
+        self._over = asyncio.Event()
         self.complete = False
 
     async def receive(self) -> Message:
         """ASGI's `receive`."""
+        if self._received:  # applications ask on, in loops, for the client's departure
+            await self._over.wait()
+            return {"type": "http.disconnect"}
         try:
             await until_ready(self._source)
             body = self._content.read(_PIECE)
         except Closed:
+            self._received = True
             return {"type": "http.request", "body": b"", "more_body": False}
         except LastOperationFailed:
             return {"type": "http.disconnect"}
@@ -145,9 +152,11 @@ class _Exchange:
             if self._sent.finish(None) is not None:
                 raise RuntimeError("the body is shorter than content-length says")
             self.complete = True
+            self._over.set()
 
     def close(self) -> None:
         """The application has ended."""
+        self._over.set()
         if self._sent is not None:
             self._sent.abort()
         self._content.abandon()
@@ -169,4 +178,5 @@ class _Exchange:
                 content.write(bytes(piece))
                 view = view[len(piece) :]
         except Closed:
+            self._over.set()
             raise OSError("the component does not want the response any more") from None

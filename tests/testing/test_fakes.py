@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 import gateway
 from gateway.observe.events import HttpIncomingHandlerHandleReturned, Outcome
@@ -112,6 +114,30 @@ def test_an_application_answers_in_the_place_of_a_server(guest: GuestPath) -> No
                 return (await client.post("/app.internal/")).status_code
 
         assert mine.portal.call(ask) >= 500
+
+
+def test_an_application_is_told_once_that_the_response_is_whole(guest: GuestPath) -> None:
+    told: list[str] = []
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["more_body"]:
+            pass
+        departure = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        told.append("departed" if departure.done() else "there")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"whole"})
+        told.append((await departure)["type"])
+
+    with gateway.open(guest("c/proxy"), hosts={"app.internal": app}) as component:
+        transport = httpx.ASGITransport(component.component)
+
+        async def ask() -> str:
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+                return (await client.post("/app.internal/", content=b"x")).text
+
+        assert component.portal.call(ask) == "whole"
+    assert told == ["there", "http.disconnect"]
 
 
 def test_stores_are_filled_and_looked_into(guest: GuestPath, open_component: Open) -> None:
