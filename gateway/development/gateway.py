@@ -108,7 +108,7 @@ class _Answer:
         """What the gateway says of a failure, and why; None for what is none of the gateway's."""
         try:
             document = json.loads(body)
-        except ValueError:  # of a response to HEAD, or of a component's own
+        except (ValueError, RecursionError):  # of a response to HEAD, or of a component's own
             return None
         why = self._told.of(request_id)
         if failures := self._builds.failures:

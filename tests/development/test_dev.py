@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
+from gateway.development.gateway import _Answer
+from gateway.development.told import Told
+from gateway.http.problem import MEDIA_TYPE
+from gateway.lifecycle.builds import BuildLog, Builds
 from tests import ask
 from tests.development.test_build import FOREVER, assert_gone, until
 from tests.forked import run
@@ -155,6 +161,22 @@ def test_errors_of_json_rpc_are_told_too(project: Project, start: Any) -> None:
     assert "development" in batch[0]["error"]["data"]
     fine = ask.post(url, json={**call, "method": "add", "params": [1, 2]})
     assert fine.json() == {"jsonrpc": "2.0", "id": 1, "result": 3}
+
+
+def test_what_a_component_says_itself_passes_however_deep_it_is() -> None:
+    deep, passed = b"[" * 100_000, []
+
+    async def send(message: Message) -> None:
+        passed.append(message)
+
+    async def say() -> None:
+        answer = _Answer(send, (MEDIA_TYPE,), Told(), Builds(BuildLog()))
+        fields = [(b"content-type", MEDIA_TYPE)]
+        await answer.send({"type": "http.response.start", "status": 500, "headers": fields})
+        await answer.send({"type": "http.response.body", "body": deep})
+
+    asyncio.run(say())
+    assert passed[-1] == {"type": "http.response.body", "body": deep}
 
 
 def test_it_listens_where_only_this_machine_asks(project: Project, start: Any) -> None:
