@@ -24,6 +24,9 @@ ADMIN: Final = "admin"
 _FIRST: Final = 3
 """The descriptor of the first: `SD_LISTEN_FDS_START`."""
 
+_MAX_DIGITS: Final = 7
+"""Of `LISTEN_FDS`. Arbitrary: Linux lets a process have 1,048,576 descriptors, unless it is told otherwise."""
+
 _VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 _FAMILIES: Final = frozenset((socket.AF_INET, socket.AF_INET6, socket.AF_UNIX))
 
@@ -41,7 +44,7 @@ def handed_over(environ: MutableMapping[str, str] = os.environ) -> list[tuple[st
     if said["LISTEN_PID"] != str(os.getpid()):
         return []  # they were for a process that has started this one
     count = said["LISTEN_FDS"]
-    if not count.isascii() or not count.isdigit():
+    if not count.isascii() or not count.isdigit() or len(count) > _MAX_DIGITS:
         raise ListenError(f'cannot take sockets: LISTEN_FDS must be a number, not "{count}"')
     names = (
         said["LISTEN_FDNAMES"].split(":") if said["LISTEN_FDNAMES"] else ["unknown"] * int(count)

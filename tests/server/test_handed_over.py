@@ -161,6 +161,7 @@ def test_those_of_another_process_are_not_taken_nor_passed_on() -> None:
     [
         ({"LISTEN_FDS": "some"}, 'LISTEN_FDS must be a number, not "some"'),
         ({}, 'LISTEN_FDS must be a number, not ""'),
+        ({"LISTEN_FDS": "9" * 20}, f'LISTEN_FDS must be a number, not "{"9" * 20}"'),
         ({"LISTEN_FDS": "2", "LISTEN_FDNAMES": "web"}, "has 1 names, and LISTEN_FDS says 2"),
     ],
 )
