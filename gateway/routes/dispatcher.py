@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from types import MappingProxyType
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -33,6 +33,8 @@ from gateway.serving.service import Service
 __all__ = ["Dispatcher", "Endpoint"]
 
 _log = structlog.get_logger("gateway.access")
+
+_NOBODY: Final = TrustedProxies()
 
 
 class Endpoint(Protocol):
@@ -138,14 +140,18 @@ class Dispatcher:
         """Where a request comes from."""
         hosts = lines.get(b"host", ())
         client = scope.get("client")
+        # Servers tell no address of who has left a port already. No address is what peers of a Unix socket have.
+        unknown = not client and _is_at_port(scope)
         origin = effective(
             client[0] if client else None,
             scope["scheme"],
             # Not every server strips the whitespace behind a field's value (RFC 9110 section 5.5).
             hosts[0].strip(b" \t") if len(hosts) == 1 else None,
             lines,
-            self._trusted,
+            _NOBODY if unknown else self._trusted,
         )
+        if unknown:
+            origin = origin._replace(client=None)
         if not hosts and origin.authority is None and scope["http_version"] == "1.0":
             origin = origin._replace(authority=server_authority(scope))
         return origin
@@ -157,6 +163,12 @@ class Dispatcher:
         if len(request.lines.get(b"host", ())) > 1 or request.origin.authority is None:
             return problem.NO_AUTHORITY
         return None
+
+
+def _is_at_port(scope: Scope) -> bool:
+    """Whether a request came to a TCP port, as far as its server tells."""
+    server = scope.get("server")
+    return server is not None and server[1] is not None
 
 
 def _endpoints(

@@ -8,6 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.config import ServerConfig
+from gateway.http.field_lines import FieldLines
+from gateway.routes.dispatcher import Dispatcher
 from tests.harness import GatewayProcess, GuestPath, probe_headers
 from tests.routes.asked import ask
 from tests.routes.site import Site
@@ -58,6 +61,20 @@ def test_nobody_else_is_believed(
     sent = [tuple(header.split(": ")) for header in headers]
     assert asked.headers[: len(headers)] == [(name.lower(), value) for name, value in sent]
     assert probe_site.ended(request_id)["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("server", "client"),
+    [(None, "192.0.2.1"), (("/run/gateway.sock", None), "192.0.2.1"), (("127.0.0.1", 80), None)],
+)
+def test_who_has_no_address_at_a_port_is_nobody(
+    server: tuple[str, int | None] | None, client: str | None
+) -> None:
+    """Servers tell none of a client that is gone, as of one at a Unix socket."""
+    dispatcher = Dispatcher((), ServerConfig.model_validate({"trusted_proxies": ["unix"]}), {})
+    headers = [(b"host", b"gateway.test"), (b"x-forwarded-for", b"192.0.2.1")]
+    scope = {"headers": headers, "scheme": "http", "client": None, "server": server}
+    assert dispatcher._origin(scope, FieldLines(headers)).client == client
 
 
 def test_a_client_at_a_unix_socket_has_no_address(guest: GuestPath, tmp_path: Path) -> None:
