@@ -46,7 +46,13 @@ def _summary(
             yield f"  link                {link}"
         for key, what in _grants(component):
             yield f"  {key:<18}  {what}"
-        for key in ("max_execution_time", "max_memory", "max_body", "max_concurrency"):
+        for key in (
+            "max_execution_time",
+            "max_cpu_time",
+            "max_memory",
+            "max_body",
+            "max_concurrency",
+        ):
             field = type(component).model_fields[key]
             yield f"  {key:<18}  {written(field, getattr(component, key))}"
 

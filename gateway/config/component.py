@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -83,8 +83,19 @@ COMPONENT_NAME: Final[dict[str, Any]] = {"type": "string", "pattern": f"^{_NAME.
 """The JSON Schema of a component's name."""
 
 
+_Limit = TypeVar("_Limit", int, float)
+
+
+def _limit(parse: Callable[[object], _Limit], value: object) -> _Limit:
+    """Read a limit that may be "unlimited" too, which is told where it is no such thing."""
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ValueError(f'{error}; "unlimited" sets no limit') from None
+
+
 def _parse_max_body(value: object) -> int | None:
-    return None if value is None or value == "unlimited" else parse_size(value)
+    return None if value is None or value == "unlimited" else _limit(parse_size, value)
 
 
 def _write_max_body(size: int | None) -> str:
@@ -92,7 +103,7 @@ def _write_max_body(size: int | None) -> str:
 
 
 def _parse_time_limit(value: object) -> float:
-    return UNLIMITED if value in ("unlimited", UNLIMITED) else parse_duration(value)
+    return UNLIMITED if value in ("unlimited", UNLIMITED) else _limit(parse_duration, value)
 
 
 def _write_time_limit(seconds: float) -> str:

@@ -139,7 +139,7 @@ def _flag(model: type[Table], key: str, *inner: str) -> str:
     table = table_of(field.annotation)
     if inner and flag_of(field) is None and table is not None and inner[0] in table.model_fields:
         return _flag(table, *inner)
-    return "TARGET" if key == "source" else flag_name(key, field)
+    return "the component" if key == "source" else flag_name(key, field)
 
 
 def _as_name(raw: Mapping[str, Any]) -> str | None:

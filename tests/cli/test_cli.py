@@ -128,7 +128,14 @@ def test_all_problems_of_flags_are_told(tmp_path: Path) -> None:
             *("--port", "--workers", "--trusted-proxy", "--forwarded-header"),
             *("--log-format", "--log-level", "--http"),
             *("--loop", "--max-execution-time", "--max-memory", "--max-body", "--max-concurrency"),
-            *("--cache-dir", "--env", "TARGET", "--mount", "--allow-outbound-host", "--ca-file"),
+            *(
+                "--cache-dir",
+                "--env",
+                "the component",
+                "--mount",
+                "--allow-outbound-host",
+                "--ca-file",
+            ),
         ]
     )
 
@@ -192,7 +199,7 @@ def test_values_of_the_configuration_are_given_by_flags(tmp_path: Path) -> None:
     assert sorted(line.split(": ")[1] for line in process.stderr.splitlines()[1:]) == [
         "--config",
         "--config-env-prefix",
-        "TARGET",
+        "the component",
     ]
 
 
@@ -541,6 +548,7 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         "  keyvalue            default: redis://localhost/0",
         "  messaging           nats://localhost",
         "  max_execution_time  1m30s",
+        "  max_cpu_time        unlimited",
         "  max_memory          256MiB",
         "  max_body            1MiB",
         "  max_concurrency     1024",
@@ -548,6 +556,7 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         f"  source              {source}",
         "  routes              */",
         "  max_execution_time  1m30s",
+        "  max_cpu_time        unlimited",
         "  max_memory          256MiB",
         "  max_body            unlimited",
         "  max_concurrency     1024",
@@ -558,6 +567,7 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         f"  link                {TYPES}: http://a, http://b",
         f'  link                {OUTCOMES} by the name "other": wrpc+tcp://a:1',
         "  max_execution_time  1m30s",
+        "  max_cpu_time        unlimited",
         "  max_memory          256MiB",
         "  max_body            unlimited",
         "  max_concurrency     1024",

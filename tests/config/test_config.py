@@ -510,7 +510,7 @@ def test_all_problems_are_told_at_once(directory: Path) -> None:
         "defaults.max_memory": "must be between 64KiB and 4GiB, not 1KiB",
         "components[0].source": f"No such file or directory: {directory / 'missing.wasm'}",
         "components[0].max_body": '"lots" is not a size: write it like "64KiB", "256MiB" or "10MB", or '
-        "as a number of bytes",
+        'as a number of bytes; "unlimited" sets no limit',
         "components[0].environment.KEY": "must be text in quotes",
         "components[0].routes[0].pth": 'is unknown; did you mean "path"?',
         "components[1].name": "is required",
@@ -795,7 +795,7 @@ def test_problems_of_a_single_component_name_the_flags(tmp_path: Path) -> None:
         f"command line: --ca-file: Is a directory: {tmp_path}",
         'command line: --max-memory: "x" is not a size: write it like "64KiB", "256MiB" or "10MB", or '
         "as a number of bytes",
-        f"command line: TARGET: No such file or directory: {tmp_path / 'a.wasm'}",
+        f"command line: the component: No such file or directory: {tmp_path / 'a.wasm'}",
         'command line: --env: must have names that are not empty and have no "="',
         "command line: --env B: must not contain a NUL character",
         "command line: --arg: must be valid Unicode text",
