@@ -33,9 +33,9 @@ class _Shown(BuildLog):
         sys.stderr.write(text)
         sys.stderr.flush()
 
-    def failed(self, name: str, failure: BuildFailed) -> None:
+    def failed(self, name: str, failure: BuildFailed, effect: str) -> None:
         """Tell that a component was not built; what its build said stands above."""
-        super().failed(name, BuildFailed(str(failure)))
+        super().failed(name, BuildFailed(str(failure)), effect)
 
 
 @flags("host", "port", "log_format", "log_level")

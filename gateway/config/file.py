@@ -209,9 +209,18 @@ def opened(source: Path, **keys: Any) -> GatewayConfig:
     """
     given, component = _alone(source, keys)
     server = {key: value for key, value in given.items() if key not in component}
-    return _Reader("gateway.open", Path(), {}).document(
-        {"server": server, "components": [component]}
-    )
+    try:
+        return _Reader("gateway.open", Path(), {}).document(
+            {"server": server, "components": [component]}
+        )
+    except ConfigError as error:
+        # Whoever calls has given keys, and no tables that they stand in.
+        raise ConfigError(
+            Problem(
+                it.file, it.key.removeprefix("components[0].").removeprefix("server."), it.reason
+            )
+            for it in error.problems
+        ) from None
 
 
 def _alone(source: Path, keys: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -44,14 +44,14 @@ class BuildLog:
         """A component was built, in so many seconds."""
         _log.info("built", component=name, seconds=round(seconds, 1))
 
-    def failed(self, name: str, failure: BuildFailed) -> None:
-        """A component was not built."""
+    def failed(self, name: str, failure: BuildFailed, effect: str) -> None:
+        """A component was not built, and what is served of it then, in a clause."""
         _log.error(
             "build failed",
             component=name,
             reason=str(failure),
             output=failure.output,
-            effect="what was built before is served on",
+            effect=effect,
         )
 
 
@@ -67,6 +67,7 @@ class _Source:
         due: whether it is to be built.
         tried: whether it ever was, however that ended.
         failure: why it was not, the last time that it was tried.
+        made: whether there is something of it to serve, from this run or one before.
     """
 
     name: str
@@ -76,6 +77,7 @@ class _Source:
     due: bool = True
     tried: bool = False
     failure: BuildFailed | None = None
+    made: bool = False
 
     @classmethod
     def of(cls, component: ComponentConfig, config: BuildConfig) -> Self:
@@ -209,6 +211,8 @@ class Builds:
             return not changed
 
         source.due = False
+        # Looked for before: a build that fails may take the file away, and what was loaded of it is served on.
+        source.made = source.made or source.file.exists()
         self._log.begun(source.name, source.config.command)
         begun = monotonic()
         try:
@@ -217,12 +221,19 @@ class Builds:
             return
         except BuildFailed as failure:
             source.failure = failure
-            self._log.failed(source.name, failure)
+            self._log.failed(
+                source.name,
+                failure,
+                "what was built before is served on"
+                if source.made
+                else "nothing of it is served until a build succeeds",
+            )
         except Exception as error:  # a bug in it must not end all later builds
             _log.exception("build failed", component=source.name)
             source.failure = BuildFailed(f"an error of the gateway: {error}")
         else:
             source.failure = None
+            source.made = True
             self._log.built(source.name, monotonic() - begun)
             self.built()
         with self._changed:

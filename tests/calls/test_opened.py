@@ -174,7 +174,7 @@ async def test_what_cannot_be_opened_is_refused(guest: GuestPath, tmp_path: Path
             guest("c/rpc"),
             {"max_memory": "some"},
             gateway.ConfigError,
-            "gateway.open: components[0].max_memory",
+            "gateway.open: max_memory",
         ),
         (guest("c/rpc"), {"max_memori": 1}, TypeError, 'did you mean "max_memory"'),
         (7, {}, TypeError, "not 7"),

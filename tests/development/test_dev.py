@@ -92,7 +92,8 @@ def test_a_build_that_fails_leaves_what_was_built_before(project: Project, start
     gateway = start()
     before = len(gateway.logs)
     project.write("nothing")
-    wait(gateway, before, "build failed")
+    failed = gateway.wait_for_log(event="build failed", after=before)
+    assert failed["effect"] == "what was built before is served on"
     answer = ask.get(gateway.url)
     assert (answer.text, answer.headers["gateway-build-failed"]) == (HELLO, "app")
     assert any("nothing" in line for line in gateway.output)  # what the build said
@@ -114,6 +115,8 @@ def test_a_component_that_was_never_built_is_told_of(project: Project, start: An
     told = answer.json()["development"]["builds"]["app"]
     assert told["reason"] == "it ended with status 1"
     assert "nothing" in told["output"][0]
+    failed = gateway.wait_for_log(event="build failed")
+    assert failed["effect"] == "nothing of it is served until a build succeeds"
 
     before = len(gateway.logs)
     project.write("c/hello")
