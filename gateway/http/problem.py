@@ -109,7 +109,7 @@ async def send_problem(
     request_id: str,
     *headers: tuple[bytes, bytes],
     head_only: bool,
-) -> None:
+) -> int:
     """Answer a request with a problem.
 
     Args:
@@ -119,11 +119,16 @@ async def send_problem(
         headers: more fields of the response.
         head_only: whether the method is HEAD. Its response has the fields of the one to GET, the
             length included, and no content (RFC 9110 section 9.3.2).
+
+    Returns:
+        How many bytes of content were sent.
     """
     body = problem.body(request_id)
     fields = [*problem.headers(request_id, len(body)), *headers]
     await send({"type": "http.response.start", "status": problem.status, "headers": fields})
-    await send({"type": "http.response.body", "body": b"" if head_only else body})
+    content = b"" if head_only else body
+    await send({"type": "http.response.body", "body": content})
+    return len(content)
 
 
 NO_AUTHORITY: Final = Problem(

@@ -141,7 +141,7 @@ class Request:
             )
             return
         head_only = self.scope["method"] == "HEAD"
-        await send_problem(self.send, what, self.id, *headers, head_only=head_only)
+        self.sent = await send_problem(self.send, what, self.id, *headers, head_only=head_only)
 
     async def respond(
         self, status: int, content_type: bytes, content: bytes, *headers: tuple[bytes, bytes]

@@ -65,8 +65,10 @@ def fail(site: Site, target: str, request_id: str, host: str = HOST) -> Response
     ],
 )
 def test_a_trap(site: Site, target: str, trap: str, function: str, request_id: str) -> None:
-    assert_problem(fail(site, target, request_id), 500, "component-failed", request_id)
+    response = fail(site, target, request_id)
+    assert_problem(response, 500, "component-failed", request_id)
     trapped, ended = site.story(request_id)
+    assert ended["sent"] == len(response.body)
     assert (trapped["event"], trapped["level"]) == ("component trapped", "error")
     assert (trapped["component"], trapped["trap"]) == ("fail", trap)
     assert trapped["reason"]
