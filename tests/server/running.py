@@ -26,7 +26,7 @@ class Running:
         every_second: what the server calls so often.
     """
 
-    def __init__(self, before: Callable[[int], None] | None = None, **options: Any) -> None:
+    def __init__(self, before: Callable[[int], None] | None = None, /, **options: Any) -> None:
         """Start it.
 
         Args:
