@@ -114,7 +114,9 @@ def _cancel(work: Coroutine[Any, Any, Any], error: asyncio.CancelledError) -> No
     """Have something end that may go on when it is cancelled, and again."""
     with contextlib.suppress(Exception, asyncio.CancelledError):
         for _ in range(_TIMES):
-            work.throw(error)
+            awaited = work.throw(error)
+            if isinstance(awaited, asyncio.Future):
+                awaited.cancel()  # as a task that is cancelled does: the client forgets it then
 
 
 def check_size(client: Client, body: bytes, headers: Mapping[str, str]) -> None:
