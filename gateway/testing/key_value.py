@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.capabilities.availability import Availability
-from gateway.capabilities.backend import BackendError
 from gateway.capabilities.keyvalue.store import (
     PAGE,
     Batch,
     Current,
     Page,
     Quota,
+    check_quota,
     check_size,
     decimal,
     in_range,
@@ -38,6 +39,27 @@ class KeyValue:
 
     def __init__(self, entries: Mapping[str, bytes] | None = None) -> None:
         self.entries: dict[str, bytes] = dict(entries or {})
+        self._writes = Counter[str]()
+        self._numbers: dict[str, int] = {}
+        self._last = 0
+
+    def wrote(self, key: str) -> None:
+        """Count what a component writes, or removes."""
+        self._writes[key] += 1
+
+    def version(self, key: str) -> tuple[bytes | None, int]:
+        """What differs after each write of a key, by a component or by the test."""
+        return self.entries.get(key), self._writes[key]
+
+    def numbered(self) -> dict[str, int]:
+        """A number for each key that is there, which it has for as long as it is: by them they are listed."""
+        for key in self._numbers.keys() - self.entries.keys():
+            del self._numbers[key]
+        for key in self.entries:
+            if key not in self._numbers:
+                self._last += 1
+                self._numbers[key] = self._last
+        return self._numbers
 
     def bucket(self, prefix: str, quota: Quota) -> _Bucket:
         """`KeyValueStore.bucket`."""
@@ -51,6 +73,7 @@ class _Bucket:
     """The keys with a prefix: a `Bucket`. Nothing here waits, so every operation is atomic."""
 
     def __init__(self, store: KeyValue, prefix: str, quota: Quota) -> None:
+        self._store = store
         self._entries = store.entries
         self._prefix = prefix
         self._quota = quota
@@ -80,21 +103,24 @@ class _Bucket:
         for value in values.values():
             check_size(value, self._quota)
         after = self._own() | dict(values)
-        if self._quota.max_keys is not None and len(after) > self._quota.max_keys:
-            raise BackendError(f"there may be {self._quota.max_keys} keys")
         size = sum(len(key.encode()) + len(value) for key, value in after.items())
-        if self._quota.max_bytes is not None and size > self._quota.max_bytes:
-            raise BackendError(f"keys and values may have {self._quota.max_bytes} bytes")
-        self._entries.update({self._prefix + key: value for key, value in values.items()})
+        check_quota(len(after), size, self._quota)
+        for key, value in values.items():
+            self._entries[self._prefix + key] = value
+            self._store.wrote(self._prefix + key)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         for key in keys:
             self._entries.pop(self._prefix + key, None)
+            self._store.wrote(self._prefix + key)
 
     async def keys(self, cursor: int) -> Page:
-        found = list(self._own())
-        after = cursor + PAGE
-        return Page(found[cursor:after], after if len(found) > after else None)
+        numbers = self._store.numbered()
+        found = sorted(
+            (number, key) for key in self._own() if (number := numbers[self._prefix + key]) > cursor
+        )
+        page = found[:PAGE]
+        return Page([key for _, key in page], page[-1][0] if len(found) > PAGE else None)
 
     async def increment(self, key: str, delta: int, low: int, high: int) -> int:
         total = in_range(decimal(await self.get(key)) + delta, low, high)
@@ -102,11 +128,10 @@ class _Bucket:
         return total
 
     async def current(self, key: str) -> Current:
-        value = await self.get(key)
-        return Current(value, value)
+        return Current(await self.get(key), self._store.version(self._prefix + key))
 
     async def swap(self, key: str, version: Any, value: bytes) -> bool:
-        if await self.get(key) != version:
+        if self._store.version(self._prefix + key) != version:
             return False
         await self.set(key, value)
         return True

@@ -27,6 +27,7 @@ from gateway.capabilities.keyvalue.store import (
     Current,
     Page,
     Quota,
+    check_quota,
     check_size,
     decimal,
     in_range,
@@ -385,18 +386,12 @@ class SQLiteBucket:
         connection.executemany(
             _UPSERT, [(self._space, key, value) for key, value in values.items()]
         )
-        max_keys, max_bytes = self._quota.max_keys, self._quota.max_bytes
-        if (max_keys, max_bytes) == (None, None):
+        if (self._quota.max_keys, self._quota.max_bytes) == (None, None):
             return
         keys, size = connection.execute(
             "SELECT keys, bytes FROM spaces WHERE space = ?", (self._space,)
         ).fetchone()
-        if max_keys is not None and keys > max_keys:
-            raise BackendError(
-                f"the store has {max_keys} keys already, which is all that it may have"
-            )
-        if max_bytes is not None and size > max_bytes:
-            raise BackendError(f"the store would have {size} bytes, and may have {max_bytes}")
+        check_quota(keys, size, self._quota)
 
 
 _LAST: Final = (1 << 63) - 1

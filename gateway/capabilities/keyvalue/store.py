@@ -23,6 +23,7 @@ __all__ = [
     "Quota",
     "WatchableBucket",
     "WatchableStore",
+    "check_quota",
     "check_size",
     "decimal",
     "in_range",
@@ -237,6 +238,25 @@ def check_size(value: bytes, quota: Quota) -> None:
     """
     if len(value) > quota.max_value:
         raise BackendError(f"the value has {len(value)} bytes, and may have {quota.max_value}")
+
+
+def check_quota(keys: int, size: int, quota: Quota) -> None:
+    """Refuse what would be more than a component may keep.
+
+    Args:
+        keys: how many keys there would be.
+        size: bytes of all keys and values.
+        quota: how much there may be.
+
+    Raises:
+        BackendError: it is.
+    """
+    if quota.max_keys is not None and keys > quota.max_keys:
+        raise BackendError(
+            f"the store has {quota.max_keys} keys already, which is all that it may have"
+        )
+    if quota.max_bytes is not None and size > quota.max_bytes:
+        raise BackendError(f"the store would have {size} bytes, and may have {quota.max_bytes}")
 
 
 def too_large(size: int, quota: Quota) -> BackendError:

@@ -15,6 +15,7 @@ import redis
 from gateway.capabilities.backend import Opener
 from gateway.capabilities.keyvalue import OPENERS, Bucket, KeyValueStore, Quota
 from gateway.config.backend_url import BackendURL
+from gateway.testing import KeyValue
 from tests.capabilities.servers import Nats, Redis
 
 DOCS = Path(__file__).parents[3] / "docs" / "capabilities.md"
@@ -40,9 +41,9 @@ def nats_url(nats_server: Nats) -> str:
     return f"{nats_server.url}-{next(_numbers)}"
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "nats", "dict"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "nats", "dict", "testing"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty store; `dict:` is the one that the documentation shows."""
+    """The URL of an empty store; `dict:` is that of the documentation, `testing:` that of `gateway.testing`."""
     match request.param:
         case "sqlite":
             return f"sqlite:{tmp_path}/store.db"
@@ -61,11 +62,15 @@ def documented() -> Opener[KeyValueStore]:
     return store
 
 
+def _testing(_url: BackendURL) -> KeyValue:
+    return KeyValue()
+
+
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[KeyValueStore]:
     """The store of a URL."""
     parsed = BackendURL.parse(url)
-    openers = {**OPENERS, "dict": documented()}
+    openers = {**OPENERS, "dict": documented(), "testing": _testing}
     store = openers[parsed.scheme](parsed)
     try:
         yield store

@@ -8,15 +8,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.capabilities.backend import BackendError
-from gateway.capabilities.keyvalue import Quota
+from gateway.capabilities.keyvalue import KeyValueStore, Quota
 from gateway.capabilities.keyvalue.memory import MAX_MEMORY_KEYS, MemoryStore
 from gateway.capabilities.keyvalue.sqlite import SQLiteStore
+from gateway.testing import KeyValue
 from tests.capabilities.keyvalue.conftest import QUOTA
 from tests.patience import PATIENCE
 from tests.stalls import nothing_holds_the_loop
@@ -39,7 +40,7 @@ async def store(path: Path) -> AsyncIterator[SQLiteStore]:
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from gateway.capabilities.keyvalue import Quota
+from gateway.capabilities.keyvalue import KeyValueStore, Quota
 from gateway.capabilities.keyvalue.sqlite import SQLiteStore
 
 async def write():
@@ -137,9 +138,14 @@ async def test_a_file_of_another_version_is_left_alone(path: Path, store: SQLite
     assert failed.value.reason == "the file has version 2 of the tables, not 1"
 
 
-@pytest.mark.parametrize("path", [None, "file"], indirect=False)
-async def test_quotas_hold(path: str | None, tmp_path: Path) -> None:
-    store = MemoryStore() if path is None else SQLiteStore(tmp_path / path)
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "testing"])
+async def test_quotas_hold(kind: str, tmp_path: Path) -> None:
+    made: dict[str, Callable[[], KeyValueStore]] = {
+        "memory": MemoryStore,
+        "sqlite": lambda: SQLiteStore(tmp_path / "file"),
+        "testing": KeyValue,
+    }
+    store = made[kind]()
     bucket = store.bucket("a", Quota(1024, max_keys=2, max_bytes=20))
     await store.bucket("b", QUOTA).set("others", bytes(1000))
     await bucket.set("k1", bytes(8))
