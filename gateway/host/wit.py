@@ -28,6 +28,7 @@ __all__ = [
     "Interface",
     "Item",
     "List",
+    "Named",
     "Option",
     "Own",
     "Record",
@@ -234,6 +235,9 @@ Type = (
     | Borrow
     | Unsupported
 )
+
+Named = Record | Variant | Enum | Flags
+"""The types that WIT has only by a name."""
 
 
 @dataclass(frozen=True, slots=True)

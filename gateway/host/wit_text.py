@@ -47,7 +47,7 @@ def names_of(interface: wit.Interface) -> dict[wit.Type, str]:
     """What the types of an interface are called there that are written by name: those that are no others."""
     names: dict[wit.Type, str] = {}
     for local, ty in interface.types.items():
-        if isinstance(ty, wit.Record | wit.Variant | wit.Enum | wit.Flags):
+        if isinstance(ty, wit.Named):
             names.setdefault(ty, local)
     return names
 
@@ -103,7 +103,7 @@ class _Interface:
         self._names.setdefault(wit.Borrow(resource), f"borrow<{local}>")
 
     def _add_type(self, local: str, ty: wit.Type) -> None:
-        if not isinstance(ty, wit.Record | wit.Variant | wit.Enum | wit.Flags):
+        if not isinstance(ty, wit.Named):
             # WIT has it without a name too, and one for `string` would hide what it is where it is used.
             self._aliases.append(f"type {local} = {wit.text(ty, self._names)};")
             return
@@ -137,7 +137,7 @@ def _function(kind: str, name: str, function: wit.Function, names: Mapping[wit.T
 
 def _definition(
     name: str,
-    ty: wit.Record | wit.Variant | wit.Enum | wit.Flags,
+    ty: wit.Named,
     names: Mapping[wit.Type, str],
 ) -> Iterator[str]:
     match ty:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-__all__ = ["prefers"]
+__all__ = ["VARY", "prefers"]
+
+VARY: Final = (b"vary", b"accept")
+"""The field of a response that `prefers` had a part in."""
 
 _MAX_RANGES: Final = 32
 """Media ranges that are looked at. Browsers send eight."""

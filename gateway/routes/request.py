@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from gateway.config.page_file import PageFile
-from gateway.http.accept import prefers
+from gateway.http.accept import VARY, prefers
 from gateway.http.field_lines import FieldLines
 from gateway.http.forwarded import Origin
 from gateway.http.problem import MEDIA_TYPE, Problem, send_problem
@@ -136,7 +136,7 @@ class Request:
                 page.content_type,
                 page.content,
                 *fields,
-                (b"vary", b"accept"),
+                VARY,
                 *headers,
             )
             return

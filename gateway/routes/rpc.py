@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from gateway.config import ServerConfig, canonical_path
 from gateway.http import problem
-from gateway.http.accept import prefers
+from gateway.http.accept import VARY, prefers
 from gateway.http.media_type import JSON, is_utf_8
 from gateway.json.text import dump
 from gateway.observe.events import Outcome
@@ -36,8 +36,6 @@ __all__ = ["RpcEndpoint", "described"]
 _MEDIA_TYPES: Final = frozenset((JSON, b"application/json-rpc", b"application/jsonrequest"))
 """What a request may be (JSON-RPC over HTTP, 2013 draft, section 2.2). A page of another site cannot send any of
 them without the browser asking first, so there are no calls by forged forms."""
-
-_VARY: Final = (b"vary", b"accept")
 
 
 class RpcEndpoint:
@@ -124,9 +122,9 @@ class RpcEndpoint:
         if self._page is None:
             await request.respond(200, JSON, content)
         elif prefers(request.lines, b"text/html", to=JSON):
-            await request.respond(200, MEDIA_TYPE, self._page.content, _VARY, *self._page.headers)
+            await request.respond(200, MEDIA_TYPE, self._page.content, VARY, *self._page.headers)
         else:
-            await request.respond(200, JSON, content, _VARY)
+            await request.respond(200, JSON, content, VARY)
 
     def _list(self, request: Request) -> object:
         return {

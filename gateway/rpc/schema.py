@@ -30,8 +30,6 @@ __all__ = ["Direction", "Schema", "Schemas", "labels"]
 Schema: TypeAlias = dict[str, Any]
 """A JSON Schema, in JSON's types."""
 
-_Named: TypeAlias = wit.Record | wit.Variant | wit.Enum | wit.Flags
-
 _REFERENCE: Final = "#/components/schemas/"
 
 _NULL: Final[Schema] = {"type": "null"}
@@ -100,7 +98,7 @@ class Schemas:
             keys = self._keys[name] = {}
             for local, ty in interface.types.items():
                 # A name for any other type, say `string`, would stand wherever that type is used.
-                if isinstance(ty, _Named):
+                if isinstance(ty, wit.Named):
                     key = homes.setdefault((local, ty), f"{label}.{local}")
                     keys.setdefault(ty, key)
                     if key not in self._docs:
@@ -121,7 +119,7 @@ class Schemas:
 
     def key(self, ty: wit.Type, interface: str | None, direction: Direction) -> str | None:
         """The key of a type under `#/components/schemas`, None if it has no name there."""
-        if not isinstance(ty, _Named):
+        if not isinstance(ty, wit.Named):
             return None
         key = self._keys[interface].get(ty)
         if key is not None and direction is Direction.OUT and self._is_wide(ty):
@@ -275,7 +273,7 @@ def _itemized(docs: TypeDocs) -> str | None:
     return "\n".join(f"- `{name}`: {text}" for name, text in docs.items.items()) or None
 
 
-def _items(ty: _Named) -> tuple[str, ...]:
+def _items(ty: wit.Named) -> tuple[str, ...]:
     match ty:
         case wit.Record(pairs) | wit.Variant(pairs):
             return tuple(name for name, _ in pairs)

@@ -17,8 +17,6 @@ from gateway.rpc.method import Method
 
 __all__ = ["Class", "find_classes", "sides"]
 
-_Named = wit.Record | wit.Variant | wit.Enum | wit.Flags
-
 
 @dataclass(slots=True)
 class Class:
@@ -33,7 +31,7 @@ class Class:
         cases: the names of the classes of its cases.
     """
 
-    type: _Named
+    type: wit.Named
     found: Words
     homes: dict[str, list[str | None]] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
@@ -129,7 +127,7 @@ def _names_of_types(
         if isinstance(item, wit.Interface):
             for local, ty in item.types.items():
                 yield local, name, ty
-        elif isinstance(item, _Named):
+        elif isinstance(item, wit.Named):
             yield name, None, item
 
 
