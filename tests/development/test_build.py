@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 
@@ -14,6 +12,7 @@ from gateway.config.build import BuildConfig
 from gateway.lifecycle.build import MAX_OUTPUT, MAX_SHOWN, BuildFailed, BuildInterrupted, build
 from gateway.lifecycle.sources import MAX_FILES, sources
 from tests.patience import PATIENCE
+from tests.production.gateways import until
 
 FOREVER = "sleep 1000 & echo $! > child.new; echo $$ > own; mv child.new child; wait"
 """A build that has started something, says so when it has, and goes on."""
@@ -30,13 +29,6 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + PATIENCE
-    while not condition():
-        assert monotonic() < deadline
-        sleep(0.01)
 
 
 def assert_gone(folder: Path) -> None:

@@ -18,9 +18,10 @@ from gateway.development.told import Told
 from gateway.http.problem import MEDIA_TYPE
 from gateway.lifecycle.builds import BuildLog, Builds
 from tests import ask
-from tests.development.test_build import FOREVER, assert_gone, until
+from tests.development.test_build import FOREVER, assert_gone
 from tests.forked import run
 from tests.harness import GatewayProcess, GuestPath
+from tests.production.gateways import until
 
 HELLO = "Hello, World!\n"
 
