@@ -131,6 +131,7 @@ def document(
     tags = labels(interfaces)
     described: list[dict[str, Any]] = []
     used: dict[str, dict[str, str]] = {}
+    names: dict[str, Mapping[wit.Type, str]] = {}
     for method in methods.served:
         if method.interface is None:
             described.append(_method(method, docs.function(method.function), schemas, {}))
@@ -138,8 +139,9 @@ def document(
         (interface, told), tag = interfaces[method.interface], tags[method.interface]
         if tag not in used:
             used[tag] = _tag(method.interface, interface, told.docs)
+            names[tag] = names_of(interface)
         described.append(
-            _method(method, told.functions.get(method.function), schemas, names_of(interface))
+            _method(method, told.functions.get(method.function), schemas, names[tag])
             | {"tags": [{"$ref": f"#/components/tags/{tag}"}]}
         )
     return {
