@@ -56,6 +56,8 @@ def new(
         _refuse(FAILED, f"{folder} is there already: choose another name, or remove it")
     except FileNotFoundError:
         _refuse(FAILED, f"there is no folder {folder.parent} to make {folder.name} in")
+    except OSError as error:
+        _refuse(FAILED, f"{folder} cannot be written, and nothing of it is left: {error.strerror}")
     typer.echo(f"made {folder}. What to type:\n\n    cd {folder}\n    gateway dev\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -147,13 +148,17 @@ class Project:
 
         Raises:
             FileExistsError: it is there; nothing has been written.
-            OSError: it cannot be written.
+            OSError: it cannot be written, and nothing of it is left.
         """
         folder.mkdir()
-        for path, text in self.files().items():
-            file = folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+        try:
+            for path, text in self.files().items():
+                file = folder / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8")
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def _filled(self, path: PurePosixPath, text: str) -> str:
         tools = _TOOLS[self.language]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 HTTP = ["new/c-http", "new/go-http", "new/javascript-http", "new/python-http"]
 RPC = ["new/c-rpc", "new/go-rpc"]
 WORKERS = ["new/c-worker", "new/go-worker", "new/javascript-worker", "new/python-worker"]
+
+PATH_MAX = os.pathconf("/", "PC_PATH_MAX")  # with the zero at its end
 
 ALL = list(itertools.product(LANGUAGES, KINDS))
 
@@ -228,3 +231,15 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert list((tmp_path / "app").iterdir()) == []
     absent = run("new", tmp_path / "none" / "app", "--lang", "rust")
     assert (absent.returncode, "there is no folder" in absent.stderr) == (1, True)
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """As on a full disk: here some of the files have paths that are too long."""
+    parent = tmp_path
+    while (left := PATH_MAX - len(str(parent)) - len("/app/") - len("README.md")) > 1:
+        parent /= "x" * min(left - 1, 200)
+    parent.mkdir(parents=True)
+    refused = run("new", parent / "app", "--lang", "c")
+    assert refused.returncode == 1
+    assert "cannot be written, and nothing of it is left: File name too long" in refused.stderr
+    assert list(parent.iterdir()) == []
