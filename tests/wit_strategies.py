@@ -42,6 +42,14 @@ TYPES: st.SearchStrategy[wit.Type] = st.recursive(
 )
 
 
+OVER_TIME: st.SearchStrategy[wit.Type] = st.recursive(
+    st.sampled_from(SIMPLE),
+    lambda inner: st.one_of(compound(inner), inner.map(wit.Stream), inner.map(wit.Future)),
+    max_leaves=6,
+)
+"""The same with streams and futures."""
+
+
 def values(ty: wit.Type) -> st.SearchStrategy[Any]:
     """Values of a type, in the form that lifting gives them."""
     match ty:
@@ -71,6 +79,8 @@ def values(ty: wit.Type) -> st.SearchStrategy[Any]:
             return st.sampled_from(ty.names)
         case wit.Flags():
             return st.frozensets(st.sampled_from(ty.names))
+        case wit.Future():
+            return values(ty.payload)
         case wit.Option(payload=wit.Option()):
             return st.none() | st.builds(Some, values(ty.payload))
         case wit.Option():

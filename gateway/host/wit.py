@@ -42,6 +42,7 @@ __all__ = [
     "Variant",
     "disguise",
     "extern_text",
+    "goes_on",
     "interface_name",
     "leaves",
     "no_import",
@@ -245,13 +246,14 @@ class Function(_Written):
     """`func(name: type, ...) -> type`, or `async func`.
 
     Attributes:
-        over_time: whether there are streams or futures in it, which go on when the call has begun or returned.
+        over_time: the same with the streams and futures that it has in WIT, which go on when the call has begun or
+            returned; None where it has none.
     """
 
     params: tuple[tuple[str, Type], ...]
     result: Type | None
     is_async: bool = False
-    over_time: bool = False
+    over_time: Function | None = None
 
     def leaves(self) -> Iterator[Type]:
         """Every type that its parameters and its result are made of."""
@@ -407,6 +409,11 @@ def leaves(ty: Type | None) -> Iterator[Type]:
             yield ty
 
 
+def goes_on(ty: Type | None) -> bool:
+    """Whether there are streams or futures in it."""
+    return any(isinstance(leaf, Stream | Future) for leaf in leaves(ty))
+
+
 def replaced(ty: Type, replace: Callable[[Type], Type | None]) -> Type:
     """A type in which others, of its own parts too, are replaced wherever `replace` gives something for them."""
     found = replace(ty)
@@ -422,6 +429,8 @@ def replaced(ty: Type, replace: Callable[[Type], Type | None]) -> Type:
     match ty:
         case Stream(element):
             return Stream(inner(element))
+        case Future(payload):
+            return Future(inner(payload))
         case List(element):
             return List(inner(element))
         case Option(payload):
@@ -453,7 +462,7 @@ def settled(exports: Mapping[str, Item]) -> dict[str, Item]:
                     tuple((name, of(param)) for name, param in params),
                     None if result is None else of(result),
                     is_async,
-                    any(isinstance(leaf, Stream | Future) for leaf in found.leaves()),
+                    found if any(map(goes_on, found.leaves())) else None,
                 )
             case Interface(functions, resources, types, others):
                 return Interface(

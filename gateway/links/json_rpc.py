@@ -34,7 +34,7 @@ _CODES: Final = {
 """What an error of the gateway's own says of a call; any other says that it failed."""
 
 
-class JsonRpcTarget(RemoteTarget):
+class JsonRpcTarget(RemoteTarget["_Method", bytes]):
     """A server that has the functions of an interface as methods, named `interface#function` in full.
 
     Args:
@@ -54,7 +54,9 @@ class JsonRpcTarget(RemoteTarget):
         """`RemoteTarget.function`."""
         return _Method(f"{interface}#{name}", ty)
 
-    async def exchange(self, request: bytes, caller: Caller, trace: TraceContext | None) -> bytes:
+    async def exchange(
+        self, _function: _Method, request: bytes, caller: Caller, trace: TraceContext | None
+    ) -> bytes:
         """`RemoteTarget.exchange`."""
         return await self._server.post(request, caller, trace)
 

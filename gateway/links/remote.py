@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
@@ -107,18 +107,25 @@ class Reach:
         return unreachable(error, begun=False)
 
 
-class RemoteFunction(Protocol):
+R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class RemoteFunction(Protocol[R_contra]):
     """A function of a server."""
 
     def request(self, args: Sequence[Any]) -> bytes:
         """What is sent to call it."""
 
-    def result(self, response: bytes) -> Any:
+    def result(self, response: R_contra) -> Any:
         """What it returned, as the response says.
 
         Raises:
             CallFailed: it says that it did not, or nothing that can be understood.
         """
+
+
+F = TypeVar("F", bound=RemoteFunction[Any])
 
 
 class Means(NamedTuple):
@@ -135,7 +142,7 @@ class Means(NamedTuple):
     tracer: Tracer | None = None
 
 
-class RemoteTarget(ABC):
+class RemoteTarget(ABC, Generic[F, R]):
     """A server that has the functions of an interface: a `Target`. What it has is seen when it is called.
 
     Each call is one request. It is never made twice, for nobody knows what the first has done.
@@ -155,12 +162,14 @@ class RemoteTarget(ABC):
         self._carried = frozenset(of(it) for it in resources for of in (wit.Own, wit.Borrow))
 
     @abstractmethod
-    def function(self, interface: str, name: str, ty: wit.Function) -> RemoteFunction:
+    def function(self, interface: str, name: str, ty: wit.Function) -> F:
         """A function of the interface of this full name."""
 
     @abstractmethod
-    async def exchange(self, request: bytes, caller: Caller, trace: TraceContext | None) -> bytes:
-        """Send a request, and give the response.
+    async def exchange(
+        self, function: F, request: bytes, caller: Caller, trace: TraceContext | None
+    ) -> R:
+        """Send a request to call a function, and give the response.
 
         Raises:
             CallFailed: there is none.
@@ -194,7 +203,7 @@ class RemoteTarget(ABC):
     async def _call(
         self,
         operation: tuple[str, str],
-        function: RemoteFunction,
+        function: F,
         ctx: WasiCtx,
         args: Sequence[Any],
     ) -> Any:
@@ -206,7 +215,7 @@ class RemoteTarget(ABC):
         error: str | None = CallOutcome.CANCELLED.value
         try:
             request = await of_any_length(partial(function.request, args))
-            response = await self.exchange(request, caller, trace)
+            response = await self.exchange(function, request, caller, trace)
             result = await of_any_length(partial(function.result, response))
             error = None
         except CallFailed as failure:

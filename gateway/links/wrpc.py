@@ -28,12 +28,11 @@ from gateway.links.remote import (
     failed,
     unreachable,
 )
-from gateway.links.target import CallOutcome
+from gateway.links.target import CallFailed, CallOutcome
 from gateway.wrpc.cursor import Cursor, Malformed
-from gateway.wrpc.decode import reader
-from gateway.wrpc.encode import writer_of_all
 from gateway.wrpc.frames import MAX_FRAMES_SIZE, Header, Incoming, invocation
 from gateway.wrpc.handles import Handles
+from gateway.wrpc.values import Values
 
 __all__ = ["MEDIA_TYPE", "WrpcTarget"]
 
@@ -41,7 +40,7 @@ MEDIA_TYPE: Final = "application/octet-stream"
 """Of streams that go by HTTP, where peers have none of their own."""
 
 
-class WrpcTarget(RemoteTarget):
+class WrpcTarget(RemoteTarget["_Function", Cursor]):
     """A peer that has the functions of an interface.
 
     By TCP and by a Unix socket each call has a connection of its own, as the specification has it.
@@ -76,16 +75,18 @@ class WrpcTarget(RemoteTarget):
         """`RemoteTarget.function`."""
         return _Function(Header(interface, _wire_name(name)), self._handles.of(ty))
 
-    async def exchange(self, request: bytes, caller: Caller, trace: TraceContext | None) -> bytes:
+    async def exchange(
+        self, function: _Function, request: bytes, caller: Caller, trace: TraceContext | None
+    ) -> Cursor:
         """`RemoteTarget.exchange`."""
         try:
             if self._server is None:
                 async with self._places:
-                    return await self._stream(request)
+                    return await self._stream(function, request)
             source = asyncio.StreamReader()
             source.feed_data(await self._server.post(request, caller, trace))
             source.feed_eof()
-            return await Incoming(source, self._max_result).root()
+            return await function.received(Incoming(source, self._max_result))
         except Malformed as malformed:
             raise failed(
                 CallOutcome.FAILED, f"its stream is not as it should be: {malformed}"
@@ -96,7 +97,7 @@ class WrpcTarget(RemoteTarget):
         if self._server is not None:
             await self._server.aclose()
 
-    async def _stream(self, request: bytes) -> bytes:
+    async def _stream(self, function: _Function, request: bytes) -> Cursor:
         self._reach.check()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -107,7 +108,7 @@ class WrpcTarget(RemoteTarget):
             sink.write(request)
             await sink.drain()
             sink.write_eof()
-            return await Incoming(source, self._max_result).root()
+            return await function.received(Incoming(source, self._max_result))
         except OSError as error:
             raise unreachable(error, begun=True) from None
         finally:
@@ -124,29 +125,44 @@ class _Function:
 
     def __init__(self, header: Header, ty: wit.Function) -> None:
         self._header = header
-        self._write = writer_of_all(param for _, param in ty.params)
-        self._read = None if ty.result is None else reader(ty.result)
+        self._params = Values([param for _, param in ty.params])
+        self._result = Values([] if ty.result is None else [ty.result])
+        self._returns = ty.result is not None
 
     def request(self, args: Sequence[Any]) -> bytes:
         """The stream of a call."""
-        params = bytearray()
-        self._write(params, args)
-        return invocation(self._header, params)
+        return invocation(self._header, self._params.frames(args))
 
-    def result(self, response: bytes) -> Any:
-        """What it returned."""
-        cursor = Cursor(response)
-        if self._read is not None and not response:
-            reason = "it ended the stream without a result, as peers do that fail or have no such function"
-            raise failed(CallOutcome.FAILED, reason)
+    async def received(self, stream: Incoming) -> Cursor:
+        """What comes of its result.
+
+        Raises:
+            CallFailed: nothing does.
+            Malformed: as of `Values.received`.
+        """
         try:
-            value = None if self._read is None else self._read(cursor)
-            cursor.end()
+            came = await self._result.received(stream)
+        except Malformed:
+            if stream.ended and not stream.size:
+                raise _no_result() from None
+            raise
+        if self._returns and not came.left:
+            raise _no_result()
+        return came
+
+    def result(self, response: Cursor) -> Any:
+        """What it returned."""
+        try:
+            return next(iter(self._result.read(response)), None)
         except Malformed as malformed:
             raise failed(
                 CallOutcome.FAILED, f"its result is of another type: {malformed}"
             ) from None
-        return value
+
+
+def _no_result() -> CallFailed:
+    reason = "it ended the stream without a result, as peers do that fail or have no such function"
+    return failed(CallOutcome.FAILED, reason)
 
 
 def _wire_name(function: str) -> str:

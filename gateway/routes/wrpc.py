@@ -3,7 +3,8 @@
 This way an invocation that fails can be told from one that returns nothing: by the status, and a problem document.
 
 Some peers end the body of their request only when they have the head of the response. So an invocation is complete
-with its first frame, where that has all arguments; what comes later is not looked at.
+with its first frame, where that has all arguments, or with the last of its streams and futures; what comes later
+is not looked at.
 
 Source: `wrpc-http` of https://github.com/bytecodealliance/wrpc, SPEC.md
 """
@@ -122,22 +123,22 @@ class WrpcEndpoint:
         frames = 1
         while True:
             async with asyncio.timeout(CONTENT_TIMEOUT):
-                params = await stream.root(frames=frames)
+                params = await function.arguments.received(stream, frames=frames)
             try:
                 place = await attended.enter()
             except NoRoom:
                 return self._not_made(attended, Outcome.EXHAUSTED, function, request)
             with place:
                 try:
-                    arguments = await of_any_length(partial(function.read, params))
+                    arguments = await of_any_length(partial(function.arguments.read, params))
                 except Exhausted:
                     return self._not_made(attended, Outcome.EXHAUSTED, function, request)
                 except Malformed:
-                    if stream.ended:
+                    if stream.ended or function.arguments.go_on:
                         raise
                 else:
                     with attended.call(function.function.export, arguments, place) as call:
-                        call.bytes_in = len(params)
+                        call.bytes_in = stream.size
                         answer = await self._perform(attended, call, function)
                     request.outcome = call.outcome
                     return answer

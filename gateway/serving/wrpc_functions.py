@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Final
+from typing import Final
 
 from gateway.host.values import Err, Ok
 from gateway.rpc.procedure import Function
 from gateway.serving.service import Service
 from gateway.wasm.version import split_version, track
-from gateway.wrpc.cursor import Cursor
-from gateway.wrpc.decode import reader_of_all
-from gateway.wrpc.encode import writer
-from gateway.wrpc.frames import Header, frame
+from gateway.wrpc.frames import Header
+from gateway.wrpc.values import Values
 
 __all__ = ["MAX_REASON", "WrpcFunction", "WrpcFunctions"]
 
@@ -28,32 +26,20 @@ class WrpcFunction:
 
     Attributes:
         function: ditto.
-        arguments: reads what it is called with.
+        arguments: what it is called with.
     """
 
     def __init__(self, function: Function) -> None:
         self.function = function
-        ty = function.export.type
-        self.arguments = reader_of_all(param for _, param in ty.params)
-        self._write = None if ty.result is None else writer(ty.result)
+        ty = function.export.type.over_time or function.export.type
+        self.arguments = Values([param for _, param in ty.params])
+        self._result = Values([] if ty.result is None else [ty.result])
 
     def answer(self, answer: Ok | Err) -> bytearray:
-        """What it returned, in a frame."""
-        out = bytearray()
-        if self._write is not None:
-            self._write(out, answer if self.function.fallible else answer.value)
-        return frame(out)
-
-    def read(self, data: bytes) -> tuple[Any, ...]:
-        """The arguments.
-
-        Raises:
-            Malformed: the bytes are something else.
-        """
-        cursor = Cursor(data)
-        arguments = self.arguments(cursor)
-        cursor.end()
-        return arguments
+        """What it returned, in frames."""
+        if self.function.export.type.result is None:
+            return self._result.frames(())
+        return self._result.frames((answer if self.function.fallible else answer.value,))
 
 
 class WrpcFunctions:
@@ -69,7 +55,6 @@ class WrpcFunctions:
                 Function(service.linked.export(method.function, interface=method.interface))
             )
             for method in service.methods.served
-            if not method.type.over_time  # in wRPC, streams and futures have a form of their own
         }
 
     def find(self, header: Header) -> WrpcFunction | None:

@@ -281,7 +281,7 @@ class WrpcListener:
             if found is None:
                 where = header.instance or "the root"
                 return self._refused(f"there is no function {header.name} of {where}")
-            params = await stream.root()
+            params = await found.arguments.received(stream)
         except TimeoutError:
             return self._refused("nothing came in time")
         except Malformed as malformed:
@@ -295,10 +295,10 @@ class WrpcListener:
             return BROKEN
         with place:
             try:
-                arguments = await of_any_length(partial(found.read, params))
+                arguments = await of_any_length(partial(found.arguments.read, params))
             except (Malformed, Exhausted) as error:
                 return self._refused(f"the arguments of {export.name}: {error}")
-            return await self._invoke(found, arguments, place, len(params))
+            return await self._invoke(found, arguments, place, stream.size)
 
     async def _invoke(
         self, found: WrpcFunction, arguments: tuple[Any, ...], place: Place, size: int

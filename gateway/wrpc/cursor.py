@@ -33,6 +33,10 @@ class Cursor:
         self._data = data
         self.at = 0
 
+    def from_start(self) -> Cursor:
+        """Another one, in the same bytes, of which nothing is read."""
+        return Cursor(self._data)
+
     @property
     def left(self) -> int:
         """How many there are still."""

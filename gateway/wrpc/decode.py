@@ -16,11 +16,13 @@ from gateway.host.values import Err, Ok, Some, Variant
 from gateway.wrpc.cursor import Cursor
 from gateway.wrpc.encode import no_bytes
 from gateway.wrpc.handles import OfPeer
+from gateway.wrpc.index import IndexedCursor
 
 __all__ = ["Read", "reader", "reader_of_all"]
 
-Read = Callable[[Cursor], Any]
-"""Reads a value of one type; raises `gateway.wrpc.cursor.Malformed`."""
+Read = Callable[[Any], Any]
+"""Reads a value of one type from a `Cursor`, an `IndexedCursor` where there are streams or futures in the type.
+Raises `gateway.wrpc.cursor.Malformed`."""
 
 _LEADS = ((0x80, 1), (0xE0, 2), (0xF0, 3), (0xF8, 4))
 """Where the first bytes of one, two, three and four bytes of UTF-8 end (RFC 3629, section 3)."""
@@ -48,15 +50,21 @@ def reader(ty: wit.Type) -> Read:
             return _read_char
         case wit.String():
             return _read_text
+        case wit.Stream(element):
+            return _stream(element)
+        case wit.Future(payload):
+            return _future(reader(payload))
         case wit.Bytes() | wit.List(element=wit.Integer(bits=8, signed=False)):
             return _read_bytes
         case wit.List(element):
-            return _list(reader(element))
+            elements = _elements(element)
+            return lambda cursor: elements(cursor, cursor.count(), [])
         case wit.Tuple(elements):
             return reader_of_all(elements)
         case wit.Record(fields):
-            readers = [(name, reader(field)) for name, field in fields]
-            return lambda cursor: {name: read(cursor) for name, read in readers}
+            readers = _members(field for _, field in fields)
+            named = [(name, read) for (name, _), read in zip(fields, readers, strict=True)]
+            return lambda cursor: {name: read(cursor) for name, read in named}
         case wit.Variant(cases):
             return _cases([(partial(Variant, name), payload) for name, payload in cases])
         case wit.Enum(names):
@@ -70,7 +78,7 @@ def reader(ty: wit.Type) -> Read:
             return _cases([(Ok, ok), (Err, err)])
         case OfPeer(_, handles):
             return handles.read
-        case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
+        case wit.Own() | wit.Borrow() | wit.Unsupported():
             raise no_bytes(ty)
 
 
@@ -80,7 +88,7 @@ def reader_of_all(types: Iterable[wit.Type]) -> Callable[[Cursor], tuple[Any, ..
     Raises:
         TypeError: as of `reader`.
     """
-    readers = [reader(ty) for ty in types]
+    readers = _members(types)
     return lambda cursor: tuple([read(cursor) for read in readers])
 
 
@@ -120,17 +128,76 @@ def _read_bytes(cursor: Cursor) -> bytes:
     return cursor.take(size)
 
 
-def _list(read: Read) -> Read:
-    def read_list(cursor: Cursor) -> list[Any]:
-        count = cursor.count()
-        items: list[Any] = []
-        while (left := count - len(items)) > 0:
+def _members(types: Iterable[wit.Type]) -> list[Read]:
+    """What reads each member of something that has numbers for them."""
+    return [
+        _at(number, reader(ty)) if wit.goes_on(ty) else reader(ty)
+        for number, ty in enumerate(types)
+    ]
+
+
+def _at(number: int, read: Read) -> Read:
+    def read_at(cursor: IndexedCursor) -> Any:
+        path = cursor.path
+        cursor.path = (*path, number)
+        value = read(cursor)
+        cursor.path = path
+        return value
+
+    return read_at
+
+
+def _elements(ty: wit.Type) -> Callable[[Any, int, list[Any]], list[Any]]:
+    """What reads as many elements of a type as it is told, to follow some that were read before."""
+    read = reader(ty)
+
+    def read_some(cursor: Cursor, count: int, items: list[Any]) -> list[Any]:
+        end = len(items) + count
+        while (left := end - len(items)) > 0:
             some = min(left, STRETCH)
             pause(some, some)
             items += [read(cursor) for _ in range(some)]
         return items
 
-    return read_list
+    def read_numbered(cursor: IndexedCursor, count: int, items: list[Any]) -> list[Any]:
+        path = cursor.path
+        for number in range(len(items), len(items) + count):
+            pause(1, 1)
+            cursor.path = (*path, number)
+            items.append(read(cursor))
+        cursor.path = path
+        return items
+
+    return read_numbered if wit.goes_on(ty) else read_some
+
+
+def _stream(element: wit.Type) -> Read:
+    whole = reader(wit.List(element))
+    is_bytes = element == wit.Integer(8, signed=False)
+    elements = _elements(element)
+
+    def read_stream(cursor: IndexedCursor) -> Any:
+        at = cursor.at
+        if cursor.count():
+            cursor.at = at
+            return whole(cursor)
+        later = cursor.later()
+        if is_bytes:
+            return b"".join(iter(lambda: whole(later), b""))
+        items: list[Any] = []
+        while count := later.count():
+            pause(1)
+            elements(later, count, items)
+        return items
+
+    return read_stream
+
+
+def _future(read: Read) -> Read:
+    def read_future(cursor: IndexedCursor) -> Any:
+        return read(cursor if _read_bool(cursor) else cursor.later())
+
+    return read_future
 
 
 def _nothing(_cursor: Cursor) -> None:

@@ -10,19 +10,20 @@ from gateway.host import wit
 from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import Err, Ok, Variant
 from gateway.wrpc.handles import OfPeer
+from gateway.wrpc.index import Outgoing
 
 __all__ = ["Write", "no_bytes", "unsigned", "write_text", "writer", "writer_of_all"]
 
-Write = Callable[[bytearray, Any], None]
-"""Appends a value of one type, as `gateway.host.values` lifts it."""
+Write = Callable[[Any, Any], None]
+"""Appends a value of one type, as `gateway.host.values` lifts it, to a `bytearray`, an `Outgoing` where there are
+streams or futures in the type."""
 
 
 def writer(ty: wit.Type) -> Write:
     """Build the closure that writes values of a type.
 
     Raises:
-        TypeError: its values are no bytes, as those of streams and futures are none here, and of resources of the
-            gateway's own.
+        TypeError: its values are no bytes, as those of resources of the gateway's own are none.
     """
     match ty:
         case wit.Bool():
@@ -39,14 +40,21 @@ def writer(ty: wit.Type) -> Write:
             return lambda out, value: out.extend(value.encode())
         case wit.String():
             return write_text
+        case wit.Stream(element):
+            return _stream(element)
+        case wit.Future(payload):
+            return _future(writer(payload))
         case wit.Bytes() | wit.List(element=wit.Integer(bits=8, signed=False)):
             return _write_bytes
         case wit.List(element):
-            return _list(writer(element))
+            return _list(element)
         case wit.Tuple(elements):
             return writer_of_all(elements)
         case wit.Record(fields):
-            return _fields([(name, writer(field)) for name, field in fields])
+            writers = _members(field for _, field in fields)
+            return _fields(
+                [(name, write) for (name, _), write in zip(fields, writers, strict=True)]
+            )
         case wit.Variant(cases):
             return _variant(cases)
         case wit.Enum(names):
@@ -60,7 +68,7 @@ def writer(ty: wit.Type) -> Write:
             return _result(ok, err)
         case OfPeer(_, handles):
             return lambda out, value: _write_bytes(out, handles.bytes_of(value))
-        case wit.Own() | wit.Borrow() | wit.Future() | wit.Unsupported():
+        case wit.Own() | wit.Borrow() | wit.Unsupported():
             raise no_bytes(ty)
 
 
@@ -70,7 +78,7 @@ def writer_of_all(types: Iterable[wit.Type]) -> Write:
     Raises:
         TypeError: as of `writer`.
     """
-    writers = [writer(ty) for ty in types]
+    writers = _members(types)
 
     def write_all(out: bytearray, values: Any) -> None:
         for write, value in zip(writers, values, strict=True):
@@ -119,7 +127,27 @@ def _float(bits: int) -> Write:
     return lambda out, value: out.extend(pack(value))
 
 
-def _list(write: Write) -> Write:
+def _members(types: Iterable[wit.Type]) -> list[Write]:
+    """What writes each member of something that has numbers for them."""
+    return [
+        _at(number, writer(ty)) if wit.goes_on(ty) else writer(ty)
+        for number, ty in enumerate(types)
+    ]
+
+
+def _at(number: int, write: Write) -> Write:
+    def write_at(out: Outgoing, value: Any) -> None:
+        path = out.path
+        out.path = (*path, number)
+        write(out, value)
+        out.path = path
+
+    return write_at
+
+
+def _list(element: wit.Type) -> Write:
+    write = writer(element)
+
     def write_list(out: bytearray, value: list[Any]) -> None:
         unsigned(out, len(value))
         for first in range(0, len(value), STRETCH):
@@ -128,7 +156,37 @@ def _list(write: Write) -> Write:
             for item in some:
                 write(out, item)
 
-    return write_list
+    def write_numbered(out: Outgoing, value: list[Any]) -> None:
+        unsigned(out, len(value))
+        pause(len(value), len(value))
+        path = out.path
+        for number, item in enumerate(value):
+            out.path = (*path, number)
+            write(out, item)
+        out.path = path
+
+    return write_numbered if wit.goes_on(element) else write_list
+
+
+def _stream(element: wit.Type) -> Write:
+    write = writer(wit.List(element))
+
+    def write_stream(out: Outgoing, value: Any) -> None:
+        out.append(0)
+        later = out.later()
+        write(later, value)
+        if value:
+            later.append(0)
+
+    return write_stream
+
+
+def _future(write: Write) -> Write:
+    def write_future(out: Outgoing, value: Any) -> None:
+        out.append(1)
+        write(out, value)
+
+    return write_future
 
 
 def _fields(writers: list[tuple[str, Write]]) -> Write:

@@ -1,7 +1,7 @@
 """The stream of one invocation: a version, a header, and frames.
 
 Parameters and results that are no streams and no futures go by the root, the path without an index. What comes by
-any other is refused.
+any other path is refused where there are none among them.
 
 Source: SPEC.md, "Framed stream specification"
 """
@@ -13,6 +13,8 @@ from typing import Final, NamedTuple, Protocol
 
 from gateway.wrpc.cursor import Cursor, Malformed, TooLarge
 from gateway.wrpc.encode import unsigned, write_text
+from gateway.wrpc.extent import Extent
+from gateway.wrpc.index import Path
 
 __all__ = [
     "BROKEN",
@@ -35,6 +37,12 @@ MAX_FRAMES: Final = 4096
 """Frames of one stream. Threat: a frame for each byte, which takes the longer to read the smaller they are.
 Arbitrary: peers send a value in one, or a few where it is large."""
 
+MAX_INDEXED_FRAMES: Final = 65536
+"""The same where there are streams or futures among the values. Arbitrary: peers in Go send two for an element."""
+
+MAX_DEPTH: Final = 32
+"""Numbers of a path. Threat: a peer that announces four thousand millions. That of the peers in Rust; functions
+have types some five deep."""
 
 AT_ONCE: Final = 64
 """Frames that are read before others have their turn, where they are all there; each takes some 30 us."""
@@ -52,7 +60,7 @@ class Header(NamedTuple):
     name: str
 
 
-MAX_FRAMES_SIZE: Final = 11 * MAX_FRAMES
+MAX_FRAMES_SIZE: Final = 16 * MAX_INDEXED_FRAMES
 """Bytes that so many frames may have besides what they carry: a path, and a length."""
 
 
@@ -61,16 +69,24 @@ BROKEN: Final = b"\0"
 
 
 def invocation(header: Header, params: bytearray) -> bytes:
-    """The stream of an invocation."""
+    """The stream of an invocation.
+
+    Args:
+        header: what is invoked.
+        params: the frames of its parameters.
+    """
     out = bytearray((VERSION,))
     write_text(out, header.instance)
     write_text(out, header.name)
-    return bytes(out + frame(params))
+    return bytes(out + params)
 
 
-def frame(data: bytearray) -> bytearray:
-    """A frame of the root."""
-    out = bytearray((0,))
+def frame(data: bytearray, path: Path = ()) -> bytearray:
+    """A frame."""
+    out = bytearray()
+    unsigned(out, len(path))
+    for number in path:
+        unsigned(out, number)
     unsigned(out, len(data))
     return out + data
 
@@ -95,6 +111,7 @@ class Incoming:
 
     Attributes:
         ended: whether the peer is known to have ended its side.
+        size: bytes that its frames have carried so far.
     """
 
     def __init__(self, source: Source, max_size: int, max_pause: float | None = None) -> None:
@@ -104,6 +121,7 @@ class Incoming:
         self._received = bytearray()
         self._frames = 0
         self.ended = False
+        self.size = 0
 
     async def header(self) -> Header:
         """The header.
@@ -125,30 +143,65 @@ class Incoming:
         """
         received = self._received
         while self._frames < frames:
-            async with asyncio.timeout(self._max_pause):
-                first = await self._source.read(1)
-            if not first:
-                self.ended = True
+            head = await self._head()
+            if head is None:
                 return bytes(received)
-            self._frames += 1
-            if not self._frames % AT_ONCE:
-                await asyncio.sleep(0)
-            if first != b"\0":
+            path, size = head
+            if path:
                 raise Malformed("a frame has a path, and nothing here is a stream or a future")
-            async with asyncio.timeout(self._max_pause):
-                size = await self._unsigned(64)
-            if size > self._max_size - len(received):
-                raise TooLarge(f"more than {self._max_size} bytes")
-            while size:
-                async with asyncio.timeout(self._max_pause):
-                    piece = await self._source.read(size)
-                if not piece:
-                    raise Malformed("the stream ends too early")
-                received += piece
-                size -= len(piece)
+            await self._data(received, size)
         if frames == MAX_FRAMES:
             raise Malformed(f"more than {MAX_FRAMES} frames")
         return bytes(received)
+
+    async def indexed(self, extent: Extent) -> None:
+        """Read until the values are whole.
+
+        Raises:
+            Malformed: the peer has ended its side before, what comes are no frames, or there is more than there
+                may be.
+            TimeoutError: nothing comes.
+        """
+        while not extent.is_whole:
+            if self._frames == MAX_INDEXED_FRAMES:
+                raise Malformed(f"more than {MAX_INDEXED_FRAMES} frames")
+            head = await self._head()
+            if head is None:
+                raise Malformed("the stream ends before all of its values")
+            path, size = head
+            await self._data(extent.part(path), size)
+            await extent.go_on(path)
+
+    async def _head(self) -> tuple[Path, int] | None:
+        """The next frame: its path, and how many bytes it carries. None if the peer has ended its side."""
+        async with asyncio.timeout(self._max_pause):
+            first = await self._source.read(1)
+        if not first:
+            self.ended = True
+            return None
+        self._frames += 1
+        if not self._frames % AT_ONCE:
+            await asyncio.sleep(0)
+        async with asyncio.timeout(self._max_pause):
+            depth = await self._unsigned(32, first)
+            if depth > MAX_DEPTH:
+                raise Malformed(f"a path of more than {MAX_DEPTH} numbers")
+            path = tuple([await self._unsigned(32) for _ in range(depth)])
+            size = await self._unsigned(64)
+        if size > self._max_size - self.size:
+            raise TooLarge(f"more than {self._max_size} bytes")
+        return path, size
+
+    async def _data(self, received: bytearray, size: int) -> None:
+        """Add what the next frame carries."""
+        self.size += size
+        while size:
+            async with asyncio.timeout(self._max_pause):
+                piece = await self._source.read(size)
+            if not piece:
+                raise Malformed("the stream ends too early")
+            received += piece
+            size -= len(piece)
 
     async def _name(self) -> str:
         size = await self._unsigned(32)
@@ -156,12 +209,10 @@ class Incoming:
             raise Malformed(f"a name of more than {MAX_NAME} bytes")
         return Cursor(await self._take(size)).utf_8(size)
 
-    async def _unsigned(self, bits: int) -> int:
-        number = bytearray()
-        while len(number) * 7 < bits:
+    async def _unsigned(self, bits: int, begun: bytes = b"") -> int:
+        number = bytearray(begun)
+        while len(number) * 7 < bits and not (number and number[-1] < 0x80):
             number += await self._take(1)
-            if number[-1] < 0x80:
-                break
         return Cursor(bytes(number)).unsigned(bits)
 
     async def _take(self, size: int) -> bytes:

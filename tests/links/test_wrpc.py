@@ -90,7 +90,7 @@ async def test_a_call_is_a_stream_of_its_own(linked: Any, peer: Peer) -> None:
         )
         assert await gateway.metric(calls) == 2
     header = Header(OUTCOMES, "settle-ok")
-    assert peer.asked == [invocation(header, bytearray(b"\0\x01"))] * 2
+    assert peer.asked == [invocation(header, frame(bytearray(b"\0\x01")))] * 2
     await until(lambda: peer.connections == 0)
 
 
@@ -175,7 +175,7 @@ async def test_a_peer_may_be_asked_by_http(guest: GuestPath) -> None:
                 assert await call(gateway, "settle-ok", {"ok": 1}) == TRAPPED
             (told,) = (line for line in logs if line["event"] == "linked call failed")
             assert told["outcome"] == "not-found"
-    request = invocation(Header(OUTCOMES, "settle-ok"), bytearray(b"\0\x01"))
+    request = invocation(Header(OUTCOMES, "settle-ok"), frame(bytearray(b"\0\x01")))
     assert asked == [b"POST /some/where HTTP/1.1", request] * 2
 
 

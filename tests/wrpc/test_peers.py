@@ -107,7 +107,7 @@ async def test_values_and_frames_are_those_of_the_go_programs(number: int) -> No
     assert reader_of_all(call.params)(Cursor(await stream.root())) == call.args
     params = bytearray()
     writer_of_all(call.params)(params, call.args)
-    assert invocation(header, params) == request
+    assert invocation(header, frame(params)) == request
 
     result = wit.Result(call.result, ERROR)
     value = reader(result)(Cursor(await incoming(answer).root()))

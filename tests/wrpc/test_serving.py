@@ -44,7 +44,7 @@ def text(value: str) -> bytearray:
 
 
 def ask(name: str, params: bytearray | None = None, instance: str = OUTCOMES) -> bytes:
-    return invocation(Header(instance, name), params or bytearray())
+    return invocation(Header(instance, name), frame(params or bytearray()))
 
 
 ECHO: Final = ask("echo-string", text("größer"), TYPES)

@@ -13,7 +13,7 @@ from gateway.routes.wrpc import _Body
 from gateway.wrpc.cursor import Cursor, Malformed
 from gateway.wrpc.decode import reader
 from gateway.wrpc.encode import writer
-from gateway.wrpc.frames import MAX_FRAMES, Header, Incoming, invocation
+from gateway.wrpc.frames import MAX_FRAMES, Header, Incoming, frame, invocation
 from tests.hostile.target import Attack, Target
 from tests.hostile.targets.json_rpc import _TYPES
 
@@ -32,7 +32,7 @@ def _seeds() -> Sequence[bytes]:
     found = []
     for ty, value in zip(_TYPES, _VALUES, strict=True):
         writer(ty)(params := bytearray(), value)
-        found.append(invocation(Header("test:rpc/types@1.2.3", "echo"), params))
+        found.append(invocation(Header("test:rpc/types@1.2.3", "echo"), frame(params)))
     return [*found, found[0] + b"\0\0" * 100]
 
 
