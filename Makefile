@@ -4,7 +4,8 @@
 #   make test    build the guests and run the tests
 #
 # and: make check (style and types), make smoke (a part of the tests, on other versions of Python),
-# make fuzz MINUTES=60 (attacks with generated input), make clean (remove all that the others made).
+# make fuzz MINUTES=60 (attacks with generated input), make bench (how fast it is beside its peers),
+# make clean (remove all that the others made).
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -24,7 +25,7 @@ PYTHONS ?= 3.12 3.13 3.14
 # The tests start hundreds of gateways, each of which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check pythons smoke fuzz clean
+.PHONY: serve test check pythons smoke fuzz bench clean
 .DELETE_ON_ERROR:
 
 serve: $(VENV)/examples.stamp
@@ -54,6 +55,11 @@ MINUTES ?= 10
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
 	$(BIN)/python -m tests.hostile $(if $(REPLAY),--replay $(REPLAY),--minutes $(MINUTES)) $(TARGET:%=--target %)
+
+# A quarter of an hour of a quiet machine; ARGS=--short shows in two minutes that it works: loadtests/bench.py.
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.guests.build
+	$(BIN)/python -m loadtests.bench $(ARGS)
 
 check: $(VENV)/dev.stamp
 	scripts/check

@@ -153,7 +153,7 @@ def by_two_integers(gateway: GatewayProcess) -> None:
     for _ in range(ROUNDS):
         for name, samples in times.items():
             url = f"{gateway.url}/rpc/{name}"
-            load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, json=CALL)
+            load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, body=CALL.encode())
             if load.errors:
                 sys.exit(f"{name}: {load.errors}")
             samples.append(1e6 / load.rate)

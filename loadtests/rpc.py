@@ -20,7 +20,7 @@ CONNECTIONS = 32
 SECONDS = 4
 ROUNDS = 7
 
-CALL = '{"jsonrpc":"2.0","method":"add","params":[40,2],"id":1}'
+CALL = b'{"jsonrpc":"2.0","method":"add","params":[40,2],"id":1}'
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
                 ("hello", f"{hello.url}/", None),
                 ("call", f"{called.url}/rpc/{name}", CALL),
             ):
-                load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, json=body)
+                load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, body=body)
                 if load.errors:
                     sys.exit(f"{kind}: {load.errors}")
                 rates[kind].append(load.rate)

@@ -38,7 +38,7 @@ def _measure(guest: str, path: str, ideal: float, options: tuple[str, ...]) -> N
             load = wrk.run(gateway.url + path, connections=CONNECTIONS, seconds=SECONDS)
             print(
                 f"{guest:14} {load.rate:8.0f} requests/s   {load.rate / ideal:.2f} of the ideal {ideal:.0f}   "
-                f"50% within {load.p50}   99% within {load.p99}   {gateway.rss() >> 20} MiB   "
+                f"50% within {load.p50:.2f} s   99% within {load.p99:.2f} s   {gateway.rss() >> 20} MiB   "
                 f"{load.errors or 'no errors'}"
             )
 

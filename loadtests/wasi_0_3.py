@@ -36,12 +36,12 @@ class Pair(NamedTuple):
     two: tuple[str, str]
     three: tuple[str, str]
     connections: int = 16
-    body: str | None = None
+    body: bytes | None = None
 
 
 PAIRS: Final = (
     Pair("hello", ("c/hello", "/"), ("wat/wasi-0-3", "/h")),
-    Pair("echo of 1 MiB", ("c/echo", "/"), ("wat/wasi-0-3", "/b"), 4, "x" * (1 << 20)),
+    Pair("echo of 1 MiB", ("c/echo", "/"), ("wat/wasi-0-3", "/b"), 4, b"x" * (1 << 20)),
     Pair("sleep of 20 ms", ("c/fail", "/sleep?ms=20"), ("wat/wasi-0-3", "/s"), 200),
     Pair("hello of Python", ("examples/hello", "/"), ("python-0-3/concurrent", "/")),
 )
@@ -64,7 +64,7 @@ def main() -> None:
                         urls[guest] + path,
                         connections=pair.connections,
                         seconds=SECONDS,
-                        json=pair.body,
+                        body=pair.body,
                     )
                     for guest, path in (pair.two, pair.three)
                 )

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Load", "run"]
 
 
 _POST = """
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = [==[{json}]==]
+wrk.headers["Content-Type"] = "{media_type}"
+wrk.body = io.open("{path}", "rb"):read("*a")
 """
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 @dataclass(frozen=True)
@@ -26,26 +30,34 @@ class Load:
     Attributes:
         requests: answered requests.
         rate: answered requests a second.
-        p50: the latency that half of the requests stayed below, as wrk writes it.
+        p50: the seconds that half of the requests took at most.
         p99: the same for 99 of 100.
         errors: what it says of failed ones; empty if there were none.
     """
 
     requests: int
     rate: float
-    p50: str
-    p99: str
+    p50: float
+    p99: float
     errors: str
 
 
-def run(url: str, *, connections: int, seconds: int, json: str | None = None) -> Load:
+def run(
+    url: str,
+    *,
+    connections: int,
+    seconds: int,
+    body: bytes | None = None,
+    media_type: str = "application/json",
+) -> Load:
     """Load a URL from one thread.
 
     Args:
         url: what is requested.
         connections: how many there are, each with one request at a time.
         seconds: how long.
-        json: the body of each request, which is a POST then.
+        body: that of each request, which is a POST then.
+        media_type: its `Content-Type`.
 
     Raises:
         SystemExit: wrk is not installed.
@@ -62,20 +74,27 @@ def run(url: str, *, connections: int, seconds: int, json: str | None = None) ->
         "30",
         url,
     ]
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        if json is not None:
-            script.write(_POST.format(json=json))
-            script.flush()
-            command[1:1] = ["-s", script.name]
+    with tempfile.TemporaryDirectory() as folder:
+        if body is not None:
+            script, content = Path(folder, "post.lua"), Path(folder, "body")
+            script.write_text(_POST.format(media_type=media_type, path=content))
+            content.write_bytes(body)
+            command[1:1] = ["-s", str(script)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     errors = re.findall(r"(Socket errors: .*|Non-2xx or 3xx responses: .*)", printed)
     return Load(
         requests=int(_find(r"(\d+) requests in", printed)),
         rate=float(_find(r"Requests/sec:\s+([\d.]+)", printed)),
-        p50=_find(r"50%\s+([\d.]+[a-z]+)", printed),
-        p99=_find(r"99%\s+(\S+)", printed),
+        p50=_seconds(_find(r"50%\s+(\S+)", printed)),
+        p99=_seconds(_find(r"99%\s+(\S+)", printed)),
         errors="; ".join(errors),
     )
+
+
+def _seconds(text: str) -> float:
+    """A latency as wrk writes it, `1.23ms`; NaN where no request was answered."""
+    match = re.fullmatch(r"([\d.]+)([a-z]+)", text)
+    return float(match[1]) * _UNITS[match[2]] if match else math.nan
 
 
 def _find(pattern: str, text: str) -> str:

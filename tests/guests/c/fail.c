@@ -67,6 +67,11 @@ static _Noreturn void spin(void) {
   for (;;) __asm__ volatile("");
 }
 
+// Computes, so many rounds of one addition and a jump.
+static void compute(uint64_t rounds) {
+  while (rounds--) __asm__ volatile("" : "+r"(rounds));
+}
+
 static void out_of_bounds(void) {
   *(volatile char *)(__builtin_wasm_memory_size(0) * PAGE) = 1;
 }
@@ -184,6 +189,10 @@ static void route(handle request, text path, text query, handle response_out) {
   if (equals(path, TEXT("/sleep"))) {  // ?ms=
     sleep_ms(query_number(query, TEXT("ms"), 500));
     return answer(response_out, 200, TEXT("slept\n"));
+  }
+  if (equals(path, TEXT("/compute"))) {  // ?rounds=
+    compute(query_number(query, TEXT("rounds"), 1000000));
+    return answer(response_out, 200, TEXT("computed\n"));
   }
   if (equals(path, TEXT("/stdout"))) {  // one write of two lines, one of a line without an end
     print(get_stdout(), TEXT("a line on stdout\nand another\n"));
