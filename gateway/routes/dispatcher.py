@@ -24,6 +24,7 @@ from gateway.http.trace_context import incoming
 from gateway.observe.telemetry import Span, Tracer
 from gateway.routes.cors import CorsEndpoint
 from gateway.routes.incoming_handler import HttpEndpoint
+from gateway.routes.redirects import RedirectEndpoint
 from gateway.routes.request import Request
 from gateway.routes.router import Router
 from gateway.routes.rpc import RpcEndpoint
@@ -60,7 +61,8 @@ class Dispatcher:
         pages: what browsers are shown in the place of problem documents, by status.
 
     Raises:
-        ComponentError: a component has the very route of JSON-RPC, of wRPC, or of a redirect.
+        ComponentError: a component has the very route of JSON-RPC, of wRPC, or of a redirect; or a redirect leads
+            to itself.
     """
 
     def __init__(
@@ -79,6 +81,9 @@ class Dispatcher:
         beside = tuple(beside)
         taken = {route.key for route, _ in beside}
         self._router: Router[Endpoint] = Router((*_endpoints(services, config, taken), *beside))
+        for _, endpoint in beside:
+            if isinstance(endpoint, RedirectEndpoint):
+                endpoint.check(self._router)
         self._pages = pages
         self._trusted = TrustedProxies(config.trusted_proxies, header=config.forwarded_header)
         self._max_header_bytes = config.max_header_bytes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from gateway.config.redirect import Redirect
+from gateway.host.errors import ComponentError
 from gateway.http.target import split_target, target_of
 from gateway.routes.request import Request
+from gateway.routes.router import Router
 
 __all__ = ["RedirectEndpoint"]
 
@@ -26,6 +28,29 @@ class RedirectEndpoint:
     def __init__(self, redirect: Redirect) -> None:
         self._redirect = redirect
         self._segments = 0 if redirect.path == "/" else redirect.path.count("/")
+
+    def check(self, router: Router[Any]) -> None:
+        """See that who follows it gets somewhere.
+
+        Args:
+            router: of all that answers here.
+
+        Raises:
+            ComponentError: it leads to itself, at once or by others.
+        """
+        passed: list[RedirectEndpoint] = []
+        host = self._redirect.host
+        endpoint: Any = self
+        while isinstance(endpoint, RedirectEndpoint) and endpoint not in passed:
+            passed.append(endpoint)
+            # A path alone stays at the host; any below a wildcard is as good as another.
+            to, host = endpoint._redirect.to.partition("?")[0], endpoint._redirect.host or host
+            endpoint = router.match(host and host.replace("*", "any"), to)
+        if endpoint is self:
+            way = " to ".join(each._redirect.to for each in passed)
+            raise ComponentError(
+                f"the redirect {self._redirect}: it leads to {way}, and so to itself. Have it lead elsewhere."
+            )
 
     async def answer(self, request: Request) -> None:
         """Tell where to ask."""

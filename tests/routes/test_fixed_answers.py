@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,6 +121,32 @@ async def test_where_it_is_mounted_is_left_out(guest: GuestPath) -> None:
 def test_a_component_cannot_have_its_route(guest: GuestPath) -> None:
     with pytest.raises(ComponentError, match="its route \\*/old is where requests are redirected"):
         application(guest, {"redirects": REDIRECTS}, routes=({"path": "/old"},))
+
+
+@pytest.mark.parametrize(
+    ("redirects", "way"),
+    [
+        ([{"path": "/old", "to": "/old/new"}], "/old/new"),
+        (
+            [
+                {"path": "/a", "to": "/b"},
+                {"path": "/b", "to": "/c/x?y"},
+                {"path": "/c", "to": "/a"},
+            ],
+            "/b to /c/x?y to /a",
+        ),
+        ([{"host": "*.a.test", "path": "/", "to": "/hi"}], "/hi"),
+    ],
+)
+def test_one_that_leads_to_itself_is_refused(
+    guest: GuestPath, redirects: list[dict[str, str]], way: str
+) -> None:
+    with pytest.raises(ComponentError, match=f"leads to {re.escape(way)}, and so to itself"):
+        application(guest, {"redirects": redirects})
+
+
+def test_one_may_lead_to_a_component_below_its_path(guest: GuestPath) -> None:
+    application(guest, {"redirects": [{"path": "/", "to": "/hello/"}, {"path": "/hi", "to": "/"}]})
 
 
 # --- pages ---------------------------------------------------------------------------------------
