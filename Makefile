@@ -4,8 +4,8 @@
 #   make test    build the guests and run the tests
 #
 # and: make check (style and types), make smoke (a part of the tests, on other versions of Python),
-# make fuzz MINUTES=60 (attacks with generated input), make bench (how fast it is beside its peers),
-# make clean (remove all that the others made).
+# make docs (the documentation as a site, in the folder site), make fuzz MINUTES=60 (attacks with generated input),
+# make bench (how fast it is beside its peers), make clean (remove all that the others made).
 
 HOST ?= 127.0.0.1
 PORT ?= 8080
@@ -25,7 +25,7 @@ PYTHONS ?= 3.12 3.13 3.14
 # The tests start hundreds of gateways, each of which would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: serve test check pythons smoke fuzz bench clean
+.PHONY: serve test check docs pythons smoke fuzz bench clean
 .DELETE_ON_ERROR:
 
 serve: $(VENV)/examples.stamp
@@ -64,8 +64,12 @@ bench: $(VENV)/dev.stamp
 check: $(VENV)/dev.stamp
 	scripts/check
 
+# Warnings are errors: links and places in pages that lead nowhere, pages that the navigation has not.
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 clean:
-	rm -rf $(VENV) .pythons tests/hostile/findings $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
+	rm -rf $(VENV) .pythons site tests/hostile/findings $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
 
 # CI has uv do what pip does, in less time.
 PIP ?= $(BIN)/python -m pip --quiet --disable-pip-version-check

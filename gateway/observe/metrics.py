@@ -296,6 +296,14 @@ class Metrics:
                 "process_cpu_seconds", "Total user and system CPU time spent in seconds."
             )
 
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The names of the labels of each family that is counted, by the family's."""
+        return {
+            family.name: metric._labelnames
+            for metric in self._metrics
+            for family in metric.describe()
+        }
+
     def _counter(self, name: str, help_: str, labels: tuple[str, ...] = ()) -> Counter:
         counter = Counter(name, help_, labels, registry=None)
         self._metrics.append(counter)

@@ -7,6 +7,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +21,9 @@ from nats.aio.client import Client
 from tests import ask
 from tests.bindings.outbound.peer import Wire
 from tests.capabilities.servers import Nats, until_settled
+from tests.forked import run
 from tests.gateway_outbound.peers import peers, target_of, text
+from tests.guests.new import TOOLS
 from tests.harness import GatewayProcess, GuestPath, StartGateway
 from tests.patience import PATIENCE
 from tests.production.gateways import until
@@ -47,6 +51,24 @@ def serve(
         return GatewayProcess(*shlex.split(line), *options)
 
     return serve
+
+
+@pytest.fixture
+def develop(guest: GuestPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An example in C by the one command of its README, with the tools of the tests."""
+    guest("new/c-http")  # the tools are there, and the C library is compiled
+
+    def develop(name: str) -> GatewayProcess:
+        for folder in (name, "common"):
+            hidden = shutil.ignore_patterns(".*", "*.wasm", "__pycache__")
+            shutil.copytree(EXAMPLES / folder, tmp_path / folder, ignore=hidden)
+        monkeypatch.chdir(tmp_path / name)
+        text = (EXAMPLES / name / "README.md").read_text()
+        (variables,) = re.findall(r"^    ((?:\w+=\w+ )*)gateway dev$", text, re.MULTILINE)
+        set_there = dict(each.split("=") for each in variables.split())
+        return GatewayProcess(".", env={**TOOLS, **set_there}, command="dev")
+
+    return develop
 
 
 def call(gateway: GatewayProcess, path: str, document: str) -> Any:
@@ -138,6 +160,14 @@ def test_an_upload_that_the_store_refuses_is_told(
     assert ask.put(f"{started.url}/o", content=bytes(1 << 20)).status_code == 201
 
 
+def test_the_readme_names_them_all() -> None:
+    readme = (EXAMPLES.parent / "README.md").read_text()
+    rows = re.findall(r"^\| \[(\w+)\]\(examples/(\w+)\) \| (?:C|Python) \|", readme, re.MULTILINE)
+    named = [name for name, folder in rows if name == folder]
+    assert sorted(named) == sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
+    assert len(named) == 10
+
+
 @pytest.mark.parametrize("name", COMPONENTIZED)
 def test_an_example_is_built_as_its_readme_has_it(name: str) -> None:
     """By `tests.guests.toolchains.Example`."""
@@ -223,3 +253,59 @@ def test_the_worker_does_what_a_stream_has_kept(
     _, (path, look) = documents("worker")
     assert until(lambda: call(started, path, look.replace("THE NAME", "early"))) == 2
     assert asyncio.run(done()) == 2
+
+
+def test_the_catalog_is_asked_by_the_client_that_was_made_of_it(develop: Any) -> None:
+    ((path, document),) = documents("catalog")
+    with develop("catalog") as gateway:
+        assert call(gateway, path, document)["name"] == "Tea"
+        text = (EXAMPLES / "catalog" / "README.md").read_text()
+        (made,) = re.findall(r"^    gateway (client .*)$", text, re.MULTILINE)
+        assert run(*shlex.split(made)).returncode == 0
+        (program,) = re.findall(r"^    python (.*)$", text, re.MULTILINE)
+        url = f"{gateway.url}{path}"
+        arguments = shlex.split(program.replace(f"http://127.0.0.1:8080{path}", url))
+        asked = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, check=True
+        )
+    assert asked.stdout.splitlines() == ["Tea (t-1): 2.50", "Cola (c-1): 3.00", "none"]
+
+
+def test_the_checkout_has_its_prices_from_python(develop: Any) -> None:
+    sold, unknown = documents("checkout")
+    with develop("checkout") as gateway:
+        assert call(gateway, *sold) == 920
+        refused = ask.post(f"{gateway.url}{unknown[0]}", json=json.loads(unknown[1])).json()
+    assert "nobody sells gold" in json.dumps(refused["error"])
+
+
+def test_the_settings_are_those_of_the_operator(develop: Any) -> None:
+    known, guessed = documents("settings")
+    with develop("settings") as gateway:
+        assert call(gateway, *known) == "Good morning, you!"
+        refused = ask.post(f"{gateway.url}{guessed[0]}", json=json.loads(guessed[1])).json()
+        assert "that is not the password" in json.dumps(refused["error"])
+        assert "sesame" not in json.dumps(gateway.logs)
+
+
+def test_the_gatekeeper_lets_through_who_has_the_key(develop: Any) -> None:
+    text = (EXAMPLES / "gatekeeper" / "README.md").read_text()
+    (field,) = re.findall(r"-H '(.*?)'", text)
+    name, _, key = field.partition(": ")
+    with develop("gatekeeper") as gateway:
+        assert ask.get(gateway.url).status_code == 401
+        assert ask.get(gateway.url, headers={name: "a guess"}).status_code == 401
+        assert ask.get(gateway.url, headers={name: key}).text == "Welcome.\n"
+
+
+def test_the_ticker_ticks_until_its_client_leaves(develop: Any) -> None:
+    with develop("ticker") as gateway:
+        url = f"{gateway.url}/?every=1"
+        with ask.Client() as client, client.stream("GET", url) as response:
+            assert response.headers["content-type"] == "text/event-stream"
+            lines = response.iter_lines()
+            told = [next(lines) for _ in range(9)]
+        assert told == [
+            line for number in (1, 2, 3) for line in (f"id: {number}", f"data: tick {number}", "")
+        ]
+        gateway.wait_for_log(component="ticker", outcome="cancelled")
