@@ -105,6 +105,10 @@ class PythonTarget:
         """`Target.keeps`."""
         return False
 
+    def gave(self, _resource: object) -> bool:
+        """`Target.gave`."""
+        return False
+
     def calls(
         self,
         name: str,  # noqa: ARG002 - an object has one interface

@@ -183,6 +183,10 @@ class RemoteTarget(ABC, Generic[F, R]):
         """`Target.keeps`."""
         return False
 
+    def gave(self, _resource: object) -> bool:
+        """`Target.gave`."""
+        return False
+
     def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
         """`Target.calls`."""
         wrong = [

@@ -4,6 +4,8 @@ What becomes of calls tells which of them are there. One that cannot be reached,
 out for a while, longer each time; then one call tries it again, and any answer brings it back. An answer is
 whatever comes of it: a trap, an error and a refusal too. What is in the gateway itself is never left out.
 
+A call with a resource of one of them goes to that one, left out or not.
+
 A call is made again, to the next, only where it has not begun for certain. Where all are left out, calls go to the
 one whose time ends first, as they would if it were the only one.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, Final, Literal, Protocol, TypeAlias
@@ -22,6 +24,7 @@ import structlog
 
 from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
+from gateway.links.resource_arguments import resource_arguments
 from gateway.links.target import CallFailed, LinkedCall, LinkMismatch, Target
 from gateway.wasm.version import split_version
 
@@ -96,8 +99,13 @@ class SeveralTargets:
             raise LinkMismatch("\n".join(wrong))
         unversioned, _ = split_version(name)
         return {
-            function: partial(self._call, unversioned, [calls[function] for calls in found])
-            for function in interface.functions
+            function: partial(
+                self._call,
+                unversioned,
+                [calls[function] for calls in found],
+                resource_arguments(ty),
+            )
+            for function, ty in interface.functions.items()
         }
 
     def troubles(self) -> Iterator[str]:
@@ -110,19 +118,29 @@ class SeveralTargets:
         """`Target.keeps`."""
         return any(member.target.keeps(ctx) for member in self._members)
 
+    def gave(self, resource: object) -> bool:
+        """`Target.gave`."""
+        return any(member.target.gave(resource) for member in self._members)
+
     async def aclose(self) -> None:
         """`Target.aclose`."""
         for member in self._members:
             await member.target.aclose()
 
     async def _call(
-        self, interface: str, calls: Sequence[LinkedCall], ctx: WasiCtx, args: Sequence[Any]
+        self,
+        interface: str,
+        calls: Sequence[LinkedCall],
+        resources: Callable[[Sequence[Any]], Iterator[object]],
+        ctx: WasiCtx,
+        args: Sequence[Any],
     ) -> Any:
         caller = ctx.caller
+        owner = next((at for it in resources(args) for at in self._givers(it)), None)
         asked: list[int] = []
         kept = (at for at, member in enumerate(self._members) if member.target.keeps(ctx))
         while True:
-            index = next(kept, None)
+            index = next(kept, None) if owner is None else owner
             if index is None:
                 index = self._choose(asked)
             asked.append(index)
@@ -134,7 +152,7 @@ class SeveralTargets:
             except CallFailed as failure:
                 failure.target = member.target.name
                 answer = _answer(failure)
-                if failure.begun or not self._is_one_left(asked):
+                if failure.begun or owner is not None or not self._is_one_left(asked):
                     raise
             except asyncio.CancelledError:
                 answer = Answer.CANCELLED if caller.remaining else Answer.UNANSWERED
@@ -144,6 +162,10 @@ class SeveralTargets:
             finally:
                 if self._on_call is not None:
                     self._on_call(caller.component, interface, member.name, answer)
+
+    def _givers(self, resource: object) -> Iterator[int]:
+        """Which one has given a resource, if one of them has."""
+        return (at for at, member in enumerate(self._members) if member.target.gave(resource))
 
     def _choose(self, asked: Sequence[int]) -> int:
         """Which one a call goes to that these were asked to take; any takes it, unless it was."""

@@ -164,5 +164,8 @@ class Target(Protocol):
     def keeps(self, ctx: WasiCtx) -> bool:
         """Whether it keeps an instance for an invocation, to which all must go that this calls of it."""
 
+    def gave(self, resource: object) -> bool:
+        """Whether a resource is one that it has given, and means something to it alone."""
+
     async def aclose(self) -> None:
         """Let go of what it has open. May be called again."""

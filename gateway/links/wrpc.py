@@ -71,6 +71,10 @@ class WrpcTarget(RemoteTarget["_Function", Cursor]):
                 max_response=means.max_result + MAX_FRAMES_SIZE,
             )
 
+    def gave(self, resource: object) -> bool:
+        """`Target.gave`."""
+        return self._handles.has(resource)
+
     def function(self, interface: str, name: str, ty: wit.Function) -> _Function:
         """`RemoteTarget.function`."""
         return _Function(Header(interface, _wire_name(name)), self._handles.of(ty))

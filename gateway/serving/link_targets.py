@@ -80,10 +80,9 @@ class Targets:
         resources = [resource for _, resource in _only_along(caller.imports, along)]
         if link.python is not None:
             return PythonTarget(link.python, self._providers, resources)
-        urls = link.url or ()
-        if len(urls) > 1:
-            resources = []  # which one of them has given could be of another as well
-        targets: dict[str, Target] = {url: self._elsewhere(url, resources) for url in urls}
+        targets: dict[str, Target] = {
+            url: self._elsewhere(url, resources) for url in link.url or ()
+        }
         wrong: list[str] = []
         for name in link.component or ():
             try:
@@ -202,6 +201,10 @@ class _ComponentTarget:
     def keeps(self, ctx: WasiCtx) -> bool:
         """`Target.keeps`."""
         return self.service is not None and ctx.of(Callees).get(self.service) is not None
+
+    def gave(self, _resource: object) -> bool:
+        """`Target.gave`."""
+        return False
 
     async def aclose(self) -> None:
         """`Target.aclose`."""

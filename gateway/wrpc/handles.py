@@ -54,15 +54,20 @@ class Handles:
         params = tuple((name, wit.replaced(param, of_peer)) for name, param in ty.params)
         return wit.Function(params, None if ty.result is None else wit.replaced(ty.result, of_peer))
 
+    def has(self, value: object) -> bool:
+        """Whether something is one of them."""
+        return type(value) is Handle and value.handles is self
+
     def bytes_of(self, value: Any) -> bytes:
         """What a resource is to the peer.
 
         Raises:
             Gone: it is none of this peer.
         """
-        if type(value) is not Handle or value.handles is not self:
+        if not self.has(value):
             raise Gone(f"a resource is none of {self._name}")
-        return value.data
+        data: bytes = value.data
+        return data
 
     def read(self, cursor: Cursor) -> Handle:
         """Read one.

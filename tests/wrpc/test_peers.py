@@ -24,6 +24,7 @@ from gateway.wrpc.handles import MAX_HANDLE
 from tests.links.driven import Stopped, driven
 from tests.links.test_names import LATTICE, choose
 from tests.transports.talking import talking
+from tests.wrpc.echo import ECHO, PARAMS, RESULT, STREAMS_INTERFACE
 from tests.wrpc.hello import HELLO, HELLO_INTERFACE, RELAY
 from tests.wrpc.streams import exchange, port_of
 
@@ -117,6 +118,28 @@ async def test_values_and_frames_are_those_of_the_go_programs(number: int) -> No
     assert frame(out) == answer
 
 
+async def test_streams_of_the_go_programs_are_read() -> None:
+    """One value at a time, each stream ended twice."""
+    request, answer = recorded("streams", 0)
+    numbers, data = list(range(1, 11)), b"foo bar baz"
+    stream = incoming(request)
+    assert await stream.header() == Header(STREAMS_INTERFACE, "echo")
+    params = PARAMS.read(await PARAMS.received(stream))
+    assert params == ({"numbers": numbers, "bytes": data},)
+    assert RESULT.read(await RESULT.received(incoming(answer))) == ((numbers, data),)
+
+
+async def test_a_go_client_of_streams_has_what_it_has_sent(tmp_path: Path) -> None:
+    """It leaves its side open."""
+    request, answer = recorded("streams", 0)
+    (source := tmp_path / "echo.wat").write_text(ECHO)
+    config = {"name": "echo", "source": source, "wrpc_listen": ("127.0.0.1:0",)}
+    async with talking(ComponentConfig.model_validate(config)) as gateway:
+        given = await exchange(port_of(gateway), request, ends=False)
+    ours, theirs = [RESULT.read(await RESULT.received(incoming(it))) for it in (given, answer)]
+    assert ours == theirs
+
+
 async def test_many_frames_let_others_have_their_turn() -> None:
     turns = 0
 
@@ -202,6 +225,48 @@ async def test_a_resource_of_a_peer_is_none_of_another(tmp_path: Path) -> None:
     (failed,) = (line for line in logs if line["event"] == "linked call failed")
     assert failed["reason"] == f"a resource is none of {url}"
     assert len(asked) == 1
+
+
+async def test_of_several_targets_a_resource_goes_to_the_one_that_has_given_it(
+    tmp_path: Path,
+) -> None:
+    asked: dict[str, list[str]] = {"one": [], "two": []}
+    broken: set[str] = set()
+
+    def serving(name: str) -> Any:
+        async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            stream = Incoming(source, 1024)
+            function = (await stream.header()).name
+            await stream.root()
+            asked[name].append(function)
+            if name not in broken:
+                result = bytearray(1)
+                write_text(result, name) if function == "open" else result.append(1)
+                sink.write(frame(result))
+            sink.close()
+
+        return asyncio.start_server(serve, "127.0.0.1", 0)
+
+    async with await serving("one") as one, await serving("two") as two:
+        urls = [f"wrpc+tcp://127.0.0.1:{it.sockets[0].getsockname()[1]}" for it in (one, two)]
+        links = [{"import": "wasi:keyvalue/store@0.2.0-draft2", "url": urls}]
+        with structlog.testing.capture_logs() as logs:
+            async with driven(tmp_path, STORE, links=links) as (guest, _):
+                buckets = [(await guest.call("store#open", "x")).value for _ in range(2)]
+                assert asked == {"one": ["open"], "two": ["open"]}
+                for _ in range(3):
+                    for bucket in buckets:
+                        found = await guest.call("store#bucket.exists", bucket, "foo")
+                        assert found == Ok(value=True)
+                assert {name: len(functions) for name, functions in asked.items()} == {
+                    "one": 4,
+                    "two": 4,
+                }
+                broken |= {"one", "two"}
+                with pytest.raises(Stopped):
+                    await guest.call("store#bucket.exists", buckets[0], "foo")
+        assert sum(map(len, asked.values())) == 9
+    assert [line["outcome"] for line in logs if line["event"] == "linked call failed"] == ["failed"]
 
 
 async def test_a_resource_that_is_too_large_is_refused(tmp_path: Path) -> None:
