@@ -40,6 +40,7 @@ __all__ = [
     "Type",
     "Unsupported",
     "Variant",
+    "carried",
     "disguise",
     "extern_text",
     "goes_on",
@@ -444,6 +445,24 @@ def replaced(ty: Type, replace: Callable[[Type], Type | None]) -> Type:
         case Result(ok, err):
             return Result(optional(ok), optional(err))
     return ty
+
+
+def carried(function: Function) -> Function:
+    """The type of a function that takes and gives all as a whole: lists and payloads for streams and futures."""
+
+    def whole(ty: Type) -> Type | None:
+        match ty:
+            case Stream(element):
+                return List(of(element))
+            case Future(payload):
+                return of(payload)
+        return None
+
+    def of(ty: Type) -> Type:
+        return replaced(ty, whole)
+
+    params = tuple((name, of(param)) for name, param in function.params)
+    return Function(params, None if function.result is None else of(function.result))
 
 
 def settled(exports: Mapping[str, Item]) -> dict[str, Item]:

@@ -192,8 +192,9 @@ class _ComponentTarget:
                 wrong.append(f"{function}: {self.name} exports no such function there, but {has}")
             elif (why := uncarried(ty, shared, exchanged)) is not None:
                 wrong.append(f"{function}: {why}")
-            elif wit.text(ty, here) != wit.text(other, there):
-                wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {other}")
+            elif wit.text(wit.carried(ty), here) != wit.text(wit.carried(other), there):
+                its = other.over_time or other
+                wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {its}")
         if wrong:
             raise LinkMismatch("\n".join(wrong))
         return {function: self._call(full_name, function) for function in interface.functions}
