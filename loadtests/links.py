@@ -2,9 +2,10 @@
 
     python -m loadtests.links
 
-Two integers: tests/guests/c/rpc.c is called from outside by itself, through one relay (tests/guests/c/relay.c),
-and through two, in turns. What one more relay takes is what a call by a link does, with the caller's own part. The
-figure to watch is its ratio to the call from outside; it should be at most 1.0.
+Two integers: the function of tests/guests/c/rpc.c that gives back a record of two is called from outside by JSON-
+RPC, over kept connections, and by a component, thousands of times in one invocation. What counts is the gateway's
+CPU time for one call, in turns; nothing is subtracted. The figure to watch is the ratio, which should be at most
+1.0.
 
 Before that, one guest calls again and again what is at the other end of links of every kind, with two integers and
 with 1 MiB of bytes that comes back. The URLs lead to another gateway. The figures to watch are the ratios to the
@@ -17,6 +18,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +40,8 @@ CALL = json.dumps(
     {"jsonrpc": "2.0", "method": f"{TYPES}#echo-point", "params": [{"x": 40, "y": 2}], "id": 1}
 )
 
-CHAIN = ("callee", "relay", "relay-of-relay")
+CALLS: Final = 5000
+"""Calls of one invocation, by a link."""
 
 SIZE: Final = 1 << 20
 SOME: Final = {"ints": 200, "bytes": 10}
@@ -137,32 +140,43 @@ SERVER: Final = "[server]\naccess_log = false\nrpc_max_body = '4MiB'"
 
 
 def configuration(folder: Path, links: dict[str, str]) -> str:
-    """A component, one that calls it, one that calls that one, and those that ask by links of each kind."""
+    """Two components that answer, one that calls the first, and those that ask the second by each kind of link."""
     (asking := folder / "asking.wat").write_text(ASKING)
     tables = [SERVER, table("callee", build.ALL["c/rpc"].build())]
     tables.append(table("answering", folder / "answering.wat"))
-    for name, other in zip(CHAIN[1:], CHAIN, strict=False):
-        tables.append(table(name, build.ALL["c/relay"].build(), link=f'component = "{other}"'))
+    tables.append(table("caller", asking, link='component = "callee"', max_execution_time="5m"))
     tables += (table(name, asking, link=link) for name, link in links.items())
     return "\n".join(tables)
 
 
+def cpu_time(gateway: GatewayProcess) -> float:
+    """Seconds of CPU time that its one process has used (Linux: `clock_getcpuclockid` of it)."""
+    return time.clock_gettime((~gateway.pid << 3) | 2)
+
+
 def by_two_integers(gateway: GatewayProcess) -> None:
-    """From outside, in all of a worker's time."""
-    times: dict[str, list[float]] = {name: [] for name in CHAIN}
-    for _ in range(ROUNDS):
-        for name, samples in times.items():
-            url = f"{gateway.url}/rpc/{name}"
+    """From outside, and by a link: CPU time for one call of each."""
+    outside: list[float] = []
+    inside: list[float] = []
+    request = {"jsonrpc": "2.0", "id": 1, "method": "ints", "params": [CALLS]}
+    with httpx.Client(timeout=300) as client:
+        for _ in range(ROUNDS):
+            before = cpu_time(gateway)
+            url = f"{gateway.url}/rpc/callee"
             load = wrk.run(url, connections=CONNECTIONS, seconds=SECONDS, body=CALL.encode())
             if load.errors:
-                sys.exit(f"{name}: {load.errors}")
-            samples.append(1e6 / load.rate)
-    outside, once, twice = times.values()
-    ratios = [(b - a) / c for a, b, c in zip(once, twice, outside, strict=True)]
-    for name, samples in times.items():
-        print(f"{name:14} {statistics.median(samples):8.0f} us a call from outside")
+                sys.exit(f"from outside: {load.errors}")
+            outside.append((cpu_time(gateway) - before) / load.requests)
+            before = cpu_time(gateway)
+            response = client.post(f"{gateway.url}/rpc/caller", json=request).json()
+            inside.append((cpu_time(gateway) - before) / CALLS)
+            if "error" in response:
+                sys.exit(f"by a link: {response}")
+    ratios = sorted(b / a for a, b in zip(outside, inside, strict=True))
+    for name, samples in (("from outside", outside), ("by a link", inside)):
+        print(f"{name:14} {statistics.median(samples) * 1e6:8.0f} us of CPU time a call")
     print(f"a call by a link takes {statistics.median(ratios):.2f} of one from outside")
-    print(f"  rounds: {', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))}")
+    print(f"  rounds: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
 
 
 def by_kind(gateway: GatewayProcess, links: dict[str, str]) -> None:
