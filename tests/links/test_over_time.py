@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import structlog
@@ -12,7 +12,7 @@ from gateway.config import ComponentConfig
 from gateway.host.store import STORES
 from gateway.observe.events import Outcome
 from tests.links.driven import Stopped, driven
-from tests.links.test_refusals import API, refusal, shop
+from tests.links.test_refusals import API, IMPORTS, refusal, shop
 from tests.wrpc.echo import ECHO, STREAMS_INTERFACE
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +101,19 @@ async def test_a_stream_that_never_ends_is_a_trap_of_the_callee(tmp_path: Path) 
     (failed,) = (line for line in logs if line["event"] == "linked call failed")
     assert failed["outcome"] == "trapped"
     assert not STORES
+
+
+@pytest.mark.parametrize("target", [{"component": "feed"}, {"url": "http://127.0.0.1:1/"}])
+def test_an_asynchronous_import_is_refused(tmp_path: Path, target: dict[str, str]) -> None:
+    """The engine would stop whoever calls it."""
+    imports = '(export "plain" (func async (param "it" u32) (result u32)))'
+    text = IMPORTS.format(imports).replace(
+        "(core module", "(core func (canon waitable-set.new))(core module", 1
+    )
+    feed: Any = ("feed", FEEDING.replace("acme:feed/api", API), [])
+    assert refusal(tmp_path, ("shop", text, [{"import": API, **target}]), feed) == (
+        "plain: is asynchronous, as no function that a link provides can be"
+    )
 
 
 def test_what_is_in_them_must_be_as_it_is_imported(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from gateway.wrpc.frames import (
     invocation,
 )
 from gateway.wrpc.values import Values
+from tests.links.test_over_time import FEEDING
 from tests.patience import until
 from tests.transports.talking import Talking, talking
 from tests.wit_strategies import OVER_TIME, exact, values
@@ -280,6 +281,46 @@ async def test_streams_that_do_not_end_are_refused(
     (line,) = (line for line in logs if line["event"] == "invocation refused")
     assert reason in line["reason"]
     assert told.all() == []
+
+
+@pytest.fixture(scope="module")
+async def feed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Talking]:
+    """One whose component has a stream that never ends."""
+    (source := tmp_path_factory.mktemp("feed") / "feed.wat").write_text(FEEDING)
+    table = {"name": "feed", "source": source, "wrpc": True, "wrpc_listen": ("127.0.0.1:0",)}
+    async with talking(ComponentConfig.model_validate(table)) as gateway:
+        yield gateway
+
+
+async def test_a_future_comes_when_it_is_there(feed: Talking) -> None:
+    later = invocation(Header("acme:feed/api", "later"), frame(bytearray(1)))
+    pieces = [
+        later,
+        bytes(frame(bytearray(b"\x08gr"), (0,))),
+        bytes(frame(bytearray("ößer".encode()), (0,))),
+    ]
+    answer = await exchange(port_of(feed), *pieces, ends=False)
+    assert answer == b"\0\x0a\1\x08" + "größer".encode()
+
+
+async def test_a_result_whose_stream_never_ends_is_no_answer(feed: Talking) -> None:
+    told = Told(feed)
+    never = invocation(Header("acme:feed/api", "never"), bytearray())
+    assert await exchange(port_of(feed), never) == BROKEN
+    assert (await feed.client.post("/wrpc/feed", content=never)).status_code == 500
+    assert [outcome for outcome, _ in told.all()] == [Outcome.TRAP] * 2
+    assert not STORES
+
+
+async def test_a_peer_that_leaves_amid_its_streams_leaves_nothing(shared: Talking) -> None:
+    told = Told(shared)
+    _, sink = await asyncio.open_connection("127.0.0.1", port_of(shared))
+    sink.write(ask(frame(bytearray(2)) + frame(bytearray(b"\1x"), (0, 1))))
+    await until(lambda: listener(shared).busy)
+    sink.transport.abort()
+    await until(lambda: not listener(shared).busy)
+    assert told.all() == []
+    assert not STORES
 
 
 async def test_a_peer_whose_streams_do_not_go_on_is_left(tmp_path: Path) -> None:
