@@ -121,6 +121,13 @@ class WasiCtx:
         seen.label = label
         return seen
 
+    def apart(self) -> WasiCtx:
+        """Another of the same invocation, for a call by a link that others go on beside."""
+        other = WasiCtx(caller=self.caller, started_ns=self.started_ns)
+        other._link_names = dict(self._link_names)
+        other.label = self.label
+        return other
+
     def of(self, family: type[S]) -> S:
         """The state of a family; where nothing was granted, one without grants is made on first use."""
         state: S | None = self._states.get(family)

@@ -31,6 +31,7 @@ from gateway.wasm.drops import with_drops
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, Needs, footprint, needs
 from gateway.wasm.instance_limits import InstanceLimits, untold_limits
 from gateway.wasm.wasip3 import CALLS, NotComposable
+from gateway.wasm.wasip3.imported import Imported
 
 T = TypeVar("T")
 
@@ -177,6 +178,7 @@ class Component:
         drops: for each resource that it exports, the name of the function that drops it, which is no export of its
             own, and that of the interface that has the resource.
         docs: what it says about them.
+        imported: what adapts those of its imports that have asynchronous functions and are not WASI's.
     """
 
     def __init__(
@@ -239,11 +241,14 @@ class Component:
         self.exports = {name: it for name, it in ty.exports.items() if not name.startswith(added)}
         self.drops = dict(_resources(ty.exports, self.exports))
         self._calls: Mapping[tuple[str | None, str], str] = {}
+        self.imported: Mapping[str, Imported] = {}
         if source.composed is not None:
             # What is inside, but for the handler, which is called as it is outside.
             self.exports = {**wit.settled(source.composed.exports), **ty.exports}
             self.exports.pop(CALLS, None)
             self._calls = source.composed.calls
+            self.imports |= source.composed.imports
+            self.imported = source.composed.imported
         self.docs = package_docs(source.binary)
 
     @classmethod

@@ -15,10 +15,12 @@ from gateway.host.cache import CompileCache, compile_component
 from gateway.host.compiler import Compiler
 from gateway.host.engine import Engine
 from gateway.host.exported_calls import calls_of
-from gateway.host.introspect import component_type
+from gateway.host.imported_calls import imported_interfaces
+from gateway.host.introspect import ComponentType, component_type
 from gateway.wasm.binary import component_externs
 from gateway.wasm.hollow import hollow
 from gateway.wasm.wasip3 import Callers, Parts, calls_text, compose
+from gateway.wasm.wasip3.imported import Imported
 
 __all__ = ["Composed", "composed"]
 
@@ -36,6 +38,8 @@ class Composed:
         binary: the component.
         exports: what the one inside exports, where that has anything but a handler.
         calls: what functions are called in `CALLS` that are called from outside, by interface and name.
+        imports: those interfaces that the one inside imports and that are adapted, as it imports them.
+        imported: what adapts them.
     """
 
     binary: bytes
@@ -43,6 +47,8 @@ class Composed:
     calls: Mapping[tuple[str | None, str], str] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    imports: Mapping[str, wit.Item] = field(default_factory=lambda: MappingProxyType({}))
+    imported: Mapping[str, Imported] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def composed(guest: bytes, compiler: Compiler, cache: CompileCache | None = None) -> Composed:
@@ -60,26 +66,31 @@ def composed(guest: bytes, compiler: Compiler, cache: CompileCache | None = None
         gateway.wasm.binary.MalformedBinary: it is damaged.
         gateway.wasm.wasip3.NotComposable: nothing of it can be called.
     """
-    names = {name.name.partition("@")[0] for name in component_externs(guest).exports}
-    if not names - {_HANDLER, _OF_COMPONENTIZE_PY}:
+    externs = component_externs(guest)
+    names = {name.name.partition("@")[0] for name in externs.exports}
+    functions = bool(names - {_HANDLER, _OF_COMPONENTIZE_PY})
+    if not functions and all(each.name.startswith("wasi:") for each in externs.imports):
         return Composed(compose(guest, _parts()))
-    exports = _exports(guest, compiler, cache)
+    ty = _type(guest, compiler, cache)
+    imported = dict(imported_interfaces(ty.imports, lambda text: compiler.to_binary(text.encode())))
+    imports = {name: ty.imports[name] for name in imported}
+    exports = ty.exports if functions else {}
     types, calls = calls_of(exports)
     if not calls:
-        return Composed(compose(guest, _parts()), exports)
+        binary = compose(guest, _parts(), None, imported)
+        return Composed(binary, exports, imports=imports, imported=imported)
     source, named = calls_text(types, calls)
     callers = Callers.read(calls, named, compiler.to_binary(source.encode()))
     called = {(each.interface, each.name): f"f{number}" for number, each in enumerate(calls)}
-    return Composed(compose(guest, _parts(), callers), exports, called)
+    binary = compose(guest, _parts(), callers, imported)
+    return Composed(binary, exports, called, imports, imported)
 
 
-def _exports(
-    guest: bytes, compiler: Compiler, cache: CompileCache | None
-) -> Mapping[str, wit.Item]:
-    """What a guest exports, streams and futures included, which what is composed of it has no more."""
+def _type(guest: bytes, compiler: Compiler, cache: CompileCache | None) -> ComponentType:
+    """What a guest imports and exports, of which what is composed of it has not all any more."""
     engine = Engine(concurrent=True)
     compiled = compile_component(engine, hollow(guest), cache, compiler)
-    return component_type(compiled, engine.wasmtime).exports
+    return component_type(compiled, engine.wasmtime)
 
 
 @cache

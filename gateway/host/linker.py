@@ -174,9 +174,16 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
     callbacks: list[Callback] = []
     unknown: list[str] = []
     unlinked: list[str] = []
+    adapted = {each.family.host: name for name, each in component.imported.items()}
     with linker.root() as root:
         for name, item in component.imports.items():
             match item:
+                case wit.Interface() if name in adapted:
+                    with root.add_instance(name) as instance:
+                        interface = provided.interface(name)
+                        _define_adapted(
+                            instance, item, interface, callbacks, interface=adapted[name]
+                        )
                 case wit.Interface():
                     interface = provided.interface(name)
                     if name.startswith(ADAPTERS) and not component.concurrent:
@@ -195,6 +202,23 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
                     unknown.append(name)
                     _define_resource(root, name, item)
     return LinkedComponent(component, linker, callbacks, unknown, unlinked)
+
+
+def _define_adapted(
+    instance: LinkerInstance,
+    ty: wit.Interface,
+    provided: HostInterface | None,
+    callbacks: list[Callback],
+    *,
+    interface: str,
+) -> None:
+    """Define what an adapter asks for the functions of an interface, which itself tells whether it is unknown."""
+    for function_name, function_type in ty.functions.items():
+        found = None if provided is None else provided.find(function_name, function_type)
+        host = found or _unknown(interface)
+        _define_function(
+            instance, function_name, function_type, host, callbacks, interface=interface
+        )
 
 
 def _define_interface(

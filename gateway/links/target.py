@@ -121,8 +121,6 @@ def uncarried(
         carried: resources that it does carry, as parameters.
         exchanged: resources that it carries both ways.
     """
-    if ty.is_async:
-        return "is asynchronous, as no function that a link provides can be"
     given = () if ty.result is None else tuple(wit.leaves(ty.result))
     for leaf in ty.leaves():
         match leaf:

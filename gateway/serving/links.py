@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from gateway.bindings import provided
 from gateway.bindings.context import DEFAULT_LINK
 from gateway.bindings.http.outbound import CLIENTS, OUTGOING_HANDLER
+from gateway.bindings.p3.imported import asynchronous
 from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
 from gateway.host import wit
@@ -102,6 +103,7 @@ class Links:
                 if config.host is not None:
                     self.hosts.setdefault(config.name, {})[config.host] = LinkedHost(link)
                 else:
+                    _check_asynchronous(component, imports)
                     for name, imported in imports.items():
                         found.setdefault(name, {})[config.name] = link.interface(imported)
             except LinkMismatch as mismatch:
@@ -115,6 +117,18 @@ class Links:
             name: choice(name, links, provided().interface(name), self._chosen_otherwise(name))
             for name, links in found.items()
         }
+        for name, item in _interfaces(component):
+            adapter, interface = component.imported.get(name), self.interfaces.get(name)
+            if adapter is not None and interface is not None:
+                calls = {
+                    each: it.function
+                    for each in adapter.functions
+                    if (it := interface.find(each, item.functions[each])) is not None
+                }
+                family = adapter.family
+                self.interfaces[family.host] = asynchronous(
+                    interface.name, family.host, adapter.functions, family.crowded, calls
+                )
 
     def _chosen_otherwise(self, interface: str) -> Iterable[str]:
         """The names of links that are chosen for an interface, and that the gateway's own has a use for."""
@@ -140,6 +154,24 @@ class Links:
         """Let go of what the other ends have open. May be called again."""
         for _, target in self._targets:
             await target.aclose()
+
+
+def _check_asynchronous(component: Component, imports: Mapping[str, wit.Interface]) -> None:
+    """See to it that interfaces with asynchronous functions have an adapter.
+
+    Raises:
+        LinkMismatch: one has not.
+    """
+    wrong = [
+        f"{function}: is asynchronous, which links carry where no function of the interface has resources, "
+        "streams or futures"
+        for name, interface in imports.items()
+        if name not in component.imported
+        for function, ty in interface.functions.items()
+        if ty.is_async
+    ]
+    if wrong:
+        raise LinkMismatch("\n".join(wrong))
 
 
 def _named(config: LinkConfig) -> str:

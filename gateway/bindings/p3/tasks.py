@@ -297,6 +297,8 @@ class Tasks(State):
         if self._sleepers.get(sleeper) is task:
             self._done[sleeper] = task
             self._wake(sleeper)
+        elif not task.cancelled():
+            task.exception()  # nobody will hear of it
 
     def take(self, sleeper: int) -> Any:
         """What came of what a sleeper was waiting for. Raises what that has raised."""

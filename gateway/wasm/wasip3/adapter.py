@@ -22,7 +22,7 @@ from gateway.wasm.wasip3.call_arguments import Arguments
 from gateway.wasm.wasip3.family import Family
 from gateway.wasm.wasip3.text_types import TextTypes, words
 
-__all__ = ["ADAPTERS", "BYTES", "HOST", "RESOURCES", "Parts"]
+__all__ = ["ADAPTERS", "BYTES", "HOST", "RESOURCES", "FamilyParts", "Parts"]
 
 ADAPTERS: Final = "gateway:wasi/"
 """How the names begin of what the host has for adapters alone."""
@@ -219,6 +219,12 @@ class FamilyParts(NamedTuple):
     host: InstanceType
     component: bytes
 
+    @classmethod
+    def read(cls, binary: bytes) -> Self:
+        """Find them in what the text of a family was made to."""
+        plain, _, host = _instance_types(binary)
+        return cls(plain, host, *_components(binary))
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -259,7 +265,7 @@ class Parts:
         """What there is for another interface: made when a guest that imports it is composed first."""
         parts = self._families.get(family)
         if parts is None:
-            parts = self._families[family] = _family(self.assemble(family.text()))
+            parts = self._families[family] = FamilyParts.read(self.assemble(family.text()))
         return parts
 
     @classmethod
@@ -284,11 +290,6 @@ class Parts:
             polling=polling,
             assemble=assemble,
         )
-
-
-def _family(binary: bytes) -> FamilyParts:
-    plain, _, host = _instance_types(binary)
-    return FamilyParts(plain, host, *_components(binary))
 
 
 def _components(binary: bytes) -> list[bytes]:

@@ -48,6 +48,8 @@ def _definition(group: str, name: str) -> str:
             return _BUILTINS.get(f"{group}.{name}", f"{group}.{name}")
         case "return":
             return f"task.return (result $r.{name}) (memory $memory)"
+        case "done":
+            return "task.return"
         case "drop":
             return f"resource.drop ${name}"
         case "stream" | "elements":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Self
 
 from gateway.wasm.binary.component_writer import ComponentWriter
@@ -22,9 +23,10 @@ from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.binary.types import ExportDeclaration, Func, InstanceType, Primitive
 from gateway.wasm.byte_blocks.prelude import Prelude, UnbridgeableError, read_prelude
 from gateway.wasm.version import LIKE_0_3
-from gateway.wasm.wasip3.adapter import BYTES, HOST, RESOURCES, Parts
+from gateway.wasm.wasip3.adapter import BYTES, HOST, RESOURCES, FamilyParts, Parts
 from gateway.wasm.wasip3.calls import CALLS, Call
 from gateway.wasm.wasip3.family import FAMILIES, Family
+from gateway.wasm.wasip3.imported import Imported
 
 __all__ = ["Callers", "NotComposable", "compose", "supplied"]
 
@@ -108,7 +110,12 @@ class Callers:
         return cls(functions, named, *nested)
 
 
-def compose(guest: bytes, parts: Parts, callers: Callers | None = None) -> bytes:
+def compose(
+    guest: bytes,
+    parts: Parts,
+    callers: Callers | None = None,
+    imported: Mapping[str, Imported] = MappingProxyType({}),
+) -> bytes:
     """A component that does what `guest` does, without streams and futures in what it asks of the host.
 
     It exports `wasi:http/handler`, if the guest does, whose `handle` takes the request and a `response-outparam`;
@@ -122,17 +129,23 @@ def compose(guest: bytes, parts: Parts, callers: Callers | None = None) -> bytes
         prelude = read_prelude(guest)
     except UnbridgeableError:
         raise NotComposable("it has other definitions among its imports") from None
-    return _Composition(guest, prelude, parts, callers).build()
+    return _Composition(guest, prelude, parts, callers, imported).build()
 
 
 class _Composition:
     def __init__(
-        self, guest: bytes, prelude: Prelude, parts: Parts, callers: Callers | None
+        self,
+        guest: bytes,
+        prelude: Prelude,
+        parts: Parts,
+        callers: Callers | None,
+        imported: Mapping[str, Imported],
     ) -> None:
         self.guest = guest
         self.prelude = prelude
         self.parts = parts
         self.callers = callers
+        self.imported = imported
         self.handler: ExternName | None
         self.handler, version = _handler(guest)
         # By the name of an import, which instance it is.
@@ -147,6 +160,7 @@ class _Composition:
             # Of several versions one has an adapter, sooner the one that is no candidate.
             if (family := _family(name)) and family not in self.families.values():
                 self.families[name] = family
+        self.families |= {name: each.family for name, each in imported.items()}
         self.adapting: dict[str, int] = {}
         self.types_name = f"wasi:http/types@{version or self.imported_version()}"
         if self.handler is not None and self.types_name not in self.instances:
@@ -174,7 +188,7 @@ class _Composition:
         asked = {
             name: self.import_host(
                 family.host,
-                parts.family(family).host,
+                self.family_parts(name).host,
                 self.instances[name],
                 [each for each, _ in family.names],
             )
@@ -193,9 +207,9 @@ class _Composition:
         received = out.instantiate(sources, given)
         self.adapter = out.instantiate(adapter, [*given, ("sources", Sort.INSTANCE, received)])
         last = received
-        for name, family in self.families.items():
+        for name in self.families:
             adapting = out.embed(
-                ComponentSection.COMPONENT, parts.family(family).component, Sort.COMPONENT
+                ComponentSection.COMPONENT, self.family_parts(name).component, Sort.COMPONENT
             )
             last = self.adapting[name] = out.instantiate(
                 adapting,
@@ -273,7 +287,7 @@ class _Composition:
         if name == self.types_name:
             return self.parts.types
         if name in self.families:
-            return self.parts.family(self.families[name]).types
+            return self.family_parts(name).types
         if interface == _POLL and version.startswith("0.2."):
             return self.parts.poll
         if interface not in _SUPPLIED or not version.startswith("0.3."):
@@ -308,6 +322,8 @@ class _Composition:
         """What an import of the guest is given."""
         if name == self.types_name:
             return name, sort, self.adapter
+        if name in self.imported:
+            return name, sort, self.renamed(self.imported[name], self.adapting[name])
         if name in self.adapting:
             return name, sort, self.adapting[name]
         if sort is not Sort.INSTANCE or self.plain_type(name) is None:
@@ -326,6 +342,21 @@ class _Composition:
             for each, local in functions.items()
         ]
         return name, sort, out.bag(members)
+
+    def family_parts(self, name: str) -> FamilyParts:
+        """What adapts the interface of an import."""
+        found = self.imported.get(name)
+        return self.parts.family(self.families[name]) if found is None else found.parts
+
+    def renamed(self, imported: Imported, adapting: int) -> int:
+        """The interface of an adapter by the names that the guest has."""
+        out = self.out
+        types = [(name, Sort.TYPE, own) for name, own in imported.types.items()]
+        functions = [(name, Sort.FUNC, own) for name, own in imported.functions.items()]
+        functions += [(name, Sort.FUNC, name) for name in imported.plain]
+        return out.bag(
+            [(name, sort, out.alias(sort, adapting, own)) for name, sort, own in types + functions]
+        )
 
 
 def _family(name: str) -> Family | None:

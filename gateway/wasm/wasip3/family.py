@@ -19,7 +19,8 @@ A resource that a call has lent is let go of as soon as the host has heard of it
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS
@@ -55,13 +56,13 @@ class _Function(NamedTuple):
         name: its name in WIT.
         is_async: whether it is an `async func`.
         params: its parameters.
-        result: what it returns.
+        result: what it returns; None for nothing.
     """
 
     name: str
     is_async: bool
     params: list[tuple[str, Type]]
-    result: Type
+    result: Type | None
 
     @property
     def local(self) -> str:
@@ -72,13 +73,13 @@ class _Function(NamedTuple):
     @property
     def is_plain(self) -> bool:
         """Whether it is one that a host can have."""
-        text = as_text([*(ty for _, ty in self.params), self.result])
+        text = as_text([*(ty for _, ty in self.params), self.result or []])
         return not self.is_async and "(stream " not in text and "(future " not in text
 
     @property
     def elements(self) -> Type | None:
         """What it gives a stream of, if that is no stream of bytes."""
-        if self.is_async or self.result[0] not in {"tuple", "result"}:
+        if self.is_async or self.result is None or self.result[0] not in {"tuple", "result"}:
             return None
         gives = self.result[1]
         return gives[1] if gives[0] == "stream" and gives != _BYTES else None
@@ -105,11 +106,12 @@ class Family:
     Args:
         interface: the interface.
         host: the name of the interface that it asks the host by.
-        text: the name of the text of its types and functions.
-        tag: what marks its sleepers, from 1 on.
+        text: gives the text of its types and functions. Names of types, and of functions that are not plain, have
+            no digits and no capitals.
+        tag: what marks its sleepers, from 1 to 127.
     """
 
-    def __init__(self, interface: str, host: str, text: str, tag: int) -> None:
+    def __init__(self, interface: str, host: str, text: Callable[[], str], tag: int) -> None:
         self.interface = interface
         self.host = host
         self._text = text
@@ -123,10 +125,10 @@ class Family:
     @cached_property
     def _all(self) -> list[_Function]:
         found: list[_Function] = []
-        for item in words(read(self._text)):
+        for item in words(self._text()):
             if item[0] == "export" and item[2][0] == "func":
                 params = [(part[1].strip('"'), part[2]) for part in item[2] if part[0] == "param"]
-                (result,) = [part[1] for part in item[2] if part[0] == "result"]
+                result = next((part[1] for part in item[2] if part[0] == "result"), None)
                 found.append(_Function(item[1].strip('"'), "async" in item[2], params, result))
         return found
 
@@ -138,7 +140,7 @@ class Family:
     @cached_property
     def types(self) -> str:
         """The text of its types."""
-        return re.split(r'\(export "[^"]+" \(func', read(self._text), maxsplit=1)[0]
+        return re.split(r'\(export "[^"]+" \(func', self._text(), maxsplit=1)[0]
 
     @cached_property
     def plain(self) -> str:
@@ -154,6 +156,11 @@ class Family:
     def text_types(self) -> TextTypes:
         """Its types."""
         return TextTypes(self.types)
+
+    @property
+    def crowded(self) -> frozenset[str]:
+        """The functions whose parameters leave no room for a sleeper, as they are called here."""
+        return frozenset(each.local for each in self.functions if self._is_crowded(each))
 
     def _is_crowded(self, function: _Function) -> bool:
         flats = [flat for _, ty in function.plain_params for flat in self.text_types.flat(ty)]
@@ -202,25 +209,29 @@ class Family:
             for name, result in asked.items()
         ]
         for each in self.functions:
-            params = [f'(param "{name}" {as_text(ty)})' for name, ty in each.plain_params]
-            if each.result[0] != "result" or each.is_async:
+            params = [
+                f'(param "p{at}" {as_text(ty)})' for at, (_, ty) in enumerate(each.plain_params)
+            ]
+            if each.is_async or each.result is None or each.result[0] != "result":
                 params += ['(param "sleeper" u32)'] * (not self._is_crowded(each))
             if each.elements is not None:
                 params.append('(param "second" u32)')
             result = "(result bool)" if each.is_async else "(result u32)"
-            if each.elements is not None:
+            if each.elements is not None and each.result is not None:
                 result = fails if each.result[0] == "result" else ""
             lines.append(f'(export "{each.local}" (func {" ".join(params)} {result}))')
             if each.is_async:
-                lines.append(
-                    f'(export "{each.local}-result" (func (param "sleeper" u32) '
-                    f"(result {as_text(each.result)})))"
-                )
+                returned = _signature([("sleeper", "u32")], each.result)
+                lines.append(f'(export "{each.local}-result" (func {returned}))')
         return "\n".join(lines)
 
     def _component(self) -> str:
         exported = [f'(export $e.{local} "{name}" (type ${local}))' for name, local in self.names]
-        returned = [f"(type $r.{each.local} {as_text(each.result)})" for each in self.tasks]
+        returned = [
+            f"(type $r.{each.local} {as_text(each.result)})"
+            for each in self.tasks
+            if each.result is not None
+        ]
         given = {
             "host.ended": _STRINGS,
             "host.elements": _STRINGS,
@@ -310,7 +321,8 @@ class Family:
         given, drops = " ".join(asked), " ".join(lent)
         head = f'(func (export "{local}") {" ".join(params)} (result i32)'
         imported = f'(import "host" "{local}" (func $host-{local} (param {into}'
-        if function.elements is not None and function.result[0] == "result":
+        gives = (function.result or [""])[0]
+        if function.elements is not None and gives == "result":
             code = f"""{head} (local $second i32) {second}
 (call $host-{local} {given} {tagged} (i32.const 64)) {drops} (call $reset)
 (if (i32.load8_u (i32.const 64)) (then (call $let-go (local.get $second)) (return (i32.const 64))))
@@ -326,7 +338,7 @@ class Family:
             then, number = 2 + self.tasks.index(function), "done"
             more, end = self._task(function, arguments)
             returned = "(call $sleep (local.get $sleeper) (local.get $done))"
-        elif function.result[0] == "tuple":
+        elif gives == "tuple":
             returned = f"(call $give (call $receive-bytes (local.get $channel)) {_PROMISE})"
         else:
             returned = f"(call $sink (local.get $channel) (local.get $data.0)) {_PROMISE}"
@@ -342,6 +354,11 @@ class Family:
     def _task(self, function: _Function, arguments: Arguments) -> tuple[str, str]:
         """How a task returns what an `async func` does: what is imported for that, and the function that does."""
         local = function.local
+        if function.result is None:
+            imports = f"""(import "done" "{local}" (func $task-return-{local}))
+(import "host" "{local}-result" (func $host-{local}-result (param i32)))"""
+            end = f"(call $host-{local}-result {_TAGGED}) (call $task-return-{local})"
+            return imports, f"(func $end-{local} (param $sleeper i32) {end})"
         flat = self.text_types.flat(function.result)
         result = f'(import "host" "{local}-result" (func $host-{local}-result (param i32'
         imports = f"""(import "return" "{local}" (func $task-return-{local} (param {" ".join(flat)})))
@@ -356,8 +373,13 @@ class Family:
 
 
 FAMILIES: Final = (
-    Family("wasi:filesystem/types", "gateway:wasi/filesystem", "filesystem", tag=1),
-    Family("wasi:sockets/types", "gateway:wasi/sockets", "sockets", tag=2),
-    Family("wasi:sockets/ip-name-lookup", "gateway:wasi/ip-name-lookup", "ip-name-lookup", tag=3),
+    Family("wasi:filesystem/types", "gateway:wasi/filesystem", partial(read, "filesystem"), tag=1),
+    Family("wasi:sockets/types", "gateway:wasi/sockets", partial(read, "sockets"), tag=2),
+    Family(
+        "wasi:sockets/ip-name-lookup",
+        "gateway:wasi/ip-name-lookup",
+        partial(read, "ip-name-lookup"),
+        tag=3,
+    ),
 )
-"""All of them."""
+"""Those of WASI."""
