@@ -12,6 +12,7 @@ from gateway.app import Verified
 from gateway.cli.options import Target, read
 from gateway.config import ComponentConfig, GatewayConfig
 from gateway.config.key import written
+from gateway.config.route import Route
 from gateway.observe import log
 
 __all__ = ["check"]
@@ -35,11 +36,13 @@ def _summary(
     where += [] if server.uds is None else [str(server.uds)]
     yield f"  listens on {' and '.join(where)}, workers: {server.workers}"
     yield f"  keeps compiled components in {server.cache_dir or 'no cache'}"
+    for redirect in server.redirects:
+        yield f"  redirects {redirect} to {redirect.to} ({redirect.status})"
     for component in config.components:
         yield f"component {component.name}"
         yield f"  source              {component.source}"
         routes, methods = verified[component.name]
-        yield f"  routes              {', '.join(map(str, routes)) or 'none'}"
+        yield f"  routes              {', '.join(map(_route, routes)) or 'none'}"
         if methods:
             yield f"  methods             {methods} at {server.rpc_prefix}/{component.name}"
         for link in component.links:
@@ -55,6 +58,10 @@ def _summary(
         ):
             field = type(component).model_fields[key]
             yield f"  {key:<18}  {written(field, getattr(component, key))}"
+
+
+def _route(route: Route) -> str:
+    return f"{route}{' (stripped)' if route.strip_prefix else ''}"
 
 
 def _grants(component: ComponentConfig) -> Iterator[tuple[str, str]]:

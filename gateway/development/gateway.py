@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container
-from typing import Any, Final, cast
+from collections.abc import Callable, Container, Mapping
+from typing import Any, Final, NamedTuple, cast
 
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.app import Gateway
 from gateway.config import GatewayConfig
+from gateway.development.page import CONTENT_TYPE, FIELDS, page
 from gateway.development.told import Told
 from gateway.http import problem
+from gateway.http.accept import VARY, prefers
+from gateway.http.field_lines import FieldLines
 from gateway.http.media_type import JSON
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.lifecycle.builds import Builds
@@ -52,8 +55,44 @@ class DevelopmentGateway(Gateway):
         if scope["type"] == "http":
             calls = scope["path"].startswith(f"{self._rpc_prefix}/") and scope["method"] == "POST"
             held = (problem.MEDIA_TYPE, JSON) if calls else (problem.MEDIA_TYPE,)
-            send = _Answer(send, held, self._told, self._builds).send
+            lines = FieldLines(scope["headers"])
+            as_page = prefers(lines, b"text/html", to=problem.MEDIA_TYPE)
+            why = _Why(self._told, self._builds, self._served)
+            send = _Answer(send, held, why, as_page=as_page).send
         await super().__call__(scope, receive, send)
+
+    def _served(self) -> dict[str, list[str]]:
+        """Where each component is asked, for who has asked elsewhere."""
+        return {
+            service.name: [
+                *map(str, service.routes),
+                *([f"{self._rpc_prefix}/{service.name} (JSON-RPC)"] if service.procedures else []),
+            ]
+            for service in self.services
+        }
+
+
+class _Why(NamedTuple):
+    """Tells why an answer is what it is.
+
+    Attributes:
+        told: as of `DevelopmentGateway`; likewise `builds`.
+        served: gives where each component is asked.
+    """
+
+    told: Told
+    builds: Builds
+    served: Callable[[], Mapping[str, Any]]
+
+    def of(self, request_id: str) -> dict[str, Any]:
+        """What is to be said to all failures of a request."""
+        why = self.told.of(request_id)
+        if failures := self.builds.failures:
+            why["builds"] = {
+                name: {"reason": str(failure), "output": failure.output.splitlines()}
+                for name, failure in failures.items()
+            }
+        return why
 
 
 class _Answer:
@@ -62,14 +101,17 @@ class _Answer:
     Args:
         send: where it goes.
         held: the media types of those.
-        told: as of `DevelopmentGateway`; likewise `builds`.
+        why: tells why.
+        as_page: whether the client would rather have a page than a problem document.
     """
 
-    def __init__(self, send: Send, held: Container[bytes], told: Told, builds: Builds) -> None:
+    def __init__(
+        self, send: Send, held: Container[bytes], why: _Why, *, as_page: bool = False
+    ) -> None:
         self._send = send
         self._held = held
-        self._told = told
-        self._builds = builds
+        self._why = why
+        self._as_page = as_page
         self._start: Message | None = None
         self._body = b""
 
@@ -77,7 +119,7 @@ class _Answer:
         """Take a message of it."""
         if message["type"] == "http.response.start":
             headers = list(message["headers"])
-            if failed := self._builds.failures:
+            if failed := self._why.builds.failures:
                 headers.append((BUILD_FAILED, ", ".join(sorted(failed)).encode()))
             message = {**message, "headers": headers}
             if dict(headers).get(b"content-type") in self._held:
@@ -96,9 +138,15 @@ class _Answer:
         headers = dict(start["headers"])
         document = self._explained(headers.get(REQUEST_ID, b"").decode(), body)
         if document is not None:
-            if isinstance(document, dict) and "jsonrpc" not in document:
+            of_problem = isinstance(document, dict) and "jsonrpc" not in document
+            if of_problem:
                 start["status"] = document.get("status", start["status"])
-            body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
+            if of_problem and self._as_page:
+                body = page(document, document.get(_MEMBER, {}))
+                headers |= {b"content-type": CONTENT_TYPE, **dict([VARY, *FIELDS])}
+            else:
+                text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+                body = text.encode() + b"\n"
             headers[b"content-length"] = b"%d" % len(body)
             start["headers"] = list(headers.items())
         await self._send(start)
@@ -110,20 +158,20 @@ class _Answer:
             document = json.loads(body)
         except (ValueError, RecursionError):  # of a response to HEAD, or of a component's own
             return None
-        why = self._told.of(request_id)
-        if failures := self._builds.failures:
-            why["builds"] = {
-                name: {"reason": str(failure), "output": failure.output.splitlines()}
-                for name, failure in failures.items()
-            }
+        why = self._why.of(request_id)
         entries = document if isinstance(document, list) else [document]
         told = False
-        for entry in entries if why else ():
-            if (place := _place(entry, request_id)) is not None:
-                if place.get("type") == problem.NO_ROUTE.type and self._builds.missing:
+        for entry in entries:
+            if (place := _place(entry, request_id)) is None:
+                continue
+            if place.get("type") == problem.NO_ROUTE.type:
+                if self._why.builds.missing:
                     place |= _NOT_BUILT
+                elif served := self._why.served():
+                    why["served"] = served
+            if why:
                 place[_MEMBER] = why
-                told = True
+            told = True
         return document if told else None
 
 

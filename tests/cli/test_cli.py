@@ -505,6 +505,7 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         [server]
         port = 80
         cache = false
+        redirects = [{{ host = "old.example.com", to = "https://example.com", status = 301 }}]
 
         [defaults]
         max_execution_time = "90s"
@@ -512,7 +513,11 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         [[components]]
         name = "one"
         source = "{source}"
-        routes = [{{ host = "example.com" }}, {{ path = "/one", match = "exact" }}]
+        routes = [
+            {{ host = "example.com" }},
+            {{ path = "/one", match = "exact" }},
+            {{ path = "/api", strip_prefix = true }},
+        ]
         max_body = "1MiB"
         environment = {{ TOKEN = "hidden" }}
         mounts = [{{ host = "{tmp_path}", guest = "/data" }}]
@@ -539,9 +544,10 @@ def test_a_good_configuration_is_summed_up(guest: GuestPath, tmp_path: Path) -> 
         f"{path} is well",
         "  listens on 127.0.0.1 port 80, workers: 1",
         "  keeps compiled components in no cache",
+        "  redirects old.example.com/ to https://example.com (301)",
         "component one",
         f"  source              {source}",
-        "  routes              example.com/, */one (exact)",
+        "  routes              example.com/, */one (exact), */api (stripped)",
         f"  mount               {tmp_path} as /data, read-only",
         "  outbound hosts      https://api.example.com",
         "  environment         TOKEN",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from gateway.development.gateway import _Answer
+from gateway.development.gateway import _Answer, _Why
 from gateway.development.told import Told
 from gateway.http.problem import MEDIA_TYPE
 from gateway.lifecycle.builds import BuildLog, Builds
@@ -138,6 +138,40 @@ def test_a_trap_is_told_with_what_the_guest_wrote(project: Project, start: Any) 
     assert "development" not in ask.get(f"{gateway.url}/status?code=500").text
 
 
+def test_browsers_are_shown_a_page(project: Project, start: Any) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    project.write("c/fail")
+    gateway = start()
+    answer = ask.get(f"{gateway.url}/trap", headers=browser)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["vary"] == "accept"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "unreachable" in answer.text
+    assert "handle_request" in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+    # What a component answers is its own, and programs get documents.
+    assert ask.get(f"{gateway.url}/stdout", headers=browser).text == "printed\n"
+    assert ask.get(f"{gateway.url}/trap").headers["content-type"] == MEDIA_TYPE.decode()
+
+    before = len(gateway.logs)
+    project.write("<i>")
+    wait(gateway, before, "build failed")
+    text = ask.get(f"{gateway.url}/trap", headers=browser).text
+    assert "<i>" not in text
+    assert "&lt;i&gt;" in text
+
+
+def test_who_asks_elsewhere_is_told_where(project: Project, start: Any) -> None:
+    project.write("c/rpc")
+    gateway = start()
+    answer = ask.get(f"{gateway.url}/elsewhere")
+    assert answer.status_code == 404
+    assert answer.json()["development"]["served"] == {"app": ["/rpc/app (JSON-RPC)"]}
+    text = ask.get(f"{gateway.url}/elsewhere", headers={"accept": "text/html"}).text
+    assert "/rpc/app" in text
+
+
 def test_serve_tells_nothing_of_it(project: Project, start: Any) -> None:
     project.write("c/fail")
     gateway = start("--watch", command="serve")
@@ -174,7 +208,7 @@ def test_what_a_component_says_itself_passes_however_deep_it_is() -> None:
         passed.append(message)
 
     async def say() -> None:
-        answer = _Answer(send, (MEDIA_TYPE,), Told(), Builds(BuildLog()))
+        answer = _Answer(send, (MEDIA_TYPE,), _Why(Told(), Builds(BuildLog()), dict))
         fields = [(b"content-type", MEDIA_TYPE)]
         await answer.send({"type": "http.response.start", "status": 500, "headers": fields})
         await answer.send({"type": "http.response.body", "body": deep})
