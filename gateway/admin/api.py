@@ -17,18 +17,21 @@ from pydantic import TypeAdapter
 
 from gateway.admin import problems
 from gateway.admin.component_body import InvalidComponent, describe, taken_routes
+from gateway.admin.contents import Contents
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, AdminEndpoint
 from gateway.admin.openapi import document
 from gateway.admin.operations import Operations
 from gateway.admin.problems import ErrorDetail
 from gateway.admin.refused import Refused
 from gateway.admin.token import InvalidToken, NoToken, Principal, Verifier, bearer
+from gateway.config.component import ComponentConfig, component_name
 from gateway.config.problem import ConfigError
 from gateway.config.route import RouteConflict
+from gateway.host.component import MAX_SIZE
 from gateway.host.errors import ComponentError
 from gateway.http import problem
 from gateway.http.canonical import canonical_path
-from gateway.http.media_type import JSON, is_utf_8
+from gateway.http.media_type import JSON, WASM, is_of, is_utf_8
 from gateway.json.text import InvalidJson, dump, parse
 from gateway.lifecycle.reload import Spreading
 from gateway.lifecycle.status import ComponentStatus, ServerStatus, Superseded
@@ -59,12 +62,20 @@ class AdminApi:
         operations: the gateway.
         verifier: tells whose tokens are taken.
         base: the folder that relative paths of components count from: that of the configuration file.
+        contents: where components are kept that are sent; None for none.
     """
 
-    def __init__(self, operations: Operations, verifier: Verifier, base: Path) -> None:
+    def __init__(
+        self,
+        operations: Operations,
+        verifier: Verifier,
+        base: Path,
+        contents: Contents | None = None,
+    ) -> None:
         self._operations = operations
         self._verifier = verifier
         self._base = base
+        self._contents = contents
         self._document = dump(document())
         handlers: Mapping[str, _Handler] = {
             "listComponents": self._list_components,
@@ -161,16 +172,63 @@ class AdminApi:
         raise Refused(problems.NO_COMPONENT)
 
     async def _put_component(self, request: Request, name: str) -> None:
-        content = await _json_content(request)
+        if not is_of(request.lines, WASM):
+            content = await _json_content(request)
+            try:
+                description = parse(content)
+            except InvalidJson as error:
+                raise Refused(problems.invalid_json(str(error))) from None
+            await self._put(request, await self._described(name, description))
+            return
+        if self._contents is None:
+            raise Refused(problems.NOT_KEPT_HERE)
+        try:
+            component_name(name)  # first: nothing is written for one that there cannot be
+        except ValueError as error:
+            reason = ErrorDetail(detail=str(error), parameter="name")
+            raise Refused(problems.invalid_component([reason])) from None
+        path: Path | None = None
+        try:
+            async with self._contents.kept(name, request.parts(MAX_SIZE)) as path:
+                present = self._operations.configuration(name)
+                if present is None:
+                    config = await self._described(name, {"source": str(path)})
+                else:
+                    config = present.model_copy(update={"source": path, "build": None})
+                await self._put(request, config)
+        except ContentTooLarge:
+            raise Refused(problems.COMPONENT_TOO_LARGE) from None
+        finally:
+            if path is not None:
+                await self._forget(name, path)
+
+    async def _forget(self, name: str, source: Path) -> None:
+        """Remove what was sent for a component, unless it is served from there."""
+        present = self._operations.configuration(name)
+        if self._contents is not None and (present is None or present.source != source):
+            await self._contents.remove(name, source)
+
+    async def _described(self, name: str, description: object) -> ComponentConfig:
+        """Read the description of a component.
+
+        Raises:
+            Refused: it describes none.
+        """
         try:
             # It looks at files, and reads one of values.
-            config = await asyncio.to_thread(
-                describe, name, parse(content), self._base, self._operations.defaults()
+            return await asyncio.to_thread(
+                describe, name, description, self._base, self._operations.defaults()
             )
-        except InvalidJson as error:
-            raise Refused(problems.invalid_json(str(error))) from None
         except InvalidComponent as error:
             raise Refused(problems.invalid_component(error.errors)) from None
+
+    async def _put(self, request: Request, config: ComponentConfig) -> None:
+        """Load a component or replace it, and answer.
+
+        Raises:
+            Refused: it cannot be.
+        """
+        before = self._operations.configuration(config.name)
         routes = {other.name: other.routes for other in self._operations.components()}
         if taken := taken_routes(config, routes):
             raise Refused(problems.route_conflict(taken))
@@ -186,9 +244,13 @@ class AdminApi:
             raise Refused(problems.SUPERSEDED) from None
         except ComponentError as error:
             raise Refused(problems.component_refused(str(error))) from None
+        finally:
+            if before is not None:
+                await self._forget(config.name, before.source)
         await _respond(request, 201 if created else 200, _COMPONENT.dump_json(component))
 
     async def _delete_component(self, request: Request, name: str) -> None:
+        before = self._operations.configuration(name)
         try:
             existed = await self._operations.delete_component(name)
         except Superseded:
@@ -198,6 +260,9 @@ class AdminApi:
             return
         except ComponentError as error:
             raise Refused(problems.component_in_use(str(error))) from None
+        finally:
+            if before is not None:
+                await self._forget(name, before.source)
         if not existed:
             raise Refused(problems.NO_COMPONENT)
         await _respond(request, 204, b"")
@@ -236,7 +301,7 @@ async def _json_content(request: Request) -> bytes:
         ClientDisconnected: it never came.
     """
     if not is_utf_8(request.lines, {JSON}):
-        raise Refused(problem.UNSUPPORTED_MEDIA_TYPE)
+        raise Refused(problems.UNSUPPORTED_MEDIA_TYPE)
     try:
         return await request.content(MAX_CONTENT)
     except ContentTooLarge:

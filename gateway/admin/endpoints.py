@@ -42,7 +42,7 @@ class AdminEndpoint:
         scope: what a token must be for; None if none is needed.
         summary: what it does, in a line.
         description: what else there is to know.
-        takes: the name of the schema of the request's content; None if it has none.
+        takes: the names of the schemas of the request's content, by the media types that it may have.
         returns: the responses, by status code, but for those that every endpoint has.
     """
 
@@ -52,7 +52,7 @@ class AdminEndpoint:
     scope: TokenScope | None
     summary: str
     description: str = ""
-    takes: str | None = None
+    takes: Mapping[str, str] = field(default_factory=dict)
     returns: Mapping[int, Returns] = field(default_factory=dict)
 
 
@@ -94,9 +94,10 @@ ENDPOINTS: Final = (
             "The component is loaded, compiled and linked beside the one of that name, which answers until "
             "then, and others may be changed meanwhile. Requests in flight finish on the old one. Doing it again "
             "loads the file again. The configuration file is not changed. Whoever may do this may give "
-            "components any file, folder and host that the gateway can reach."
+            "components any file, folder and host that the gateway can reach. A component itself may be sent, "
+            "not described: it has the keys of the one of that name, or defaults where there is none."
         ),
-        takes="Component",
+        takes={"application/json": "Component", "application/wasm": "Content"},
         returns={
             200: Returns("The component took the place of another.", "ComponentStatus"),
             201: Returns("The component is new.", "ComponentStatus"),
@@ -106,8 +107,11 @@ ENDPOINTS: Final = (
             409: _problem(
                 "Another component answers one of its routes, or it was put again or deleted meanwhile."
             ),
-            413: _problem("The content has more than 64 KiB."),
-            415: _problem("The content is not of the type application/json."),
+            413: _problem("A description has more than 64 KiB, a component more than 512 MiB."),
+            415: _problem(
+                "The content is neither of the type application/json, nor a component, which the gateway takes "
+                "where its configuration has `components_dir`."
+            ),
             422: _problem("The content does not describe a component, or it cannot be loaded."),
         },
     ),

@@ -84,6 +84,11 @@ def _schemas() -> dict[str, Schema]:
         "description": "An OpenAPI document.",
         "required": ["openapi", "info", "paths"],
     }
+    given["Content"] = {
+        "type": "string",
+        "format": "binary",
+        "description": "A component, in binary or text form, or a core module that is one.",
+    }
     return given | component_schemas()
 
 
@@ -107,8 +112,8 @@ def _operation(endpoint: AdminEndpoint) -> dict[str, Any]:
         operation["description"] = endpoint.description
     # Roles of a scheme that is not OAuth2 are allowed since 3.1.
     operation["security"] = [] if endpoint.scope is None else [{_SCHEME: [endpoint.scope.value]}]
-    if endpoint.takes is not None:
-        content = {"application/json": {"schema": _reference(endpoint.takes)}}
+    if endpoint.takes:
+        content = {kind: {"schema": _reference(name)} for kind, name in endpoint.takes.items()}
         operation["requestBody"] = {"required": True, "content": content}
     operation["responses"] = dict(sorted(_responses(endpoint)))
     return operation

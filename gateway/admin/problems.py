@@ -16,13 +16,16 @@ from pydantic import Field
 from gateway.http.problem import Problem
 
 __all__ = [
+    "COMPONENT_TOO_LARGE",
     "DESCRIPTION_TOO_LARGE",
     "INSUFFICIENT_SCOPE",
     "MISDIRECTED",
     "NOTHING_HERE",
+    "NOT_KEPT_HERE",
     "NO_COMPONENT",
     "SUPERSEDED",
     "UNAUTHORIZED",
+    "UNSUPPORTED_MEDIA_TYPE",
     "ErrorDetail",
     "ErrorsProblem",
     "ProblemDocument",
@@ -98,6 +101,29 @@ DESCRIPTION_TOO_LARGE: Final = Problem(
     status=413,
     title="The request body is too large",
     detail="The description of a component may have 64 KiB.",
+)
+
+COMPONENT_TOO_LARGE: Final = Problem(
+    kind="content-too-large",
+    status=413,
+    title="The request body is too large",
+    detail="A component may have 512 MiB. Strip debug information (wasm-tools strip), or move data out of it.",
+)
+
+NOT_KEPT_HERE: Final = Problem(
+    kind="unsupported-media-type",
+    status=415,
+    title="The request body is of another type than is read here",
+    detail="This gateway takes no components, only descriptions of them: send JSON in UTF-8 with Content-Type: "
+    "application/json, or have components_dir set in the table [admin] of its configuration.",
+)
+
+UNSUPPORTED_MEDIA_TYPE: Final = Problem(
+    kind="unsupported-media-type",
+    status=415,
+    title="The request body is of another type than is read here",
+    detail="Send a description in JSON in UTF-8 with Content-Type: application/json, or a component with "
+    "Content-Type: application/wasm, uncompressed.",
 )
 
 UNAUTHORIZED: Final = Problem(

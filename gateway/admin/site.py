@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.types import Receive, Scope, Send
 
 from gateway.admin.api import AdminApi
+from gateway.admin.contents import Contents
 from gateway.admin.endpoints import PREFIX
 from gateway.admin.local_host import is_local, is_loopback
 from gateway.admin.operations import Operations
@@ -43,7 +44,9 @@ class AdminSite:
         self._local_only = address is not None and is_loopback(address[0])
         beside: list[tuple[Route, Endpoint]] = []
         if config.admin is not None:
-            api = AdminApi(operations, Verifier(config.admin), config.folder)
+            folder = config.admin.components_dir
+            contents = None if folder is None else Contents(folder)
+            api = AdminApi(operations, Verifier(config.admin), config.folder, contents)
             beside.append((Route(path=PREFIX), api))
         self._dispatcher = Dispatcher((), config.server, routes, tracer, beside=beside)
 

@@ -60,6 +60,12 @@ _Algorithm = Literal[
 ]  # fmt: skip
 
 
+def _folder(path: Path, info: ValidationInfo) -> Path:
+    if info.context is not None and not path.is_dir():
+        raise ValueError(f"must be a folder that is there: {path}")
+    return path
+
+
 class AdminConfig(Table):
     """Whose tokens open the admin API. Exactly one of the three files is given.
 
@@ -71,6 +77,7 @@ class AdminConfig(Table):
         issuer: the `iss` that tokens must have.
         audience: what must be in the `aud` of tokens.
         leeway: seconds by which the clocks of the issuer and of the gateway may differ.
+        components_dir: the folder where components are kept that are sent to the API; None for none that is sent.
     """
 
     model_config = ConfigDict(
@@ -86,6 +93,7 @@ class AdminConfig(Table):
     issuer: _Name
     audience: _Name
     leeway: Annotated[Delay, Between(0.0, MAX_LEEWAY, format_duration)] = 30.0
+    components_dir: Annotated[AnyPath, AfterValidator(_folder)] | None = None
 
     @model_validator(mode="after")
     def _check_keys(self, info: ValidationInfo) -> Self:

@@ -58,7 +58,7 @@ from gateway.units import (
 from gateway.wasm.claims.keys import PublicKey
 from gateway.wasm.claims.pin import parse_sha256
 
-__all__ = ["UNLIMITED", "ComponentConfig", "Defaults", "Limits", "MountConfig"]
+__all__ = ["UNLIMITED", "ComponentConfig", "Defaults", "Limits", "MountConfig", "component_name"]
 
 MIN_MEMORY: Final = 64 * KIB
 """Bytes: one page of WebAssembly, the least that a memory can have."""
@@ -110,7 +110,12 @@ def _write_time_limit(seconds: float) -> str:
     return "unlimited" if seconds == UNLIMITED else format_duration(seconds)
 
 
-def _component_name(name: str) -> str:
+def component_name(name: str) -> str:
+    """Read the name of a component.
+
+    Raises:
+        ValueError: it cannot be one.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(
             'must be lower-case letters, digits and inner hyphens, at most 63, such as "image-resizer"'
@@ -381,7 +386,7 @@ class ComponentConfig(Defaults):
         log_level: the least severe level of its own lines that is logged; None for the server's.
     """
 
-    name: Annotated[str, AfterValidator(_component_name), WithJsonSchema(COMPONENT_NAME)]
+    name: Annotated[str, AfterValidator(component_name), WithJsonSchema(COMPONENT_NAME)]
     source: Annotated[AnyPath, _SOURCE_FILE, SOME_TEXT]
     build: Annotated[BuildConfig, OrCommand()] | None = None
     sha256: Annotated[_Digest | None, Flag("The digest that it must have.", metavar="DIGEST")] = (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
-__all__ = ["JSON", "is_utf_8"]
+__all__ = ["JSON", "WASM", "is_of", "is_utf_8"]
 
 JSON: Final = b"application/json"
+WASM: Final = b"application/wasm"
 
 _UTF_8: Final = frozenset((b"charset=utf-8", b'charset="utf-8'))
 """What its charset may be; a quotation mark at the end of the parameter does not count."""
@@ -33,3 +34,14 @@ def is_utf_8(lines: Mapping[bytes, Sequence[bytes]], media_types: Set[bytes]) ->
         for parameter in parameters
         if parameter.startswith(b"charset=")
     )
+
+
+def is_of(lines: Mapping[bytes, Sequence[bytes]], media_type: bytes) -> bool:
+    """Whether a request says, once, that its content is of a media type without parameters, and not encoded.
+
+    Args:
+        lines: the values of its fields, by their names in lower case.
+        media_type: in lower case.
+    """
+    given = lines.get(b"content-type", ())
+    return len(given) == 1 and given[0].lower() == media_type and b"content-encoding" not in lines

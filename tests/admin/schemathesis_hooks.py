@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import schemathesis
+from hypothesis import strategies as st
 
 SOURCE = os.environ["ADMIN_TEST_SOURCE"]
 FOLDER = os.environ["ADMIN_TEST_FOLDER"]
@@ -23,6 +24,8 @@ BEYOND_SCHEMAS = re.compile(
     r"|/messaging/(timeout|max_message|publish/\d+|subscriptions(/\d+)?)"
     r"|/messaging/subscriptions/\d+/(subject|queue|max_pending_bytes|jetstream/\w+)"
 )
+
+schemathesis.openapi.media_type("application/wasm", st.just(Path(SOURCE).read_bytes()))
 
 BACKENDS = {"keyvalue": "memory:", "blobstore": "memory:", "secrets": "env:PATH"}
 """URLs of what is there, by the keys that have some."""

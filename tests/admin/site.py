@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
 from gateway.admin.api import AdminApi
+from gateway.admin.contents import Contents
 from gateway.admin.endpoints import PREFIX
 from gateway.admin.token import Verifier
 from gateway.config import ComponentConfig, ConfigError, Problem, Route, ServerConfig
@@ -55,6 +56,9 @@ class MemoryGateway:
             raise RuntimeError("out of order")
         return list(self._components.values())
 
+    def configuration(self, name: str) -> ComponentConfig | None:
+        return self.configs.get(name)
+
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
         content = config.source.read_bytes()
         await asyncio.sleep(0)  # as if it were compiled beside the loop
@@ -83,6 +87,7 @@ class MemoryGateway:
         return self._components[config.name], created
 
     async def delete_component(self, name: str) -> bool:
+        self.configs.pop(name, None)
         return self._components.pop(name, None) is not None
 
     async def reload(self) -> None:
@@ -107,12 +112,14 @@ class MemoryGateway:
         )
 
 
-def admin_api(gateway: MemoryGateway, folder: Path) -> Dispatcher:
-    """The admin API of a gateway. The secret is put in `folder`, where components are too."""
+def admin_api(gateway: MemoryGateway, folder: Path, *, keeps: bool = True) -> Dispatcher:
+    """The admin API of a gateway. The secret is put in `folder`, where components are too, sent ones in `sent`."""
     secret = folder / "secret"
     secret.write_text(SECRET)
     config = AdminConfig(secret_file=secret, issuer=ISSUER, audience=AUDIENCE)
-    api = AdminApi(gateway, Verifier(config), folder)
+    (folder / "sent").mkdir(exist_ok=True)
+    contents = Contents(folder / "sent") if keeps else None
+    api = AdminApi(gateway, Verifier(config), folder, contents)
     return Dispatcher((), ServerConfig(), {}, beside=[(Route(path=PREFIX), api)])
 
 

@@ -15,8 +15,9 @@ from gateway.admin.api import MAX_CONTENT
 from gateway.config import Route
 from tests import ask
 from tests.admin.issuer import token
-from tests.admin.site import MemoryGateway
+from tests.admin.site import MemoryGateway, Stage, admin_api
 from tests.harness import RawConnection, exchange
+from tests.production.gateways import until
 
 EVERYTHING = [
     ("GET", "/components"),
@@ -492,3 +493,98 @@ class TestHttp:
         response = client.get("/status", headers={"x-request-id": "abc"})
         assert response.headers["x-request-id"] == "abc"
         assert client.delete("/components/none").headers["x-request-id"]
+
+
+class TestSent:
+    """Components that are sent, in place of descriptions."""
+
+    WASM = b"\0asm\x0d\0\1\0"
+
+    def send(self, client: httpx.Client, name: str, content: Any, **headers: str) -> httpx.Response:
+        fields = {"content-type": "application/wasm", **headers}
+        return client.put(f"/components/{name}", content=content, headers=fields)
+
+    def test_they_are_kept_while_they_are_served(self, client: httpx.Client, folder: Path) -> None:
+        response = self.send(client, "hello", self.WASM)
+        assert response.status_code == 201
+        digest = hashlib.sha256(self.WASM).hexdigest()
+        assert Path(response.json()["source"]) == folder / "sent" / f"hello-{digest}.wasm"
+        assert self.send(client, "hello", self.WASM).status_code == 200
+        assert put(client).status_code == 200  # is served from elsewhere
+        assert list((folder / "sent").iterdir()) == []
+        assert (folder / "app.wasm").exists()
+
+    def test_large_ones_are_taken_in_pieces(self, client: httpx.Client, folder: Path) -> None:
+        content = self.WASM + bytes(5 << 20)
+        pieces = iter([content[at : at + 70_000] for at in range(0, len(content), 70_000)])
+        response = self.send(client, "hello", pieces)
+        assert (response.status_code, response.json()["size"]) == (201, len(content))
+        (file,) = (folder / "sent").iterdir()
+        assert file.read_bytes() == content
+
+    def test_one_that_is_refused_is_not_kept(self, client: httpx.Client, folder: Path) -> None:
+        response = self.send(client, "hello", b"hello")
+        assert response.status_code == 422
+        assert response.json()["type"].endswith(":component-refused")
+        assert list((folder / "sent").iterdir()) == []
+
+    def test_they_are_bounded(
+        self, client: httpx.Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.admin.api.MAX_SIZE", 8)
+        assert self.send(client, "hello", self.WASM).status_code == 201
+        for content in (self.WASM + b"\0", iter([self.WASM, b"\0"])):
+            response = self.send(client, "more", content)
+            assert response.status_code == 413
+            assert response.json()["type"].endswith(":content-too-large")
+        assert len(list((folder / "sent").iterdir())) == 1
+
+    def test_a_wrong_name_is_told_first(self, client: httpx.Client, folder: Path) -> None:
+        response = self.send(client, "Hello", self.WASM)
+        assert response.status_code == 422
+        (error,) = response.json()["errors"]
+        assert error["parameter"] == "name"
+        assert put(client, name="Hello").json()["errors"] == [error]
+        assert list((folder / "sent").iterdir()) == []
+
+    def test_one_that_breaks_off_is_not_kept(
+        self, client: httpx.Client, url: str, site: MemoryGateway, folder: Path
+    ) -> None:
+        head = put_head(100).replace(b"application/json", b"application/wasm")
+        with RawConnection(httpx.URL(url).port or 0, step=4096) as connection:
+            connection.send(head + self.WASM)
+            until(lambda: list((folder / "sent").iterdir()))
+        until(lambda: not list((folder / "sent").iterdir()))
+        assert site.configs == {}
+        assert client.get("/components").json() == {"components": []}
+
+    @pytest.mark.parametrize(
+        "headers",
+        [{"content-encoding": "gzip"}, {"content-type": "application/wasm;v=1"}],
+        ids=["encoded", "with a parameter"],
+    )
+    def test_other_types_are_none(self, client: httpx.Client, headers: dict[str, str]) -> None:
+        assert self.send(client, "hello", self.WASM, **headers).status_code == 415
+
+    def test_a_folder_that_is_gone_is_the_gateways_failure(
+        self, client: httpx.Client, folder: Path
+    ) -> None:
+        (folder / "sent").rmdir()
+        with capture_logs() as logs:
+            response = self.send(client, "hello", self.WASM)
+        assert response.status_code == 500
+        assert str(folder) not in response.text
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+            "admin request failed"
+        ]
+
+    def test_without_a_folder_none_is_taken(
+        self, site: MemoryGateway, stage: tuple[Stage, str], folder: Path
+    ) -> None:
+        server, url = stage
+        server.app = admin_api(site, folder, keeps=False)
+        headers = {"authorization": f"Bearer {token()}"}
+        with ask.Client(base_url=url, headers=headers) as client:
+            response = self.send(client, "hello", self.WASM)
+        assert response.status_code == 415
+        assert "components_dir" in response.json()["detail"]

@@ -1,5 +1,6 @@
 """The admin API of `gateway serve`: what it says it does is done."""
 
+import hashlib
 import os
 import signal
 import time
@@ -46,10 +47,12 @@ def start(gateway: StartGateway, guest: GuestPath, tmp_path: Path) -> Iterator[S
         source = tmp_path / "hello.wasm"
         source.write_bytes(guest("wat/hello").read_bytes())
         (tmp_path / "secret").write_text(secret)
+        (tmp_path / "sent").mkdir()
         file = tmp_path / "gateway.toml"
         file.write_text(
             '[server]\nadmin_addr = "127.0.0.1:0"\ncache = false\n'
             f'[admin]\nsecret_file = "secret"\nissuer = "{ISSUER}"\naudience = "{AUDIENCE}"\n'
+            'components_dir = "sent"\n'
             '[[components]]\nname = "hello"\nsource = "hello.wasm"\nroutes = [{ path = "/hello" }]\n'
         )
         process = gateway(file, *options)
@@ -330,3 +333,74 @@ def test_schemathesis_finds_nothing(steered: Steered) -> None:
     # A token that does not drain: the others are to be answered by a gateway in service.
     limited = token(scope="components:read components:write")
     fuzz(str(steered.api.base_url).rstrip("/"), limited, steered.source, examples=15)
+
+
+# --- components that are sent --------------------------------------------------------------------
+
+OTHER = """
+(component
+  (core module $m (func (export "f") (result i32) i32.const {answer}))
+  (core instance $i (instantiate $m))
+  (func (export "answer") (result u32) (canon lift (core func $i "f"))))
+"""
+
+
+def send(steered: Steered, name: str, content: bytes) -> httpx.Response:
+    headers = {"content-type": "application/wasm"}
+    return steered.api.put(f"/components/{name}", content=content, headers=headers)
+
+
+def answer(steered: Steered) -> Any:
+    call = {"jsonrpc": "2.0", "method": "answer", "params": [], "id": 1}
+    return ask.post(f"{steered.process.url}/rpc/more", json=call).json().get("result")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_component_is_sent_replaced_and_unloaded(start: Start, workers: int) -> None:
+    steered = start("--workers", f"{workers}")
+    sent = steered.file.parent / "sent"
+    first, second = (OTHER.format(answer=number).encode() for number in (42, 43))
+    response = send(steered, "more", first)
+    assert response.status_code == 201
+    digest = hashlib.sha256(first).hexdigest()
+    told = response.json()
+    assert (told["digest"], told["size"]) == (digest, len(first))
+    assert told["source"] == str(sent / f"more-{digest}.wasm")
+    assert [answer(steered) for _ in range(8)] == [42] * 8
+    again = send(steered, "more", first).json()
+    assert again["digest"] == digest
+    if workers == 1:  # it was there: nothing was compiled, linked or put in service
+        assert again["loaded_at"] == told["loaded_at"]
+
+    assert send(steered, "more", second).status_code == 200
+    assert [answer(steered) for _ in range(8)] == [43] * 8
+    assert [path.read_bytes() for path in sent.iterdir()] == [second]
+
+    refused = send(steered, "more", b"(component")
+    assert refused.status_code == 422
+    assert refused.json()["type"].endswith(":component-refused")
+    assert [answer(steered) for _ in range(8)] == [43] * 8
+    assert [path.read_bytes() for path in sent.iterdir()] == [second]
+
+    assert steered.api.delete("/components/more").status_code == 204
+    assert list(sent.iterdir()) == []
+
+
+def test_one_that_is_sent_has_the_keys_of_the_one_before(
+    steered: Steered, guest: GuestPath
+) -> None:
+    content = guest("wat/hello").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    keys = {"routes": [{"path": "/more"}], "sha256": digest}
+    assert steered.put("more", **keys).status_code == 201
+    response = send(steered, "more", content)
+    assert response.status_code == 200
+    assert response.json()["routes"][0]["path"] == "/more"
+    assert steered.get("/more") == 200
+    # It is pinned to its content.
+    refused = send(steered, "more", OTHER.format(answer=42).encode())
+    assert refused.status_code == 422
+    assert digest in refused.json()["detail"]
+    assert steered.get("/more") == 200
+    # What was not sent is not the gateway's to remove.
+    assert steered.source.exists()
