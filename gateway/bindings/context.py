@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic, monotonic_ns
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from gateway.host.scheduler import Lane
 from gateway.http.trace_context import TraceContext
 
-__all__ = ["DEFAULT_LINK", "NOBODY", "Caller", "State", "WasiCtx"]
+__all__ = ["DEFAULT_LINK", "NOBODY", "Caller", "Grant", "State", "States", "WasiCtx"]
 
 S = TypeVar("S", bound="State")
 
@@ -64,6 +64,32 @@ class State:
         """End what goes on outside for the invocation, which has ended. Must not raise."""
 
 
+class States(dict[type[State], Any]):
+    """The states of an invocation, by family. What is granted of one is made when it is first asked for.
+
+    Attributes:
+        grant: makes it.
+    """
+
+    __slots__ = ("grant",)
+
+    grant: Grant
+
+    def __missing__(self, family: type[State]) -> State | None:
+        state = self.grant(self, family)
+        if state is not None:
+            self[family] = state
+        return state
+
+
+Grant: TypeAlias = Callable[[States, type[State]], State | None]
+"""Makes the state of a family for the invocation that has those states; gives None where nothing is granted."""
+
+
+def _nothing(_states: States, _family: type[State]) -> None:
+    pass
+
+
 class WasiCtx:
     """The state that the host functions of an invocation share: one object for each family of interfaces.
 
@@ -73,6 +99,7 @@ class WasiCtx:
         granted: the states of families that were granted something.
         caller: on whose behalf the invocation runs.
         started_ns: when it began, on the clock of `time.monotonic_ns`; now by default.
+        grant: what else is granted.
 
     Attributes:
         caller: ditto.
@@ -83,10 +110,15 @@ class WasiCtx:
     __slots__ = ("_link_names", "_states", "caller", "label", "started_ns")
 
     def __init__(
-        self, *granted: State, caller: Caller = NOBODY, started_ns: int | None = None
+        self,
+        *granted: State,
+        caller: Caller = NOBODY,
+        started_ns: int | None = None,
+        grant: Grant = _nothing,
     ) -> None:
         self.caller = caller
-        self._states: dict[type[State], Any] = dict(zip(map(type, granted), granted, strict=True))
+        self._states = States(zip(map(type, granted), granted, strict=True))
+        self._states.grant = grant
         self.started_ns = monotonic_ns() if started_ns is None else started_ns
         self.label = ""
         self._link_names: dict[str, str] = {}
@@ -130,18 +162,19 @@ class WasiCtx:
 
     def of(self, family: type[S]) -> S:
         """The state of a family; where nothing was granted, one without grants is made on first use."""
-        state: S | None = self._states.get(family)
+        state: S | None = self._states[family]
         if state is None:
             state = self._states[family] = family()
         return state
 
     def granted(self, family: type[S]) -> S | None:
         """The state of a family that is nothing without a grant; None if there is none."""
-        state: S | None = self._states.get(family)
+        state: S | None = self._states[family]
         return state
 
     def close(self) -> None:
         """End what goes on outside for the invocation, which has ended."""
+        self._states.grant = _nothing
         for state in self._states.values():
             state.close()
 

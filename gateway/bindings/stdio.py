@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Final, Protocol
 
+from gateway.bindings.context import State
 from gateway.bindings.io import Closed, InputStream, OutputStream, Source, Waiters, Wakers
 
 __all__ = ["MAX_LINE", "LineOutput", "NoInput", "Output", "StandardOutput", "discard"]
@@ -109,7 +110,7 @@ class StandardOutput(OutputStream):
             self._output(self._name, data)
 
 
-class LineOutput(Source):
+class LineOutput(Source, State):
     """An `Output` that cuts what a guest writes into lines.
 
     A line ends with LF or CRLF, of which neither is part of it. What is no UTF-8 is replaced by U+FFFD. A line of

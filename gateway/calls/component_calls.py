@@ -33,7 +33,6 @@ from gateway.links.python_values import WrongValue
 from gateway.observe.events import Cancelled, DynamicExportReturned, Interrupted, Outcome
 from gateway.serving.admission import Closed, NoRoom, Place
 from gateway.serving.call import Call
-from gateway.serving.perform import perform
 from gateway.serving.service import Service
 
 __all__ = ["ComponentCalls"]
@@ -133,7 +132,7 @@ class ComponentCalls:
             in_pieces=True,
             max_result=self._max_result,
         ) as call:
-            return await perform(call, method)
+            return await call.perform(method)
 
     def _refuse(self, method: TypedMethod, request_id: str) -> None:
         self._service.refused(DynamicExportReturned, Outcome.EXHAUSTED, method.export, request_id)

@@ -25,7 +25,6 @@ from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.procedure import Procedure
 from gateway.serving.call import Call
 from gateway.serving.loading import load_services
-from gateway.serving.perform import perform
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
 from gateway.units import format_size
@@ -132,7 +131,7 @@ async def _run(
             reports=lambda: False,
         ) as call,
     ):
-        answer = await perform(call, procedure)
+        answer = await call.perform(procedure)
     if isinstance(answer, Exception):
         return _failed(call.outcome, answer)
     typer.echo(dump(procedure.encode(answer)), err=isinstance(answer, Err))

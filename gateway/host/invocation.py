@@ -89,6 +89,8 @@ class Invocation:
             its end.
     """
 
+    _scheduler: Scheduler
+
     def __init__(
         self,
         export: Export,
@@ -144,8 +146,12 @@ class Invocation:
 
     @property
     def has_turn(self) -> bool:
-        """Whether there is time for it to begin in this turn of the loop; otherwise `turn` comes first."""
-        return Scheduler.current().may_run(self._lane)
+        """Whether there is time for it to begin in this turn of the loop; otherwise `turn` comes first.
+
+        To be asked before `begin`.
+        """
+        self._scheduler = scheduler = Scheduler.current()
+        return scheduler.has_time or scheduler.may_run(self._lane)
 
     async def turn(self) -> None:
         """Wait until there is time for it to begin.
@@ -154,7 +160,7 @@ class Invocation:
             asyncio.CancelledError: the task was cancelled before.
         """
         asked = perf_counter()
-        await Scheduler.current().turn(self._lane)
+        await self._scheduler.turn(self._lane)
         self.delay = perf_counter() - asked
         # A guest that could only be stopped again would take the time of those that can still be served.
         if monotonic() >= self.deadline:
@@ -170,7 +176,7 @@ class Invocation:
         try:
             return self.start()
         finally:
-            Scheduler.current().spend(perf_counter() - began, self._lane)
+            self._scheduler.spend(perf_counter() - began, self._lane)
 
     def start(self) -> bool:
         """Instantiate the component and call the function, as far as that goes without waiting.
@@ -217,7 +223,7 @@ class Invocation:
             InvocationError: it has ended without one.
             asyncio.CancelledError: the task was cancelled; the guest is gone.
         """
-        scheduler = Scheduler.current()
+        scheduler = self._scheduler = Scheduler.current()
         task = self._task = asyncio.current_task()
         if task is None:
             self.close()
@@ -229,7 +235,7 @@ class Invocation:
             while True:
                 if self._stopped is not None and not self._cancelled:
                     self._cancelled = task.cancel()
-                await self._wait(scheduler)
+                await self._wait()
                 if self._stopped is not None:
                     raise self._stopped
                 began = perf_counter()
@@ -309,9 +315,9 @@ class Invocation:
             if not self.kept:
                 on_close()
 
-    async def _wait(self, scheduler: Scheduler) -> None:
+    async def _wait(self) -> None:
         """Wait for what the guest waits for: the host function it is in, its turn, or large values to cross."""
-        store = self.store
+        store, scheduler = self.store, self._scheduler
         if self._postponed is not None:
             max_size = self._max_result if self._returned else None
             await in_pieces(self._postponed, max_size=max_size)

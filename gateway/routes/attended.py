@@ -26,7 +26,6 @@ from gateway.serving.admission import Place
 from gateway.serving.call import Call
 from gateway.serving.failure import report
 from gateway.serving.long_work import LongWork
-from gateway.serving.perform import perform
 from gateway.serving.service import Service
 
 __all__ = ["Attended"]
@@ -45,11 +44,13 @@ class Attended:
 
     Attributes:
         phases: where the time of the calls went that have ended, if that is to be told.
+        client_left: whether nobody waits for the answer any more.
         stopped: gives why nothing more is to be done, if so; an error for each, since they get tracebacks.
     """
 
     def __init__(self, service: Service, request: Request, *, route: str, max_result: int) -> None:
         self.phases: list[Phases] = []
+        self.client_left = False
         self._service = service
         self._request = request
         self._route = route
@@ -65,11 +66,6 @@ class Attended:
         self._timer: asyncio.TimerHandle | None = None
         self._began: float | None = None
         self._place: Place | None = None
-
-    @property
-    def client_left(self) -> bool:
-        """Whether nobody waits for the answer any more."""
-        return self.stopped is not None and isinstance(self.stopped(), Cancelled)
 
     async def aclose(self) -> None:
         """Let go of what is left of it. All calls have ended."""
@@ -125,21 +121,22 @@ class Attended:
         )
 
     async def perform(self, call: Call, function: Function) -> Ok | Err | Exception:
-        """Make a call: `gateway.serving.perform.perform`."""
-
-        def waits() -> None:
-            self._running.add(call)
-            self.watch()
-            if self.stopped is not None:
-                call.stop(self.stopped())
-
-        try:
-            answer = await perform(call, function, left=self._client.left, waits=waits)
-        finally:
-            self._running.discard(call)
+        """Make a call: `Call.perform`."""
+        answer = await call.perform(function, left=self._client.left, attend=self._attend)
         if self._service.server_timing:
             self.phases.append(call.phases)
         return answer
+
+    async def _attend(self, call: Call) -> None:
+        """Have a call go on for as long as somebody waits for it, and there is time."""
+        self._running.add(call)
+        self.watch()
+        try:
+            if self.stopped is not None:
+                call.stop(self.stopped())
+            await call.run()
+        finally:
+            self._running.discard(call)
 
     def not_made(self, outcome: Outcome, export: Export | None) -> None:
         """Tell of a call that was not made; of no function, where it was not known yet of which."""
@@ -175,7 +172,8 @@ class Attended:
         self.limit_time()
         long_work = LongWork(work)
         self._running.add(long_work)
-        self._service.began(long_work)
+        self._service.under_way.add(long_work)
+        self._service.tell_in_flight()
         try:
             return await long_work.run()
         finally:
@@ -203,6 +201,7 @@ class Attended:
     async def _stop_when_client_leaves(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
+        self.client_left = True
         self._stop(partial(Cancelled, "the client went away"))
 
     def _stop(self, error: Callable[[], InvocationError]) -> None:

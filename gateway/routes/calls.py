@@ -24,14 +24,12 @@ from gateway.host.values import Err, Ok
 from gateway.json.text import LONG, dump, dump_long
 from gateway.observe.events import Outcome, outcome_of
 from gateway.routes.attended import Attended
-from gateway.routes.request import Request
 from gateway.rpc import message
 from gateway.rpc.json_values import InvalidValue
 from gateway.rpc.message import Batch, Error, Invalid
 from gateway.rpc.openrpc import DISCOVER
 from gateway.rpc.procedure import Procedure
 from gateway.serving.admission import NoRoom
-from gateway.serving.service import Service
 
 __all__ = ["Calls"]
 
@@ -56,55 +54,33 @@ _ERRORS: Final = {
 _Body: TypeAlias = message.Request | Invalid | Batch
 
 
-class Calls:
+class Calls(Attended):
     """What is done for one body.
 
-    Args:
-        service: the component whose methods are called.
-        request: the HTTP request.
-        discover: gives the result of `rpc.discover`, as JSON.
-        route: the route of JSON-RPC.
-        max_result: bytes that the response may have.
-
     Attributes:
-        attended: its calls, and what comes before and after them.
+        refused_all: whether there was no room for any call.
     """
 
-    def __init__(
-        self,
-        service: Service,
-        request: Request,
-        discover: Callable[[], bytes],
-        *,
-        route: str,
-        max_result: int,
-    ) -> None:
-        self._service = service
-        self._request = request
-        self._discover = discover
-        self.attended = Attended(service, request, route=route, max_result=max_result)
-        self._made = 0
-        self._refused = 0
-        self._outcome: Outcome | None = None
-        self._max_result = max_result
-        self._room = max_result
-        self._long = False
+    refused_all = False
+    _made = 0
+    _refused = 0
+    _outcome: Outcome | None = None
 
-    @property
-    def refused_all(self) -> bool:
-        """Whether there was no room for any of them."""
-        return self._refused > 0 and self._made == 0
-
-    async def perform(self, content: bytes, *, max_batch: int) -> bytes | None:
+    async def answer(
+        self, content: bytes, discover: Callable[[], bytes], *, max_batch: int
+    ) -> bytes | None:
         """Make the calls.
 
         Args:
             content: the body of the request.
+            discover: gives the result of `rpc.discover`, as JSON.
             max_batch: calls that it may ask for.
 
         Returns:
             What to answer, in JSON; None if there is nothing to answer, or the client left.
         """
+        self._discover = discover
+        self._room = self._max_result
         self._long = len(content) > LONG
         try:
             with full_collections_put_off() if self._long else nullcontext():
@@ -116,13 +92,14 @@ class Calls:
                 self._request.outcome = self._outcome
                 return response
         finally:
-            await self.attended.aclose()
+            self.refused_all = self._refused > 0 and self._made == 0
+            await self.aclose()
 
     async def _long_body(self, read: Callable[[], _Body]) -> _Body:
-        self.attended.watch()
+        self.watch()
         try:
-            await self.attended.keep_place()
-            return await self.attended.in_pieces(read)
+            await self.keep_place()
+            return await self.in_pieces(read)
         except NoRoom:
             return Invalid(self._refuse(None))
         except InvocationError as failure:
@@ -133,7 +110,7 @@ class Calls:
         remaining = iter(enumerate(entries))
         # One that has the component to itself is not refused for being a batch.
         workers = min(_AT_ONCE, len(entries), self._service.config.max_concurrency)
-        self.attended.limit_time()
+        self.limit_time()
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work(remaining, responses))
@@ -147,7 +124,7 @@ class Calls:
         responses: list[bytes | None],
     ) -> None:
         for place, entry in remaining:
-            if self.attended.client_left:
+            if self.client_left:
                 return
             responses[place] = await self._one(entry)
             # A call that never waited has not given the loop to anyone.
@@ -160,36 +137,41 @@ class Calls:
         if isinstance(entry, Invalid):
             return dump(self._failed(entry.id, entry.error))
         procedure = self._service.procedures.get(entry.method)
-        response: bytes | None
-        if procedure is not None:
-            response = await self._respond(entry, procedure)
-        elif entry.method == DISCOVER:
-            response = self._fitting(entry, message.result_text(entry.id, self._discover()))
-        else:
-            near = self._service.methods.near(entry.method)
-            hint = {} if near is None else {"did_you_mean": near}
-            response = self._failure(entry, Error.of(message.METHOD_NOT_FOUND, **hint))
+        response = (
+            self._without_call(entry)
+            if procedure is None
+            else await self._respond(entry, procedure)
+        )
         return None if entry.is_notification else response
+
+    def _without_call(self, entry: message.Request) -> bytes:
+        """The response where a component has no such method."""
+        if entry.method == DISCOVER:
+            return self._fitting(entry, message.result_text(entry.id, self._discover()))
+        near = self._service.methods.near(entry.method)
+        hint = {} if near is None else {"did_you_mean": near}
+        return self._failure(entry, Error.of(message.METHOD_NOT_FOUND, **hint))
 
     async def _respond(self, entry: message.Request, procedure: Procedure) -> bytes | None:
         """Call a method, and give the response; None for a notification that has been made."""
-        if (stopped := self.attended.stopped) is not None:
+        if (stopped := self.stopped) is not None:
             return self._failure(entry, _error_of(stopped()))
         try:
-            place = await self.attended.enter()
+            place = await self.enter()
         except NoRoom:
             return self._failure(entry, self._refuse(procedure.export))
         with place:
+            read = partial(procedure.arguments, entry.params)
             try:
-                arguments = await self._arguments(procedure, entry)
+                arguments = await self.of_any_length(read) if self._long else read()
             except InvalidValue as invalid:
                 pointer = f"/params{invalid.pointer}"
                 error = Error.of(message.INVALID_PARAMS, pointer=pointer, expected=invalid.expected)
                 return self._failure(entry, error)
             except InvocationError as failure:
                 return self._failure(entry, self._not_made(failure, procedure.export))
-            with self.attended.call(procedure.export, arguments, place) as call:
-                answer = await self.attended.perform(call, procedure)
+            with self.call(procedure.export, arguments, place) as call:
+                answer = await self.perform(call, procedure)
             if isinstance(answer, Exhausted):
                 self._refused += 1
             else:
@@ -200,16 +182,6 @@ class Calls:
             if isinstance(answer, Exception):
                 return self._failure(entry, _error_of(answer))
             return await self._written(entry, procedure, answer, large=call.invocation.large)
-
-    async def _arguments(self, procedure: Procedure, entry: message.Request) -> list[Any]:
-        """What a method is called with.
-
-        Raises:
-            InvalidValue: the request has something else.
-            InvocationError: they have not been read in time, or for nobody.
-        """
-        read = partial(procedure.arguments, entry.params)
-        return await self.attended.of_any_length(read) if self._long else read()
 
     # --- responses -----------------------------------------------------------------------------------------
 
@@ -227,14 +199,14 @@ class Calls:
         try:
             if large:
                 room = self._room
-                text = await self.attended.in_pieces(lambda: dump_long(response(), max_size=room))
+                text = await self.in_pieces(lambda: dump_long(response(), max_size=room))
             else:
                 text = dump(response())
         except ResultTooLarge:
             return self._too_large(entry)
         except InvocationError as failure:
             self._outcome = outcome_of(failure, answered=False)
-            self.attended.log_stopped(failure)
+            self.log_stopped(failure)
             return self._failure(entry, _error_of(failure))
         return self._fitting(entry, text)
 
@@ -275,12 +247,12 @@ class Calls:
         if isinstance(failure, Exhausted):
             self._refused += 1
         self._tell_not_made(outcome_of(failure, answered=False), export)
-        self.attended.log_stopped(failure)
+        self.log_stopped(failure)
         return _error_of(failure)
 
     def _tell_not_made(self, outcome: Outcome, export: Export | None) -> None:
         self._outcome = outcome
-        self.attended.not_made(outcome, export)
+        self.not_made(outcome, export)
 
 
 def _error_of(failure: Exception) -> Error:

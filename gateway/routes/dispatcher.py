@@ -115,13 +115,10 @@ class Dispatcher:
             trace=trace,
         )
         request.pages = self._pages
-        endpoint = self._endpoint(origin.authority, request.path)
+        endpoint = self._endpoint(request)
         try:
-            refusal = self._refusal(request)
-            if refusal is not None:
-                await request.refuse(refusal)
-            elif endpoint is None:
-                await request.refuse(problem.NO_ROUTE)
+            if isinstance(endpoint, Problem):
+                await request.refuse(endpoint)
             else:
                 await endpoint.answer(request)
         finally:
@@ -135,11 +132,18 @@ class Dispatcher:
             if self._access_log:
                 _log_access(request, perf_counter() - began)
 
-    def _endpoint(self, authority: str | None, path: str) -> Endpoint | None:
-        operation = self._operations.get(path)
+    def _endpoint(self, request: Request) -> Endpoint | Problem:
+        """What answers a request, or why nothing does."""
+        lines, authority = request.lines, request.origin.authority
+        if lines.size > self._max_header_bytes:
+            return problem.HEADERS_TOO_LARGE
+        # RFC 9112 section 3.2: 400 for a request without one valid Host. HTTP/1.0 need not have one.
+        if authority is None or len(lines.get(b"host", ())) > 1:
+            return problem.NO_AUTHORITY
+        operation = self._operations.get(request.path)
         if operation is not None and self._operations_first:
             return operation
-        return self._router.match(authority, path) or operation
+        return self._router.match(authority, request.path) or operation or problem.NO_ROUTE
 
     def _origin(self, scope: Scope, lines: FieldLines) -> Origin:
         """Where a request comes from."""
@@ -160,14 +164,6 @@ class Dispatcher:
         if not hosts and origin.authority is None and scope["http_version"] == "1.0":
             origin = origin._replace(authority=server_authority(scope))
         return origin
-
-    def _refusal(self, request: Request) -> Problem | None:
-        if request.lines.size > self._max_header_bytes:
-            return problem.HEADERS_TOO_LARGE
-        # RFC 9112 section 3.2: 400 for a request without one valid Host. HTTP/1.0 need not have one.
-        if len(request.lines.get(b"host", ())) > 1 or request.origin.authority is None:
-            return problem.NO_AUTHORITY
-        return None
 
 
 def _is_at_port(scope: Scope) -> bool:

@@ -207,7 +207,7 @@ class Exchange:
         failure: BaseException | None = None
         try:
             try:
-                await self._call.invocation.run()
+                await self._call.run()
             except Exception as error:
                 failure = error
             # The guest is gone. A response that has begun goes on if all of it was written, until it

@@ -17,6 +17,7 @@ Source: https://www.jsonrpc.org/specification, https://spec.open-rpc.org
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from gateway.config import ServerConfig, canonical_path
@@ -96,17 +97,12 @@ class RpcEndpoint:
         except ClientDisconnected:
             request.outcome = Outcome.CANCELLED
             return
-        calls = Calls(
-            service,
-            request,
-            lambda: self._document(service, request),
-            route=self._prefix,
-            max_result=self._max_result,
-        )
-        content = await calls.perform(body, max_batch=self._max_batch)
+        calls = Calls(service, request, route=self._prefix, max_result=self._max_result)
+        discover = partial(self._document, service, request)
+        content = await calls.answer(body, discover, max_batch=self._max_batch)
         if service.server_timing:
-            request.timing = server_timing(*calls.attended.phases)
-        if calls.attended.client_left:
+            request.timing = server_timing(*calls.phases)
+        if calls.client_left:
             return
         if content is None and calls.refused_all:
             await request.refuse(problem.OVERLOADED)

@@ -83,6 +83,8 @@ _MESSAGES: Final = {
 Id: TypeAlias = str | int | float | None
 """What section 4 allows as an `id`. A float is finite; a bool is an int in Python, but no `Id`."""
 
+_ID_TYPES: Final = frozenset((str, int, float, type(None)))
+
 
 @dataclass(frozen=True, slots=True)
 class Error:
@@ -207,7 +209,7 @@ def _entry(value: Any) -> Request | Invalid:
     if not isinstance(value, dict):
         return _invalid("a request is an object")
     request_id = value.get("id")
-    if not _is_id(request_id):
+    if type(request_id) not in _ID_TYPES:
         return _invalid('"id" must be a string, a number or null')
     if value.get("jsonrpc") != "2.0":
         return _invalid('"jsonrpc" must be there, and the string "2.0"', request_id)
@@ -218,10 +220,6 @@ def _entry(value: Any) -> Request | Invalid:
     if not isinstance(params, list | dict):
         return _invalid('"params" must be an array or an object, or left out', request_id)
     return Request(method, params, request_id, is_notification="id" not in value)
-
-
-def _is_id(value: Any) -> bool:
-    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
 
 
 def _invalid(detail: str, request_id: Id = None) -> Invalid:

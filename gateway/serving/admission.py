@@ -142,7 +142,7 @@ class Gate:
         """Take a place, if that is possible without waiting and without passing anybody by."""
         if self._closed or not self._has_place:
             return None
-        return self._take(0.0)
+        return Place(self, 0.0)
 
     async def enter(self) -> Place:
         """Take a place, once there is one.
@@ -169,7 +169,7 @@ class Gate:
         """Take a place for what another invocation waits for, if that is possible without waiting."""
         if self._closed or self.in_flight >= self._max_in_flight:
             return None
-        return self._take(0.0, within=True)
+        return Place(self, 0.0, within=True)
 
     async def enter_within(self) -> Place:
         """Take a place for what another invocation waits for, once there is one, as `enter` does.
@@ -225,24 +225,6 @@ class Gate:
             self.in_flight < self._max_in_flight and admission.in_flight < admission._max_in_flight
         )
 
-    def _take(self, waited: float, *, within: bool = False) -> Place:
-        self.in_flight += 1
-        if not within:
-            self._admission.in_flight += 1
-        return Place(self, waited, within=within)
-
-    def _release(self, *, within: bool) -> None:
-        self.in_flight -= 1
-        admission = self._admission
-        if not within:
-            admission.in_flight -= 1
-        if self._within:
-            self._admit_within()
-        if self._queue or self._patient:
-            self._line_up()
-        if admission._line:
-            admission._hand_over()
-
     async def _wait(self, *, patiently: bool) -> Place:
         if self._closed:
             raise self._closed_error()
@@ -294,7 +276,7 @@ class Gate:
             waiter, queue = patient, self._patient
         if waiter is not None:
             since = queue.pop(waiter)
-            waiter.set_result(self._take(now - since))
+            waiter.set_result(Place(self, now - since))
 
     def _admit_within(self) -> None:
         """Give places to those who wait within others' places of the worker, as far as there are some."""
@@ -302,7 +284,7 @@ class Gate:
             waiter, since = self._within.popitem(last=False)
             if not waiter.done():
                 waited = waiter.get_loop().time() - since
-                waiter.set_result(self._take(waited, within=True))
+                waiter.set_result(Place(self, waited, within=True))
 
     def _first_patient(self) -> asyncio.Future[_Answer] | None:
         """The first that waits patiently, after those are gone that have been cancelled."""
@@ -347,7 +329,14 @@ class Gate:
 
 
 class Place:
-    """The right to be under way, of one invocation. Must be released; a context manager does so when left.
+    """The right to be under way, of one invocation: a place at its gate and one of the worker, of which there are.
+
+    Counted from the moment in which it is made. Must be released; a context manager does so when left.
+
+    Args:
+        gate: where it is.
+        waited: see below.
+        within: whether another invocation waits for this one, in whose place of the worker it goes.
 
     Attributes:
         waited: seconds between asking for it and getting it, as precise as the event loop's clock.
@@ -355,10 +344,13 @@ class Place:
 
     __slots__ = ("_gate", "_within", "waited")
 
-    def __init__(self, gate: Gate, waited: float, *, within: bool) -> None:
+    def __init__(self, gate: Gate, waited: float, *, within: bool = False) -> None:
         self._gate: Gate | None = gate
         self._within = within
         self.waited = waited
+        gate.in_flight += 1
+        if not within:
+            gate._admission.in_flight += 1
 
     def __enter__(self) -> Self:
         return self
@@ -366,8 +358,18 @@ class Place:
     def release(self, *_exception: object) -> None:
         """Give it back, to the next in line. Only the first call does anything."""
         gate, self._gate = self._gate, None
-        if gate is not None:
-            gate._release(within=self._within)
+        if gate is None:
+            return
+        admission = gate._admission
+        gate.in_flight -= 1
+        if not self._within:
+            admission.in_flight -= 1
+        if gate._within:
+            gate._admit_within()
+        if gate._queue or gate._patient:
+            gate._line_up()
+        if admission._line:
+            admission._hand_over()
 
     def stand_alone(self) -> None:
         """Be one of the worker's, however many are taken: the invocation that it was within has ended."""

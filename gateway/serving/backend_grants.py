@@ -26,6 +26,7 @@ from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.rate import Rate
 from gateway.policy.subject import SubjectPolicy
+from gateway.serving.grantee import Maker
 from gateway.serving.link_names import by_link, split_key
 
 __all__ = ["BackendGrants", "Watched"]
@@ -68,7 +69,6 @@ class BackendGrants:
         named: whether the component knows links by their names, as of `link_names.chooses`.
 
     Attributes:
-        some: whether it has any.
         broker: what carries its messages; None where it has none.
         watched: the stores whose changes it is told of.
         names: the names of links by which it has some, by key of the configuration.
@@ -109,7 +109,6 @@ class BackendGrants:
         if self._refused:
             self.abandon()
             raise ComponentError("\n".join(self._refused))
-        self.some = bool(self._leases)
 
     def _each(self, key: str, grants: Mapping[str, G], take: Callable[[str, G], T]) -> dict[str, T]:
         """Take part in what each grant of a key names, as far as that can be used."""
@@ -188,20 +187,22 @@ class BackendGrants:
         self._leases.append(lease)
         return lease.backend
 
-    def states(self, answers: str | None = None) -> Iterator[State]:
-        """What an invocation has of each family that it was granted something of.
-
-        Args:
-            answers: the subject at which it may answer, besides those that are granted.
-        """
-        if self._buckets:
-            yield KeyValueCtx(self._buckets)
-        if self._spaces:
-            yield BlobstoreCtx(self._spaces)
-        if self._secrets:
-            yield SecretsCtx(self._secrets)
-        if self._messaging is not None:
-            yield MessagingCtx(self._messaging, answers)
+    def makers(self) -> Iterator[tuple[type[State], Maker]]:
+        """What makes the state of each family that it was granted something of."""
+        buckets, spaces, secret, messaging = (
+            self._buckets,
+            self._spaces,
+            self._secrets,
+            self._messaging,
+        )
+        if buckets:
+            yield KeyValueCtx, lambda _: KeyValueCtx(buckets)
+        if spaces:
+            yield BlobstoreCtx, lambda _: BlobstoreCtx(spaces)
+        if secret:
+            yield SecretsCtx, lambda _: SecretsCtx(secret)
+        if messaging is not None:
+            yield MessagingCtx, lambda grantee: MessagingCtx(messaging, grantee.answers)
 
     def abandon(self) -> None:
         """Give up all parts of a component that never served: `WorkerBackends.close_abandoned` does the rest."""

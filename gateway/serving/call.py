@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
 from gateway.bindings.context import Caller
 from gateway.bindings.p3.tasks import Tasks
-from gateway.bindings.stdio import MAX_LINE, LineOutput, Output, discard
-from gateway.host.errors import (
-    InvocationError,
-    Trap,
-    TrapKind,
-)
+from gateway.bindings.stdio import Output
+from gateway.host.errors import Exit, InvocationError, Trap, TrapKind
 from gateway.host.guest_resource import HandedOut
 from gateway.host.invocation import Invocation
 from gateway.host.linker import Export
 from gateway.host.scheduler import Lane
+from gateway.host.values import Err, Ok
 from gateway.http.trace_context import TraceContext
-from gateway.observe.events import (
-    Cancelled,
-    Outcome,
-    Phases,
-    ReturnEvent,
-)
+from gateway.observe.events import Cancelled, Outcome, Phases, ReturnEvent, outcome_of
 from gateway.observe.telemetry import Span
+from gateway.rpc.procedure import Function
 from gateway.serving.admission import Place
 from gateway.serving.failure import report
 from gateway.serving.service import Service
@@ -107,14 +100,6 @@ class Call:
         self._deliveries = deliveries
         self._trap: TrapKind | None = None
         self._reports = reports
-        self._lines: LineOutput | None = None if within is None else within._lines
-        if within is None and output is None and service.grants.writes:
-            output = self._lines = LineOutput(
-                self._log_line,
-                max_lines=service.config.log_max_lines,
-                max_bytes=service.config.log_max_bytes,
-                on_dropped=self._log_dropped,
-            )
         self._span: Span | None = None
         if trace is not None and service.tracer is not None:
             self._span = service.tracer.invocation(trace, service.name, export.name)
@@ -122,9 +107,7 @@ class Call:
         deadline = min(until, monotonic() + service.config.max_execution_time)
         self._caller = Caller(service.name, request_id, trace, deadline, depth, lane)
         if within is None:
-            self._wasi = service.grants.context(
-                self._caller, output or discard, self._log_message, answers
-            )
+            self._wasi = service.grants.context(self._caller, output, answers)
         else:
             self._wasi = within._wasi
             self._wasi.caller = self._caller
@@ -144,11 +127,11 @@ class Call:
             lane=lane,
             idle=idle,
             within=None if within is None else within.invocation.store,
-            on_close=self._close,
+            on_close=self._wasi.close,
         )
 
     def __enter__(self) -> Self:
-        self._service.began(self)
+        self._service.under_way.add(self)
         return self
 
     def __exit__(
@@ -157,9 +140,9 @@ class Call:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        # The guest first: its last lines (`_close`) come before the event that it has ended, and as long as there
-        # is anything of it, whoever stops all that is under way finds it. Closing may fail in a host function that
-        # cleans up; the event is sent all the same.
+        # The guest first: its last lines (`WasiCtx.close`) come before the event that it has ended, and as long as
+        # there is anything of it, who stops all that is under way finds it. Closing may fail in a host function
+        # that cleans up; the event is sent all the same.
         try:
             if not self.invocation.ended:
                 self.invocation.close()
@@ -180,7 +163,7 @@ class Call:
         try:
             self.invocation.store.close()
         finally:
-            self._close()
+            self._wasi.close()
 
     @property
     def phases(self) -> Phases:
@@ -201,10 +184,51 @@ class Call:
         Args:
             left: done when nobody waits for the answer any more; the guest does not begin then.
         """
+        self._service.tell_in_flight()
         await self.invocation.turn()
         # Nothing watches the client of a guest that queues; it is asked for once, when that matters.
         if left is not None and left.done():
             self.stop(Cancelled("the client went away"))
+
+    async def run(self) -> None:
+        """Have the guest go on, which did not end at once: `Invocation.run`."""
+        self._service.tell_in_flight()
+        await self.invocation.run()
+
+    async def perform(
+        self,
+        function: Function,
+        *,
+        left: asyncio.Future[None] | None = None,
+        attend: Callable[[Call], Awaitable[None]] = run,
+    ) -> Ok | Err | Exception:
+        """Call a function that returns its answer, and judge how that ended: `outcome` says so from then on.
+
+        Args:
+            function: the export's, which knows what its result means.
+            left: as of `turn`.
+            attend: awaits `run`, where it did not end at once.
+
+        Returns:
+            What the function returned, or what it ended with instead.
+        """
+        invocation = self.invocation
+        answer: Ok | Err | None = None
+        try:
+            if not invocation.has_turn:
+                await self.turn(left)
+            if not invocation.begin():
+                await attend(self)
+            answer = function.returned(invocation.result)
+        except Exception as failure:
+            self.report(failure)
+            if isinstance(failure, Exit):
+                answer = function.exited(failure)
+            if answer is None:
+                self.outcome = outcome_of(failure, answered=False)
+                return failure
+        self.outcome = Outcome.ERR if isinstance(answer, Err) else Outcome.OK
+        return answer
 
     def stop(self, error: InvocationError) -> None:
         """Stop the guest, wherever it is: `Invocation.stop`."""
@@ -238,20 +262,3 @@ class Call:
             deliveries=self._deliveries,
         )
         service.channel.send(event)
-
-    def _close(self) -> None:
-        """The guest is gone: end what it had outside of itself."""
-        self._wasi.close()
-        if self._lines is not None:
-            self._lines.close()
-            self._lines = None
-
-    def _log_line(self, stream: str, line: str) -> None:
-        self._service.guest_log.line(stream, line, self.context)
-
-    def _log_message(self, level: str, context: str, message: str) -> None:
-        if self._lines is None or self._lines.take(len(context) + len(message)):
-            self._service.guest_log.message(level, context, message[:MAX_LINE], self.context)
-
-    def _log_dropped(self, lines: int, size: int) -> None:
-        self._service.guest_log.dropped(lines, size, self.context)

@@ -23,7 +23,6 @@ from gateway.observe.events import LinkedExportReturned, Outcome
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import Place
 from gateway.serving.call import Call
-from gateway.serving.perform import perform
 from gateway.serving.service import Service
 
 __all__ = ["Callee", "Callees"]
@@ -150,7 +149,7 @@ class Callee:
         try:
             with call:
                 try:
-                    answer = await perform(call, function)
+                    answer = await call.perform(function)
                 except asyncio.CancelledError:
                     if not caller.remaining:
                         call.outcome = Outcome.DEADLINE

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from gateway.bindings.cli import CliCtx
 from gateway.bindings.clocks import ClockCtx
 from gateway.bindings.config import ConfigCtx
-from gateway.bindings.context import Caller, State, WasiCtx
+from gateway.bindings.context import Caller, State, States, WasiCtx
 from gateway.bindings.descriptors import Descriptors, Share
 from gateway.bindings.filesystem import Mount, OpenFiles
-from gateway.bindings.http.outbound import LinkedHandler, OnRequest, OutboundClient
+from gateway.bindings.http.outbound import (
+    LinkedHandler,
+    OnRequest,
+    OutboundClient,
+    OutboundRequests,
+)
 from gateway.bindings.lattice import LatticeCtx
-from gateway.bindings.logging import Log, LoggingCtx
+from gateway.bindings.logging import LoggingCtx
 from gateway.bindings.sockets import WasiSocketsCtx
-from gateway.bindings.stdio import Output
+from gateway.bindings.stdio import MAX_LINE, LineOutput, Output
 from gateway.capabilities.operations import OnOperation
 from gateway.capabilities.worker import WorkerBackends
 from gateway.config import ComponentConfig
@@ -25,6 +31,8 @@ from gateway.host.errors import ComponentError
 from gateway.observe.telemetry import Tracer
 from gateway.policy.egress import EgressPolicy, EgressRule
 from gateway.serving.backend_grants import BackendGrants
+from gateway.serving.grantee import Grantee, Maker
+from gateway.serving.guest_log import GuestLog
 from gateway.serving.link_names import chooses, link_names
 
 __all__ = ["Grants"]
@@ -33,10 +41,9 @@ __all__ = ["Grants"]
 class Grants:
     """Environment, folders and hosts of a component, from which each invocation gets its context.
 
-    What a component does not import is not made for its invocations.
+    What an invocation does not ask for is not made for it.
 
     Attributes:
-        writes: whether it may write to its standard streams, or log.
         backends: its part in what stands behind capabilities.
 
     Args:
@@ -45,6 +52,7 @@ class Grants:
         tls: what makes the servers that it talks to trusted.
         descriptors: the file descriptors that guests may hold.
         backends: what stands behind the capabilities of a worker's components.
+        log: takes what its guests write and log.
         tracer: what is told of its outbound requests, and of what it does with its stores, if anything is.
         on_outbound_request: what is told how each of the former ended.
         on_operation: and each of the latter.
@@ -63,6 +71,7 @@ class Grants:
         descriptors: Descriptors,
         backends: WorkerBackends,
         *,
+        log: GuestLog,
         tracer: Tracer | None = None,
         on_outbound_request: OnRequest | None = None,
         on_operation: OnOperation | None = None,
@@ -70,9 +79,9 @@ class Grants:
         wall_clock: Callable[[], int] | None = None,
     ) -> None:
         self._name = config.name
-        self._environment = config.environment
+        self._config = config
         self._arguments = ("main.wasm", *config.arguments)
-        self._values = config.config
+        self._log = log
         self._share = descriptors.share(config.name)
         self._mounts = _open_mounts(config, self._share)
         try:
@@ -97,50 +106,77 @@ class Grants:
             share=self._share,
             linked=linked,
         )
+        self._makers: dict[type[State], Maker] = {
+            CliCtx: self._cli,
+            LineOutput: self._lines,
+            LoggingCtx: self._logging,
+            ConfigCtx: lambda _: ConfigCtx(config.config),
+            OpenFiles: lambda _: OpenFiles(self._mounts),
+            OutboundRequests: lambda grantee: self._client.invocation(grantee.caller),
+            WasiSocketsCtx: self._sockets,
+            **dict(self.backends.makers()),
+        }
+        if wall_clock is not None:
+            self._makers[ClockCtx] = lambda _: ClockCtx(wall_clock)
         names = [wit.interface_name(name, item) for name, item in imports.items()]
-        self._has_cli = _has(names, "wasi:cli/")
-        self._has_log = _has(names, "wasi:logging/")
-        self._wall_clock = wall_clock
-        self.writes = self._has_cli or self._has_log
-        self._has_requests = _has(names, "wasi:http/outgoing-handler", "wasi:http/client")
-        self._has_sockets = _has(names, "wasi:sockets/")
-        self._link_names: Mapping[str, Collection[str]] | None = None
-        if _has(names, "wasmcloud:bus/lattice"):
-            self._link_names = link_names(config, self.backends.names)
+        if any(name.startswith("wasmcloud:bus/lattice") for name in names):
+            chosen = link_names(config, self.backends.names)
+            self._makers[LatticeCtx] = lambda _: LatticeCtx(chosen)
 
     def context(
-        self, caller: Caller, output: Output, log: Log, answers: str | None = None
+        self, caller: Caller, output: Output | None = None, answers: str | None = None
     ) -> WasiCtx:
         """The context of one invocation, to be closed when that ends.
 
         Args:
             caller: on whose behalf it runs.
-            output: where stdout and stderr go.
-            log: where it logs.
+            output: where stdout and stderr go; to lines of the log by default.
             answers: the subject at which it may answer, besides those that are granted.
         """
-        client = self._client
-        granted: list[State] = []
-        if self._has_cli:
-            granted.append(CliCtx(self._environment, self._arguments, output))
-        if self._has_log:
-            granted.append(LoggingCtx(log))
-        if self._wall_clock is not None:
-            granted.append(ClockCtx(self._wall_clock))
-        if self._values:
-            granted.append(ConfigCtx(self._values))
-        if self._mounts:
-            granted.append(OpenFiles(self._mounts))
-        if self._has_requests:
-            granted.append(client.invocation(caller))
-        if self._has_sockets:
-            whose = caller.log_context
-            granted.append(WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share))
-        if self._link_names is not None:
-            granted.append(LatticeCtx(self._link_names))
-        if self.backends.some:
-            granted += self.backends.states(answers)
-        return WasiCtx(*granted, caller=caller)
+        return WasiCtx(caller=caller, grant=partial(self._grant, caller, output, answers))
+
+    def _grant(
+        self,
+        caller: Caller,
+        output: Output | None,
+        answers: str | None,
+        states: States,
+        family: type[State],
+    ) -> State | None:
+        make = self._makers.get(family)
+        return None if make is None else make(Grantee(caller, states, output, answers))
+
+    def _cli(self, grantee: Grantee) -> CliCtx:
+        output = grantee.output
+        if output is None:
+            output = grantee.states[LineOutput]
+        return CliCtx(self._config.environment, self._arguments, output)
+
+    def _lines(self, grantee: Grantee) -> LineOutput:
+        whose = grantee.caller.log_context
+        return LineOutput(
+            lambda stream, line: self._log.line(stream, line, whose),
+            max_lines=self._config.log_max_lines,
+            max_bytes=self._config.log_max_bytes,
+            on_dropped=lambda lines, size: self._log.dropped(lines, size, whose),
+        )
+
+    def _logging(self, grantee: Grantee) -> LoggingCtx:
+        whose = grantee.caller.log_context
+        # What it logs counts with what it writes to the log otherwise.
+        lines: LineOutput | None = None
+        if grantee.output is None:
+            lines = grantee.states[LineOutput]
+
+        def log(level: str, context: str, message: str) -> None:
+            if lines is None or lines.take(len(context) + len(message)):
+                self._log.message(level, context, message[:MAX_LINE], whose)
+
+        return LoggingCtx(log)
+
+    def _sockets(self, grantee: Grantee) -> WasiSocketsCtx:
+        client, whose = self._client, grantee.caller.log_context
+        return WasiSocketsCtx(client.policy, client.resolve, whose, share=self._share)
 
     def abandon(self) -> None:
         """Close all of a component that never served, but for backends, see `WorkerBackends.close_abandoned`."""
@@ -172,7 +208,3 @@ def _open_mounts(config: ComponentConfig, share: Share) -> tuple[Mount, ...]:
                 "folder that this user may search."
             ) from error
     return tuple(mounts)
-
-
-def _has(names: Iterable[str], *prefixes: str) -> bool:
-    return any(name.startswith(prefixes) for name in names)

@@ -66,7 +66,6 @@ class Service:
         going_on: what may outlast the callers that it is for: drops of resources that it has handed out to them,
             and answers to their HTTP requests.
         log: for lines about them, at the component's own level.
-        guest_log: for what its guests write, which is bounded.
         access_log: as `log`, for a line for each request.
         server_timing: whether its responses tell where their time went.
         loaded_at: when it was loaded, in seconds since the epoch.
@@ -115,12 +114,17 @@ class Service:
             callable_ = "served by JSON-RPC"
         self.routes = _routes(config, linked, self.handler, callable_, self.handlers)
         metrics = runtime.metrics
+        self.log = log.logger("gateway.call", config.log_level)
+        dropped = None
+        if metrics is not None:
+            dropped = functools.partial(metrics.guest_log_lines_dropped, config.name)
         self.grants = Grants(
             config,
             linked.component.imports,
             tls,
             runtime.descriptors,
             runtime.backends,
+            log=GuestLog(self.log, config.name, config.log_max_rate, dropped),
             tracer=runtime.tracer,
             on_outbound_request=None
             if metrics is None
@@ -142,15 +146,6 @@ class Service:
         self._telling = False
         self.under_way: set[Work] = set()
         self.going_on: set[asyncio.Task[Any]] = set()
-        self.log = log.logger("gateway.call", config.log_level)
-        self.guest_log = GuestLog(
-            self.log,
-            config.name,
-            config.log_max_rate,
-            None
-            if metrics is None
-            else functools.partial(metrics.guest_log_lines_dropped, config.name),
-        )
         self.access_log = log.logger("gateway.access", config.log_level)
         self.server_timing = server.server_timing
         self.loaded_at = time()
@@ -201,21 +196,18 @@ class Service:
         if self._metrics is not None:
             self._metrics.pending_changed(self.name, what, by)
 
-    def began(self, work: Work) -> None:
-        """Note that an invocation is under way, or what is done for one before or after it runs."""
-        self.under_way.add(work)
-        if not self._telling:
-            self._changed()
-
     def ended(self, work: Work) -> None:
-        """Note that it is not any more."""
+        """Note that something is under way no more."""
         self.under_way.remove(work)
-        if not self._telling:
-            self._changed()
+        if self._in_flight_told:
+            self.tell_in_flight()
 
-    def _changed(self) -> None:
-        # Most invocations begin and end in one turn of the loop, and change nothing that anyone could see.
-        if self._metrics is not None:
+    def tell_in_flight(self) -> None:
+        """Have metrics tell how many are under way, when this turn of the loop is over.
+
+        For one that is not done in the turn in which it began. Most are, and change nothing that anyone could see.
+        """
+        if self._metrics is not None and not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell_in_flight, self._metrics)
 

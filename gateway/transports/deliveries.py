@@ -31,7 +31,6 @@ from gateway.policy.rate import Rate
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom, Place
 from gateway.serving.call import Call
-from gateway.serving.perform import perform
 from gateway.serving.service import Service
 from gateway.transports.transport import Transport
 
@@ -367,7 +366,7 @@ class Deliveries(ABC, Generic[T]):
                 deliveries=delivery.deliveries,
             ) as call:
                 call.bytes_in = self.size(item)
-                answer = await perform(call, delivery.function)
+                answer = await call.perform(delivery.function)
                 outcome = call.outcome
                 if isinstance(answer, Err):
                     reason = str(answer.value)[:_MAX_REASON]

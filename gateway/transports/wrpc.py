@@ -28,7 +28,6 @@ from gateway.http.trace_context import incoming
 from gateway.observe.events import DynamicExportReturned, Outcome
 from gateway.serving.admission import NoRoom, Place
 from gateway.serving.call import Call
-from gateway.serving.perform import perform
 from gateway.serving.service import Service
 from gateway.serving.wrpc_functions import MAX_REASON, WrpcFunction, WrpcFunctions
 from gateway.transports.socket_file import remove_stale
@@ -317,7 +316,7 @@ class WrpcListener:
             max_result=self._server.rpc_max_result,
         ) as call:
             call.bytes_in = size
-            result = await perform(call, found.function)
+            result = await call.perform(found.function)
             if isinstance(result, Exception):
                 return BROKEN
             try:

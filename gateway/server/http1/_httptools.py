@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final, cast
 
 import httptools
@@ -118,23 +119,20 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
             cycle.waiting_for_100_continue = False
             app = cast("ASGI3Application", _Unchunked(cast("ASGIApp", app), self, cycle))
         if self._unread != 0:
-            app = cast("ASGI3Application", self._announcing(cast("ASGIApp", app)))
+            app = cast("ASGI3Application", partial(self._announcing, cast("ASGIApp", app)))
         super()._start_asgi_task(cycle, app)
 
-    def _announcing(self, app: ASGIApp) -> ASGIApp:
-        async def announcing(scope: Scope, receive: Receive, send: Send) -> None:
-            if self._whole:  # all of a short body came with the head
-                await app(scope, receive, send)
-                return
+    async def _announcing(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._whole:  # all of a short body came with the head
+            await app(scope, receive, send)
+            return
 
-            async def announce(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    self.guard.respond()
-                await send(message)
+        async def announce(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.guard.respond()
+            await send(message)
 
-            await app(scope, receive, announce)
-
-        return announcing
+        await app(scope, receive, announce)
 
     # --- received --------------------------------------------------------------------------------------------
 
@@ -149,6 +147,11 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
         try:
             begins = self._whole and not self._in_head
             self._feed(self._known(piece) if begins else piece)
+            # A short body mostly comes with its head.
+            if begins and self._unread and len(data) > offset + size:
+                body = data[offset + size : offset + size + self._unread]
+                size += len(body)
+                self._feed(body)
             if self._untold > self._max_head or (self._in_head and self._received > self._max_head):
                 raise Refusal(HEADERS_TOO_LARGE)
         except Refusal as refusal:

@@ -44,6 +44,9 @@ class Outlet(asyncio.Transport):
         intake: the receiving side of the connection.
         loop: the event loop.
         exchange: tells what is under way.
+
+    Attributes:
+        head_is_next: whether what is written next is the head of a response.
     """
 
     def __init__(
@@ -59,13 +62,9 @@ class Outlet(asyncio.Transport):
         self._loop = loop
         self._exchange = exchange
         self._lingering = False
-        self._head_is_next = False
+        self.head_is_next = False
         self._head: bytes | bytearray | memoryview = b""
         self._sending: asyncio.Handle | None = None
-
-    def expect_head(self) -> None:
-        """What is written next is the head of a response."""
-        self._head_is_next = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send, unless this was closed."""
@@ -80,8 +79,8 @@ class Outlet(asyncio.Transport):
             else:
                 self._transport.write(self._head)
                 self._transport.write(data)
-        elif self._head_is_next:
-            self._head_is_next = False
+        elif self.head_is_next:
+            self.head_is_next = False
             self._head = data
             self._sending = self._loop.call_soon(self._send_head)
         else:
