@@ -18,8 +18,8 @@ _MODULES: Final = {
     "Busy": "gateway.calls.errors",
     "CallError": "gateway.calls.errors",
     "CallFailed": "gateway.calls.errors",
-    "Component": "gateway.opened",
-    "BlockingComponent": "gateway.opened",
+    "Component": "gateway.opened.component",
+    "BlockingComponent": "gateway.opened.component",
     "ComponentConfig": "gateway.config",
     "ComponentError": "gateway.host.errors",
     "ConfigError": "gateway.config",
@@ -37,7 +37,7 @@ _MODULES: Final = {
     "Trapped": "gateway.calls.errors",
     "call": "gateway.app",
     "create_app": "gateway.app",
-    "open": "gateway.opened",
+    "open": "gateway.opened.opening",
 }
 """Where each name is. Type checkers read `__init__.pyi`, which says the same."""
 

@@ -60,13 +60,13 @@ from gateway.host.errors import (
 from gateway.host.errors import (
     TrapKind as TrapKind,
 )
-from gateway.opened import (
+from gateway.opened.component import (
     BlockingComponent as BlockingComponent,
 )
-from gateway.opened import (
+from gateway.opened.component import (
     Component as Component,
 )
-from gateway.opened import (
+from gateway.opened.opening import (
     open as open,
 )
 

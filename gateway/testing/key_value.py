@@ -10,6 +10,7 @@ from gateway.capabilities.availability import Availability
 from gateway.capabilities.keyvalue.store import (
     PAGE,
     Batch,
+    Bucket,
     Current,
     Page,
     Quota,
@@ -69,7 +70,7 @@ class KeyValue:
         """`Backend.aclose`: what is there stays, for the test to look at."""
 
 
-class _Bucket:
+class _Bucket(Bucket):
     """The keys with a prefix: a `Bucket`. Nothing here waits, so every operation is atomic."""
 
     def __init__(self, store: KeyValue, prefix: str, quota: Quota) -> None:
@@ -86,12 +87,6 @@ class _Bucket:
 
     async def exists(self, key: str) -> bool:
         return self._prefix + key in self._entries
-
-    async def set(self, key: str, value: bytes) -> None:
-        await self.set_many({key: value})
-
-    async def delete(self, key: str) -> None:
-        await self.delete_many((key,))
 
     async def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
         batch = Batch()

@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import uvicorn
 
-from gateway import opened
 from gateway.observe.events import ReturnEvent
-from gateway.opened import BlockingComponent, Component, Content
+from gateway.opened.component import BlockingComponent, Component
+from gateway.opened.content import Content
+from gateway.opened.opening import open as open_component
 from gateway.testing.clock import Clock
 from gateway.testing.key_value import KeyValue
 from gateway.testing.outbound import Outbound
@@ -121,7 +122,7 @@ def with_fakes(
         backends["secrets"] = {"testing": kept}
         keys["secrets"] = dict.fromkeys(kept.values, "testing:")
     events: list[ReturnEvent] = []
-    with opened.open(
+    with open_component(
         source,
         on_event=events.append,
         backends=backends,

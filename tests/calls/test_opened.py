@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 import gateway
-from gateway import opened
 from gateway.host.store import STORES
 from gateway.observe.events import DynamicExportReturned, Outcome, ReturnEvent
+from gateway.opened import shelf
 from tests.harness import GuestPath
 from tests.patience import PATIENCE
 
@@ -69,10 +69,10 @@ async def test_what_differs_in_its_keys_is_another(guest: GuestPath) -> None:
 
 
 async def test_the_last_ones_stay_and_no_more(guest: GuestPath) -> None:
-    for number in range(opened.MAX_KEPT + 2):
+    for number in range(shelf.MAX_KEPT + 2):
         async with gateway.open(guest("wat/exports"), environment={"N": str(number)}) as component:
             last = linked(component)
-    assert len(opened._shelf._kept) <= opened.MAX_KEPT
+    assert len(shelf.SHELF._kept) <= shelf.MAX_KEPT
     async with gateway.open(guest("wat/exports"), environment={"N": str(number)}) as component:
         assert linked(component) is last
 
@@ -186,7 +186,7 @@ async def test_what_cannot_be_opened_is_refused(guest: GuestPath, tmp_path: Path
             async with gateway.open(source, **keys):
                 pass
         assert said in str(told.value)
-    assert all(each.prepared is not None for each in opened._shelf._kept)
+    assert all(each.prepared is not None for each in shelf.SHELF._kept)
 
 
 async def test_who_is_cancelled_has_opened_nothing(guest: GuestPath) -> None:
@@ -200,7 +200,7 @@ async def test_who_is_cancelled_has_opened_nothing(guest: GuestPath) -> None:
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    assert not [each for each in opened._shelf._kept if each.users]
+    assert not [each for each in shelf.SHELF._kept if each.users]
 
 
 async def test_it_answers_http_requests_too(guest: GuestPath) -> None:

@@ -40,6 +40,7 @@ from gateway.capabilities.keyvalue.store import (
     MAX_BATCH,
     MAX_KEY,
     PAGE,
+    Bucket,
     Change,
     Current,
     Page,
@@ -261,7 +262,7 @@ def _failure(error: RedisError | OSError) -> BackendError:
     return Unavailable(reason)
 
 
-class RedisBucket:
+class RedisBucket(Bucket):
     """The keys of a server that begin with a prefix: a `WatchableBucket`."""
 
     def __init__(self, store: RedisStore, prefix: str, quota: Quota, owner: str | None) -> None:
@@ -285,10 +286,6 @@ class RedisBucket:
         """`Bucket.set`."""
         check_size(value, self._quota)
         await self._change("SET", self._name(key), value)
-
-    async def delete(self, key: str) -> None:
-        """`Bucket.delete`."""
-        await self._change("UNLINK", self._name(key))
 
     async def exists(self, key: str) -> bool:
         """`Bucket.exists`."""

@@ -24,6 +24,7 @@ from gateway.capabilities.backend import BackendError, BackendUnusable, Unavaila
 from gateway.capabilities.keyvalue.store import (
     PAGE,
     Batch,
+    Bucket,
     Current,
     Page,
     Quota,
@@ -268,7 +269,7 @@ def _is(error: sqlite3.Error, code: int) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == code
 
 
-class SQLiteBucket:
+class SQLiteBucket(Bucket):
     """A space of keys in a store: a `Bucket`."""
 
     def __init__(self, store: SQLiteStore, space: str, quota: Quota) -> None:
@@ -279,14 +280,6 @@ class SQLiteBucket:
     async def get(self, key: str) -> bytes | None:
         """`Bucket.get`."""
         return await self._store.read(lambda connection: self._value(connection, key))
-
-    async def set(self, key: str, value: bytes) -> None:
-        """`Bucket.set`."""
-        await self.set_many({key: value})
-
-    async def delete(self, key: str) -> None:
-        """`Bucket.delete`."""
-        await self.delete_many((key,))
 
     async def exists(self, key: str) -> bool:
         """`Bucket.exists`."""

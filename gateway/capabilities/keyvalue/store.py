@@ -108,9 +108,11 @@ class Bucket(Protocol):
 
     async def set(self, key: str, value: bytes) -> None:
         """Set a key, whether it is there or not."""
+        await self.set_many({key: value})
 
     async def delete(self, key: str) -> None:
         """Remove a key, if it is there."""
+        await self.delete_many((key,))
 
     async def exists(self, key: str) -> bool:
         """Whether a key is there."""

@@ -1,0 +1,1 @@
+"""A component alone, without a server: `gateway.open`."""
