@@ -84,6 +84,7 @@ class Invocation:
         cpu_time: seconds that the thread has worked for it.
         large: whether its arguments or its result were so large that they crossed in pieces.
         delay: seconds that `begin` has waited for a turn.
+        began: when it was started, by `time.perf_counter`; 0 before.
         ended: when all was freed, by `time.perf_counter`; 0 before.
         instantiate_time: seconds that it took to make the store and the instance; 0 if that did not come to
             its end.
@@ -114,7 +115,7 @@ class Invocation:
         self._max_cpu_time = max_cpu_time
         self.delay = 0.0
         self.instantiate_time = 0.0
-        self._began = 0.0
+        self.began = 0.0
         self.ended = 0.0
         self._lane = lane
         self._idle = idle
@@ -190,7 +191,7 @@ class Invocation:
         try:
             if self._stopped is not None:
                 raise self._stopped
-            self._began = perf_counter()
+            self.began = perf_counter()
             if self._within:
                 self.store.host_calls = {}
                 self.store.host_time = 0.0
@@ -274,11 +275,6 @@ class Invocation:
             # Where there is no task yet, or it is running this very call, `run` cancels it before it waits again.
             if self._task is not None and self._task is not asyncio.current_task():
                 self._cancelled = self._task.cancel()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds from its start to its end, or until now; 0 before it was started."""
-        return (self.ended or perf_counter()) - self._began if self._began else 0.0
 
     def expire(self) -> None:
         """Stop the guest because its deadline has passed."""
@@ -391,7 +387,7 @@ class Invocation:
                 crossed = self._export.lift is None or self._cross(self._lift_result)
             else:
                 self.instantiated = True
-                self.instantiate_time = perf_counter() - self._began
+                self.instantiate_time = perf_counter() - self.began
                 crossed = self._cross(self._lower_args)
             if not crossed:
                 return False

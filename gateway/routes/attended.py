@@ -19,7 +19,6 @@ from gateway.host.pieces import Postponed, at_once
 from gateway.host.values import Err, Ok
 from gateway.http import call_chain
 from gateway.observe.events import Cancelled, DynamicExportReturned, Outcome, Phases
-from gateway.routes.client import client_of
 from gateway.routes.request import Request
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import Place
@@ -55,7 +54,7 @@ class Attended:
         self._request = request
         self._route = route
         self._max_result = max_result
-        self._client = client_of(request.scope)
+        self._client = request.client
         self._depth, self._until = 0, math.inf
         if not call_chain.FIELDS.isdisjoint(request.lines):
             self._depth, remaining = call_chain.read(request.lines)

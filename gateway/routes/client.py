@@ -28,9 +28,10 @@ class Client:
             need not be the last of its connection then, as one must be that comes before a large body which nobody
             takes.
         lane: where its present request waits for its turn.
+        whole: whether all of that request is known to have arrived, so that receiving it takes no time.
     """
 
-    __slots__ = ("lane", "left", "reads_on")
+    __slots__ = ("lane", "left", "reads_on", "whole")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Client:
         self.left = left
         self.reads_on = reads_on
         self.lane = Lane.NEW
+        self.whole = False
 
 
 def client_of(scope: Scope) -> Client:

@@ -47,7 +47,6 @@ from gateway.observe.events import (
     outcome_of,
 )
 from gateway.routes import date
-from gateway.routes.client import client_of
 from gateway.routes.request import SERVER_TIMING, Request, server_timing
 from gateway.serving.admission import Place
 from gateway.serving.call import Call
@@ -120,7 +119,7 @@ class Exchange:
         self._unusable = False
         self._complete = False
         self._client_left = False
-        self._client = client_of(request.scope)
+        self._client = request.client
         self._call = Call(
             service,
             handler,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,7 @@ from gateway.http.problem import MEDIA_TYPE, Problem, send_problem
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import Outcome, Phases
+from gateway.routes.client import client_of
 
 __all__ = [
     "SERVER_TIMING",
@@ -59,6 +61,7 @@ class Request:
         trace: the trace that it belongs to.
 
     Attributes:
+        client: who has sent it.
         component: the name of the component that answers it, once that is known.
         route: the path of the route that led to it, likewise.
         status: the status code that was sent; 0 before.
@@ -71,6 +74,7 @@ class Request:
     """
 
     __slots__ = (
+        "client",
         "component",
         "id",
         "lines",
@@ -110,6 +114,7 @@ class Request:
         self.id = id
         self.origin = origin
         self.trace = trace
+        self.client = client_of(scope)
         self.component: str | None = None
         self.route: str | None = None
         self.status = 0
@@ -176,6 +181,10 @@ class Request:
         self.sent = len(body)
         await self.send({"type": "http.response.body", "body": body[last:]})
 
+    def receiving(self) -> AbstractAsyncContextManager[object]:
+        """Bounds the time for its body, which raises TimeoutError; without a timer for one that is there."""
+        return nullcontext() if self.client.whole else asyncio.timeout(CONTENT_TIMEOUT)
+
     async def content(self, limit: int) -> bytes:
         """Receive the whole body.
 
@@ -193,7 +202,7 @@ class Request:
         parts: list[bytes] = []
         size = 0
         more = True
-        async with asyncio.timeout(CONTENT_TIMEOUT):
+        async with self.receiving():
             while more:
                 message = await self.receive()
                 if message["type"] == "http.disconnect":

@@ -27,7 +27,7 @@ from gateway.http.problem import Problem
 from gateway.observe.events import Outcome, outcome_of
 from gateway.routes.attended import Attended
 from gateway.routes.exchange import PROBLEMS
-from gateway.routes.request import CONTENT_TIMEOUT, ClientDisconnected, Request, server_timing
+from gateway.routes.request import ClientDisconnected, Request, server_timing
 from gateway.serving.admission import NoRoom
 from gateway.serving.call import Call
 from gateway.serving.service import Service
@@ -116,13 +116,13 @@ class WrpcEndpoint:
             TimeoutError: it was not whole in time.
         """
         stream = Incoming(_Body(request.receive), self._max_body)
-        async with asyncio.timeout(CONTENT_TIMEOUT):
+        async with request.receiving():
             function = functions.find(await stream.header())
         if function is None:
             return problem.NO_FUNCTION
         frames = 1
         while True:
-            async with asyncio.timeout(CONTENT_TIMEOUT):
+            async with request.receiving():
                 params = await function.arguments.received(stream, frames=frames)
             try:
                 place = await attended.enter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic
+from time import monotonic, perf_counter
 from types import TracebackType
 from typing import Any, Self
 
@@ -170,7 +170,10 @@ class Call:
         """Where its time went so far."""
         invocation = self.invocation
         instantiate, host = invocation.instantiate_time, invocation.store.host_time
-        guest = max(0.0, invocation.elapsed - instantiate - host)
+        elapsed = (
+            (invocation.ended or perf_counter()) - invocation.began if invocation.began else 0.0
+        )
+        guest = max(0.0, elapsed - instantiate - host)
         return Phases(self._queued + invocation.delay, instantiate, guest, host)
 
     @property

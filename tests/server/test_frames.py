@@ -44,7 +44,7 @@ REQUESTS = 20
 @pytest.mark.parametrize(
     ("name", "request_", "answer", "most"),
     [
-        pytest.param("c/hello", HELLO, b"Hello, World!\n", 192 + STACK, id="a-request"),
+        pytest.param("c/hello", HELLO, b"Hello, World!\n", 191 + STACK, id="a-request"),
         pytest.param("c/rpc", RPC, b'{"jsonrpc":"2.0","result":3,"id":1}', 138, id="a-call"),
     ],
 )

@@ -275,5 +275,5 @@ class GuardedHttpToolsProtocol(GuardedProtocol, HttpToolsProtocol):  # type: ign
     def on_message_complete(self) -> None:
         self._untold = 0
         if not self.parser.should_upgrade():
-            self._whole = True
+            self._whole = self.guard.client.whole = True
             super().on_message_complete()

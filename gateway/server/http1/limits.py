@@ -178,7 +178,7 @@ class Guard:
 
     def begin(self) -> None:
         """A request has been received."""
-        self._unused = self._reads_on = False
+        self._unused = self._reads_on = self.client.whole = False
         self._protocol.transport.head_is_next = True
         if self.ending:
             self._end_after_next()
