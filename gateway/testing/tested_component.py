@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import uvicorn
 
+from gateway.config import ServerConfig
 from gateway.observe.events import ReturnEvent
 from gateway.opened.component import BlockingComponent, Component
 from gateway.opened.content import Content
 from gateway.opened.opening import open as open_component
+from gateway.server.app_server import serving
 from gateway.testing.clock import Clock
 from gateway.testing.key_value import KeyValue
 from gateway.testing.outbound import Outbound
@@ -147,16 +147,6 @@ def _lent(grant: Any, stores: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _listening(component: BlockingComponent, made: TestedComponent) -> Iterator[None]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            component.component, lifespan="off", log_config=None, access_log=False, ws="none"
-        )
-        server = uvicorn.Server(config)
-        # It listens already: who connects before the server has begun waits until it has.
-        serving = component.portal.start_task_soon(partial(server.serve, sockets=[listener]))
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            serving.result()
+    served = serving(component.component, ServerConfig(port=0))
+    with component.portal.wrap_async_context_manager(served) as made.url:
+        yield

@@ -164,6 +164,9 @@ def test_a_component_is_served(guest: GuestPath, serve_component: Open) -> None:
     assert one.url != other.url
     for component in (one, other):
         assert httpx.get(component.url, trust_env=False).status_code == 200
+        # By the gateway's own server, which has bounds.
+        large = httpx.get(component.url, trust_env=False, headers={"x": "x" * (64 << 10)})
+        assert large.status_code == 431
         assert component.request("GET", "/").status_code == 200
         assert [type(each) for each in component.events] == [HttpIncomingHandlerHandleReturned] * 2
 
