@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
+from gateway.config import load
 from tests import ask
 from tests.bindings.outbound.peer import Wire
 from tests.capabilities.servers import Nats, until_settled
@@ -29,24 +30,23 @@ from tests.patience import PATIENCE
 from tests.production.gateways import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-COMPONENTIZED = sorted(
-    path.parent.name
-    for path in EXAMPLES.glob("*/README.md")
-    if " componentize app " in path.read_text()
-)
-"""Those whose READMEs have the command that makes the component."""
+COMPONENTIZED = sorted(path.parent.name for path in EXAMPLES.glob("*/app.py"))
+"""Those in Python."""
 
 
 @pytest.fixture
 def serve(
     guest: GuestPath, gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """An example by the line of its README, with further options."""
+    """An example, built, as its README has it served, with further options."""
     monkeypatch.chdir(tmp_path)
 
     def serve(name: str, *options: str) -> GatewayProcess:
         shutil.copy(guest(f"examples/{name}"), f"{name}.wasm")
         text = (EXAMPLES / name / "README.md").read_text()
+        if re.search(r"^    gateway dev$", text, re.MULTILINE):
+            shutil.copy(EXAMPLES / name / "gateway.toml", "gateway.toml")
+            return GatewayProcess("gateway.toml", *options)
         line, *_ = re.findall(r"^    gateway serve (.*)$", text, re.MULTILINE)
         return GatewayProcess(*shlex.split(line), *options)
 
@@ -170,9 +170,15 @@ def test_the_readme_names_them_all() -> None:
 
 @pytest.mark.parametrize("name", COMPONENTIZED)
 def test_an_example_is_built_as_its_readme_has_it(name: str) -> None:
-    """By `tests.guests.toolchains.Example`."""
+    """By `tests.guests.toolchains.Example`: in a line of its own, or by `gateway dev`."""
+    command = f"componentize-py -d wit -w {name} componentize app -o {name}.wasm"
     lines = (EXAMPLES / name / "README.md").read_text().splitlines()
-    assert f"    componentize-py -d wit -w {name} componentize app -o {name}.wasm" in lines
+    (component,) = load(EXAMPLES / name / "gateway.toml", unbuilt=True).components
+    if "    gateway dev" in lines:
+        assert component.build is not None
+        assert component.build.command == command
+    else:
+        assert f"    {command}" in lines
 
 
 def test_what_several_servers_have_is_hashed_at_once(
