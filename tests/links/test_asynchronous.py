@@ -164,13 +164,13 @@ def serve(tmp_path: Path) -> Serve:
     """A component with a link to a peer."""
 
     @asynccontextmanager
-    async def make(**keys: Any) -> AsyncIterator[tuple[Talking, Peer]]:
+    async def make() -> AsyncIterator[tuple[Talking, Peer]]:
         (source := tmp_path / "caller.wat").write_text(CALLER)
         peer = Peer()
         async with await asyncio.start_server(peer.serve, "127.0.0.1", 0) as server:
             url = f"wrpc+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             table = {"name": "caller", "source": source, "links": [{"import": FEED, "url": url}]}
-            config = ComponentConfig.model_validate({**table, **keys})
+            config = ComponentConfig.model_validate(table)
             async with talking(config) as gateway:
                 yield gateway, peer
 
@@ -212,14 +212,17 @@ async def test_one_that_fails_stops_its_caller(serve: Serve) -> None:
 
 
 async def test_what_is_under_way_ends_with_its_caller(serve: Serve) -> None:
-    async with serve(max_execution_time="1s") as (gateway, peer):
+    async with serve() as (gateway, peer):
         peer.may_answer.clear()
-        assert await gateway.call("both", name="caller") == -32001
-        peer.may_answer.set()
+        calling = asyncio.create_task(gateway.call("both", name="caller"))
+        await until(lambda: len(peer.asked) == 2)
+        calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
         calls = 'gateway_linked_calls_total{component="caller",function="note",'
-        calls += 'interface="acme:feed2/api",outcome="late",target="wrpc"}'
+        calls += 'interface="acme:feed2/api",outcome="cancelled",target="wrpc"}'
         await gateway.told(calls, 2)
-    assert not STORES
+        await until(lambda: not STORES)
+        peer.may_answer.set()
 
 
 async def test_several_that_fail_at_once_are_one_trap(
