@@ -91,6 +91,7 @@ class Gateway:
         routes = operations(self, self.runtime.metrics)
         self._deployment = Deployment(config, self.runtime, routes, self.owner)
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.admin: ASGIApp | None = None
         if config.server.admin_addr is not None:
             from gateway.admin.site import AdminSite  # noqa: PLC0415 - slow to import, for its tokens
@@ -154,9 +155,15 @@ class Gateway:
 
         Raises:
             gateway.CallFailed: it returned nothing; each subclass says why, and `CallError` has its err.
+            RuntimeError: this is another event loop than that of its lifespan.
         """
         if self._closed:
             raise Stopped("the gateway is closed: its lifespan has ended")
+        if self._loop not in {None, asyncio.get_running_loop()}:
+            raise RuntimeError(
+                "the gateway serves on another event loop: hand the call over to that one, for instance with "
+                "anyio.from_thread.run in a thread of it"
+            )
         if not self._deployment.started:
             self._deployment.start()
         return await self._deployment.generation.call(component, method, args, kwargs)
@@ -287,6 +294,7 @@ class Gateway:
                 except ComponentError as error:
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     return
+                self._loop = asyncio.get_running_loop()
                 self._deployment.start()
                 self.runtime.watchdog.start()
             await send({"type": f"{message['type']}.complete"})
@@ -334,6 +342,7 @@ async def call(component: str, method: str, /, *args: Any, **kwargs: Any) -> Any
     Raises:
         gateway.NotFound: there is no application, or there are several.
         gateway.CallFailed: as of `Gateway.call`.
+        RuntimeError: as of `Gateway.call`.
     """
     open_ = [each for each in tuple(_of_process) if not each._closed]
     if len(open_) != 1:

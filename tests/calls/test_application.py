@@ -75,6 +75,13 @@ async def test_an_application_and_those_beside_it(guest: GuestPath) -> None:
         await app.call("rpc", "add", 1, 2)
 
 
+async def test_another_event_loop_is_told_where_calls_belong(guest: GuestPath) -> None:
+    async with running(guest) as app:
+        with pytest.raises(RuntimeError, match="serves on another event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(app.call("rpc", "add", 1, 2)))
+        assert await app.call("rpc", "add", 1, 2) == 3
+
+
 async def test_a_reload_leaves_types_and_calls_as_they_are(guest: GuestPath) -> None:
     async with running(guest) as app:
         point = app.types("rpc").Point(1, 2)
