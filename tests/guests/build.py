@@ -19,6 +19,7 @@ from typing import Final
 
 from tests.compiled import compiled
 from tests.guests import modules, new, toolchains, wit
+from tests.guests.cargo import Crate
 from tests.guests.guest import Guest
 from tests.guests.python_0_3 import Python03
 from tests.guests.toolchains import GUESTS, BuildFailed, Toolchain, Unavailable
@@ -35,6 +36,7 @@ def _find() -> Mapping[str, Guest]:
         ("js/*.js", toolchains.JavaScript()),
         ("python/*", toolchains.Python()),
         ("python-0-3/*", Python03()),
+        ("rust/*", Crate()),
         ("wat/*.wat", toolchains.Wat()),
     ]
     guests = [

@@ -26,9 +26,12 @@ from tests.production.gateways import until
 
 ROOT = Path(__file__).parents[2]
 
-HTTP = ["new/c-http", "new/go-http", "new/javascript-http", "new/python-http"]
-RPC = ["new/c-rpc", "new/go-rpc"]
-WORKERS = ["new/c-worker", "new/go-worker", "new/javascript-worker", "new/python-worker"]
+HTTP = ["new/c-http", "new/go-http", "new/javascript-http", "new/python-http", "new/rust-http"]
+RPC = ["new/c-rpc", "new/go-rpc", "new/rust-rpc"]
+WORKERS = [
+    *("new/c-worker", "new/go-worker", "new/javascript-worker"),
+    *("new/python-worker", "new/rust-worker"),
+]
 
 PATH_MAX = os.pathconf("/", "PC_PATH_MAX")  # with the zero at its end
 
@@ -132,7 +135,6 @@ def test_every_folder_is_whole(tmp_path: Path, language: Language, kind: Kind) -
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_wit_is_the_same_in_all_languages(kind: Kind) -> None:
-    """Of Rust, whose target comes from rustup alone, the sources are not built here."""
     wit = {
         language: {
             path: text.replace("@0.2.10", "@0.2.12")
