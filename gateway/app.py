@@ -31,6 +31,7 @@ from gateway.observe import log, telemetry
 from gateway.observe.metrics import Metrics
 from gateway.routes.operations import operations
 from gateway.routes.rpc import described
+from gateway.serving.loaded import INSTANCES, Loaded
 from gateway.serving.loading import load_services
 from gateway.serving.runtime import Runtime
 from gateway.serving.service import Service
@@ -83,7 +84,11 @@ class Gateway:
         """
         log.embed(config.server)
         self.runtime = Runtime(
-            config.server, workers_dir=workers_dir, lent=backends, providers=providers
+            config.server,
+            workers_dir=workers_dir,
+            lent=backends,
+            providers=providers,
+            loaded=Loaded(_instances(config)),
         )
         self.owner = Owner()
         self.draining = self._out_of_service = False
@@ -363,6 +368,13 @@ class Verified(NamedTuple):
 
     routes: tuple[Route, ...]
     methods: int
+
+
+def _instances(config: GatewayConfig) -> int:
+    """How many instances the pools of a worker are for: later configurations use the same pools."""
+    if config.server.max_in_flight is not None:
+        return config.server.max_in_flight
+    return max(INSTANCES, *(component.max_concurrency for component in config.components))
 
 
 def verify(config: GatewayConfig) -> dict[str, Verified]:

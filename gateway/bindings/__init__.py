@@ -30,7 +30,7 @@ from gateway.config import ComponentConfig
 from gateway.host import wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
 
-__all__ = ["provided", "provided_to"]
+__all__ = ["granted_keys", "provided", "provided_to"]
 
 _FAMILIES: Final = (
     *(io, clocks, random, cli, filesystem, sockets),
@@ -56,11 +56,8 @@ def provided_to(
         imports: what it imports.
         linked: what is at the other ends of its links, by the full names of what it imports.
     """
-    granted = (
-        interface
-        for interface in _interfaces()
-        if not interface.only_granted or getattr(component, str(interface.key))
-    )
+    keys = granted_keys(component)
+    granted = (it for it in _interfaces() if not it.only_granted or it.key in keys)
     interfaces = Provided(granted)
     labelled = {
         label: _Labelled(interface, label)
@@ -69,6 +66,15 @@ def provided_to(
         and (interface := interfaces.interface(name)) is not None
     }
     return Provided(interfaces, {**labelled, **linked})
+
+
+def granted_keys(component: ComponentConfig) -> frozenset[str]:
+    """The keys of a component's configuration by which interfaces are granted that others do not find linked."""
+    return frozenset(
+        key
+        for interface in _interfaces()
+        if interface.only_granted and (key := str(interface.key)) and getattr(component, key)
+    )
 
 
 class _Labelled(HostInterface):

@@ -16,7 +16,7 @@ from gateway.host.component import Component, Source
 from gateway.host.wit_text import Definitions, block, interface_lines
 from gateway.rpc.method import Methods
 from gateway.serving.handlers import MESSAGE_HANDLER, WATCHER
-from gateway.serving.service import HANDLER, INCOMING_HANDLER
+from gateway.serving.loaded import HANDLER, INCOMING_HANDLER
 from gateway.wasm.claims import Policy, examine, summary
 from gateway.wasm.wasip3 import supplied
 

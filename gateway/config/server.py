@@ -293,7 +293,8 @@ class ServerConfig(Table):
         unavailable_page: the same of a 503.
         drain_grace: seconds that the gateway goes on serving after it was told to stop, not ready any more, for
             load balancers to notice.
-        max_in_flight: invocations at once in one worker, of all components; None for the sum of theirs.
+        max_in_flight: invocations at once in one worker, of all components, for which its pools are made; None for
+            the sum of theirs, and pools for 1,024.
         max_call_depth: calls by links on top of each other, beginning with the first that a request leads to.
         metrics: whether invocations are counted for Prometheus.
         log_events: whether each return event is logged.

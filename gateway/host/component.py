@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import structlog
 from wasmtime import WasmtimeError
@@ -29,13 +29,13 @@ from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, ExportBlocks, Rewritten, rewrite
 from gateway.wasm.drops import with_drops
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, Needs, footprint, needs
-from gateway.wasm.instance_limits import InstanceLimits, untold_limits
+from gateway.wasm.instance_limits import Extents, InstanceLimits, untold_limits
 from gateway.wasm.wasip3 import CALLS, NotComposable
 from gateway.wasm.wasip3.imported import Imported
 
 T = TypeVar("T")
 
-__all__ = ["MAX_SIZE", "Component", "Source", "read_file"]
+__all__ = ["MAX_SIZE", "Component", "ComponentFile", "Source", "read_file"]
 
 _log = structlog.get_logger("gateway.component")
 
@@ -52,6 +52,10 @@ _STACKS: Final = 3
 """Stacks of an instance of WASI 0.3 beside those of the guest's own tasks that wait: that of the call itself, and
 of two tasks of what is around the guest, each of which waits until what it calls has begun."""
 
+_MAX_LIMITS: Final = 64
+"""Limits that are remembered of one component. Threat: one that is put again and again, with another `max_memory`
+each time. Arbitrary: a digest has as many as it has configurations."""
+
 _ASYNC: Final = re.compile(r"requires? the component model (?:async|error-context|threading)")
 
 _REMEDY: Final = "Give a WebAssembly component, as a .wasm file or in its text form (.wat)."
@@ -65,6 +69,31 @@ _REMEDIES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ComponentFile:
+    """What a file holds, component or not.
+
+    Attributes:
+        path: where it was read.
+        content: all of it.
+        digest: the SHA-256 of that, in hexadecimal.
+    """
+
+    path: Path
+    content: bytes
+    digest: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read one.
+
+        Raises:
+            ComponentError: it cannot be read, or is larger than anything that is loaded.
+        """
+        content = _read(path)
+        return cls(path, content, hashlib.sha256(content).hexdigest())
+
+
 class Source:
     """The binary of a component, read and found to be one.
 
@@ -73,6 +102,7 @@ class Source:
         digest: the SHA-256 of the file, in hexadecimal.
         size: the size of the file, in bytes.
         original: the file in binary form, as it was signed if it was.
+        is_text: whether that is not the file itself.
         binary: the component in binary form, made of a core module if the file has one.
         composed: the component around it that is served in its place, where it is of WASI 0.3; None for any other.
         concurrent: whether it is for a concurrent engine: one of WASI 0.3 is, and no other.
@@ -88,16 +118,16 @@ class Source:
 
     def __init__(
         self,
-        path: Path,
+        file: Path | ComponentFile,
         *,
         bridge: Callable[[str], bool] | None = None,
         compiler: Compiler | None = None,
         cache: CompileCache | None = None,
     ) -> None:
-        """Read a file.
+        """Examine a file.
 
         Args:
-            path: the file.
+            file: the file, or where it is to be read.
             bridge: given the name of an imported interface, whether its `list<u8>` should cross in blocks.
             compiler: what makes a component of text or a core module; None to do it in this process.
             cache: where the compiled form is kept by which one of WASI 0.3 is looked at; None for nowhere.
@@ -105,12 +135,14 @@ class Source:
         Raises:
             ComponentError: the file cannot be read, or holds no component that can be served.
         """
-        self.path = path
-        data = _read(path)
-        self.digest = hashlib.sha256(data).hexdigest()
-        self.size = len(data)
+        if not isinstance(file, ComponentFile):
+            file = ComponentFile.read(file)
+        path = self.path = file.path
+        self.digest = file.digest
+        self.size = len(file.content)
         compiler = compiler or Compiler()
-        self.original = _to_binary(path, data, compiler)
+        self.original = _to_binary(path, file.content, compiler)
+        self.is_text = self.original is not file.content
         self.binary = _to_component(path, self.original, compiler)
         needed = _measured(path, needs, self.binary)
         self.composed = None
@@ -159,6 +191,25 @@ class ExportPlace:
     memory: int | None
 
 
+class _Limits(dict[int, InstanceLimits]):
+    """What each memory and table of an instance may take, by the bytes that all of its memories may.
+
+    A dictionary, so that looking them up for an invocation takes no function of ours.
+    """
+
+    def __init__(self, extents: Extents | None) -> None:
+        super().__init__()
+        self._extents = extents
+
+    def __missing__(self, max_memory: int) -> InstanceLimits:
+        if len(self) >= _MAX_LIMITS:
+            self.clear()
+        extents = self._extents
+        limits = untold_limits(max_memory) if extents is None else extents.limits(max_memory)
+        self[max_memory] = limits
+        return limits
+
+
 class Component:
     """A compiled component.
 
@@ -170,9 +221,13 @@ class Component:
         engine: the engine it was compiled for.
         wasmtime: the component of wasmtime-py.
         address: its address, for the C API.
-        footprint: what one instance takes from the engine's pools, None where that cannot be told.
-        stacks: how many stacks of fibers one instance takes at most.
+        places: how many places of the engine's pools one instance takes.
         concurrent: whether it is of WASI 0.3, and for a concurrent engine.
+        limits: what each memory and table of an instance may take, by the bytes that all its memories may.
+        extents: as of its `Source`; likewise the three below.
+        functions: ditto.
+        resources: ditto.
+        original: ditto; None where that is the file itself.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
         drops: for each resource that it exports, the name of the function that drops it, which is no export of its
@@ -187,6 +242,7 @@ class Component:
         source: Source,
         *,
         name: str,
+        places: int = 0,
         cache: CompileCache | None = None,
         compiler: Compiler | None = None,
     ) -> None:
@@ -196,6 +252,7 @@ class Component:
             engine: what is to run it, concurrent where the component is.
             source: what to compile.
             name: what it is called in logs.
+            places: how many places of the engine's pools one instance takes.
             cache: where compiled forms are kept; None for nowhere.
             compiler: what compiles it; None to do it in this process.
 
@@ -208,10 +265,13 @@ class Component:
         self.size = source.size
         self.engine = engine
         self.concurrent = source.concurrent
-        self.footprint = source.footprint
-        self.stacks = source.stacks
-        self._extents = source.extents
-        self._limits: tuple[int, InstanceLimits] | None = None
+        self.places = places
+        self.extents = source.extents
+        self.functions = source.functions
+        self.resources = source.resources
+        self.original = source.original if source.is_text else None
+        self._cache = cache
+        self.limits = _Limits(source.extents)
         compiler = compiler or Compiler()
         disguised: Mapping[tuple[str, str], Blocks] = {}
         self._exported: Mapping[tuple[str | None, str], ExportBlocks] = {}
@@ -263,16 +323,16 @@ class Component:
         plain.served = plain.binary
         return cls(Engine(concurrent=source.concurrent), plain, name=name)
 
-    def moved(self, engine: Engine, name: str, cache: CompileCache | None) -> Component:
-        """The same component, for another engine and by another name. Nothing is compiled.
+    def moved(self, engine: Engine) -> Component:
+        """The same component, for an engine without pools. Nothing is compiled.
 
         Raises:
-            ComponentError: the engine's pools are not for it.
+            ComponentError: the engine refuses it.
         """
         moved = copy(self)
-        moved.name = name
         moved.engine = engine
-        compiled = None if cache is None else cache.find(engine, self._key)
+        moved.places = 0
+        compiled = None if self._cache is None else self._cache.find(engine, self._key)
         try:
             if compiled is None:
                 compiled = wasm.Component.deserialize(engine.wasmtime, self.wasmtime.serialize())
@@ -282,14 +342,6 @@ class Component:
             ) from error
         moved._set_compiled(compiled)
         return moved
-
-    def limits(self, max_memory: int) -> InstanceLimits:
-        """What each memory and table of an instance may take, of `max_memory` bytes for all memories."""
-        if self._limits is None or self._limits[0] != max_memory:
-            extents = self._extents
-            limits = untold_limits(max_memory) if extents is None else extents.limits(max_memory)
-            self._limits = max_memory, limits
-        return self._limits[1]
 
     def export_index(self, interface: str | None, function: str) -> ExportPlace:
         """Where the engine has an exported function, and how that is called."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from gateway.host.settings import (
 )
 from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS
 
-__all__ = ["Engine", "PoolSize"]
+__all__ = ["Engine", "PoolSize", "lacking"]
 
 _log = structlog.get_logger("gateway.engine")
 
@@ -38,6 +39,9 @@ _TABLE_ELEMENT: Final = 8
 _OF_ADAPTERS: Final = 16 << 10
 """Bytes of each memory that a concurrent engine clears and keeps, in place of 64 KiB: its components have half a
 dozen memories each, of adapters and bridges, which touch no more than that."""
+
+_SHORT: Final = 4
+"""Its pools are short of places when less than one in so many is left: what takes over is made ready then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class Engine:
     Args:
         pool: how many instances to keep room for; None allocates each on demand.
         concurrent: whether it runs components of WASI 0.3, and only those.
+        places: into how many places its pools are divided, for instances to take; 0 where nobody counts.
 
     Attributes:
         concurrent: ditto.
@@ -126,18 +131,28 @@ class Engine:
         pooled: whether instances come from pools.
         fingerprint: changes whenever compiled code would: engine version and configuration.
         stores: the contexts of its live stores.
+        left: how many places in its pools are free; whoever changes it holds the lock.
+        lock: ditto.
+        few: how many are so few that what takes over is made ready.
     """
 
-    def __init__(self, pool: PoolSize | None = None, *, concurrent: bool = False) -> None:
+    def __init__(
+        self, pool: PoolSize | None = None, *, concurrent: bool = False, places: int = 0
+    ) -> None:
         roomy = is_roomy()
         config = compile_settings(roomy=roomy, concurrent=concurrent)
         self.concurrent = concurrent
+        self._beside: Engine | None = None
         self.pooled = pool is not None and _is_accepted(pool)
         if pool is not None and self.pooled:
             settings = pool.settings()
             if concurrent:
                 settings["linear_memory_keep_resident"] = _OF_ADAPTERS
             _capi.set_pooling(config, **settings)
+        # Places are given back by the thread that frees stores too.
+        self.lock = threading.Lock()
+        self.left = places if self.pooled and places else sys.maxsize
+        self.few = self.left // _SHORT if self.left < sys.maxsize else 0
         self.wasmtime = wasmtime.Engine(config)
         self.address = _capi.address_of(self.wasmtime)
         # Pools do not change compiled code, but what the engine assumes of memories does.
@@ -151,6 +166,16 @@ class Engine:
             name="epoch-ticker",
             daemon=True,
         ).start()
+
+    @property
+    def beside(self) -> Engine:
+        """One of the same kind without pools, for what they have no room for: itself if it has none."""
+        if not self.pooled:
+            return self
+        with self.lock:
+            if self._beside is None:
+                self._beside = Engine(concurrent=self.concurrent)
+            return self._beside
 
     def wake(self) -> None:
         """Have the ticker tick, as long as there are `stores`."""
@@ -176,19 +201,28 @@ def _tick(reference: weakref.ref[Engine], stores: set[int], awake: threading.Eve
                 awake.set()
 
 
+def lacking(pool: PoolSize) -> tuple[str, str] | None:
+    """What the system lacks for pools, and a remedy; None where it has all."""
+    if not is_roomy() or not is_reservable(pool.address_space):
+        return (
+            f"the system does not reserve {pool.address_space >> 30} GiB of address space",
+            "lower max_in_flight or max_concurrency, or raise the limit of virtual memory (ulimit -v)",
+        )
+    if (left := maps_left()) is not None and pool.maps > left:
+        return (
+            f"the stacks of {pool.instances} instances take {pool.maps} memory maps, and the system leaves "
+            f"{max(left, 0)} to the gateway",
+            "lower max_in_flight or max_concurrency, or raise vm.max_map_count",
+        )
+    return None
+
+
 def _is_accepted(pool: PoolSize) -> bool:
     """Whether the system has what a pool reserves. The engine ends the process where its constructor fails."""
-    if not is_roomy() or not is_reservable(pool.address_space):
-        reason = f"the system does not reserve {pool.address_space >> 30} GiB of address space"
-        remedy = "lower max_concurrency, or raise the limit of virtual memory (ulimit -v)"
-    elif (left := maps_left()) is not None and pool.maps > left:
-        reason = (
-            f"the stacks of {pool.instances} instances take {pool.maps} memory maps, and the system leaves "
-            f"{max(left, 0)} to the gateway"
-        )
-        remedy = "lower max_concurrency, or raise vm.max_map_count"
-    else:
+    lack = lacking(pool)
+    if lack is None:
         return True
+    reason, remedy = lack
     _log.warning(
         "pooling refused",
         reason=reason,

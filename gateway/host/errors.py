@@ -105,10 +105,7 @@ class CpuTimeExceeded(InvocationError):
 
 
 class Exhausted(InvocationError):
-    """There was no room for one more instance in the engine's pools, or no thread for a large value.
-
-    `max_concurrency` sizes the pools.
-    """
+    """There was no room for one more instance, or no thread for a large value."""
 
 
 class Gone(InvocationError):

@@ -142,7 +142,7 @@ class Invocation:
         self._address = ctypes.addressof(self._block)
         component = export.linked.component
         if within is None:
-            within = Store(component.engine, component.limits(max_memory), max_memory, data)
+            within = Store(component.engine, component.limits[max_memory], max_memory, data)
         self.store = within
 
     @property
@@ -193,16 +193,20 @@ class Invocation:
                 raise self._stopped
             self.began = perf_counter()
             if self._within:
+                self._export = self._export.of(self.store.engine)
                 self.store.host_calls = {}
                 self.store.host_time = 0.0
                 finished = self._cross(self._lower_args) and self._poll()
             else:
-                self.store.open()
-                linked = self._export.linked
+                linked = self._export.linked.placed()
+                component = linked.component
+                self.store.open(component.engine, component.places)
+                if component is not self._export.linked.component:
+                    self._export = self._export.of(component.engine)
                 self._future = _capi.instantiate_async(
                     linked.address,
                     self.store.context,
-                    linked.component.address,
+                    component.address,
                     self.store.instance,
                     self._address + _ERROR,
                 )

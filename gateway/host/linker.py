@@ -10,16 +10,21 @@ group of equals has one `wit.Resource`, and its number defines it in every insta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from copy import copy
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from wasmtime import WasmtimeError
 from wasmtime.component import ExportIndex, Linker, LinkerInstance
 
 from gateway.host import _capi, wit
 from gateway.host.binding import HostFunction, HostInterface, Provided
 from gateway.host.callbacks import Callback, host_callback
-from gateway.host.errors import ComponentError, Trap, TrapKind
+from gateway.host.errors import ComponentError, Exhausted, Gone, Trap, TrapKind
 from gateway.host.inline import is_short
 from gateway.host.store import STORES
 from gateway.host.values import Lift, Lower, lift, lower
@@ -27,8 +32,11 @@ from gateway.wasm.wasip3 import ADAPTERS
 
 if TYPE_CHECKING:
     from gateway.host.component import Component
+    from gateway.host.engine import Engine
 
 __all__ = ["Export", "LinkedComponent", "link"]
+
+_log = structlog.get_logger("gateway.engine")
 
 _UNKNOWN: Final = "unknown import"
 """The host function that every import which nothing provides is."""
@@ -50,6 +58,8 @@ class Export:
     """
 
     __slots__ = (
+        "_beside",
+        "_find",
         "_index",
         "boxed",
         "index_address",
@@ -66,7 +76,7 @@ class Export:
         linked: LinkedComponent,
         name: str,
         ty: wit.Function,
-        index: ExportIndex,
+        find: Callable[[Component], ExportIndex | None],
         *,
         boxed: bool = False,
         memory: int | None = None,
@@ -74,8 +84,9 @@ class Export:
         self.linked = linked
         self.name = name
         self.type = ty
-        self._index = index
-        self.index_address = _capi.address_of(index)
+        self._find = find
+        self._beside: Export | None = None
+        self._locate()
         self.boxed = boxed
         if memory is not None:
             ty = wit.in_blocks(ty, memory)
@@ -88,6 +99,30 @@ class Export:
         self.lift: Lift | None = None if result is None else lift(result)
         self.is_short = all(map(is_short, params)) and (result is None or is_short(result))
 
+    def _locate(self) -> None:
+        index = self._find(self.linked.component)
+        if index is None:
+            raise LookupError(f"{self.linked.component.name} exports no {self.name}")
+        self._index = index
+        self.index_address = _capi.address_of(index)
+
+    def of(self, engine: Engine) -> Export:
+        """The same function for an instance of that engine, where the component has been `placed`.
+
+        Raises:
+            Gone: it has not.
+        """
+        if engine is self.linked.component.engine:
+            return self
+        found, beside = self._beside, self.linked.beside
+        if found is None:
+            if beside is None or engine is not beside.component.engine:
+                raise Gone(f"{self.linked.component.name} has no instances there")
+            found = self._beside = copy(self)
+            found.linked = beside
+            found._locate()
+        return found
+
 
 class LinkedComponent:
     """A component whose imports are all defined.
@@ -97,23 +132,57 @@ class LinkedComponent:
         unknown: the names it imports that nothing is provided for, interfaces as a whole.
         unlinked: the functions that it imports from interfaces which are provided, but without these.
         address: the linker's address, for the C API.
+        beside: the same in an engine without pools, once that was needed.
     """
 
     def __init__(
         self,
         component: Component,
+        provided: Provided,
         linker: Linker,
         callbacks: Sequence[Callback],
+        *,
         unknown: Sequence[str],
         unlinked: Sequence[str],
     ) -> None:
         self.component = component
         self.unknown = tuple(unknown)
         self.unlinked = tuple(unlinked)
+        self.beside: LinkedComponent | None = None
+        self._wanted = False
+        self._provided = provided
         self._linker = linker
         self._callbacks = callbacks
         self._drops: dict[wit.Resource, Export] = {}
         self.address = _capi.address_of(linker)
+
+    def placed(self) -> LinkedComponent:
+        """Where there is room for one more instance: here, or in an engine without pools where they are full.
+
+        What it takes of the pools is taken, and is to be given back when the instance is gone.
+
+        Raises:
+            Exhausted: the pools are full, and what takes over is not ready yet.
+        """
+        component = self.component
+        engine = component.engine
+        with engine.lock:
+            left = engine.left - component.places
+            if left >= 0:
+                engine.left = left
+        if (left < engine.few or left < 0) and not self._wanted:
+            self._wanted = True
+            _beside.make(self)
+        if left >= 0:
+            return self
+        if self.beside is None:
+            raise Exhausted("the pools are full, and what takes over is still being linked")
+        return self.beside
+
+    def link_beside(self) -> None:
+        """Link it in an engine without pools."""
+        component = self.component.moved(self.component.engine.beside)
+        self.beside = link(component, self._provided)
 
     def export(self, name: str, *, interface: str | None = None) -> Export:
         """An exported function, of the component itself or of an interface that it exports.
@@ -130,7 +199,11 @@ class LinkedComponent:
         place = self.component.export_index(interface, name)
         if place.index is None or not isinstance(item, wit.Function):
             raise LookupError(f"{self.component.name} exports no function {full_name}")
-        return Export(self, full_name, item, place.index, boxed=place.boxed, memory=place.memory)
+
+        def find(component: Component) -> ExportIndex | None:
+            return component.export_index(interface, name).index
+
+        return Export(self, full_name, item, find, boxed=place.boxed, memory=place.memory)
 
     def drop(self, resource: wit.Resource) -> Export:
         """What drops a resource that the component exports, called with it.
@@ -141,13 +214,50 @@ class LinkedComponent:
         export = self._drops.get(resource)
         if export is None:
             name, interface = self.component.drops[resource]
-            index = self.component.wasmtime.get_export_index(name)
-            if index is None:
-                raise LookupError(f"{self.component.name} exports no resource {resource}")
             ty = wit.Function((("resource", wit.Own(resource)),), None)
             full_name = f"{interface}#[resource-drop]{resource}"
-            export = self._drops[resource] = Export(self, full_name, ty, index)
+
+            def find(component: Component) -> ExportIndex | None:
+                return component.wasmtime.get_export_index(name)
+
+            export = self._drops[resource] = Export(self, full_name, ty, find)
         return export
+
+
+class _Beside:
+    """A thread that links components in engines without pools, begun when that is first needed.
+
+    To load what a large component was compiled to takes tens of milliseconds: too long for the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: SimpleQueue[LinkedComponent] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def make(self, linked: LinkedComponent) -> None:
+        """Have one linked so, soon."""
+        self._wanted.put(linked)
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="link-beside", daemon=True)
+            with contextlib.suppress(
+                RuntimeError
+            ):  # the system has none at present: the next one tries again
+                thread.start()
+                self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            linked = self._wanted.get()
+            try:
+                linked.link_beside()
+            except Exception:
+                _log.exception(
+                    "component not linked beside the pools", source=str(linked.component.path)
+                )
+            del linked  # which this thread does not keep
+
+
+_beside: Final = _Beside()
 
 
 def link(component: Component, provided: Provided) -> LinkedComponent:
@@ -201,7 +311,9 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
                 case wit.Resource():
                     unknown.append(name)
                     _define_resource(root, name, item)
-    return LinkedComponent(component, linker, callbacks, unknown, unlinked)
+    return LinkedComponent(
+        component, provided, linker, callbacks, unknown=unknown, unlinked=unlinked
+    )
 
 
 def _define_adapted(

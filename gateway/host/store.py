@@ -87,7 +87,7 @@ class Store:
     """A wasmtime store, used for one invocation, or for more while others hold its guest's resources.
 
     Args:
-        engine: the engine.
+        engine: the engine, unless `open` is told of another.
         limits: what the instance may take.
         max_memory: bytes that its memories may have together.
         data: what the host functions are called with.
@@ -114,6 +114,7 @@ class Store:
     __slots__ = (
         "_large",
         "_limits",
+        "_places",
         "_pointer",
         "_words",
         "context",
@@ -134,6 +135,7 @@ class Store:
 
     def __init__(self, engine: Engine, limits: InstanceLimits, max_memory: int, data: Any) -> None:
         self.engine = engine
+        self._places = 0
         self._large = max_memory > LARGE
         self._limits = limits
         self._pointer = self.context = 0
@@ -151,8 +153,14 @@ class Store:
         self.instance = self.scratch + 24
         self.stack = 0
 
-    def open(self) -> None:
-        """Make the engine's store. `close` must follow."""
+    def open(self, engine: Engine, places: int) -> None:
+        """Make the engine's store. `close` must follow.
+
+        Args:
+            engine: the engine.
+            places: how many places in its pools were taken for it, which `close` gives back.
+        """
+        self.engine, self._places = engine, places
         self._pointer, self.context = _capi.store_new(self.engine.address, *self._limits)
         STORES[self.context] = self
         self.engine.stores.add(self.context)
@@ -193,8 +201,10 @@ class Store:
                     self.handed_out.close()
                 del STORES[self.context]
                 self.engine.stores.discard(self.context)
-                if not (self._large and _freeing.take(pointer)):
+                if not (self._large and _freeing.take(pointer, self.engine, self._places)):
                     _capi.store_delete(pointer)
+                    with self.engine.lock:
+                        self.engine.left += self._places
                 self.failure = None
 
 
@@ -203,17 +213,17 @@ class _Freeing:
 
     def __init__(self) -> None:
         self._room = threading.Semaphore(FREED_APART)
-        self._pointers: SimpleQueue[int] = SimpleQueue()
+        self._stores: SimpleQueue[tuple[int, Engine, int]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def take(self, pointer: int) -> bool:
-        """Have a store freed; returns whether there is room for it, and a thread."""
+    def take(self, pointer: int, engine: Engine, places: int) -> bool:
+        """Have a store freed, and its places given back; returns whether there is room for it, and a thread."""
         if not self._room.acquire(blocking=False):
             return False
         if self._thread is None and not self._begin():
             self._room.release()
             return False
-        self._pointers.put(pointer)
+        self._stores.put((pointer, engine, places))
         return True
 
     def _begin(self) -> bool:
@@ -227,7 +237,11 @@ class _Freeing:
 
     def _run(self) -> None:
         while True:
-            _capi.store_delete_apart(self._pointers.get())
+            pointer, engine, places = self._stores.get()
+            _capi.store_delete_apart(pointer)
+            with engine.lock:
+                engine.left += places
+            del engine  # which this thread does not keep
             self._room.release()
 
 

@@ -385,7 +385,7 @@ class Deployment:
     def _prepare(
         self, components: Sequence[ComponentConfig], config: GatewayConfig, compiler: Compiler
     ) -> list[Prepared]:
-        return prepare(components, config.server, self._runtime, compiler, present=self.services)
+        return prepare(components, config.server, self._runtime, compiler)
 
     def _make(
         self, config: GatewayConfig, prepared: Sequence[Prepared], number: int = 1

@@ -1,8 +1,8 @@
 """All that was made of one configuration. A gateway has one at a time, and replaces it as a whole.
 
-The components of the next are linked beside those of the present one, with an engine of their own: its pools are
-sized by what is loaded. Requests end where they began; when the last of them has, the old generation is closed,
-and its engine goes with it.
+The components of the next are put in service beside those of the present one, with the same engines; what has
+not changed is not linked again. Requests end where they began; when the last of them has, the old generation is
+closed, and what nobody else uses of it is gone.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from gateway.lifecycle.generation import Generation
 from gateway.links.asgi import AsgiHosts
 from gateway.observe import log
 from gateway.observe.event_queue import Sink
-from gateway.opened.shelf import SHELF, Kept
-from gateway.serving.loading import Prepared, compile_limits, prepare
+from gateway.opened.shelf import LOADED, SHELF, Kept
+from gateway.serving.loading import compile_limits, prepare
 from gateway.serving.runtime import Runtime
 
 __all__ = ["Loaded", "Loading", "Options"]
@@ -105,6 +105,7 @@ class Loading:
                     lent=self._options.backends,
                     providers=self._options.providers,
                     admission=kept.admission,
+                    loaded=LOADED,
                 )
                 if self._options.on_event is not None:
                     runtime.channel.add_sink(self._options.on_event)
@@ -127,5 +128,5 @@ class Loading:
         generation = Generation(1, config, [kept.prepared._replace(config=component)], runtime, {})
         if not component.links:
             (service,) = generation.services
-            kept.prepared = Prepared.of(service)._replace(linked=service.linked)
+            kept.exports = service.exports
         return generation

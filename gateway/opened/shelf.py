@@ -14,13 +14,17 @@ from typing import Final
 from gateway.config import ComponentConfig, ServerConfig
 from gateway.host.component import read_file
 from gateway.serving.admission import Admission
+from gateway.serving.loaded import INSTANCES, Exports, Loaded
 from gateway.serving.loading import Prepared
 
-__all__ = ["MAX_KEPT", "SHELF", "Kept", "Shelf"]
+__all__ = ["LOADED", "MAX_KEPT", "SHELF", "Kept", "Shelf"]
+
+LOADED: Final = Loaded(INSTANCES)
+"""What is open in this process, on whichever loop, and the engines for it."""
 
 MAX_KEPT: Final = 8
-"""Components that stay compiled and linked when nobody has them open. Threat: memory, and address space for their
-pools. Arbitrary: a test run or a job opens a few."""
+"""Components that stay compiled and linked when nobody has them open. Threat: memory. Arbitrary: a test run or a
+job opens a few."""
 
 
 @dataclass(eq=False, slots=True)
@@ -31,8 +35,9 @@ class Kept:
         digest: the SHA-256 of its content.
         config: with which keys, but for its place.
         server: ditto.
-        admission: the places of its invocations, of which there are as many as its pools are made for.
+        admission: the places of its invocations.
         prepared: it itself, once it is ready.
+        exports: it linked, where it has no links, for others to find.
         making: held by who makes it ready.
         users: how many have it open.
         loop: where they do.
@@ -43,6 +48,7 @@ class Kept:
     server: ServerConfig
     admission: Admission
     prepared: Prepared | None = None
+    exports: Exports | None = None
     making: threading.Lock = field(default_factory=threading.Lock)
     users: int = 0
     loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
@@ -72,8 +78,8 @@ class Shelf:
     def take(self, wanted: Kept, loop: asyncio.AbstractEventLoop) -> Kept:
         """Have a component of this content and these keys, made or to be made, until it is given back.
 
-        One that is open on another loop is another, of which only the compiled form is shared: a place of its
-        admission belongs to one loop.
+        One that is open on another loop is another, of the same code: a place of its admission belongs to one
+        loop.
         """
         with self._lock:
             same = [
@@ -89,7 +95,7 @@ class Shelf:
                 found = wanted
                 for each in same:
                     if each.prepared is not None:
-                        found.prepared = each.prepared._replace(linked=None)
+                        found.prepared = each.prepared
             if found in self._kept:
                 self._kept.remove(found)
             self._kept.append(found)

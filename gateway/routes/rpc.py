@@ -29,7 +29,7 @@ from gateway.observe.events import Outcome
 from gateway.routes.calls import Calls
 from gateway.routes.request import ClientDisconnected, ContentTooLarge, Request, server_timing
 from gateway.routes.rpc_page import MEDIA_TYPE, page
-from gateway.rpc.openrpc import document, servers
+from gateway.rpc.openrpc import document, head
 from gateway.serving.service import Service
 
 __all__ = ["RpcEndpoint", "described"]
@@ -54,8 +54,9 @@ class RpcEndpoint:
         self._max_result = config.rpc_max_result
         self._max_batch = config.rpc_max_batch
         self._page = page() if config.rpc_page else None
-        # Made once, for anyone may ask, and a large component's takes long.
-        self._documents = {service.name: _Document(service) for service in self._services.values()}
+        # Made before anyone asks, for a large component's takes long; once for all that are of one component.
+        for service in self._services.values():
+            service.exports.description  # noqa: B018
 
     async def answer(self, request: Request) -> None:
         """Answer a request."""
@@ -135,7 +136,11 @@ class RpcEndpoint:
         }
 
     def _document(self, service: Service, request: Request) -> bytes:
-        return self._documents[service.name].text(self._url(service, request))
+        # Not kept for each URL: where this application is mounted at a pattern, clients choose among any number.
+        component = service.linked.component
+        url = self._url(service, request)
+        first = head(component.docs, name=service.name, digest=component.digest, url=url)
+        return dump(first)[:-1] + b"," + service.exports.description + b"}"
 
     def _url(self, service: Service, request: Request) -> str:
         """Where the methods of a component are: a reference that any proxy in front leaves right."""
@@ -158,17 +163,3 @@ def described(service: Service, url: str) -> dict[str, Any]:
         url=url,
         docs=component.docs,
     )
-
-
-class _Document:
-    """The OpenRPC document of a component, as JSON."""
-
-    def __init__(self, service: Service) -> None:
-        members = described(service, "")
-        self._name = service.name
-        self._text = dump({key: members[key] for key in members if key != "servers"})
-
-    def text(self, url: str) -> bytes:
-        """It for those who asked at a URL."""
-        # Not one for each URL: where this application is mounted at a pattern, clients choose among any number.
-        return self._text[:-1] + b"," + dump(servers(self._name, url))[1:]

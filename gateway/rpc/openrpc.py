@@ -15,7 +15,7 @@ from gateway.rpc.method import RESERVED_PREFIX, Method, Methods
 from gateway.rpc.schema import Direction, Schema, Schemas, labels
 from gateway.wasm.binary.package_docs import PackageDocs
 
-__all__ = ["DISCOVER", "OPENRPC_VERSION", "document", "servers"]
+__all__ = ["DISCOVER", "OPENRPC_VERSION", "contents", "document", "head"]
 
 OPENRPC_VERSION: Final = "1.3.2"
 """The version of the specification: the latest that its published meta-schema knows."""
@@ -122,6 +122,27 @@ def document(
     Returns:
         The OpenRPC Object, in JSON's types. Parts of it may be shared: do not change it.
     """
+    first = head(docs, name=name, digest=digest, url=url)
+    return {**first, **contents(methods, exports, docs=docs)}
+
+
+def head(docs: PackageDocs, *, name: str, digest: str, url: str) -> dict[str, Any]:
+    """The members of a document that differ from name to name, and from URL to URL: as of `document`."""
+    return {
+        "openrpc": OPENRPC_VERSION,
+        "info": {
+            "title": name,
+            "version": digest[:_VERSION_SIZE],
+            "description": docs.docs or f"What the WebAssembly component {name} exports.",
+        },
+        "servers": [{"name": name, "url": url}],
+    }
+
+
+def contents(
+    methods: Methods, exports: Mapping[str, wit.Item], *, docs: PackageDocs
+) -> dict[str, Any]:
+    """The members that are the same for all that are served of a component: as of `document`."""
     schemas = Schemas(exports, docs)
     interfaces = {
         interface: (item, docs.interface(interface, item.functions.keys()))
@@ -145,13 +166,6 @@ def document(
             | {"tags": [{"$ref": f"#/components/tags/{tag}"}]}
         )
     return {
-        "openrpc": OPENRPC_VERSION,
-        "info": {
-            "title": name,
-            "version": digest[:_VERSION_SIZE],
-            "description": docs.docs or f"What the WebAssembly component {name} exports.",
-        },
-        **servers(name, url),
         "methods": [*described, _DISCOVERY],
         "components": {
             "schemas": schemas.components,
@@ -159,11 +173,6 @@ def document(
             "tags": used,
         },
     }
-
-
-def servers(name: str, url: str) -> dict[str, Any]:
-    """The member of a document that says where its component is called, the one that differs from URL to URL."""
-    return {"servers": [{"name": name, "url": url}]}
 
 
 def _method(

@@ -36,8 +36,9 @@ from gateway.policy.rate import Rate
 from gateway.rpc.procedure import Function
 from gateway.serving.admission import NoRoom
 from gateway.serving.callees import Callees
+from gateway.serving.loaded import HANDLER, INCOMING_HANDLER
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import HANDLER, INCOMING_HANDLER, Service
+from gateway.serving.service import Service
 from gateway.wasm.version import split_version, track
 
 __all__ = ["Targets"]

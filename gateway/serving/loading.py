@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
+from pathlib import Path
 from time import perf_counter
 from typing import Final, NamedTuple, Self
 
 import structlog
 
-from gateway.bindings import provided, provided_to
+from gateway.bindings import provided
 from gateway.bindings.http.outbound import tls_context
 from gateway.config import ComponentConfig, GatewayConfig, RouteConflict, ServerConfig
 from gateway.config.grant import BackendGrant
 from gateway.host import wit
 from gateway.host.cache import CompileCache
 from gateway.host.compiler import CompileLimits, Compiler
-from gateway.host.component import Component, Source
-from gateway.host.engine import Engine, PoolSize
+from gateway.host.component import Component, ComponentFile, Source
 from gateway.host.errors import ComponentError
-from gateway.host.linker import LinkedComponent, link
-from gateway.host.store import FREED_APART, LARGE
 from gateway.serving.link_targets import Targets
 from gateway.serving.links import Links
+from gateway.serving.loaded import INCOMING_HANDLER, Loaded
 from gateway.serving.provenance import Provenance, check
 from gateway.serving.runtime import Runtime
-from gateway.serving.service import INCOMING_HANDLER, Service
+from gateway.serving.service import Service
 from gateway.units import format_size
-from gateway.wasm.footprint import Footprint
 from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS, needed
 
 __all__ = ["Prepared", "compile_limits", "load_services", "make_services", "prepare"]
@@ -46,18 +44,15 @@ class Prepared(NamedTuple):
 
     Attributes:
         config: what the operator said of it.
-        component: the component, for another engine than the one it will be served by.
+        component: the component.
         provenance: what is proven of its origin.
         compile_seconds: what it took to compile it, or to load its compiled form.
-        linked: what was linked of it before, by the same configuration and without links, if it is to be used
-            again: with the pools that were made for it then.
     """
 
     config: ComponentConfig
     component: Component
     provenance: Provenance
     compile_seconds: float
-    linked: LinkedComponent | None = None
 
     @classmethod
     def of(cls, service: Service) -> Self:
@@ -67,53 +62,63 @@ class Prepared(NamedTuple):
         )
 
 
+class _Read(NamedTuple):
+    """A component that was read and examined.
+
+    Attributes:
+        config: what the operator said of it.
+        source: what is to be compiled; or the component, where that is loaded.
+        provenance: what is proven of its origin.
+    """
+
+    config: ComponentConfig
+    source: Source | Component
+    provenance: Provenance
+
+
 def prepare(
     components: Sequence[ComponentConfig],
     server: ServerConfig,
     runtime: Runtime,
     compiler: Compiler,
-    *,
-    present: Iterable[Service] = (),
 ) -> list[Prepared]:
     """Read, examine and compile components. All that takes long is done here, and nothing is changed.
+
+    A file is read once, whatever the number of components that are of it, and what is loaded already is not
+    examined or compiled again.
 
     Args:
         components: what the operator says of each.
         server: what the operator says of the server.
-        runtime: where refused claims are counted.
+        runtime: where they are to be loaded, and refused claims are counted.
         compiler: what compiles them.
-        present: components in service; what they were compiled to is used where the files are still theirs.
 
     Raises:
         ComponentError: some are refused; the message has a line for each of them.
     """
     refused: list[str] = []
     cache = _cache(server)
-    read: list[tuple[ComponentConfig, Source, Provenance]] = []
+    examined = _Examined(runtime.loaded, compiler, cache)
+    read: list[_Read] = []
     for config in components:
         try:
-            source = _read(config, compiler, cache)
-            read.append((config, source, check(config, source, runtime.metrics)))
+            file, source = examined.find(config.source)
+            _check_extents(config, source)
+            binary = source.original or file.content
+            provenance = check(config, file.digest, binary, runtime.metrics)
+            read.append(_Read(config, source, provenance))
         except ComponentError as error:
             refused.append(str(error))
     if refused:  # before anything is compiled
         raise ComponentError("\n".join(refused))
-    engines = {
-        concurrent: Engine(concurrent=concurrent)
-        for concurrent in {it.concurrent for _, it, _ in read}
-    }
-    compiled = {service.digest: service.linked.component for service in present}
+    compiled: dict[str, Component] = {}
     prepared: list[Prepared] = []
     for config, source, provenance in read:
         began = perf_counter()
         try:
             with _told_if_long(config.name):
-                component = compiled.get(source.digest) or Component(
-                    engines[source.concurrent],
-                    source,
-                    name=config.name,
-                    cache=cache,
-                    compiler=compiler,
+                component = compiled.get(source.digest) or _compiled(
+                    source, config.name, runtime.loaded, cache, compiler
                 )
             compiled[source.digest] = component
         except ComponentError as error:
@@ -124,6 +129,64 @@ def prepare(
     if refused:
         raise ComponentError("\n".join(refused))
     return prepared
+
+
+class _Examined:
+    """The files of components, each read and examined once.
+
+    Args:
+        loaded: what is loaded already.
+        compiler: what makes components of text and of core modules.
+        cache: where compiled forms are kept.
+    """
+
+    def __init__(self, loaded: Loaded, compiler: Compiler, cache: CompileCache | None) -> None:
+        self._loaded = loaded
+        self._compiler = compiler
+        self._cache = cache
+        self._files: dict[Path, ComponentFile] = {}
+        self._found: dict[str, Source | Component] = {}
+
+    def find(self, path: Path) -> tuple[ComponentFile, Source | Component]:
+        """A file, and the component that is in it.
+
+        Raises:
+            ComponentError: there is none that could be served.
+        """
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = ComponentFile.read(path)
+        found = self._found.get(file.digest) or self._loaded.components.get(file.digest)
+        if found is None:
+            found = Source(
+                file,
+                bridge=provided().carries_bytes,
+                compiler=self._compiler,
+                cache=self._cache,
+            )
+            if not found.functions and not found.resources:
+                raise ComponentError(
+                    f"{path}: exports no function but those of resources, so there is nothing to serve. "
+                    f"Build it for a world that exports {INCOMING_HANDLER}, such as wasi:http/proxy, or "
+                    "functions of its own."
+                )
+        self._found[file.digest] = found
+        return file, found
+
+
+def _compiled(
+    source: Source | Component,
+    name: str,
+    loaded: Loaded,
+    cache: CompileCache | None,
+    compiler: Compiler,
+) -> Component:
+    if isinstance(source, Component):
+        return source
+    engine, places = loaded.engines.place(source)
+    component = Component(engine, source, name=name, places=places, cache=cache, compiler=compiler)
+    loaded.components[component.digest] = component
+    return component
 
 
 @contextmanager
@@ -147,7 +210,7 @@ def _told_if_long(name: str) -> Iterator[None]:
 def make_services(
     config: GatewayConfig, prepared: Sequence[Prepared], runtime: Runtime
 ) -> list[Service]:
-    """Put components in service, with an engine whose pools have room for them; those of WASI 0.3 have their own.
+    """Put components in service.
 
     Args:
         config: the configuration.
@@ -157,18 +220,6 @@ def make_services(
     Raises:
         ComponentError: some are refused; the message has a line for each of them.
     """
-    engines = {
-        concurrent: Engine(_pool_size(those), concurrent=concurrent)
-        for concurrent in (False, True)
-        if (
-            those := [
-                each
-                for each in prepared
-                if each.component.concurrent is concurrent and each.linked is None
-            ]
-        )
-    }
-    cache = _cache(config.server)
     tls = _tls_context(config)
     components = {each.config.name: each.component for each in prepared}
     metrics = runtime.metrics
@@ -179,22 +230,17 @@ def make_services(
     services: list[Service] = []
     for each in prepared:
         try:
-            component = each.component
-            if each.linked is None:
-                component = component.moved(engines[component.concurrent], each.config.name, cache)
             linked_to = Links(
                 each.config.links,
-                component,
+                each.component,
                 targets.of,
                 config.server,
                 called=each.config.name in called,
                 on_call=None if metrics is None else metrics.linked_call_returned,
             )
-            linked = each.linked or link(
-                component, provided_to(each.config, component.imports, linked_to.interfaces)
-            )
+            exports = runtime.loaded.exports(each.config, each.component, linked_to.interfaces)
             service = Service(
-                each.config, linked, linked_to, tls=tls, runtime=runtime, server=config.server
+                each.config, exports, linked_to, tls=tls, runtime=runtime, server=config.server
             )
             service.compile_seconds = each.compile_seconds
             service.provenance = each.provenance
@@ -242,18 +288,10 @@ def _tls_context(config: GatewayConfig) -> ssl.SSLContext:
         raise ComponentError(f"ca_files: {error}") from error
 
 
-def _read(component: ComponentConfig, compiler: Compiler, cache: CompileCache | None) -> Source:
-    source = Source(
-        component.source, bridge=provided().carries_bytes, compiler=compiler, cache=cache
-    )
-    if not source.functions and not source.resources:
-        raise ComponentError(
-            f"{component.source}: exports no function but those of resources, so there is nothing to serve. Build "
-            f"it for a world that exports {INCOMING_HANDLER}, such as wasi:http/proxy, or functions of its own."
-        )
+def _check_extents(component: ComponentConfig, source: Source | Component) -> None:
     extents = source.extents
     if extents is None:
-        return source
+        return
     if (elements := needed(extents.tables)) > MAX_TABLE_ELEMENTS:
         raise ComponentError(
             f"{component.source}: needs tables of {elements} elements, and {MAX_TABLE_ELEMENTS} are the most that "
@@ -265,45 +303,6 @@ def _read(component: ComponentConfig, compiler: Compiler, cache: CompileCache | 
             f"{component.source}: needs {format_size(size)} of memory to begin with, and max_memory is "
             f"{format_size(component.max_memory)}. Raise max_memory{several * (len(extents.memories) > 1)}."
         )
-    return source
-
-
-def _pool_size(prepared: Sequence[Prepared]) -> PoolSize | None:
-    """Room for as many instances of each component as may be invoked at once, or are still being freed.
-
-    Args:
-        prepared: components of one engine.
-    """
-    needs: list[tuple[int, Footprint, int]] = []
-    for each in prepared:
-        footprint = each.component.footprint
-        if footprint is None:
-            _log.warning(
-                "pooling impossible",
-                component=each.config.name,
-                reason="what an instance of it needs cannot be told from the file",
-                effect="instances of all components are allocated on demand, which is slower",
-            )
-            return None
-        spare = FREED_APART if each.config.max_memory > LARGE else 0
-        count = each.config.max_concurrency + spare
-        needs.append((count, footprint, each.component.stacks))
-    if not needs:
-        return None
-    footprints = [needed for _, needed, _ in needs]
-    return PoolSize(
-        instances=sum(count for count, *_ in needs),
-        core_instances=sum(count * needed.core_instances for count, needed, _ in needs),
-        memories=sum(count * needed.memories for count, needed, _ in needs),
-        tables=sum(count * needed.tables for count, needed, _ in needs),
-        max_memory=max(each.config.max_memory for each in prepared),
-        max_core_instances_per_component=max(f.core_instances for f in footprints),
-        max_memories_per_component=max(f.memories for f in footprints),
-        max_tables_per_component=max(f.tables for f in footprints),
-        max_memories_per_module=max(f.memories_per_module for f in footprints),
-        max_tables_per_module=max(f.tables_per_module for f in footprints),
-        more_stacks=sum(count * (stacks - 1) for count, _, stacks in needs),
-    )
 
 
 def _conflicts(services: Sequence[Service]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from time import time
 import structlog
 
 from gateway.config import ComponentConfig
-from gateway.host.component import Source
 from gateway.host.errors import ComponentError
 from gateway.observe.metrics import Metrics
 from gateway.wasm.claims import ClaimsError, Policy, check_pin, examine
@@ -32,23 +31,26 @@ class Provenance:
     subject: str | None = None
 
 
-def check(component: ComponentConfig, source: Source, metrics: Metrics | None) -> Provenance:
+def check(
+    component: ComponentConfig, digest: str, binary: bytes, metrics: Metrics | None
+) -> Provenance:
     """Hold a file against what its configuration asks of it.
 
     Args:
         component: the configuration.
-        source: the file.
+        digest: the SHA-256 of the file, in hexadecimal.
+        binary: what it holds, in binary form.
         metrics: where claims are counted that do not hold.
 
     Raises:
         ComponentError: it is not what was pinned, or its claims are refused.
     """
     try:
-        check_pin(source.digest, component.sha256)
+        check_pin(digest, component.sha256)
     except ClaimsError as error:
         raise ComponentError(f"{component.source}: {error}") from error
     policy = Policy(component.require_signature, component.trusted_issuers, mode=component.claims)
-    judgement = examine(source.original, policy, time())
+    judgement = examine(binary, policy, time())
     for refusal in judgement.refusals:
         if metrics is not None:
             metrics.claims_refused(component.name, refusal.kind)

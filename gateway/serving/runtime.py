@@ -16,6 +16,7 @@ from gateway.observe.event_queue import Channel, LogSink
 from gateway.observe.metrics import Metrics
 from gateway.observe.watchdog import Stall, StallLog, Watchdog
 from gateway.serving.admission import Admission
+from gateway.serving.loaded import Loaded
 
 __all__ = ["Runtime"]
 
@@ -25,6 +26,7 @@ class Runtime:
 
     Attributes:
         admission: the places of invocations.
+        loaded: the engines, and what is compiled and linked for them.
         channel: where return events go.
         metrics: what Prometheus is told; None for nothing.
         tracer: what is told of requests, invocations and outbound requests as they go on; None for nothing.
@@ -44,6 +46,7 @@ class Runtime:
         lent: Lent = MappingProxyType({}),
         providers: Mapping[str, object] = MappingProxyType({}),
         admission: Admission | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Make them.
 
@@ -53,6 +56,7 @@ class Runtime:
             lent: backends that stay their owner's.
             providers: ditto, objects that links may name.
             admission: places that are shared with others of the same event loop; None for those of this one.
+            loaded: what is shared with others of the same process; None for an own one, without pools.
 
         Raises:
             ValueError: one of those has no family, or no scheme of its own.
@@ -60,6 +64,7 @@ class Runtime:
         """
         self.tracer = telemetry.start() if config.tracing else None
         self.admission = admission or Admission(config.max_in_flight)
+        self.loaded = loaded or Loaded(0)
         self.channel = Channel()
         self.metrics: Metrics | None = None
         if config.metrics:

@@ -8,7 +8,7 @@ import ssl
 from collections import ChainMap
 from collections.abc import Awaitable, Callable, Mapping
 from time import time
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from gateway.bindings.context import DEFAULT_LINK
 from gateway.bindings.http.outbound import LinkedHandler
@@ -19,22 +19,17 @@ from gateway.observe import log
 from gateway.observe.event_queue import Channel
 from gateway.observe.events import Outcome, ReturnEvent
 from gateway.observe.metrics import Metrics
-from gateway.rpc.method import Methods
 from gateway.rpc.procedure import Procedure
 from gateway.serving.admission import Place
 from gateway.serving.grants import Grants
 from gateway.serving.guest_log import GuestLog
 from gateway.serving.handlers import Handlers
 from gateway.serving.links import Links
+from gateway.serving.loaded import INCOMING_HANDLER, Exports
 from gateway.serving.provenance import Provenance
 from gateway.serving.runtime import Runtime
 
-__all__ = ["HANDLER", "INCOMING_HANDLER", "Service", "Work"]
-
-INCOMING_HANDLER: Final = "wasi:http/incoming-handler"
-
-HANDLER: Final = "wasi:http/handler"
-"""What a component of WASI 0.3 has in its place."""
+__all__ = ["Service", "Work"]
 
 
 class Work(Protocol):
@@ -50,6 +45,7 @@ class Service:
     Attributes:
         name: the component's name.
         config: what the operator said of it.
+        exports: what the component exports.
         linked: the component.
         links: its links to others.
         digest: the SHA-256 of its file, in hexadecimal.
@@ -76,7 +72,7 @@ class Service:
     def __init__(
         self,
         config: ComponentConfig,
-        linked: LinkedComponent,
+        exports: Exports,
         links: Links,
         *,
         tls: ssl.SSLContext,
@@ -87,7 +83,7 @@ class Service:
 
         Args:
             config: what the operator said of the component.
-            linked: the component.
+            exports: what the component exports.
             links: its links to others, and theirs to it.
             tls: what makes the servers that it talks to trusted.
             runtime: where its invocations find their places, and their events go.
@@ -98,15 +94,16 @@ class Service:
         """
         self.name = config.name
         self.config = config
-        self.linked = linked
+        self.exports = exports
+        linked = self.linked = exports.linked
         self.links = links
         self.digest = linked.component.digest
-        self.handler = _handler(linked)
-        self.handlers = Handlers(linked)
-        self.methods = Methods(linked.component.exports)
-        self.procedures: dict[str, Procedure] = {}
+        self.handler = exports.handler
+        self.handlers = exports.handlers
+        self.methods = exports.methods
+        self.procedures: Mapping[str, Procedure] = {}
         if server.rpc and config.rpc:
-            self.procedures = _procedures(self.methods, linked)
+            self.procedures = exports.procedures
         callable_ = "called by links" if links.called else ""
         if config.wrpc or config.wrpc_listen:
             callable_ = "served by wRPC"
@@ -253,17 +250,6 @@ def _hosts(links: Links, runtime: Runtime) -> Mapping[str, Mapping[str, LinkedHa
     # It is looked at anew for each request, for those of all may change.
     of_all = cast("dict[str, LinkedHandler]", runtime.hosts)
     return {name: ChainMap(dict(own.get(name, {})), of_all) for name in {DEFAULT_LINK, *own}}
-
-
-def _handler(linked: LinkedComponent) -> Export | None:
-    component = linked.component
-    interface = component.find_export(HANDLER) or component.find_export(INCOMING_HANDLER)
-    return None if interface is None else linked.export("handle", interface=interface)
-
-
-def _procedures(methods: Methods, linked: LinkedComponent) -> dict[str, Procedure]:
-    made = {method.name: Procedure(method, linked) for method in methods.served}
-    return {name: made[method.name] for name, method in methods.by_name.items()}
 
 
 def _routes(

@@ -75,6 +75,7 @@ class Footprint:
         tables_per_module: the most tables that one core module defines.
         memory_bytes: the largest size, in bytes, that a memory has from the beginning.
         table_elements: the largest size, in elements, that a table has from the beginning.
+        wide: whether a memory has 64-bit addresses, and so may be larger than 4 GiB.
     """
 
     core_instances: int = 0
@@ -84,6 +85,7 @@ class Footprint:
     tables_per_module: int = 0
     memory_bytes: int = 0
     table_elements: int = 0
+    wide: bool = False
 
 
 class Needs(NamedTuple):
@@ -158,6 +160,7 @@ def _needs(component: _Component) -> Needs:
             tables_per_module=tables_per_module,
             memory_bytes=max((it.minimum for m in modules for it in m.memories), default=0),
             table_elements=max((it.minimum for m in modules for it in m.tables), default=0),
+            wide=any(module.wide for module in modules),
         ),
         Extents((*count.memories, *heap), tuple(count.tables)),
         count.callable,

@@ -39,6 +39,7 @@ MAX_EXTERNS: Final = 20_000
 MAX_TYPES_SIZE: Final = 256 << 10
 
 _SHARED: Final = 0x02
+_WIDE: Final = 0x04
 # `(ref null heaptype)`, `(ref heaptype)`: the heap type follows.
 _REFERENCES: Final = frozenset({0x63, 0x64})
 # Numbers, vectors and references to functions. Every other type is, or may be, a reference to
@@ -144,6 +145,11 @@ class CoreModule:
     def shared(self) -> bool:
         """Whether one of the memories that it defines is shared among threads."""
         return any(flags & _SHARED for flags, _ in self._memories)
+
+    @property
+    def wide(self) -> bool:
+        """Whether one of the memories that it defines has 64-bit addresses."""
+        return any(flags & _WIDE for flags, _ in self._memories)
 
     @property
     def collects(self) -> bool:

@@ -1,0 +1,218 @@
+"""The engines of a worker: pools of one size for whatever is loaded, and what is made beside them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.host.binding import Provided
+from gateway.host.component import Component, Source
+from gateway.host.engines import Engines
+from gateway.host.errors import Exhausted
+from gateway.host.guest_resource import GuestResource
+from gateway.host.invocation import Invocation
+from gateway.host.linker import LinkedComponent, link
+from gateway.host.store import LARGE, STORES
+from tests.host.guests import SPIN, call_now, guest, invocation
+from tests.patience import until
+
+pytestmark = pytest.mark.anyio
+
+MEMORIES = "(memory 1)"
+
+
+def memories(count: int) -> str:
+    return " ".join(["(memory 1)"] * count)
+
+
+def source(text: str, folder: Path) -> Source:
+    path = folder / "guest.wat"
+    path.write_text(text)
+    return Source(path)
+
+
+def placed(
+    engines: Engines, text: str, folder: Path, *, left: int | None = None
+) -> LinkedComponent:
+    """A component of this text, linked in the engine that is for it, of whose places so many are left."""
+    read = source(text, folder)
+    engine, places = engines.place(read)
+    if left is not None:
+        engine.left = left
+    return link(Component(engine, read, name="guest", places=places), Provided(()))
+
+
+@contextmanager
+def under_way(running: list[Invocation], linked: LinkedComponent, count: int) -> Iterator[None]:
+    """Have so many invocations begun that do not end."""
+    try:
+        for _ in range(count):
+            running.append(invocation(linked))
+            assert not running[-1].start()
+        yield
+    finally:
+        for started in running:
+            started.close()
+        running.clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "places"),
+    [("", 1), (memories(2), 1), (memories(3), 2), (memories(8), 4), ("(table 1 funcref) " * 5, 3)],
+)
+def test_an_instance_takes_places_for_what_it_has(tmp_path: Path, module: str, places: int) -> None:
+    engine, taken = Engines(4).place(source(guest("", module=module), tmp_path))
+    assert engine.pooled
+    assert taken == places
+
+
+@pytest.mark.parametrize("module", [memories(9), "(table 1 funcref) " * 9, "(memory i64 1)"])
+def test_one_that_needs_too_much_is_beside_the_pools_and_the_others_in_them(
+    tmp_path: Path, module: str
+) -> None:
+    engines = Engines(4)
+    large = placed(engines, guest("", module=module), tmp_path)
+    assert not large.component.engine.pooled
+    assert large.component.places == 0
+    assert placed(engines, guest(""), tmp_path).component.engine.pooled
+    assert call_now(large) is None
+
+
+def test_what_is_loaded_later_finds_the_same_pools(tmp_path: Path) -> None:
+    engines = Engines(4)
+    one = placed(engines, guest(""), tmp_path)
+    other = placed(engines, guest("", module=memories(2)), tmp_path)
+    assert one.component.engine is other.component.engine
+
+
+def test_without_pools_nothing_takes_places(tmp_path: Path) -> None:
+    engine, places = Engines(0).place(source(guest(""), tmp_path))
+    assert not engine.pooled
+    assert engine is engine.beside
+    assert places == 0
+
+
+GROW = """
+  (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+  (memory.size)
+"""
+
+
+def test_each_has_its_own_limit_in_pools_that_all_share(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(GROW, module="(memory 1)", result="u32"), tmp_path)
+    assert linked.component.engine.pooled
+    pages = [3, 64, 2, 64, 3]
+    assert [call_now(linked, max_memory=each << 16) for each in pages] == pages
+
+
+async def spilled(linked: LinkedComponent, function: str = "run") -> None:
+    """Have a call find the pools full, and wait for what takes over."""
+    late = invocation(linked, function=function)
+    with contextlib.suppress(Exhausted):
+        late.start()
+    late.close()
+    late.store.close()
+    await until(lambda: linked.beside)
+
+
+def test_a_call_is_refused_while_what_takes_over_is_linked(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=2)
+    linked._wanted = True  # it is, and the thread has not come to it
+    with under_way([], linked, 2), pytest.raises(Exhausted, match="still being linked"):
+        invocation(linked).start()
+    assert not STORES
+
+
+async def test_what_finds_the_pools_full_runs_beside_them(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=2)
+    engine = linked.component.engine
+    running: list[Invocation] = []
+    with under_way(running, linked, 2):
+        assert all(each.store.engine is engine for each in running)
+        await spilled(linked)
+        beside: list[Invocation] = []
+        with under_way(beside, linked, 3):
+            assert all(each.store.engine is engine.beside for each in beside)
+            running.pop().close()
+            again = invocation(linked)
+            running.append(again)
+            assert not again.start()
+            assert again.store.engine is engine
+    assert not STORES
+    # All places are free again.
+    with under_way(running, linked, 2):
+        assert all(each.store.engine is engine for each in running)
+
+
+async def test_places_are_given_back_by_the_thread_that_frees_large_stores(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=2)
+    for _ in range(8):
+        large = invocation(linked, max_memory=LARGE + 1)
+        await until(lambda: linked.component.engine.left == 2)
+        assert not large.start()
+        assert large.store.engine.pooled
+        large.close()
+
+
+async def test_what_takes_over_is_linked_before_the_pools_are_full(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=65)
+    engine = linked.component.engine
+    short: list[bool] = []
+    with under_way([], linked, 1):
+        short.append(engine.left < engine.few)
+    running: list[Invocation] = []
+    with under_way(running, linked, 3):
+        short.append(engine.left < engine.few)
+        assert all(each.store.engine is engine for each in running)
+        await until(lambda: linked.beside)
+    assert short == [False, True]
+
+
+SHOP = """
+  (component
+    (type $thing' (resource (rep i32)))
+    (export $thing "thing" (type $thing'))
+    (core func $new (canon resource.new $thing))
+    (core module $m
+      (import "" "new" (func $new (param i32) (result i32)))
+      (func (export "make") (result i32) (call $new (i32.const 7)))
+      (func (export "read") (param i32) (result i32) (local.get 0)))
+    (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+    (func (export "make") (result (own $thing)) (canon lift (core func $i "make")))
+    (func (export "read") (param "thing" (borrow $thing)) (result u32)
+      (canon lift (core func $i "read"))))
+"""
+
+
+async def test_an_instance_that_is_kept_beside_the_pools_is_called_there(tmp_path: Path) -> None:
+    linked = placed(Engines(1), SHOP, tmp_path, left=2)
+    made: list[Invocation] = []
+    try:
+        for _ in range(2):
+            made.append(invocation(linked, function="make"))
+            assert made[-1].start()
+        await spilled(linked, "make")
+        made.append(invocation(linked, function="make"))
+        assert made[-1].start()
+        assert not made[-1].store.engine.pooled
+        for each in made:
+            assert each.kept
+            assert isinstance(each.result, GuestResource)
+            read = Invocation(
+                linked.export("read"),
+                (each.result,),
+                None,
+                max_memory=1 << 20,
+                max_execution_time=120.0,
+                within=each.store,
+            )
+            assert read.start()
+            assert read.result == 7
+    finally:
+        for each in made:
+            each.store.close()
+    assert not STORES
