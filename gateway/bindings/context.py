@@ -67,6 +67,8 @@ class State:
 class States(dict[type[State], Any]):
     """The states of an invocation, by family. What is granted of one is made when it is first asked for.
 
+    None is that of a family of which nothing is granted.
+
     Attributes:
         grant: makes it.
     """
@@ -76,9 +78,7 @@ class States(dict[type[State], Any]):
     grant: Grant
 
     def __missing__(self, family: type[State]) -> State | None:
-        state = self.grant(self, family)
-        if state is not None:
-            self[family] = state
+        state = self[family] = self.grant(self, family)
         return state
 
 
@@ -176,7 +176,8 @@ class WasiCtx:
         """End what goes on outside for the invocation, which has ended."""
         self._states.grant = _nothing
         for state in self._states.values():
-            state.close()
+            if state is not None:
+                state.close()
 
 
 class _Labelled(WasiCtx):
