@@ -334,11 +334,13 @@ BROKEN_CODE = """(component
     (func (export "f") (result u32) (canon lift (core func $m "f"))))"""
 
 
-@pytest.mark.parametrize("command", ["inspect", "check", "serve"])
-def test_what_only_compiling_shows_is_told(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    "command", [["inspect"], ["check"], ["serve", "--port", "0"]], ids=lambda command: command[0]
+)
+def test_what_only_compiling_shows_is_told(tmp_path: Path, command: list[str]) -> None:
     path = tmp_path / "code.wat"
     path.write_text(BROKEN_CODE)
-    process = run(command, path)
+    process = run(*command, path)
     told = complaints(process, tmp_path)
     assert told[path.name].startswith("the engine refuses this component: ")
     assert "build it again" in told[path.name]
