@@ -1,8 +1,9 @@
-"""The memories of bridges, where bytes cross between guests and the host (`gateway.wasm.byte_blocks`).
+"""The memories where bytes cross between guests and the host (`gateway.wasm.byte_blocks`).
 
-A bridge lays down what its guest passes and tells the host where; what the host returns, it puts there itself, and
-tells the bridge. Both take room from one heap, and the bridge gives all of it back after each call. So it is, the
-other way round, where the host calls what a guest exports.
+What a guest passes lies in its own memory or in that of a bridge, and the host is told where. What the host
+returns, it puts into that of the bridge, and tells the bridge. What a bridge lays down and what the host does take
+room from one heap, and the bridge gives all of it back after each call. So it is, the other way round, where the
+host calls what a guest exports.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ from gateway.host.errors import Trap
 from gateway.host.settings import is_roomy
 from gateway.wasm.byte_blocks.core import HEAP, HEAP_USED, MAX_EXPORTED_PAGES, MAX_PAGES
 
-__all__ = ["BridgeMemory"]
+__all__ = ["BridgeMemory", "Memory"]
 
+_U32_MAX: Final = (1 << 32) - 1
 _PAGE: Final = 64 << 10
 _MOST: Final = MAX_PAGES * _PAGE - HEAP
 _MOST_GIVEN: Final = MAX_EXPORTED_PAGES * _PAGE - HEAP
 
 
-class BridgeMemory:
-    """The memory of one bridge in a store.
+class Memory:
+    """A memory in a store, which the host reads.
 
     Args:
         context: the address of the store's context.
         instance: the address of the component instance's name.
         scratch: the address of words that whoever uses them is done with before anyone else.
-        number: how many core instances of the component are made before the one that has the memory.
+        number: how many core instances of the component are made before the one that has the memory, as its first.
     """
 
     __slots__ = ("_base", "_moves", "_named", "_scratch", "_size")
@@ -39,22 +41,42 @@ class BridgeMemory:
         self._scratch = scratch
         # Where address space is short, a memory may be elsewhere after it has grown.
         self._moves = not is_roomy()
-        # It has one page from the beginning, which is enough for most.
-        self._size = _PAGE
         _capi.name_memory(scratch, context, instance, number)
-        self._base = _capi.memory_data(context, scratch)
+        self._base: int = _capi.memory_data(context, scratch) or 0
+        self._size = _capi.memory_size(context, scratch)
 
-    def read(self, address: int, size: int) -> bytes:
+    def read(self, address: int, size: int, most: int = _U32_MAX) -> bytes:
         """What lies at an address.
 
+        Args:
+            address: the address.
+            size: how many bytes lie there.
+            most: how many of them are wanted, the first.
+
         Raises:
-            Trap: it is not all in the memory.
+            Trap: they are not all in the memory.
         """
         if address + size > self._size or self._moves:
             self._look()
             if address + size > self._size:
-                raise Trap("bytes that are not in the bridge's memory")
-        return _capi.string_at(self._base + address, size)
+                raise Trap("bytes that are not in the memory that they are said to be in")
+        return _capi.string_at(self._base + address, min(size, most))
+
+    def _name(self) -> int:
+        context, instance, number = self._named
+        _capi.name_memory(self._scratch, context, instance, number)
+        return self._scratch
+
+    def _look(self) -> None:
+        context, name = self._named[0], self._name()
+        self._base = _capi.memory_data(context, name) or 0
+        self._size = _capi.memory_size(context, name)
+
+
+class BridgeMemory(Memory):
+    """The memory of one bridge, which the host writes too."""
+
+    __slots__ = ()
 
     def write(self, data: bytes) -> int:
         """Allot room for `data` and put it there; returns its address.
@@ -77,16 +99,6 @@ class BridgeMemory:
         if self._moves:
             self._look()
         _capi.words[(self._base + HEAP_USED) >> 3] = 0
-
-    def _name(self) -> int:
-        context, instance, number = self._named
-        _capi.name_memory(self._scratch, context, instance, number)
-        return self._scratch
-
-    def _look(self) -> None:
-        context, name = self._named[0], self._name()
-        self._base = _capi.memory_data(context, name)
-        self._size = _capi.memory_size(context, name)
 
     def _grow(self, size: int) -> None:
         """Have the memory be at least `size` bytes."""

@@ -26,7 +26,7 @@ from gateway.wasm import byte_blocks, drops
 from gateway.wasm.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
 from gateway.wasm.binary.measure import check_measure
 from gateway.wasm.binary.package_docs import package_docs
-from gateway.wasm.byte_blocks import Blocks, ExportBlocks, Rewritten, rewrite
+from gateway.wasm.byte_blocks import Blocks, ExportBlocks, Pair, Rewritten, rewrite
 from gateway.wasm.drops import with_drops
 from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, Needs, footprint, needs
 from gateway.wasm.instance_limits import Extents, InstanceLimits, untold_limits
@@ -475,9 +475,20 @@ def _told(interface: str, item: wit.Item, disguised: Mapping[tuple[str, str], Bl
 
     def told(name: str, ty: wit.Function) -> wit.Function:
         blocks = disguised.get((interface, name))
-        return ty if blocks is None else wit.disguise(ty, blocks.pairs, blocks.memory)
+        return ty if blocks is None else wit.disguise(ty, _stand_ins(blocks))
 
     return replace(item, functions={name: told(name, ty) for name, ty in item.functions.items()})
+
+
+def _stand_ins(blocks: Blocks) -> Iterator[wit.Type | None]:
+    """What a function's `tuple<u32, u32>` are, as `wit.disguise` takes them."""
+    types: dict[Pair, wit.Type | None] = {
+        Pair.ITSELF: None,
+        Pair.BYTES: wit.Bytes(blocks.bridge),
+        Pair.STAGED_BYTES: wit.Bytes(blocks.staging),
+        Pair.GUEST_BYTES: wit.Bytes(blocks.guest, of_guest=True),
+    }
+    return (types[pair] for pair in blocks.pairs)
 
 
 def _refusal(error: Invalid) -> str:

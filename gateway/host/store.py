@@ -19,7 +19,7 @@ from gateway.host.guest_resource import HandedOut
 from gateway.host.table import ResourceTable
 
 if TYPE_CHECKING:
-    from gateway.host.bridge_memory import BridgeMemory
+    from gateway.host.bridge_memory import BridgeMemory, Memory
     from gateway.host.engine import Engine
     from gateway.host.values import Lower
     from gateway.wasm.instance_limits import InstanceLimits
@@ -99,6 +99,7 @@ class Store:
         table: the resources that the guest holds.
         handed_out: those that are its own, and others hold.
         memories: those of its bridges in which bytes have crossed, by number.
+        guest_memory: the guest's own, if bytes have crossed in it.
         data: what the host functions are called with; opaque here.
         suspension: the host function that the guest waits in, if it does.
         failure: the exception that a host function ended the guest with, if one did.
@@ -121,6 +122,7 @@ class Store:
         "data",
         "engine",
         "failure",
+        "guest_memory",
         "handed_out",
         "host_calls",
         "host_time",
@@ -142,6 +144,7 @@ class Store:
         self.table = ResourceTable()
         self.handed_out: HandedOut | None = None
         self.memories: dict[int, BridgeMemory] = {}
+        self.guest_memory: Memory | None = None
         self.data = data
         self.suspension: Suspension | None = None
         self.failure: BaseException | None = None

@@ -52,7 +52,7 @@ from gateway.host._capi import (
     string_at,
     words,
 )
-from gateway.host.bridge_memory import BridgeMemory
+from gateway.host.bridge_memory import BridgeMemory, Memory
 from gateway.host.errors import Gone
 from gateway.host.guest_resource import GuestResource, HandedOut
 from gateway.host.inline import Source, is_short
@@ -105,6 +105,7 @@ class Holder(Protocol):
         table: the resources that the guest holds.
         handed_out: those that are its own, and others hold.
         memories: where bytes have crossed in blocks, by number.
+        guest_memory: where they have without a bridge.
         scratch: the address of three words for what passes between the engine and the host.
         lifted: how large the argument that is being lifted is so far.
     """
@@ -114,6 +115,7 @@ class Holder(Protocol):
     table: ResourceTable
     handed_out: HandedOut | None
     memories: dict[int, BridgeMemory]
+    guest_memory: Memory | None
     scratch: int
     lifted: int
 
@@ -267,7 +269,7 @@ def _bytes_at(address: int, size: int) -> bytes:
 
 
 def _lift_block(ty: wit.Bytes, *, limited: bool, most: int = _U32_MASK) -> Lift:
-    number = ty.memory
+    number, of_guest = ty.memory, ty.of_guest
 
     def lift_block(store: Holder, address: int) -> bytes:
         word = words[(address >> 3) + 2] >> 3
@@ -276,12 +278,14 @@ def _lift_block(ty: wit.Bytes, *, limited: bool, most: int = _U32_MASK) -> Lift:
             store.lifted += size
             if store.lifted > MAX_ARGUMENT:
                 raise _too_large(ty, size)
-        elif size > most:
-            size = most
-        else:
+        elif size <= most:
             pause(1 + (size >> _BLOCK_STEP), size)
-        memory = store.memories.get(number) or _bridge_memory(store, number)
-        return memory.read(words[word + 1] & _U32_MASK, size)
+        memory: Memory
+        if of_guest:
+            memory = store.guest_memory or _guest_memory(store, number)
+        else:
+            memory = store.memories.get(number) or _bridge_memory(store, number)
+        return memory.read(words[word + 1] & _U32_MASK, size, most)
 
     return lift_block
 
@@ -290,6 +294,13 @@ def _bridge_memory(store: Holder, number: int) -> BridgeMemory:
     """A memory that bytes have not crossed in before."""
     memory = BridgeMemory(store.context, store.instance, store.scratch, number)
     store.memories[number] = memory
+    return memory
+
+
+def _guest_memory(store: Holder, number: int) -> Memory:
+    """That of a guest of which the host has read nothing before."""
+    memory = Memory(store.context, store.instance, store.scratch, number)
+    store.guest_memory = memory
     return memory
 
 

@@ -106,10 +106,12 @@ class Bytes(_Written):
     """`list<u8>` that crosses the boundary of the host in one block (`gateway.wasm.byte_blocks`).
 
     Attributes:
-        memory: the number of the memory that the block is in, among those of the instance's bridges.
+        memory: the number of the memory that the block is in: how many core instances are made before it.
+        of_guest: whether that is the guest's own, which the host only reads, and not a bridge's.
     """
 
     memory: int = 0
+    of_guest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,23 +520,23 @@ def in_blocks(function: Function, memory: int) -> Function:
     )
 
 
-def disguise(function: Function, pairs: Iterable[bool], memory: int) -> Function:
-    """Tell which of a function's `tuple<u32, u32>` are bytes.
+def disguise(function: Function, pairs: Iterable[Type | None]) -> Function:
+    """Tell what a function's `tuple<u32, u32>` are.
 
     Args:
         function: its type as the engine tells it.
-        pairs: for each of them, depth first through the parameters and then the result, whether it is.
-        memory: the number of the memory that the bytes are in.
+        pairs: for each of them, depth first through the parameters and then the result, what stands in its place;
+            None for one that is such a tuple.
     """
-    is_bytes = iter(pairs)
+    stand_ins = iter(pairs)
 
-    def bytes_of(ty: Type) -> Type | None:
+    def instead(ty: Type) -> Type | None:
         if not isinstance(ty, Tuple) or ty.elements != (Integer(32, False),) * 2:
             return None
-        return Bytes(memory) if next(is_bytes) else ty
+        return next(stand_ins) or ty
 
     def told(ty: Type) -> Type:
-        return replaced(ty, bytes_of)
+        return replaced(ty, instead)
 
     params = tuple((name, told(ty)) for name, ty in function.params)
     return Function(

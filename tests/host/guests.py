@@ -157,6 +157,34 @@ def echo(ty: wit.Type) -> str:
     """
 
 
+def delivering(ty: wit.Type) -> str:
+    """A component whose `run` is the `f` that it imports, which gets values of a type and bytes beside them.
+
+    Its type: `func(a: list<tuple<T>>, b: list<u8>) -> tuple<list<tuple<T>>, list<u8>, option<list<u8>>>`.
+    """
+    types = _Types()
+    values = f"(list (tuple {types.reference(ty)}))"
+    signature = f"""(param "a" {values}) (param "b" (list u8))
+      (result (tuple {values} (list u8) (option (list u8))))"""
+    return f"""
+      (component
+        (import "{API}" (instance $api {types.definitions} (export "f" (func {signature}))))
+        {types.aliases}
+        {MEMORY}
+        (core module $m
+          (import "" "f" (func $f (param i32 i32 i32 i32 i32)))
+          (func (export "run") (param i32 i32 i32 i32) (result i32)
+            (call $f (local.get 0) (local.get 1) (local.get 2) (local.get 3) (i32.const 8))
+            (i32.const 8)))
+        (core func $f (canon lower (func $api "f")
+          (memory (core memory $memory "memory")) (realloc (core func $memory "realloc"))))
+        (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+        (func (export "run") {signature}
+          (canon lift (core func $i "run")
+            (memory (core memory $memory "memory")) (realloc (core func $memory "realloc")))))
+    """
+
+
 class _Types:
     """Writes types as component text. Those that have a name in WIT become exports of the instance `$api`."""
 

@@ -17,7 +17,15 @@ from gateway.host.engine import Engine
 from gateway.host.errors import InvocationError, Trap, TrapKind
 from gateway.host.linker import LinkedComponent
 from gateway.host.values import ValueMismatch
-from tests.host.guests import MEMORY, call_now, echo, host, invocation, load_component
+from tests.host.guests import (
+    MEMORY,
+    call_now,
+    delivering,
+    echo,
+    host,
+    invocation,
+    load_component,
+)
 from tests.wit_strategies import exact, types_with_values
 
 BYTES: Final = wit.List(wit.Integer(8, signed=False))
@@ -47,6 +55,28 @@ def test_bytes_beside_every_type_survive_the_way_in_and_out(
     assert in_blocks(linked, "run")
     assert exact(call_now(linked, sent)) == exact(sent)
     assert exact(seen) == exact([sent])
+
+
+@given(types_with_values(), st.binary(max_size=300), st.none() | st.binary(max_size=300))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+def test_bytes_are_delivered_beside_every_type(
+    engine: Engine, drawn: tuple[wit.Type, list[tuple[Any]]], data: bytes, more: bytes | None
+) -> None:
+    ty, values = drawn
+    seen = []
+
+    def f(_data: None, given: Any, block: bytes) -> Any:
+        seen.append((given, block))
+        return given, block[::-1], more
+
+    with tempfile.TemporaryDirectory() as folder:
+        linked = load_component(engine, delivering(ty), Path(folder), host(f=f), in_blocks=True)
+    assert exact(call_now(linked, values, data)) == exact((values, data[::-1], more))
+    assert exact(seen) == exact([(values, data)])
 
 
 def in_blocks(linked: LinkedComponent, function: str) -> bool:

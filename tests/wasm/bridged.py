@@ -8,8 +8,8 @@ import wasmtime
 from wasmtime import component as wasm
 from wasmtime.component import _types as types
 
-from gateway.host.bridge_memory import BridgeMemory
-from gateway.wasm.byte_blocks import Blocks, Rewritten, rewrite
+from gateway.host.bridge_memory import BridgeMemory, Memory
+from gateway.wasm.byte_blocks import Blocks, Pair, Rewritten, rewrite
 
 NAME = "test:bytes/api@1.0.0"
 
@@ -55,18 +55,18 @@ def as_it_is(value: Any) -> Any:
     return value
 
 
-def converter(of: Any, pairs: Iterator[bool], data: Convert) -> Convert:
-    """What applies `data` to the bytes in a value of a type."""
+def converter(of: Any, pairs: Iterator[Pair], convert: Mapping[Pair, Convert]) -> Convert:
+    """What applies `convert` to the bytes in a value of a type."""
 
     def inner(part: Any) -> Convert:
-        return as_it_is if part is None else converter(part, pairs, data)
+        return as_it_is if part is None else converter(part, pairs, convert)
 
     def named(parts: list[tuple[str, Any]]) -> dict[str, Convert]:
         return {name: inner(part) for name, part in parts}
 
     match of:
         case _ if is_pair(of):
-            return data if next(pairs) else as_it_is
+            return convert.get(next(pairs), as_it_is)
         case types.ListType():
             element = inner(of.element)
             return lambda value: [element(one) for one in value]
@@ -107,12 +107,28 @@ _NO_INSTANCE = ctypes.c_uint64()
 _SCRATCH = (ctypes.c_uint64 * 2)()
 
 
-def memory_of(store: wasmtime.Store, blocks: Blocks) -> BridgeMemory:
-    """The memory that bytes lie in, in a store that is used through wasmtime-py."""
+def memory_of(store: wasmtime.Store, bridge: int = 0) -> BridgeMemory:
+    """The memory of a bridge, in a store that is used through wasmtime-py."""
+    return BridgeMemory(*_store(store), bridge)
+
+
+def guest_memory_of(store: wasmtime.Store, guest: int) -> Memory:
+    """The memory of a guest, in a store that is used through wasmtime-py."""
+    return Memory(*_store(store), guest)
+
+
+def _store(store: wasmtime.Store) -> tuple[int, int, int]:
     context = ctypes.cast(store._context(), ctypes.c_void_p).value
     assert context is not None
-    scratch = ctypes.addressof(_SCRATCH)
-    return BridgeMemory(context, ctypes.addressof(_NO_INSTANCE), scratch, blocks.memory)
+    return context, ctypes.addressof(_NO_INSTANCE), ctypes.addressof(_SCRATCH)
+
+
+def reading(store: Callable[[], wasmtime.Store], blocks: Blocks) -> dict[Pair, Convert]:
+    """How the host gets the bytes that it is passed."""
+    return {
+        Pair.BYTES: lambda pair: memory_of(store(), blocks.bridge).read(*pair),
+        Pair.GUEST_BYTES: lambda pair: guest_memory_of(store(), blocks.guest).read(*pair),
+    }
 
 
 class Host:
@@ -165,15 +181,17 @@ class Host:
         if blocks is None:
             return [as_it_is for _ in of.params], as_it_is
 
-        def read(pair: tuple[int, int]) -> bytes:
-            return memory_of(self.store, blocks).read(*pair)
-
-        def write(data: bytes) -> tuple[int, int]:
-            return memory_of(self.store, blocks).write(data), len(data)
+        def writing(number: int) -> Convert:
+            return lambda data: (memory_of(self.store, number).write(data), len(data))
 
         pairs = iter(blocks.pairs)
+        read = reading(lambda: self.store, blocks)
         reads = [converter(one, pairs, read) for _, one in of.params]
-        result = as_it_is if of.result is None else converter(of.result, pairs, write)
+        writes = {
+            Pair.BYTES: writing(blocks.bridge),
+            Pair.STAGED_BYTES: writing(blocks.staging),
+        }
+        result = as_it_is if of.result is None else converter(of.result, pairs, writes)
         assert list(pairs) == []
         return reads, result
 

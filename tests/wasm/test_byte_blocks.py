@@ -17,8 +17,8 @@ from gateway.host._capi import set_growing_memories
 from gateway.host.engine import Engine
 from gateway.host.errors import Trap
 from gateway.wasm.binary import component_externs
-from gateway.wasm.byte_blocks import Blocks
-from gateway.wasm.byte_blocks.core import HEAP
+from gateway.wasm.byte_blocks import Blocks, Pair
+from gateway.wasm.byte_blocks.core import CORE_INSTANCES, HEAP
 from gateway.wasm.hollow import hollow
 from tests.wasm.bridged import (
     MEMORY,
@@ -26,6 +26,7 @@ from tests.wasm.bridged import (
     Host,
     behind_bridge,
     binary,
+    guest_memory_of,
     is_pair,
     memory_of,
     rewritten,
@@ -34,43 +35,68 @@ from tests.wasm.bridged import (
 ALL_BYTES = bytes(range(256))
 
 
-def passing_on(signatures: Mapping[str, tuple[str, str, str]], encoding: str = "utf8") -> bytes:
+def passing_on(
+    signatures: Mapping[str, tuple[str, str, str]],
+    encoding: str = "utf8",
+    *,
+    two_memories: bool = False,
+) -> bytes:
     """A guest whose exports call the imports of the same name.
 
     Args:
         signatures: for each function, its type, its core parameters and its core result ("i32
             memory" for more than one value, which lie in memory then).
         encoding: the string encoding of the guest.
+        two_memories: whether it lowers a function with another memory too, so that the host reads none of them.
     """
     # Where strings may turn out shorter than they might have been, a block must be shortened.
     memory = MEMORY % ("unreachable" if encoding == "utf8" else "(return (local.get $old))")
     imports = "\n".join(
         f'(export "{name}" (func {text}))' for name, (text, _, _) in signatures.items()
     )
-    parts = [_pass_on(name, *signature, encoding) for name, signature in signatures.items()]
+    modules = [_passing_module(name, *signature[1:]) for name, signature in signatures.items()]
+    parts = [
+        _pass_on(name, text, result, encoding) for name, (text, _, result) in signatures.items()
+    ]
+    if two_memories:
+        other = f"""
+          (core module $Other (memory (export "memory") 1)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable))
+          (core instance $other (instantiate $Other))
+          (core func (canon lower (func $host_{next(iter(signatures))})
+            (memory (core memory $other "memory")) (realloc (core func $other "realloc"))))"""
+        parts.append(("", other))
     text = f'(component (import "{NAME}" (instance $api {imports})) {memory}'
-    return binary(text + "\n".join(parts) + ")")
+    # As tools have it: what is lowered before what it is given to, and modules before both.
+    ordered = [*modules, *(lowered for lowered, _ in parts), *(given for _, given in parts)]
+    return binary(text + "\n".join(ordered) + ")")
 
 
-def _pass_on(name: str, text: str, parameters: str, result: str, encoding: str) -> str:
+def _passing_module(name: str, parameters: str, result: str) -> str:
     through_memory = result == "i32 memory"
     results = f"(result {result.split(maxsplit=1)[0]})" if result else ""
     imported = f"(param {parameters} i32)" if through_memory else f"(param {parameters}) {results}"
     gets = "".join(f"(local.get {place})" for place in range(len(parameters.split())))
     address = "(i32.const 64)"
     call = f"(call $f {gets} {address}) {address}" if through_memory else f"(call $f {gets})"
-    options = f"(memory $m) (realloc $realloc) string-encoding={encoding}"
-    free = "(post-return $free)" if through_memory else ""
     return f"""
-      (alias export $api "{name}" (func $host_{name}))
-      (core func $lowered_{name} (canon lower (func $host_{name}) {options}))
       (core module $Pass_{name}
         (import "host" "f" (func $f {imported}))
-        (func (export "f") (param {parameters}) {results} {call}))
+        (func (export "f") (param {parameters}) {results} {call}))"""
+
+
+def _pass_on(name: str, text: str, result: str, encoding: str) -> tuple[str, str]:
+    options = f"(memory $m) (realloc $realloc) string-encoding={encoding}"
+    free = "(post-return $free)" if result == "i32 memory" else ""
+    lowered = f"""
+      (alias export $api "{name}" (func $host_{name}))
+      (core func $lowered_{name} (canon lower (func $host_{name}) {options}))"""
+    given = f"""
       (core instance $pass_{name} (instantiate $Pass_{name}
         (with "host" (instance (export "f" (func $lowered_{name}))))))
       (func $lifted_{name} {text} (canon lift (core func $pass_{name} "f") {options} {free}))
       (export "{name}" (func $lifted_{name}))"""
+    return lowered, given
 
 
 SHAPES = {
@@ -110,19 +136,21 @@ SHAPES = {
     "ratio": ('(param "data" (list u8)) (result f32)', "i32 i32", "f32"),
     "exact": ('(param "data" (list u8)) (result f64)', "i32 i32", "f64"),
 }
+BYTES, GUEST, STAGED, ITSELF = Pair.BYTES, Pair.GUEST_BYTES, Pair.STAGED_BYTES, Pair.ITSELF
 PAIRS = {
-    "take": (True,),
-    "give": (True,),
-    "swap": (True, True),
-    "read": (True,),
-    "pairs": (True, True),
-    "maybe": (True, True),
-    "ranges": (False, True, True, False),
-    "many": (True,) * 9,
-    "count": (True,),
-    "total": (True,),
-    "ratio": (True,),
-    "exact": (True,),
+    "take": (GUEST,),
+    "give": (STAGED,),
+    "swap": (GUEST, STAGED),
+    "read": (STAGED,),
+    # Lists of bytes that are returned go by the bridge.
+    "pairs": (GUEST, BYTES),
+    "maybe": (GUEST, STAGED),
+    "ranges": (ITSELF, GUEST, STAGED, ITSELF),
+    "many": (GUEST,) * 9,
+    "count": (GUEST,),
+    "total": (GUEST,),
+    "ratio": (GUEST,),
+    "exact": (GUEST,),
 }
 EXCHANGES: list[tuple[str, Sequence[Any], Any]] = [
     *(("take", [data], None) for data in (b"", b"\0", ALL_BYTES, b"\xff" * 7)),
@@ -154,15 +182,26 @@ def plain() -> Host:
     return Host(passing_on(SHAPES))
 
 
-@pytest.fixture(scope="module")
-def bridged() -> Host:
-    return behind_bridge(passing_on(SHAPES))
+@pytest.fixture(scope="module", params=[False, True], ids=["one memory", "two memories"])
+def bridged(request: pytest.FixtureRequest) -> Host:
+    return behind_bridge(passing_on(SHAPES, two_memories=request.param))
 
 
 class TestTable:
     def test_has_an_entry_for_each_pair(self) -> None:
         assert rewritten(passing_on(SHAPES)).functions == {
-            (NAME, name): Blocks(0, pairs) for name, pairs in PAIRS.items()
+            (NAME, name): Blocks(pairs, guest=CORE_INSTANCES + 1, staging=CORE_INSTANCES + 2)
+            for name, pairs in PAIRS.items()
+        }
+
+    def test_has_the_memory_of_exports_after_those_of_imports(self) -> None:
+        exports = rewritten(passing_on(SHAPES)).exports
+        assert {each.memory for each in exports.values()} == {CORE_INSTANCES}
+
+    def test_says_that_bytes_pass_the_bridge_where_a_guest_has_several_memories(self) -> None:
+        assert rewritten(passing_on(SHAPES, two_memories=True)).functions == {
+            (NAME, name): Blocks(tuple(ITSELF if it is ITSELF else BYTES for it in pairs))
+            for name, pairs in PAIRS.items()
         }
 
     def test_has_as_many_entries_as_the_engine_tells_pairs(self, bridged: Host) -> None:
@@ -218,7 +257,7 @@ class TestExchange:
 class TestMemory:
     def test_gives_back_the_memory_of_each_call(self) -> None:
         """A hundred megabytes pass, in pieces of one, and no memory may grow beyond eight."""
-        bridged = behind_bridge(binary(WRITER))
+        bridged = behind_bridge(writer(by_bridge=True))
         bridged.store.set_limits(memory_size=8 << 20)
         for _ in range(100):
             call, _ = bridged.exchange("take", [65537, 1 << 20], None)
@@ -228,14 +267,17 @@ class TestMemory:
         ("address", "length"),
         [(0, 1 << 31), (1, (1 << 31) + 2), (2, 0xFFFF_FFFF), (0x7FFF_FFFF, 1 << 31), (1 << 31, 9)],
     )
-    def test_refuses_lists_of_gigabytes(self, address: int, length: int) -> None:
-        bridged = behind_bridge(binary(WRITER))
-        with pytest.raises(wasmtime.WasmtimeError):
+    @pytest.mark.parametrize("by_bridge", [False, True])
+    def test_refuses_lists_of_gigabytes(
+        self, address: int, length: int, *, by_bridge: bool
+    ) -> None:
+        bridged = behind_bridge(writer(by_bridge=by_bridge))
+        with pytest.raises((wasmtime.WasmtimeError, Trap)):
             bridged.exchange("take", [address, length], None)
         assert bridged.calls == []
 
     def test_has_room_for_some_megabytes(self) -> None:
-        memory = memory_of(behind_bridge(binary(WRITER)).store, Blocks(0, ()))
+        memory = memory_of(behind_bridge(passing_on(SHAPES)).store)
         data = os.urandom(3 << 20)
         places = [memory.write(data), memory.write(data)]
         assert [memory.read(place, len(data)) for place in places] == [data, data]
@@ -243,46 +285,73 @@ class TestMemory:
             memory.write(data)
 
     def test_refuses_to_read_beyond_its_end(self, bridged: Host) -> None:
-        memory = memory_of(bridged.store, Blocks(0, ()))
+        memory = memory_of(bridged.store)
         assert memory.read(65535, 1) == b"\0"
-        with pytest.raises(Trap, match="not in the bridge's memory"):
+        with pytest.raises(Trap, match="not in the memory that they are said"):
             memory.read(1, 1 << 31)
 
     def test_are_found_when_they_have_moved(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bridge_memory, "is_roomy", lambda: False)
         config = wasmtime.Config()
         set_growing_memories(config, spare=0, guard=0)
-        moving = behind_bridge(passing_on({"take": SHAPES["take"]}), config)
-        memory = memory_of(moving.store, Blocks(0, ()))
+        guest = passing_on({"take": SHAPES["take"]}, two_memories=True)
+        moving = behind_bridge(guest, config)
+        memory = memory_of(moving.store)
         for size in (100, 100_000, 300_000):
             data = os.urandom(size)
             moving.exchange("take", [data], None)
             assert memory.read(HEAP, 100) == data[:100]
 
     @pytest.mark.parametrize("address", [*range(65536, 65545), 40 * 65536 - 5])
-    def test_takes_lists_at_any_address(self, address: int) -> None:
-        bridged = behind_bridge(binary(WRITER))
+    @pytest.mark.parametrize("by_bridge", [False, True])
+    def test_takes_lists_at_any_address(self, address: int, *, by_bridge: bool) -> None:
+        bridged = behind_bridge(writer(by_bridge=by_bridge))
         assert bridged.exchange("take", [address, 5], None)[0] == (bytes(5),)
 
-    def test_traps_for_a_list_that_is_not_in_memory(self) -> None:
-        bridged = behind_bridge(binary(WRITER))
-        with pytest.raises(wasmtime.WasmtimeError, match="out-of-bounds"):
-            bridged.exchange("take", [40 * 65536 - 4, 5], None)
+    @pytest.mark.parametrize("by_bridge", [False, True])
+    @pytest.mark.parametrize("length", [0, 5])
+    def test_traps_for_a_list_that_is_not_in_memory(self, length: int, *, by_bridge: bool) -> None:
+        bridged = behind_bridge(writer(by_bridge=by_bridge))
+        with pytest.raises(
+            (wasmtime.WasmtimeError, Trap), match=r"out-of-bounds|not in the memory"
+        ):
+            bridged.exchange("take", [40 * 65536 + 1 - length, length], None)
+
+    def test_reads_no_more_than_a_guest_has_before_its_memory_grows(self) -> None:
+        data = writer(pages=1)
+        bridged = behind_bridge(data)
+        memory = guest_memory_of(bridged.store, rewritten(data).functions[NAME, "take"].guest)
+        assert memory.read(65535, 1) == b"\0"
+        with pytest.raises(Trap, match="not in the memory"):
+            memory.read(65535, 2)
+        assert bridged.call("grow") == 1
+        assert memory.read(65535, 2) == b"\0\0"
+        assert memory.read(65535, 2, 1) == b"\0"
+        with pytest.raises(Trap, match="not in the memory"):
+            memory.read(65535, 65538, 1)
 
 
-# A guest that passes a list at any address of its 40 pages.
-WRITER = f"""(component
-  (import "{NAME}" (instance $api (export "take" (func (param "data" (list u8))))))
-  (core module $Memory (memory (export "memory") 40))
-  (core instance $memory (instantiate $Memory))
-  (alias export $api "take" (func $take))
-  (core func $lowered (canon lower (func $take) (memory (core memory $memory "memory"))))
-  (core module $Write (import "host" "f" (func $f (param i32 i32)))
-    (func (export "f") (param i32 i32) (call $f (local.get 0) (local.get 1))))
-  (core instance $write
-    (instantiate $Write (with "host" (instance (export "f" (func $lowered))))))
-  (func (export "take") (param "address" u32) (param "length" u32)
-    (canon lift (core func $write "f"))))"""
+def writer(*, by_bridge: bool = False, pages: int = 40) -> bytes:
+    """A guest that passes a list at any address of its memory, and may grow that by a page."""
+    other = """
+      (core module $Other (memory (export "memory") 1))
+      (core instance $other (instantiate $Other))
+      (core func (canon lower (func $take) (memory (core memory $other "memory"))))"""
+    return binary(f"""(component
+      (import "{NAME}" (instance $api (export "take" (func (param "data" (list u8))))))
+      (core module $Memory (memory (export "memory") {pages})
+        (func (export "grow") (result i32) (memory.grow (i32.const 1))))
+      (core instance $memory (instantiate $Memory))
+      (alias export $api "take" (func $take))
+      {other if by_bridge else ""}
+      (core func $lowered (canon lower (func $take) (memory (core memory $memory "memory"))))
+      (core module $Write (import "host" "f" (func $f (param i32 i32)))
+        (func (export "f") (param i32 i32) (call $f (local.get 0) (local.get 1))))
+      (core instance $write
+        (instantiate $Write (with "host" (instance (export "f" (func $lowered))))))
+      (func (export "take") (param "address" u32) (param "length" u32)
+        (canon lift (core func $write "f")))
+      (func (export "grow") (result u32) (canon lift (core func $memory "grow"))))""")
 
 
 WANTED = ("wasi:io/streams", "wasi:http/types", "wasi:random/random", "wasi:filesystem/types")

@@ -11,7 +11,7 @@ import wasmtime
 from wasmtime import component as wasm
 
 from gateway.wasm.binary.types import Func, ListOf, Primitive, Record, Variant
-from gateway.wasm.byte_blocks import PREFIX, Blocks, ExportBlocks, rewrite
+from gateway.wasm.byte_blocks import PREFIX, ExportBlocks, rewrite
 from gateway.wasm.byte_blocks import exported_functions as exported
 from gateway.wasm.byte_blocks.exported_functions import read_exported_functions
 from gateway.wasm.byte_blocks.prelude import UnbridgeableError
@@ -180,12 +180,15 @@ def test_what_instantiates_without_measure_is_given_up(monkeypatch: pytest.Monke
     assert rewrite(binary(WAYS["a bag"]), lambda _name: False) is None
 
 
-def test_memories_of_imports_come_before(guest: Callable[[str], Path]) -> None:
+def test_memories_come_first_where_the_host_reads_what_is_passed_in_the_guest(
+    guest: Callable[[str], Path],
+) -> None:
     data = guest("c/rpc").read_bytes()
     result = rewritten(data, lambda name: name.startswith("wasi:io/streams"))
     assert result.functions
     assert set(result.exports) > {("test:rpc/types@1.2.3", "echo-bytes")}
-    assert {each.memory for each in result.exports.values()} == {2}
+    assert {each.memory for each in result.exports.values()} == {0}
+    assert {each.guest for each in result.functions.values()} == {2}
     take(result.component)
 
 
@@ -210,7 +213,7 @@ def test_all_room_is_given_back_after_each_call() -> None:
     instance = wasm.Linker(engine).instantiate(store, component)
     echo = instance.get_func(store, f"{PREFIX}f0")
     assert echo is not None
-    memory = memory_of(store, Blocks(0, ()))
+    memory = memory_of(store)
     data = os.urandom(1 << 20)
     for _ in range(100):
         address, size = echo(store, (memory.write(data), len(data)))

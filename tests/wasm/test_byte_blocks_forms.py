@@ -1,5 +1,6 @@
 """Which components a bridge is built for, and what it leaves as it is."""
 
+import os
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -13,12 +14,15 @@ from wasmtime import component as wasm
 from wasmtime.component import _types as types
 
 from gateway.wasm.binary import encode
-from gateway.wasm.binary.cursor import Cursor
+from gateway.wasm.binary.cursor import Cursor, MalformedBinary
 from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type, read_type
-from gateway.wasm.byte_blocks import PREFIX, Blocks, rewrite
+from gateway.wasm.byte_blocks import PREFIX, Blocks, Pair, rewrite
 from gateway.wasm.byte_blocks.core import CORE_INSTANCES
+from gateway.wasm.hollow import hollow
 from tests.wasm.bridged import MEMORY, NAME, Host, binary, memory_of, rewritten
+
+ALL_BYTES = bytes(range(256))
 
 # An interface as WASI has them: resources, names for types, functions with and without bytes.
 STREAMS = """
@@ -113,7 +117,10 @@ def reading(blocks: Blocks | None) -> Callable[..., object]:
     def read(store: wasmtime.Store, thing: wasm.ResourceAny) -> object:
         thing.to_host(store)
         data = b"\0\x80\xff"
-        return data if blocks is None else (memory_of(store, blocks).write(data), len(data))
+        if blocks is None:
+            return data
+        assert blocks.pairs == (Pair.STAGED_BYTES,)
+        return memory_of(store, blocks.staging).write(data), len(data)
 
     return read
 
@@ -122,9 +129,10 @@ class TestInterface:
     def test_keeps_its_resources_and_all_its_functions(self) -> None:
         result = rewritten(binary(STREAMS_GUEST))
         assert result.functions == {
-            (NAME, "[method]stream.write"): Blocks(0, (True,)),
-            (NAME, "[static]stream.join"): Blocks(0, (True,)),
-            (NAME, "send"): Blocks(0, (True,)),
+            (NAME, "[method]stream.write"): Blocks((Pair.GUEST_BYTES,), guest=2),
+            (NAME, "[static]stream.join"): Blocks((Pair.GUEST_BYTES,), guest=2),
+            # Within a record.
+            (NAME, "send"): Blocks((Pair.BYTES,), guest=2),
         }
         for host in (Host(binary(STREAMS_GUEST)), Host(result.component, result.functions)):
             stream = wasm.ResourceHost.own(1, 1)
@@ -153,7 +161,7 @@ class TestInterface:
             (alias outer 1 $inner (type $i)) (export "inner" (instance (type $i)))))
           (import "even" (instance (export "f" (func (param "data" (list u8)))))))"""
         result = rewritten(binary(text))
-        assert result.functions == {("even", "f"): Blocks(0, (True,))}
+        assert result.functions == {("even", "f"): Blocks((Pair.BYTES,))}
         wasm.Component(wasmtime.Engine(), result.component)
 
     def test_may_use_the_types_of_another(self) -> None:
@@ -207,7 +215,10 @@ class TestInterface:
     def test_may_name_the_bytes_of_another(self) -> None:
         """A record of one interface, in the functions of two others; only one of the three is wanted."""
         result = rewritten(binary(MESSAGES), lambda name: name == "a:b/sender")
-        one, other = (Blocks(memory, (True,)) for memory in (0, CORE_INSTANCES))
+        one, other = (
+            Blocks((Pair.BYTES,), bridge, guest=2 * CORE_INSTANCES)
+            for bridge in (0, CORE_INSTANCES)
+        )
         assert result.functions == {("a:b/sender", "send"): one, ("a:b/keeper", "keep"): other}
         engine = wasmtime.Engine()
         component = wasm.Component(engine, result.component)
@@ -216,7 +227,7 @@ class TestInterface:
 
         def take(blocks: Blocks) -> Callable[..., None]:
             def call(store: wasmtime.Store, message: Any) -> None:
-                seen.append(memory_of(store, blocks).read(*message.body))
+                seen.append(memory_of(store, blocks.bridge).read(*message.body))
 
             return call
 
@@ -317,6 +328,121 @@ def exported(host: Host) -> dict[str, object]:
     return {
         name: describe(extern.ty) for name, extern in exports.items() if not name.startswith(PREFIX)
     }
+
+
+# A guest that is given bytes, with definitions of every kind after what gives them.
+SURROUNDED = f"""(component
+  (import "{NAME}" (instance $api
+    (export "thing" (type $t (sub resource)))
+    (export "read" (func (param "from" (borrow $t)) (result (option (list u8)))))
+    (export "write" (func (param "data" (list u8)) (result (result (list u8) (error string)))))))
+  {MEMORY % "unreachable"}
+  (core module $Run
+    (import "h" "write" (func $write (param i32 i32 i32)))
+    (import "h" "gone" (func $gone (param i32)))
+    (import "h" "memory" (memory 1))
+    (data (i32.const 101) "\\ff\\00")
+    (func (export "run") (param i32) (result i32)
+      (call $write (i32.const 101) (local.get 0) (i32.const 64)) (i32.const 64))
+    (func (export "gone") (param i32) (call $gone (local.get 0)))
+    (func (export "free") (param i32)))
+  (core module $Gone (func (export "gone") (param i32)))
+  (core module $Rep (func (export "rep") (param i32) (result i32) (local.get 0)))
+  (component $Inner
+    (core module $G (func (export "g") (result i32) (i32.const 5)))
+    (core instance $g (instantiate $G))
+    (func (export "f") (result u32) (canon lift (core func $g "g"))))
+  (core instance $first (instantiate $Gone))
+  (core func $read (canon lower (func $api "read") (memory $m) (realloc $realloc)))
+  (core func $write (canon lower (func $api "write") (memory $m) (realloc $realloc)))
+  (alias core export $first "gone" (core func $gone))
+  (core instance $between (instantiate $Gone))
+  (core instance $run (instantiate $Run (with "h" (instance
+    (export "write" (func $write)) (export "gone" (func $gone)) (export "memory" (memory $m))))))
+  (alias core export $run "gone" (core func $destroy))
+  (type $made (resource (rep i32) (dtor (core func $destroy))))
+  (core func $new (canon resource.new $made))
+  (core func $rep (canon resource.rep $made))
+  (core func $drop (canon resource.drop $made))
+  (core instance $last (instantiate $Rep))
+  (instance $inner (instantiate $Inner))
+  (alias export $inner "f" (func $f))
+  (core func $lowered (canon lower (func $f)))
+  (func $run' (param "length" u32) (result (result (list u8) (error string)))
+    (canon lift (core func $run "run") (memory $m) (realloc $realloc)
+      (post-return (core func $run "free"))))
+  (export "run" (func $run'))
+  (func $rep' (param "a" u32) (result u32) (canon lift (core func $last "rep")))
+  (export "rep" (func $rep')))"""
+
+
+class TestDelivery:
+    def test_leaves_what_comes_after_as_it_was(self) -> None:
+        result = rewritten(binary(SURROUNDED))
+        assert {name: blocks.pairs for (_, name), blocks in result.functions.items()} == {
+            "read": (Pair.STAGED_BYTES,),
+            "write": (Pair.GUEST_BYTES, Pair.STAGED_BYTES),
+        }
+        for host in (Host(binary(SURROUNDED)), Host(result.component, result.functions)):
+            for length, answer in [(0, b""), (2, bytes(range(256))), (1, os.urandom(100_001))]:
+                host.answers["write"] = answer
+                assert host.call("run", length) == answer
+            assert [data for (data,) in host.calls] == [b"", b"\xff\0", b"\xff"]
+            assert host.call("rep", 7) == 7
+
+    @pytest.mark.parametrize(
+        ("realloc", "message"),
+        [
+            # Beyond the end of the memory, and at its end.
+            ("(i32.const -8)", "out of bounds"),
+            ("(i32.sub (i32.const 131072) (i32.const 2))", "out of bounds"),
+            ("(i32.const 131073)", "out of bounds"),
+            ("unreachable", "unreachable"),
+        ],
+    )
+    def test_goes_nowhere_but_into_the_memory(self, realloc: str, message: str) -> None:
+        result = rewritten(binary(guest_with(realloc)))
+        host = Host(result.component, result.functions)
+        host.answers["give"] = b"abc"
+        with pytest.raises(wasmtime.WasmtimeError, match=message):
+            host.call("give")
+
+    def test_asks_for_room_once_for_each_list(self) -> None:
+        """At an odd address too, and for none at all."""
+        result = rewritten(binary(guest_with("(i32.const 8193)")))
+        host = Host(result.component, result.functions)
+        for answer in (b"abc", b"", ALL_BYTES):
+            host.answers["give"] = answer
+            assert host.call("give") == answer
+
+    def test_is_left_to_the_bridge_where_a_function_goes_elsewhere_too(self) -> None:
+        elsewhere = '(export "again" (func $host))'
+        result = rewritten(binary(guest_with("(i32.const 8192)", elsewhere)))
+        assert result.functions == {(NAME, "give"): Blocks((Pair.BYTES,), guest=3)}
+
+    def test_is_left_to_the_bridge_where_modules_come_after(self) -> None:
+        module = "(core module)"
+        result = rewritten(binary(guest_with("(i32.const 8192)", module)))
+        assert result.functions == {(NAME, "give"): Blocks((Pair.BYTES,), guest=3)}
+
+
+def guest_with(realloc: str, more: str = "") -> str:
+    """A guest that returns what it gets, with a `realloc`, of alignment 1, that returns this."""
+    return f"""(component
+      (import "{NAME}" (instance $api (export "give" (func (result (list u8))))))
+      (core module $Memory (memory (export "memory") 2)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+          (if (i32.ne (local.get 2) (i32.const 1)) (then unreachable)) {realloc}))
+      (core module $Run (import "h" "give" (func $give (param i32)))
+        (func (export "run") (result i32) (call $give (i32.const 64)) (i32.const 64)))
+      (core instance $memory (instantiate $Memory))
+      (alias export $api "give" (func $host))
+      (core func $give (canon lower (func $host) (memory (core memory $memory "memory"))
+        (realloc (core func $memory "realloc"))))
+      (core instance $run (instantiate $Run (with "h" (instance (export "give" (func $give))))))
+      (func $give' (result (list u8))
+        (canon lift (core func $run "run") (memory (core memory $memory "memory"))))
+      (export "give" (func $give')) {more})"""
 
 
 class TestLeftAlone:
@@ -469,15 +595,30 @@ class TestTypes:
         assert read > 3
 
 
+def modules(data: bytes) -> list[bytes]:
+    """The core modules of a component."""
+    return [
+        data[section.start : section.end]
+        for section in sections(data)
+        if section.id == ComponentSection.CORE_MODULE
+    ]
+
+
 class TestDamage:
     @settings(deadline=None)
     @given(st.data())
-    def test_is_never_more_than_none(self, data: st.DataObject) -> None:
-        damaged = bytearray(INTACT)
+    @pytest.mark.parametrize("intact", ["STREAMS", "DELIVERED"])
+    def test_is_never_more_than_none(self, intact: str, data: st.DataObject) -> None:
+        damaged = bytearray(INTACT if intact == "STREAMS" else DELIVERED)
         for _ in range(data.draw(st.integers(1, 4))):
             damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
         result = rewrite(bytes(damaged), lambda name: True)
-        assert result is None or bytes(damaged) in result.component
+        if result is None:
+            return
+        assert all(module in result.component for module in modules(bytes(damaged)))
+        engine = wasmtime.Engine()
+        if accepted(engine, bytes(damaged)):
+            assert accepted(engine, result.component)
 
     def test_of_every_byte_of_the_imports(self) -> None:
         for at, change in product(range(8, 700), (0x01, 0x80)):
@@ -486,4 +627,14 @@ class TestDamage:
             rewrite(bytes(damaged), lambda name: True)
 
 
+def accepted(engine: wasmtime.Engine, data: bytes) -> bool:
+    """Whether the engine takes a component, whatever its functions do."""
+    try:
+        wasm.Component(engine, hollow(data))
+    except (MalformedBinary, wasmtime.WasmtimeError):
+        return False
+    return True
+
+
 INTACT = binary(STREAMS_GUEST)
+DELIVERED = binary(SURROUNDED)

@@ -3,6 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.wasm.binary import encode
+from gateway.wasm.binary.definitions import (
+    BagOfExports,
+    CoreExportAlias,
+    Instantiation,
+    encode_alias,
+    encode_core_instance,
+)
 from gateway.wasm.binary.extern import ExternType, Sort, SortIndex, encode_extern_type
 from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection
 
@@ -40,8 +47,8 @@ class ComponentWriter:
 
     def alias_core(self, sort: Sort, instance: int, name: str) -> int:
         """Adds an alias of a core instance's export."""
-        target = b"\x01" + encode.u32(instance) + encode.name(name)
-        return self.add(ComponentSection.ALIAS, sort.value + target, sort)
+        alias = CoreExportAlias(sort, instance, name)
+        return self.add(ComponentSection.ALIAS, encode_alias(alias), sort)
 
     def instantiate(self, component: int, arguments: Sequence[tuple[str, Sort, int]]) -> int:
         """Adds an instance of a component."""
@@ -61,20 +68,16 @@ class ComponentWriter:
 
     def instantiate_core(self, module: int, arguments: Sequence[tuple[str, int]]) -> int:
         """Adds an instance of a core module, given other core instances."""
-        encoded = encode.vector(
-            encode.name(name) + Sort.CORE_INSTANCE.value[1:] + encode.u32(index)
-            for name, index in arguments
-        )
-        item = b"\x00" + encode.u32(module) + encoded
-        return self.add(ComponentSection.CORE_INSTANCE, item, Sort.CORE_INSTANCE)
+        given = {name: SortIndex(Sort.CORE_INSTANCE, index) for name, index in arguments}
+        return self._add_core_instance(Instantiation(module, given))
 
     def bag_core(self, exports: Iterable[tuple[str, SortIndex]]) -> int:
         """Adds a core instance that only gives names to core items that exist already."""
-        encoded = encode.vector(
-            encode.name(name) + item.sort.value[1:] + encode.u32(item.index)
-            for name, item in exports
-        )
-        return self.add(ComponentSection.CORE_INSTANCE, b"\x01" + encoded, Sort.CORE_INSTANCE)
+        return self._add_core_instance(BagOfExports(dict(exports)))
+
+    def _add_core_instance(self, instance: Instantiation | BagOfExports) -> int:
+        item = encode_core_instance(instance)
+        return self.add(ComponentSection.CORE_INSTANCE, item, Sort.CORE_INSTANCE)
 
     def export(
         self, name: bytes, sort: Sort, index: int, ascribed: ExternType | None = None

@@ -24,13 +24,13 @@ __all__ = [
     "GREATER_SIGNED",
     "GREATER_UNSIGNED",
     "I32_LOAD",
+    "I32_LOAD8_U",
     "I32_STORE",
     "IF",
     "LOCAL_GET",
     "LOCAL_SET",
     "LOCAL_TEE",
     "MEMORY",
-    "MEMORY_COPY",
     "MEMORY_GROW",
     "MEMORY_SIZE",
     "NOT_EQUAL",
@@ -45,6 +45,7 @@ __all__ = [
     "export",
     "extern_import",
     "function_type",
+    "memory_copy",
     "module",
     "op",
 ]
@@ -65,10 +66,10 @@ LOCAL_TEE: Final = 0x22
 GLOBAL_GET: Final = 0x23
 GLOBAL_SET: Final = 0x24
 I32_LOAD: Final = 0x28
+I32_LOAD8_U: Final = 0x2D
 I32_STORE: Final = 0x36
 MEMORY_SIZE: Final = b"\x3f\x00"
 MEMORY_GROW: Final = b"\x40\x00"
-MEMORY_COPY: Final = b"\xfc\x0a\x00\x00"
 EQUAL_ZERO: Final = b"\x45"
 EQUAL: Final = b"\x46"
 NOT_EQUAL: Final = b"\x47"
@@ -89,6 +90,11 @@ def op(opcode: int, *immediates: int) -> bytes:
 def const(value: int) -> bytes:
     """`i32.const`."""
     return b"\x41" + encode.s32(value)
+
+
+def memory_copy(to: int = 0, source: int = 0) -> bytes:
+    """`memory.copy`, between memories with these indices."""
+    return b"\xfc\x0a" + encode.u32(to) + encode.u32(source)
 
 
 def body(code: bytes, i32_locals: int = 0) -> bytes:

@@ -4,10 +4,12 @@ Grammar: Component Model, `Binary.md`, whose words are the names here. Each `rea
 of the vector that its section is, and leaves the cursor behind it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final, TypeVar
 
+from gateway.wasm.binary import encode
 from gateway.wasm.binary.cursor import Cursor
 from gateway.wasm.binary.extern import (
     ExternName,
@@ -25,6 +27,8 @@ __all__ = [
     "Alias",
     "BagOfExports",
     "Canon",
+    "CanonOption",
+    "CanonOptions",
     "CoreExportAlias",
     "ExportAlias",
     "ExportDefinition",
@@ -35,6 +39,9 @@ __all__ = [
     "OuterAlias",
     "ResourceBuiltin",
     "TaskBuiltin",
+    "encode_alias",
+    "encode_canon",
+    "encode_core_instance",
     "items",
     "read_alias",
     "read_canon",
@@ -114,6 +121,24 @@ class BagOfExports:
     exports: dict[str, SortIndex]
 
 
+class CanonOption(IntEnum):
+    """The options of canonical definitions (`canonopt`); the value is the opcode."""
+
+    UTF8 = 0x00
+    UTF16 = 0x01
+    LATIN1_UTF16 = 0x02
+    MEMORY = 0x03
+    REALLOC = 0x04
+    POST_RETURN = 0x05
+    ASYNC = 0x06
+    CALLBACK = 0x07
+    CORE_TYPE = 0x08
+    GC = 0x09
+
+
+CanonOptions = Mapping[CanonOption, int | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Lift:
     """A core function that becomes a component function.
@@ -121,19 +146,30 @@ class Lift:
     Attributes:
         core_function: the core function.
         type: the index of the type that it gets.
-        is_async: whether it returns before it has a result.
+        options: by option, its index; None for those that have none.
     """
 
     core_function: int
     type: int
-    is_async: bool
+    options: CanonOptions
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it returns before it has a result."""
+        return CanonOption.ASYNC in self.options
 
 
 @dataclass(frozen=True, slots=True)
 class Lower:
-    """A component function that becomes a core function."""
+    """A component function that becomes a core function.
+
+    Attributes:
+        function: the component function.
+        options: as of `Lift`.
+    """
 
     function: int
+    options: CanonOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,17 +278,46 @@ def read_canon(cursor: Cursor) -> Canon:
         case 0x00:
             _read_function_marker(cursor)
             core_function = cursor.u32()
-            is_async = _ASYNC in _read_canon_options(cursor)
-            return Lift(core_function, cursor.u32(), is_async)
+            options = _read_canon_options(cursor)
+            return Lift(core_function, cursor.u32(), options)
         case 0x01:
             _read_function_marker(cursor)
-            function = cursor.u32()
-            _read_canon_options(cursor)
-            return Lower(function)
+            return Lower(cursor.u32(), _read_canon_options(cursor))
         case 0x02 | 0x03 | 0x04:
             return ResourceBuiltin(cursor.u32())
         case other:
             raise cursor.malformed(f"the unknown canonical definition {other:#04x}")
+
+
+def encode_alias(alias: CoreExportAlias) -> bytes:
+    """An `alias` of a core instance's export."""
+    return alias.sort.value + b"\x01" + encode.u32(alias.instance) + encode.name(alias.name)
+
+
+def encode_core_instance(instance: Instantiation | BagOfExports) -> bytes:
+    """A `core:instanceexpr`."""
+    match instance:
+        case Instantiation(module, members):
+            form = b"\x00" + encode.u32(module)
+        case BagOfExports(members):
+            form = b"\x01"
+    return form + encode.vector(
+        encode.name(name) + member.sort.value[1:] + encode.u32(member.index)
+        for name, member in members.items()
+    )
+
+
+def encode_canon(canon: Lift | Lower) -> bytes:
+    """A `canon lift` or `canon lower`."""
+    options = encode.vector(
+        bytes([option]) + (b"" if index is None else encode.u32(index))
+        for option, index in canon.options.items()
+    )
+    match canon:
+        case Lift(core_function, type_index):
+            return b"\x00\x00" + encode.u32(core_function) + options + encode.u32(type_index)
+        case Lower(function):
+            return b"\x01\x00" + encode.u32(function) + options
 
 
 # The immediates of each: an (i)ndex, a byte that is a (f)lag or a type, (o)ptions, a (r)esult.
@@ -272,24 +337,27 @@ def _read_function_marker(cursor: Cursor) -> None:
         raise cursor.malformed("a canonical definition of something that is no function")
 
 
-_ASYNC: Final = 0x06
+_WITH_INDEX: Final = frozenset(
+    {
+        CanonOption.MEMORY,
+        CanonOption.REALLOC,
+        CanonOption.POST_RETURN,
+        CanonOption.CALLBACK,
+        CanonOption.CORE_TYPE,
+    }
+)
 
 
-def _read_canon_options(cursor: Cursor) -> set[int]:
-    """The options that are there, without their indices."""
-    found = set()
+def _read_canon_options(cursor: Cursor) -> dict[CanonOption, int | None]:
+    """The options that are there; of one that is there twice, which is not valid, the last."""
+    found: dict[CanonOption, int | None] = {}
     for _ in range(cursor.count()):
-        option = cursor.byte()
-        found.add(option)
-        match option:
-            # String encodings, `async` and `gc`.
-            case 0x00 | 0x01 | 0x02 | 0x06 | 0x09:
-                pass
-            # `memory`, `realloc`, `post-return`, `callback`, `core-type`: an index each.
-            case 0x03 | 0x04 | 0x05 | 0x07 | 0x08:
-                cursor.u32()
-            case other:
-                raise cursor.malformed(f"the unknown canonical option {other:#04x}")
+        opcode = cursor.byte()
+        try:
+            option = CanonOption(opcode)
+        except ValueError:
+            raise cursor.malformed(f"the unknown canonical option {opcode:#04x}") from None
+        found[option] = cursor.u32() if option in _WITH_INDEX else None
     return found
 
 

@@ -3,6 +3,7 @@
 Grammar: Component Model, `Binary.md` "Type Definitions".
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from gateway.wasm.binary import encode
@@ -37,10 +38,13 @@ from gateway.wasm.binary.types import (
     Variant,
 )
 
-__all__ = ["UnsupportedType", "encode_type", "read_type"]
+__all__ = ["UnsupportedType", "destructors", "encode_type", "read_type"]
 
 _PRIMITIVES: Final = {primitive.value: primitive for primitive in Primitive}
 
+
+_RESOURCE: Final = 0x3F
+"""How the definition of a resource type begins."""
 
 _UNSUPPORTED: Final = {
     0x63: "`map`",
@@ -64,6 +68,29 @@ def read_type(cursor: Cursor) -> TypeDefinition:
         cursor.byte()
         return InstanceType(tuple(_read_declaration(cursor) for _ in range(cursor.count())))
     return _read_simple_type(cursor)
+
+
+def destructors(cursor: Cursor) -> Iterator[tuple[int, int, int]]:
+    """The destructors of the resources that a `type` section defines.
+
+    Yields:
+        For each: where its index starts, where that ends, and the index, which is of a core function.
+
+    Raises:
+        UnsupportedType: as `read_type`.
+        MalformedBinary: ditto.
+    """
+    if _RESOURCE not in cursor.data[cursor.at : cursor.end]:
+        return
+    for _ in range(cursor.count()):
+        if cursor.peek() != _RESOURCE:
+            read_type(cursor)
+            continue
+        cursor.skip(2)  # the opcode, and the type of what represents it
+        if cursor.byte():
+            start = cursor.at
+            destructor = cursor.u32()
+            yield start, cursor.at, destructor
 
 
 def _read_simple_type(cursor: Cursor) -> TypeDefinition:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from gateway.wasm.binary.definitions import OuterAlias
-from gateway.wasm.binary.extern import ExternName, ExternType
+from gateway.wasm.binary.extern import ExternName, ExternType, Sort
 
 __all__ = [
     "Borrow",
@@ -32,6 +32,7 @@ __all__ = [
     "TypeDefinition",
     "ValType",
     "Variant",
+    "defines_type",
     "parts",
     "remap",
 ]
@@ -188,6 +189,11 @@ TypeDefinition = (
 )
 # An alias or an export of `Sort.TYPE` adds to the type index space, as a definition does.
 Declaration = TypeDefinition | OuterAlias | ExportDeclaration
+
+
+def defines_type(declaration: Declaration) -> bool:
+    """Whether a declaration of an instance type adds to its type index space."""
+    return not isinstance(declaration, ExportDeclaration) or declaration.type.sort is Sort.TYPE
 
 
 def remap(

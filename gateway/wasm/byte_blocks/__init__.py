@@ -2,22 +2,27 @@
 
 The C API of wasmtime carries a list as one 32-byte value per element: 30 to 100 ns for each byte of
 a body, and a trap where a guest passes more than 2.7 million of them in one call. So the guest is
-left as it is, byte for byte, and nested into a component that stands between it and the host:
+nested into a component that stands between it and the host:
 
     (component
       (import "wasi:io/streams@0.2.0" ...)     ;; list<u8> is tuple<u32, u32> in here
       (component $bridge ...)                  ;; see `bridge.py`
       (instance $streams (instantiate $bridge ...))
-      (component $guest ...)                   ;; as it was
+      (component $guest ...)                   ;; see `retyping.py`
       (instance $inner
         (instantiate $guest (with "wasi:io/streams@0.2.0" (instance $streams)) ...))
       (export "wasi:http/incoming-handler@0.2.0" (instance $inner "wasi:http/..."))
 
 The bridge has a memory of its own, into which the engine copies what the guest passes, and out of
 which it copies what the guest gets; the guest sees exactly the calls of its `realloc` that it would
-see without. (The engine copies lists element by element: 0.9 GB/s of bytes.) The host is told where
-in that memory the bytes lie (the pair of an address and a length, which in core WebAssembly is what
-a list is anyway) and reads and writes them there: `gateway.host.bridge_memory`.
+see without. The host is told where in that memory the bytes lie (the pair of an address and a length,
+which in core WebAssembly is what a list is anyway) and reads and writes them there:
+`gateway.host.bridge_memory`.
+
+The engine copies lists element by element, 0.9 GB/s of bytes. So where it can be told what the guest does
+with its imports, it has the pairs itself: `retyping.py`. The host reads what it passes in the guest's own
+memory, and what it gets is put there by a core module within it: `delivery.py`. No bridge is needed for
+such functions.
 
 Measured, of the ways that bytes can take between the bridge and Python (wasmtime 50, CPython 3.11,
 one core; MB/s to the host / from it):
@@ -34,12 +39,14 @@ one core; MB/s to the host / from it):
 
 Functions that the guest exports are bridged the other way round, once for all of them: `exports.py`.
 
-What it costs is that memory and three core instances for each interface: some 5 us for each
-instance of the component. What cannot be bridged crosses as the engine has it: interfaces whose
-functions pass bytes beside borrowed handles within lists or records, and what shares types with them.
+A bridge costs its memory and three core instances: some 5 us for each instance of the component. So does
+that module, once, and nothing where the guest gets no bytes. What cannot be bridged crosses as the
+engine has it: interfaces whose functions pass bytes beside borrowed handles within lists or records,
+and what shares types with them.
 """
 
 from gateway.wasm.byte_blocks.exports import PREFIX
 from gateway.wasm.byte_blocks.rewrite import Blocks, ExportBlocks, Rewritten, rewrite
+from gateway.wasm.byte_blocks.shapes import Pair
 
-__all__ = ["PREFIX", "Blocks", "ExportBlocks", "Rewritten", "rewrite"]
+__all__ = ["PREFIX", "Blocks", "ExportBlocks", "Pair", "Rewritten", "rewrite"]

@@ -179,7 +179,7 @@ def _realloc() -> bytes:
         + (write.const(0) + write.GREATER_SIGNED + write.IF)
         + (_get(missing) + write.MEMORY_GROW + write.const(-1) + write.EQUAL + _TRAP_IF + write.END)
         # No block to copy from has the size 0.
-        + (_get(block) + _get(old) + _get(old_size) + write.MEMORY_COPY + _get(block))
+        + (_get(block) + _get(old) + _get(old_size) + write.memory_copy() + _get(block))
     )
     return write.body(code, i32_locals=3)
 

@@ -1,7 +1,8 @@
 """An imported interface: its functions, and its type with `list<u8>` disguised."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from gateway.wasm.binary.definitions import OuterAlias
 from gateway.wasm.binary.extern import ExternName, ExternType, Sort
@@ -11,7 +12,10 @@ from gateway.wasm.binary.types import (
     ExportDeclaration,
     Func,
     InstanceType,
+    OptionOf,
     Primitive,
+    ResultOf,
+    TupleOf,
     TypeDefinition,
     ValType,
     parts,
@@ -21,15 +25,22 @@ from gateway.wasm.byte_blocks.shapes import (
     BYTES,
     DISGUISE,
     MAX_RESULT_SIZE,
+    Pair,
     Shape,
     joined_pairs,
     opaque,
     primitive_shape,
     shape,
 )
-from gateway.wasm.canonical_abi import Flat, joined_flat
+from gateway.wasm.canonical_abi import Flat, Layout, joined_flat, payload_offset, places
 
-__all__ = ["ImportedInterface", "InterfaceFunction", "Interfaces", "read_interfaces"]
+__all__ = [
+    "ImportedInterface",
+    "InterfaceFunction",
+    "Interfaces",
+    "StagedBytes",
+    "read_interfaces",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +54,8 @@ class InterfaceFunction:
         result: the shape of its result, if it has one.
         borrows: where a parameter is a borrowed handle: its place among the core parameters and the
             index of its resource type.
-        pairs: for each `tuple<u32, u32>` of its disguised type, in order, whether it is bytes.
-        holds_bytes: whether it has a `list<u8>`.
+        pairs: what each `tuple<u32, u32>` of its disguised type is, in order.
+        holds_bytes: whether it has bytes that pass the bridge's memory.
         bridgeable: whether nothing in it stands in the way of a bridge.
     """
 
@@ -53,9 +64,22 @@ class InterfaceFunction:
     parameters: Flat
     result: Shape | None
     borrows: tuple[tuple[int, int], ...]
-    pairs: tuple[bool, ...]
+    pairs: tuple[Pair, ...]
     holds_bytes: bool
     bridgeable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBytes:
+    """Where bytes are in a result that lies in memory, and when.
+
+    Attributes:
+        at: where in the result their address is, which their length follows.
+        cases: what is one there only if bytes of the result have these values: where they are, and the values.
+    """
+
+    at: int
+    cases: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +107,12 @@ class ImportedInterface:
     """
 
     def __init__(
-        self, instance_type: InstanceType, outer: Sequence[Shape | None], *, lending: bool
+        self,
+        instance_type: InstanceType,
+        outer: Sequence[Shape | None],
+        *,
+        lending: bool = False,
+        pairs: Mapping[int, Pair] = MappingProxyType({}),
     ) -> None:
         """Reads `instance_type`, given the shapes of the types around it.
 
@@ -91,6 +120,7 @@ class ImportedInterface:
             instance_type: the type.
             outer: the shapes.
             lending: whether functions that take two borrowed handles are to be bridged too.
+            pairs: what types of it are, by index, that are such tuples for the guest too (`retyping.py`).
 
         Raises:
             UnbridgeableError: it refers to types that are not there, or exports anything but types
@@ -98,6 +128,7 @@ class ImportedInterface:
         """
         self.type = instance_type
         self._lending = lending
+        self._pairs = pairs
         self.exported_shapes: dict[str, Shape] = {}
         self.functions: list[InterfaceFunction] = []
         self.borrowed: list[int] = []
@@ -119,11 +150,50 @@ class ImportedInterface:
         """Whether a bridge can pass on all of `bridged`."""
         return all(function.bridgeable for function in self.bridged)
 
+    @property
+    def is_bridged(self) -> bool:
+        """Whether the host has other types than the guest, or functions are bridged for another reason."""
+        return bool(self.bridged) or self.disguised() != self.type
+
     def disguised(self) -> InstanceType:
         """The type with every `list<u8>` disguised; each type keeps its index."""
         return InstanceType(
             tuple(DISGUISE if one == BYTES else one for one in self.type.declarations)
         )
+
+    def staged(self, function: InterfaceFunction) -> list[StagedBytes]:
+        """Where `Pair.STAGED_BYTES` are in the result of a function."""
+        definition = self._at(function.type).definition
+        if not isinstance(definition, Func) or definition.result is None:
+            return []
+        return list(self._staged(definition.result, 0, ()))
+
+    def _staged(
+        self, valtype: ValType, at: int, cases: tuple[tuple[int, int], ...]
+    ) -> Iterator[StagedBytes]:
+        if isinstance(valtype, Primitive):
+            return
+        if Pair.STAGED_BYTES not in (self._shape(valtype).pairs or ()):
+            return
+        if self._pairs.get(valtype) is Pair.STAGED_BYTES:
+            yield StagedBytes(at, cases)
+            return
+        match self._at(valtype).definition:
+            case TupleOf(elements):
+                for element, place in zip(elements, places(self._layouts(elements)), strict=True):
+                    yield from self._staged(element, at + place, cases)
+            case OptionOf(payload):
+                place = at + payload_offset(2, self._layouts([payload]))
+                yield from self._staged(payload, place, (*cases, (at, 1)))
+            case ResultOf(ok, error):
+                sides = (ok, error)
+                place = at + payload_offset(2, self._layouts(sides))
+                for case, side in enumerate(sides):
+                    if side is not None:
+                        yield from self._staged(side, place, (*cases, (at, case)))
+
+    def _layouts(self, valtypes: Iterable[ValType | None]) -> list[Layout]:
+        return [self._shape(valtype).layout for valtype in valtypes if valtype is not None]
 
     def _read(self, declaration: Declaration, outer: Sequence[Shape | None]) -> None:
         match declaration:
@@ -147,7 +217,11 @@ class ImportedInterface:
                 for part in parts(definition):
                     if not isinstance(part, Primitive):
                         self._at(part)
-                self._types.append(_LocalType(definition, shape(definition, self._shape)))
+                its_shape = shape(definition, self._shape)
+                pair = self._pairs.get(len(self._types))
+                if its_shape is not None and pair is not None:
+                    its_shape = replace(its_shape, pairs=(pair,))
+                self._types.append(_LocalType(definition, its_shape))
 
     def _at(self, index: int) -> _LocalType:
         if index >= len(self._types):
@@ -210,10 +284,12 @@ class Interfaces:
     Attributes:
         by_type: by the index of their instance types; without those of a form not handled here.
         tied: the indices of instance types whose bytes something else than an interface names too.
+        shapes: of the types of the prelude.
     """
 
     by_type: dict[int, ImportedInterface] = field(default_factory=dict)
     tied: set[int] = field(default_factory=set)
+    shapes: list[Shape | None] = field(default_factory=list)
 
 
 def read_interfaces(prelude: Prelude, *, lending: bool) -> Interfaces:
@@ -232,7 +308,7 @@ class _Reader:
         self.prelude = prelude
         self.lending = lending
         self.interfaces = Interfaces()
-        self.shapes: list[Shape | None] = []
+        self.shapes = self.interfaces.shapes
 
     def shape(self, index: int, source: TypeSource) -> Shape | None:
         """Gives the shape of a type of the prelude, and notes what it is if it is an interface."""

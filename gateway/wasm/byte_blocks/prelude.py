@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.wasm.binary import encode
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
 from gateway.wasm.binary.definitions import ExportAlias, Import, read_alias, read_import
+from gateway.wasm.binary.edits import Edit, edited
 from gateway.wasm.binary.extern import Sort, SortIndex
 from gateway.wasm.binary.sections import ComponentSection, Section, is_component, sections
 from gateway.wasm.binary.type_format import read_type
@@ -93,20 +93,14 @@ class Prelude:
 
     def encode(self, types: Mapping[int, bytes]) -> bytes:
         """The sections, with the definitions of the given types replaced."""
-        edits = sorted(
-            (self.types[index].start, self.types[index].end, encoded)
+        return edited(self.data, self.sections, self.edits(types))
+
+    def edits(self, types: Mapping[int, bytes]) -> list[Edit]:
+        """What replaces the definitions of the given types in the file."""
+        return [
+            Edit(self.types[index].start, self.types[index].end, encoded)
             for index, encoded in types.items()
-        )
-        out = bytearray()
-        for section in self.sections:
-            at, payload = section.start, bytearray()
-            for start, end, encoded in edits:
-                if section.start <= start < section.end:
-                    payload += self.data[at:start] + encoded
-                    at = end
-            payload += self.data[at : section.end]
-            out += encode.section(section.id, bytes(payload))
-        return bytes(out)
+        ]
 
 
 def read_prelude(data: bytes) -> Prelude:

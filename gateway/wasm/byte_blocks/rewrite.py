@@ -3,17 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.wasm.binary.component_writer import ComponentWriter
 from gateway.wasm.binary.cursor import Cursor, MalformedBinary
 from gateway.wasm.binary.definitions import ExportDefinition, items, read_export
+from gateway.wasm.binary.edits import Edit, edited
 from gateway.wasm.binary.extern import ExternType, Sort, encode_extern_name
-from gateway.wasm.binary.sections import ComponentSection, sections
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, sections
 from gateway.wasm.binary.type_format import encode_type
 from gateway.wasm.byte_blocks.bridge import bridge_component
 from gateway.wasm.byte_blocks.core import CORE_INSTANCES, MAX_EXPORTED_PAGES
+from gateway.wasm.byte_blocks.delivery import Delivery
 from gateway.wasm.byte_blocks.exported_functions import ExportedFunction
 from gateway.wasm.byte_blocks.exports import ExportedBytes, exported_bytes
 from gateway.wasm.byte_blocks.forwarding import Forwarding
@@ -22,12 +25,16 @@ from gateway.wasm.byte_blocks.imported_interface import (
     Interfaces,
     read_interfaces,
 )
+from gateway.wasm.byte_blocks.insertion import with_delivery
+from gateway.wasm.byte_blocks.lowerings import read_lowerings
 from gateway.wasm.byte_blocks.prelude import (
     Prelude,
     PreludeImport,
     UnbridgeableError,
     read_prelude,
 )
+from gateway.wasm.byte_blocks.retyping import retype
+from gateway.wasm.byte_blocks.shapes import Pair
 
 __all__ = ["Blocks", "ExportBlocks", "Rewritten", "rewrite"]
 
@@ -48,14 +55,17 @@ class Blocks:
     """How the bytes of a function cross.
 
     Attributes:
-        memory: how many core instances are made before the one that keeps the memory they lie in.
-        pairs: an entry for each `tuple<u32, u32>` in the function's type as the engine tells it now:
-            parameters and then result, depth first, a type that is used twice counted twice. True
-            stands for bytes, False for what was such a tuple before.
+        pairs: what each `tuple<u32, u32>` is in the function's type as the engine tells it now: those of the
+            parameters and then of the result, depth first, a type that is used twice counted twice.
+        bridge: how many core instances are made before the one that keeps the bridge's memory.
+        guest: how many before the one that keeps the guest's.
+        staging: how many before the one that keeps what is delivered to the guest.
     """
 
-    memory: int
-    pairs: tuple[bool, ...]
+    pairs: tuple[Pair, ...]
+    bridge: int = 0
+    guest: int = 0
+    staging: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class ExportBlocks:
 
     Attributes:
         name: what the function is called that has them in disguise, all of them; the component exports it too.
-        memory: as of `Blocks`.
+        memory: as `Blocks.bridge`.
     """
 
     name: str
@@ -81,7 +91,8 @@ class Rewritten:
         exports: by interface, None for the component itself, and name, the functions that are exported in disguise
             too.
 
-    The host reads and writes bytes in the memory that `Blocks` names: see `core.py`.
+    The host reads and writes bytes in the memories that `Blocks` names: see `core.py`. Those of the guest it only
+    reads.
     """
 
     component: bytes
@@ -109,7 +120,8 @@ def rewrite(
     """
     try:
         prelude = read_prelude(component)
-        bridged = _bridged(prelude, read_interfaces(prelude, lending=lending), wants)
+        interfaces = read_interfaces(prelude, lending=lending)
+        bridged = _bridged(prelude, interfaces, wants)
         exports = _read_exports(component)
         plain = {export.name.interface.partition("@")[0] for export in exports} <= _PLAIN
         exported = None if plain else exported_bytes(component)
@@ -117,24 +129,113 @@ def rewrite(
             return None
     except (MalformedBinary, UnbridgeableError):
         return None
-    passing = [(imported, interface) for imported, interface in bridged if interface.bridged]
+    guest = _Guest(component, bridged)
+    if bridged and not lending:
+        with suppress(MalformedBinary, UnbridgeableError):
+            guest = _retyped(guest, prelude, interfaces)
+    passing = [imported.item.index for imported, it in guest.bridged if it.bridged]
+    bridges = {instance: CORE_INSTANCES * at for at, instance in enumerate(passing)}
+    exports_memory = CORE_INSTANCES * len(passing)
+    before = exports_memory + (exported is not None and bool(exported.functions))
+    guest_memory = 0 if guest.memory is None else before + guest.memory
+    staging = 0 if guest.staging is None else before + guest.staging
     return Rewritten(
-        component=_enclose(component, prelude, bridged, exports, exported),
+        component=_enclose(guest, prelude, exports, exported),
         functions={
             (imported.definition.name.name, function.name.name): Blocks(
-                CORE_INSTANCES * before, function.pairs
+                function.pairs, bridges.get(imported.item.index, 0), guest_memory, staging
             )
-            for before, (imported, interface) in enumerate(passing)
-            for function in interface.bridged
+            for imported, interface in guest.bridged
+            for function in interface.functions
+            if set(function.pairs) - {Pair.ITSELF}
         },
         exports={
-            function: ExportBlocks(name, CORE_INSTANCES * len(passing))
+            function: ExportBlocks(name, exports_memory)
             for function, name in (exported.names if exported else {}).items()
         },
     )
 
 
 _Bridged = list[tuple[PreludeImport, ImportedInterface]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """The component that is enclosed.
+
+    Attributes:
+        binary: the component.
+        bridged: its imports that are bridged, or have other types than they had.
+        memory: how many core instances of it are made before the one that keeps its memory, None where
+            the host does not read it.
+        staging: how many before the one that has the memory which bytes are delivered from; None where none are.
+    """
+
+    binary: bytes
+    bridged: _Bridged
+    memory: int | None = None
+    staging: int | None = None
+
+
+def _retyped(guest: _Guest, prelude: Prelude, interfaces: Interfaces) -> _Guest:
+    """The guest with other types in its imports, where it is one that can have them.
+
+    Raises:
+        MalformedBinary: it is damaged, or has definitions of unknown forms.
+        UnbridgeableError: it is of more than can be followed.
+    """
+    lowerings = read_lowerings(guest.binary)
+    if lowerings is None:
+        return guest
+    place = lowerings.place(
+        {
+            (imported.item.index, function.name.name)
+            for imported, interface in guest.bridged
+            for function in interface.bridged
+        }
+    )
+    edits: list[Edit] = []
+    bridged: _Bridged = []
+    delivery = Delivery()
+    for imported, interface in guest.bridged:
+        instance = imported.item.index
+        functions = lowerings.of(instance)
+        returned = {
+            name
+            for name, each in functions.items()
+            if place is not None and all(place.follows(lowering) for lowering in each)
+        }
+        found = _with_types(interface, interfaces, functions.keys(), returned)
+        bridged.append((imported, found))
+        if found is not interface:
+            edits += prelude.edits({prelude.instance_type(instance): encode_type(found.type)})
+            for function in found.functions:
+                if Pair.STAGED_BYTES in function.pairs:
+                    delivery.add(function, found.staged(function), functions[function.name.name])
+    if place is None or not delivery.functions:
+        whole = edited(guest.binary, sections(guest.binary), edits)
+        return _Guest(COMPONENT_PREAMBLE + whole, bridged, lowerings.memory)
+    binary = with_delivery(guest.binary, edits, place, delivery)
+    return _Guest(binary, bridged, lowerings.memory, place.made)
+
+
+def _with_types(
+    interface: ImportedInterface,
+    interfaces: Interfaces,
+    given: AbstractSet[str],
+    returned: AbstractSet[str],
+) -> ImportedInterface:
+    """The interface as a guest is to have it; the same if it is to keep it."""
+    ty, pairs = retype(interface.type, given, returned)
+    found = ImportedInterface(ty, interfaces.shapes, pairs=pairs)
+    # What a bridge lifts, the engine has an adapter for, which it would make before the module that delivers.
+    mixed = {each.name.name for each in found.functions if set(each.pairs) >= _MIXED}
+    if mixed:
+        return _with_types(interface, interfaces, given, returned - mixed)
+    return found if pairs and found.bridgeable else interface
+
+
+_MIXED: Final = {Pair.BYTES, Pair.STAGED_BYTES}
 
 
 def _bridged(prelude: Prelude, interfaces: Interfaces, wants: Callable[[str], bool]) -> _Bridged:
@@ -190,17 +291,15 @@ def _read_exports(component: bytes) -> list[ExportDefinition]:
 
 
 def _enclose(
-    component: bytes,
+    guest: _Guest,
     prelude: Prelude,
-    bridged: _Bridged,
     exports: list[ExportDefinition],
     exported: ExportedBytes | None,
 ) -> bytes:
-    interfaces = {imported.item.index: interface for imported, interface in bridged}
     encoded_prelude = prelude.encode(
         {
-            prelude.instance_type(instance): encode_type(interface.disguised())
-            for instance, interface in interfaces.items()
+            prelude.instance_type(imported.item.index): encode_type(interface.disguised())
+            for imported, interface in guest.bridged
         }
     )
     out = ComponentWriter(encoded_prelude, prelude.counts)
@@ -209,17 +308,22 @@ def _enclose(
         for imported in prelude.imports
     ]
     # Before the guest: so it can be told which core instances the memories are in.
+    interfaces = {
+        imported.item.index: interface
+        for imported, interface in guest.bridged
+        if interface.is_bridged
+    }
     bridges = {}
-    for imported, _ in bridged:
-        bridge = bridge_component(prelude, encoded_prelude, interfaces, imported.item.index)
+    for instance in interfaces:
+        bridge = bridge_component(prelude, encoded_prelude, interfaces, instance)
         index = out.embed(ComponentSection.COMPONENT, bridge, Sort.COMPONENT)
-        bridges[imported.definition.name.name] = out.instantiate(index, host)
+        bridges[Sort.INSTANCE, instance] = out.instantiate(index, host)
     forwarding = None
     if exported is not None and exported.functions:
         forwarding = Forwarding(out, MAX_EXPORTED_PAGES)
-    guest = out.embed(ComponentSection.COMPONENT, component, Sort.COMPONENT)
-    arguments = [(name, sort, bridges.get(name, index)) for name, sort, index in host]
-    instance = out.instantiate(guest, arguments)
+    enclosed = out.embed(ComponentSection.COMPONENT, guest.binary, Sort.COMPONENT)
+    arguments = [(name, sort, bridges.get((sort, index), index)) for name, sort, index in host]
+    instance = out.instantiate(enclosed, arguments)
 
     own = {} if exported is None else exported.define_own(out)
     aliases: dict[str, int] = {}

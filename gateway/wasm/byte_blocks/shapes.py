@@ -6,6 +6,7 @@ whole, so nothing here recurses and each definition is looked at once, whatever 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Final
 
 from gateway.wasm.binary.types import (
@@ -24,6 +25,7 @@ __all__ = [
     "BYTES",
     "DISGUISE",
     "MAX_RESULT_SIZE",
+    "Pair",
     "Shape",
     "joined_pairs",
     "opaque",
@@ -45,27 +47,42 @@ MAX_RESULT_SIZE: Final = 4096
 MAX_PAIRS: Final = 100
 
 
+class Pair(Enum):
+    """What a `tuple<u32, u32>` is in the type of a function as the host has it.
+
+    All but the first are an address and a length.
+    """
+
+    ITSELF = auto()
+    BYTES = auto()
+    """`list<u8>` for the guest, and in the bridge's memory for the host."""
+    GUEST_BYTES = auto()
+    """Such a tuple for the guest too, which passes it what is in its own memory."""
+    STAGED_BYTES = auto()
+    """Ditto, which gets what is in the memory of `delivery.py`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A value type as a bridge sees it.
 
     Attributes:
         layout: its core form.
-        pairs: for each `tuple<u32, u32>` in the type, expanded and in order, whether it is a `list<u8>` in
-            disguise; None for more than `MAX_PAIRS`.
+        pairs: what each `tuple<u32, u32>` is that the host has in the type, expanded and in order; None for more
+            than `MAX_PAIRS`.
         holds_borrow: whether there is a `borrow` in it.
         is_u32: whether it is `u32`, by whatever name.
     """
 
     layout: Layout
-    pairs: tuple[bool, ...] | None = ()
+    pairs: tuple[Pair, ...] | None = ()
     holds_borrow: bool = False
     is_u32: bool = False
 
     @property
     def holds_bytes(self) -> bool:
-        """Whether there is a `list<u8>` in it that can be disguised; also if it holds too much to tell."""
-        return self.pairs is None or True in self.pairs
+        """Whether there are bytes in it that pass the bridge's memory; also if it holds too much to tell."""
+        return self.pairs is None or Pair.BYTES in self.pairs
 
 
 def primitive_shape(primitive: Primitive) -> Shape:
@@ -82,25 +99,25 @@ def shape(definition: TypeDefinition, shape_of: Callable[[ValType], Shape]) -> S
         case Primitive():
             return primitive_shape(definition)
         case ListOf(Primitive.U8):
-            return Shape(its_layout, (True,))
+            return Shape(its_layout, (Pair.BYTES,))
         case Own() | Borrow():
             return Shape(its_layout, holds_borrow=isinstance(definition, Borrow))
     inner = [shape_of(part) for part in parts(definition)]
     pairs = joined_pairs(inner)
     if isinstance(definition, TupleOf) and [one.is_u32 for one in inner] == [True, True]:
-        pairs = (False,)
+        pairs = (Pair.ITSELF,)
     return Shape(its_layout, pairs, any(part.holds_borrow for part in inner))
 
 
 def opaque(inner: Shape) -> Shape:
     """Gives the shape of the same type where no `list<u8>` in it is disguised."""
-    pairs = inner.pairs and tuple(is_bytes for is_bytes in inner.pairs if not is_bytes)
+    pairs = inner.pairs and tuple(pair for pair in inner.pairs if pair is Pair.ITSELF)
     return replace(inner, pairs=pairs)
 
 
-def joined_pairs(shapes: Iterable[Shape]) -> tuple[bool, ...] | None:
+def joined_pairs(shapes: Iterable[Shape]) -> tuple[Pair, ...] | None:
     """Joins the `pairs` of several types, one after another."""
-    pairs: list[bool] = []
+    pairs: list[Pair] = []
     for each in shapes:
         if each.pairs is None or len(pairs) + len(each.pairs) > MAX_PAIRS:
             return None

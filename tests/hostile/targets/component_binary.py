@@ -15,6 +15,7 @@ from gateway.wasm.binary import (
     walk,
     wasi_0_3_externs,
 )
+from gateway.wasm.byte_blocks import rewrite
 from gateway.wasm.claims import Policy, examine
 from gateway.wasm.footprint import footprint
 from gateway.wasm.hollow import hollow
@@ -33,6 +34,18 @@ _TEXTS = (
       (component $b (instance (instantiate $a)) (instance (instantiate $a)))
       (component $c (instance (instantiate $b)) (instance (instantiate $b)))
       (instance (instantiate $c)))""",
+    # One that is rewritten: what it passes is read in its memory, and what it gets is put there.
+    """(component
+      (import "a:b/c" (instance $i
+        (export "give" (func (param "data" (list u8)) (result (option (list u8)))))))
+      (core module $m (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 8))
+      (core module $run (import "h" "give" (func (param i32 i32 i32))) (func (export "run")))
+      (core instance $m (instantiate $m))
+      (core func $give (canon lower (func $i "give") (memory (core memory $m "memory"))
+        (realloc (core func $m "realloc"))))
+      (core instance $run (instantiate $run (with "h" (instance (export "give" (func $give))))))
+      (func (export "run") (canon lift (core func $run "run"))))""",
     '(module (memory 1) (memory 2) (func (export "f")))',
     '(component (import "a" (component (export "b" (func)))))',
     """(component (type $types (instance))
@@ -72,6 +85,7 @@ def _attack() -> Iterator[Attack]:
                 pass
             hollow(data)
         footprint(data)
+        rewrite(data, lambda name: True)
         examine(data, policy, 0.0)
 
     yield read
