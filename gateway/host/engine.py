@@ -112,6 +112,8 @@ class PoolSize:
             # costs a call and the next instance's page faults. More than a small guest touches costs time
             # (clearing 1 MiB takes 20 us) and stays resident for every slot that was ever used.
             "linear_memory_keep_resident": 64 << 10,
+            # Page faults of a request of a guest in JavaScript: 112 without, 101 with it; in Python 379 and 366.
+            "table_keep_resident": 64 << 10,
             "async_stack_keep_resident": 32 << 10,
         }
 
