@@ -19,6 +19,7 @@ port = 0
 name = "guest"
 source = {source}
 allowed_outbound_hosts = ["http://127.0.0.1:*"]
+mounts = [{{ host = "folder", guest = "/folder" }}]
 
 [[components]]
 name = "hasty"
@@ -32,6 +33,8 @@ max_execution_time = "5ms"
 def gateway(guest: GuestPath, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObservedSite]:
     """A gateway with the guest, once patient and once not."""
     path = tmp_path_factory.mktemp("service") / "gateway.toml"
+    (path.parent / "folder").mkdir()
+    (path.parent / "folder" / "file").touch()
     path.write_text(CONFIG.format(source=json.dumps(str(guest("rust/service")))))
     with ObservedSite(path) as site:
         yield site
@@ -65,6 +68,14 @@ def test_a_body_is_passed_on_before_it_ends(gateway: ObservedSite) -> None:
             assert client.read_chunk() == piece
         client.send_chunk(b"")
         assert client.read_chunk() == b""
+
+
+@pytest.mark.parametrize(("target", "text"), [("/listen", b"listened\n"), ("/list", b"listed\n")])
+def test_a_stream_is_given_up_while_the_host_has_no_more_of_it(
+    gateway: ObservedSite, target: str, text: bytes
+) -> None:
+    response = gateway.get(target)
+    assert (response.status, response.body) == (200, text)
 
 
 def test_another_response_is_passed_on(gateway: ObservedSite) -> None:

@@ -8,9 +8,16 @@
         (i32.store offset=24 (local.get $sleeper) (global.get $free))
         (global.set $free (i32.load (global.get $free))))
       (else (i32.store offset=24 (local.get $sleeper) (call $grow))))
+    (call $attend (local.get $sleeper))
     (call $low (local.get $ends)))
+  ;; That the guest drops its end is told without a write too.
+  (func $attend (param $sleeper i32)
+    (i32.store offset=36 (local.get $sleeper) (i32.const 1))
+    (call $listen (local.get $sleeper)))
   ;; The host has more of them, or none are left.
   (func $have-more (param $sleeper i32)
+    (drop (call $heard (i32.load offset=16 (local.get $sleeper))))
+    (i32.store offset=36 (local.get $sleeper) (i32.const 0))
     (global.set $top (i32.load offset=24 (local.get $sleeper)))
     (global.set $end (i32.add (global.get $top) (i32.const 65536)))
     (call $host-elements (call $tagged (local.get $sleeper)) (i32.const 64))
@@ -28,6 +35,7 @@
       (else (call $taken (local.get $sleeper) (local.get $n)))))
   (func $taken (param $sleeper i32) (param $n i32) (local $left i32)
     (if (i32.and (local.get $n) (i32.const 1)) (then ;; the guest wants no more
+      (if (i32.load offset=36 (local.get $sleeper)) (then (call $host-cancel (call $tagged (local.get $sleeper)))))
       (call $host-stop (call $tagged (local.get $sleeper)))
       (call $end-offer (local.get $sleeper))
       (return)))
@@ -38,7 +46,9 @@
       (i32.add (i32.load offset=28 (local.get $sleeper)) (i32.mul (local.get $n) (i32.const SIZE))))
     (if (local.get $left)
       (then (call $write (local.get $sleeper)))
-      (else (call $host-more (call $tagged (local.get $sleeper))))))
+      (else
+        (call $host-more (call $tagged (local.get $sleeper)))
+        (call $attend (local.get $sleeper)))))
   (func $end-offer (param $sleeper i32)
     (call $elements-drop-writable (i32.load offset=16 (local.get $sleeper)))
     (i32.store (i32.load offset=24 (local.get $sleeper)) (global.get $free))

@@ -6,10 +6,11 @@
 ;;    8  the other end of that, until it is woken
 ;;   12  what goes on then: a function of the table, by its index
 ;;   16  our end of a future or a stream of the guest
-;;   20  the next of those that a write is under way to
+;;   20  the next of those that listen to such an end
 ;;   24  of a stream's elements: a buffer of 64 KiB
 ;;   28  where those are that the guest has not taken
 ;;   32  how many they are
+;;   36  whether it has none, and waits for the host to have more: the guest may give up meanwhile
 ;;   40  what a future carries: `result<_, error-code>`
 ;;
 ;; Elsewhere: 0 the event that `set-poll` tells, 64 what a task returns, from 1024 to 196608 arguments and results of
@@ -45,7 +46,7 @@
 
   (type $going-on (func (param i32)))
   (global $set (mut i32) (i32.const 0))       ;; what `turn` listens to
-  (global $pending (mut i32) (i32.const 0))   ;; those that a write is under way to
+  (global $pending (mut i32) (i32.const 0))   ;; those that listen to an end of theirs
   (global $idle (mut i32) (i32.const 0))      ;; sleepers that nobody is, each with the address of the next
   (global $unused (mut i32) (i32.const 0))    ;; the next that was none yet
   (global $free (mut i32) (i32.const 0))      ;; buffers that nobody has, likewise
@@ -162,7 +163,13 @@
           (call $event (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0)))
           (br $events))))))
     (local.get $did))
-  (func $event (param $handle i32) (param $n i32) (local $at i32) (local $sleeper i32)
+  (func $event (param $handle i32) (param $n i32) (local $sleeper i32)
+    (local.set $sleeper (call $heard (local.get $handle)))
+    (if (i32.load offset=12 (local.get $sleeper))
+      (then (call $taken (local.get $sleeper) (local.get $n)))
+      (else (call $kept (local.get $sleeper)))))
+  ;; Who listens to that end, and does so no longer.
+  (func $heard (param $handle i32) (result i32) (local $at i32) (local $sleeper i32)
     (local.set $sleeper (global.get $pending))
     (loop $search
       (if (i32.ne (i32.load offset=16 (local.get $sleeper)) (local.get $handle)) (then
@@ -172,9 +179,7 @@
     (if (local.get $at)
       (then (i32.store offset=20 (local.get $at) (i32.load offset=20 (local.get $sleeper))))
       (else (global.set $pending (i32.load offset=20 (local.get $sleeper)))))
-    (if (i32.load offset=12 (local.get $sleeper))
-      (then (call $taken (local.get $sleeper) (local.get $n)))
-      (else (call $kept (local.get $sleeper)))))
+    (local.get $sleeper))
 
   ;; FUNCTIONS
 )

@@ -2,8 +2,10 @@
 
 use wasip3::clocks::monotonic_clock;
 use wasip3::exports::http::handler::Guest;
+use wasip3::filesystem::preopens;
 use wasip3::http::client;
 use wasip3::http::types::{ErrorCode, Fields, Request, Response, Scheme};
+use wasip3::sockets::types::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket};
 use wasip3::wit_bindgen::{StreamReader, StreamResult};
 use wasip3::{spawn_local, wit_future, wit_stream};
 
@@ -25,6 +27,14 @@ impl Guest for App {
             }
             "/echo" => Ok(echo(request)),
             "/fetch" => fetch(query).await,
+            "/listen" => {
+                listen_again().await;
+                Ok(text("listened\n"))
+            }
+            "/list" => {
+                list_in_part().await;
+                Ok(text("listed\n"))
+            }
             "/late" => {
                 spawn_local(async {
                     monotonic_clock::wait_for(20_000_000).await;
@@ -85,4 +95,30 @@ async fn fetch(authority: &str) -> Result<Response, ErrorCode> {
     request.set_authority(Some(authority)).expect(valid);
     request.set_path_with_query(Some("/")).expect(valid);
     client::send(request).await
+}
+
+/// Connects to a listener of its own, closes it before the next connection comes, and listens once more.
+async fn listen_again() {
+    let any = IpSocketAddress::Ipv4(Ipv4SocketAddress { port: 0, address: (127, 0, 0, 1) });
+    for _ in 0..3 {
+        let listener = TcpSocket::create(IpAddressFamily::Ipv4).expect("there is room");
+        listener.bind(any).expect("there is a port");
+        let address = listener.get_local_address().expect("it is bound");
+        let mut connections = listener.listen().expect("it is bound");
+        let client = TcpSocket::create(IpAddressFamily::Ipv4).expect("there is room");
+        client.connect(address).await.expect("somebody listens");
+        connections.next().await.expect("there is a connection");
+    }
+    monotonic_clock::wait_for(1_000_000).await;
+}
+
+/// Reads the first entries of its folder, and closes it before the end has come.
+async fn list_in_part() {
+    let folders = preopens::get_directories();
+    let (folder, _) = folders.first().expect("there is a folder");
+    let (mut entries, outcome) = folder.read_directory();
+    let (_, some) = entries.read(Vec::with_capacity(PIECE)).await;
+    assert!(!some.is_empty());
+    drop(entries);
+    outcome.await.expect("nothing is wrong");
 }
