@@ -109,8 +109,8 @@ class WrpcTarget(RemoteTarget["_Function", Cursor]):
         except OSError as error:  # a `TimeoutError` is one
             raise self._reach.failed(error) from None
         try:
+            # It goes out while the result comes in: a peer may answer a stream as it reads it.
             sink.write(request)
-            await sink.drain()
             sink.write_eof()
             return await function.received(Incoming(source, self._max_result))
         except OSError as error:

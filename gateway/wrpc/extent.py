@@ -70,6 +70,7 @@ class Extent:
     def __init__(self, types: Sequence[wit.Type]) -> None:
         self._parts: dict[Path, _Part] = {}
         self._open = 0
+        self._looked_at = 0
         self._due: list[_Part] = []
         self._begin(self._part(()), _sequence(types))
 
@@ -117,6 +118,11 @@ class Extent:
         indexed = {path: bytes(part.data[: part.at]) for path, part in self._parts.items()}
         return IndexedCursor(indexed.pop(()), indexed)
 
+    def breathes(self) -> bool:
+        """Whether others should have a turn before the next element, or list of a stream, is looked at."""
+        self._looked_at += 1
+        return not self._looked_at % STRETCH
+
     def later(self, part: _Part, skip: _Skip) -> _Steps:
         """Look at a value that goes by its own path: here, if this is what comes by that."""
         if part.path == part.own:
@@ -147,9 +153,9 @@ class Extent:
 
     def _check_end(self, part: _Part) -> None:
         # Peers in Go end streams twice.
-        more = part.data[part.at :]
-        if any(more) or (more and not part.own):
-            raise Malformed(f"{len(more)} bytes follow after all that was expected")
+        more = len(part.data) - part.at
+        if more and (not part.own or more > 1 or part.data[-1]):
+            raise Malformed(f"{more} bytes follow after all that was expected")
 
 
 # --- values ------------------------------------------------------------------------------------------------------
@@ -270,7 +276,7 @@ def _elements(ty: wit.Type) -> Callable[[_Part, int, int], _Steps]:
             return
         path = part.path
         for number in range(count):
-            if not number % STRETCH:
+            if part.extent.breathes():
                 yield True
             part.path = (*path, first + number)
             yield from skip(part)
@@ -302,6 +308,8 @@ def _stream(element: wit.Type) -> _Skip:
     def lists(part: _Part) -> _Steps:
         first = 0
         while count := (yield from _number(part)):
+            if part.extent.breathes():
+                yield True
             yield from elements(part, count, first)
             first += count
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,9 +15,12 @@ from pydantic import ValidationError
 from gateway.config.link import LinkConfig
 from gateway.wrpc.frames import BROKEN, Header, frame, invocation
 from tests.harness import GuestPath
+from tests.links.driven import driven
 from tests.links.relays import OUTCOMES, relay
+from tests.links.test_over_time import HANDLER
 from tests.patience import until
 from tests.transports.talking import Talking, talking
+from tests.wrpc.echo import STREAMS_INTERFACE
 
 pytestmark = pytest.mark.anyio
 
@@ -149,6 +154,28 @@ async def test_a_peer_that_never_answers_is_left_at_the_callers_deadline(
     async with linked(max_execution_time="200ms") as gateway:
         assert await call(gateway, "settle-ok", {"ok": 1}) == -32001
         await until(lambda: peer.connections == 0)
+
+
+async def test_a_peer_may_answer_before_it_has_read_all(tmp_path: Path) -> None:
+    """As one does that answers a stream while it reads it: neither waits for the other."""
+    size = 768 << 10
+    answer = frame(bytearray(b"\0\x80\x80\x30" + b"b" * size))
+
+    async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            sink.write(answer)
+            await sink.drain()
+            await source.read()
+        sink.close()
+
+    path = tmp_path / "peer"
+    links = [{"import": STREAMS_INTERFACE, "url": f"wrpc+unix:{path}"}]
+    async with (
+        await asyncio.start_unix_server(serve, path),
+        driven(tmp_path, HANDLER, links=links, max_execution_time="30s") as (guest, _),
+    ):
+        given = {"numbers": [], "bytes": b"a" * size}
+        assert await guest.call("handler#echo", given) == ([], b"b" * size)
 
 
 async def test_a_peer_may_be_asked_by_http(guest: GuestPath) -> None:

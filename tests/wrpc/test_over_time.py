@@ -182,7 +182,16 @@ def test_any_bytes_are_values_or_refused(ty: wit.Type, data: bytes) -> None:
         asyncio.run(read(ty, data))
 
 
-async def test_long_streams_let_others_have_their_turn() -> None:
+@pytest.mark.parametrize(
+    ("ty", "sent"),
+    [
+        (wit.Stream(TEXT), b"\xa0\x9c\1" + b"\1a" * 20_000 + b"\0"),
+        (wit.Stream(TEXT), b"\1\1a" * 20_000 + b"\0"),
+        (BYTES, b"\1a" * 20_000 + b"\0"),
+    ],
+    ids=["a list", "many lists", "many lists of bytes"],
+)
+async def test_long_streams_let_others_have_their_turn(ty: wit.Type, sent: bytes) -> None:
     turns = 0
 
     async def others() -> None:
@@ -191,13 +200,13 @@ async def test_long_streams_let_others_have_their_turn() -> None:
             turns += 1
             await asyncio.sleep(0)
 
-    of = Values([wit.Stream(TEXT)])
-    data = of.frames((["a"] * 20_000,))
+    of = Values([ty])
+    data = frame(bytearray(1)) + frame(bytearray(sent), (0,))
     async with asyncio.TaskGroup() as group:
         task = group.create_task(others())
         await of.received(incoming([bytes(data)]))
         task.cancel()
-    assert turns > 50
+    assert 50 < turns < 500
 
 
 # --- served ------------------------------------------------------------------------------------------------------
@@ -269,7 +278,8 @@ async def test_streams_come_and_go_over_http(shared: Talking) -> None:
         (frame(bytearray(2)), "before all of its values"),
         (frame(bytearray(70_000), (0, 1)), "more than 65536 bytes"),
         (frame(bytearray(2)) + frame(bytearray(b"\1\xff\xff\xff"), (0, 0)), "before all"),
-        (frame(bytearray(2)) + frame(bytearray(1), (0, 0)) * 3 + b"\2\0\1\5\1", "ends too early"),
+        (frame(bytearray(2)) + frame(bytearray(1), (0, 0)) * 2 + b"\2\0\1\5\1", "ends too early"),
+        (frame(bytearray(2)) + frame(bytearray(1), (0, 0)) * 3, "2 bytes follow"),
     ],
 )
 async def test_streams_that_do_not_end_are_refused(
