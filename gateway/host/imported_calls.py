@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Final
 
 from gateway.host import wit
@@ -19,7 +20,8 @@ __all__ = ["imported_interfaces"]
 _MAX_INTERFACES: Final = 100
 """Interfaces that are adapted; those after them are not. Adapters tell theirs from others by seven bits."""
 
-_ERROR: Final = """(type $error-code' (enum "none")) (export "error-code" (type $error-code (eq $error-code')))"""
+_ERROR: Final = """(type $error-code' (enum "none"))
+(export "{}-error-code" (type $error-code (eq $error-code')))"""
 """What streams of adapters fail with, of which these have none."""
 
 
@@ -74,7 +76,14 @@ class _Text:
     interface: wit.Interface
 
     def __post_init__(self) -> None:
-        self._lines = [_ERROR]
+        # What has no place in the text but by its own name is told from all that the text names.
+        plain = [name for name, ty in self.interface.functions.items() if not ty.is_async]
+        self._own = next(
+            word
+            for word in map(letters, count())
+            if not any(name.startswith(f"{word}-") for name in plain)
+        )
+        self._lines = [_ERROR.format(self._own)]
         self._known: dict[wit.Type, str] = {}
         self.types: dict[str, str] = {}
         self.functions: dict[str, str] = {}
@@ -87,7 +96,7 @@ class _Text:
         for name, function in self.interface.functions.items():
             own = name
             if function.is_async:
-                own = self.functions[name] = f"call-{letters(len(self.functions))}"
+                own = self.functions[name] = f"{self._own}-call-{letters(len(self.functions))}"
             params = " ".join(f'(param "{each}" {self._of(ty)})' for each, ty in function.params)
             result = "" if function.result is None else f"(result {self._of(function.result)})"
             how = "async" * function.is_async
@@ -96,7 +105,7 @@ class _Text:
 
     def _define(self, body: str) -> str:
         """A type with a name, which it gives."""
-        name = f"type-{letters(len(self._lines))}"
+        name = f"{self._own}-type-{letters(len(self._lines))}"
         self._lines.append(
             f"""(type ${name}' {body}) (export "{name}" (type ${name} (eq ${name}')))"""
         )

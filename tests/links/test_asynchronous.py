@@ -33,6 +33,11 @@ IMPORTS: Final = f"""
     (export "price" (func async (param "item" $item) (result (result u32 (error $failure)))))
     (export "note" (func async (param "it" u32)))
     (export "many" (func async {" ".join(f'(param "p{n}" u8)' for n in range(16))} (result u8)))
+    (type $wide' (record {" ".join(f'(field "f{n}" u8)' for n in range(20))}))
+    (export "wide" (type $wide (eq $wide')))
+    (export "find" (func async (param "sku" string) (result $item)))
+    (export "mirror" (func async (param "it" $wide) (result $wide)))
+    (export "a-call-a" (func (result u32)))
     (export "plain" (func (param "it" u32) (result u32)))))
 """
 
@@ -54,6 +59,8 @@ CALLER: Final = f"""
   (core func $price (canon lower (func $api "price") (memory $memory) (realloc $realloc)))
   (core func $note (canon lower (func $api "note") async))
   (core func $many (canon lower (func $api "many") (memory $memory)))
+  (core func $find (canon lower (func $api "find") (memory $memory) (realloc $realloc)))
+  (core func $mirror (canon lower (func $api "mirror") (memory $memory)))
   (core func $plain (canon lower (func $api "plain")))
   (core func $text (canon task.return (result string) (memory $memory)))
   (core func $number (canon task.return (result u32)))
@@ -67,6 +74,8 @@ CALLER: Final = f"""
     (import "" "price" (func $price (param i32 i32 i32 i32)))
     (import "" "note" (func $note (param i32) (result i32)))
     (import "" "many" (func $many {"(param i32)" * 16} (result i32)))
+    (import "" "find" (func $find (param i32 i32 i32)))
+    (import "" "mirror" (func $mirror (param i32 i32)))
     (import "" "plain" (func $plain (param i32) (result i32)))
     (import "" "text" (func $text (param i32 i32)))
     (import "" "number" (func $number (param i32)))
@@ -83,6 +92,15 @@ CALLER: Final = f"""
       (call $price (local.get 0) (local.get 1) (i32.const 7) (i32.const 16))
       (call $number (i32.add (i32.load (i32.const 20))
         (i32.mul (i32.load8_u (i32.const 16)) (i32.const 1000)))) (i32.const 0))
+    (func (export "find") (param i32 i32) (result i32)
+      (call $find (local.get 0) (local.get 1) (i32.const 16))
+      (call $number (i32.load (i32.const 24))) (i32.const 0))
+    (func (export "mirror") (result i32)
+      (i64.store (i32.const 64) (i64.const 0x0807060504030201))
+      (i32.store8 (i32.const 83) (i32.const 20))
+      (call $mirror (i32.const 64) (i32.const 96))
+      (call $number (i32.add (i32.mul (i32.load8_u (i32.const 96)) (i32.const 100))
+        (i32.load8_u (i32.const 115)))) (i32.const 0))
     (func (export "sum") (result i32)
       (call $number (i32.add (call $plain (i32.const 1))
         (call $many {" ".join(f"(i32.const {n})" for n in range(16))}))) (i32.const 0))
@@ -107,6 +125,7 @@ CALLER: Final = f"""
   (core instance $core (instantiate $module (with "" (instance
     (export "memory" (memory $memory)) (export "get" (func $get)) (export "price" (func $price))
     (export "note" (func $note)) (export "many" (func $many)) (export "plain" (func $plain))
+    (export "find" (func $find)) (export "mirror" (func $mirror))
     (export "text" (func $text)) (export "number" (func $number)) (export "nothing" (func $nothing))
     (export "new" (func $new)) (export "join" (func $join)) (export "drop" (func $drop))))))
   (func (export "ask") async (param "it" string) (result string)
@@ -115,6 +134,11 @@ CALLER: Final = f"""
   (func (export "price") async (param "sku" string) (result u32)
     (canon lift (core func $core "price") async (callback (core func $core "go-on"))
       (memory $memory) (realloc $realloc)))
+  (func (export "find") async (param "sku" string) (result u32)
+    (canon lift (core func $core "find") async (callback (core func $core "go-on"))
+      (memory $memory) (realloc $realloc)))
+  (func (export "mirror") async (result u32)
+    (canon lift (core func $core "mirror") async (callback (core func $core "go-on"))))
   (func (export "sum") async (result u32)
     (canon lift (core func $core "sum") async (callback (core func $core "go-on"))))
   (func (export "both") async
@@ -127,6 +151,8 @@ ANSWERS: Final[dict[str, bytes]] = {
     "note": b"",
     "many": b"\x09",
     "plain": b"\x01",
+    "find": b"\3sku\x07",
+    "mirror": bytes((9, *range(18), 42)),
 }
 
 
@@ -135,18 +161,20 @@ class Peer:
 
     Attributes:
         asked: the functions that were called.
+        sent: the last call, as it came.
         may_answer: until when calls of `note` wait.
     """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.sent = b""
         self.answers = dict(ANSWERS)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     async def serve(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
-            request = await source.read()
+            request = self.sent = await source.read()
             name = request[3 + len(FEED) :][: request[2 + len(FEED)]].decode()
             self.asked.append(name)
             if name == "note":
@@ -185,6 +213,14 @@ async def test_they_are_called_with_values_of_any_type(serve: Serve) -> None:
         assert await gateway.call("price", "sku", name="caller") >= 1000
         assert await gateway.call("sum", name="caller") == 10
         assert peer.asked == ["get-v2", "price", "price", "plain", "many"]
+    assert not STORES
+
+
+async def test_values_may_be_of_named_types_and_of_more_than_is_passed_flat(serve: Serve) -> None:
+    async with serve() as (gateway, peer):
+        assert await gateway.call("find", "sku", name="caller") == 7
+        assert await gateway.call("mirror", name="caller") == 942
+        assert peer.sent[-20:] == bytes((*range(1, 9), *bytes(11), 20))
     assert not STORES
 
 

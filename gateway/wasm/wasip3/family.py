@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
-from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS
+from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS, Flat, joined_flat
 from gateway.wasm.wasip3.assembly import NEXT, core, lift, read
 from gateway.wasm.wasip3.call_arguments import Arguments
 from gateway.wasm.wasip3.text_types import TextTypes, Type, as_text, words
@@ -44,6 +44,9 @@ _OF_ELEMENTS: Final = """
 (import "elements" "new" (func $elements-new (result i64)))
 (import "elements" "write" (func $elements-write (param i32 i32 i32) (result i32)))
 (import "elements" "drop-writable" (func $elements-drop-writable (param i32)))"""
+_FIRST: Final = 1024
+_ROOM: Final = 196608 - _FIRST
+"""Where arguments and results are, and how many bytes there are for them (`family-memory.wat`)."""
 _WAITS: Final = (
     'async (callback (core func $core "awake")) (memory $memory) (realloc (core func $keep-string))'
 )
@@ -163,8 +166,12 @@ class Family:
         return frozenset(each.local for each in self.functions if self._is_crowded(each))
 
     def _is_crowded(self, function: _Function) -> bool:
-        flats = [flat for _, ty in function.plain_params for flat in self.text_types.flat(ty)]
-        return len(flats) >= MAX_FLAT_PARAMETERS
+        flat = self._flat(function)
+        return flat is None or len(flat) >= MAX_FLAT_PARAMETERS
+
+    def _flat(self, function: _Function) -> Flat:
+        """The core values of what the host is given; None where that lies in memory."""
+        return joined_flat([self.text_types.layout(ty) for _, ty in function.plain_params])
 
     @cached_property
     def _elements(self) -> Type | None:
@@ -228,7 +235,9 @@ class Family:
     def _component(self) -> str:
         exported = [f'(export $e.{local} "{name}" (type ${local}))' for name, local in self.names]
         returned = [
-            f"(type $r.{each.local} {as_text(each.result)})"
+            f"(alias outer 0 {each.result} (type $r.{each.local}))"
+            if str(each.result).startswith("$")
+            else f"(type $r.{each.local} {as_text(each.result)})"
             for each in self.tasks
             if each.result is not None
         ]
@@ -313,6 +322,8 @@ class Family:
                 asked += (f"(local.get ${name}.{index})" for index in range(len(flat)))
             if ty[0] == "borrow":
                 lent.append(f"(call $drop-{ty[1][1:]} (local.get ${name}.0))")
+        if self._flat(function) is None:  # they lie in memory, as the host takes them
+            params, plain, asked = ["(param $all i32)"], ["i32"], ["(local.get $all)"]
         crowded = self._is_crowded(function)
         into = " ".join(plain)
         take = "(local.set $sleeper (call $take-sleeper (i32.const {})))".format
@@ -358,6 +369,15 @@ class Family:
             imports = f"""(import "done" "{local}" (func $task-return-{local}))
 (import "host" "{local}-result" (func $host-{local}-result (param i32)))"""
             end = f"(call $host-{local}-result {_TAGGED}) (call $task-return-{local})"
+            return imports, f"(func $end-{local} (param $sleeper i32) {end})"
+        layout = self.text_types.layout(function.result)
+        if layout.flat is None:
+            imports = f"""(import "return" "{local}" (func $task-return-{local} (param i32)))
+(import "host" "{local}-result" (func $host-{local}-result (param i32 i32)))"""
+            end = f"""(global.set $top (i32.const {_FIRST + layout.size}))
+(call $host-{local}-result {_TAGGED} (i32.const {_FIRST})) (call $task-return-{local} (i32.const {_FIRST}))"""
+            if layout.size > _ROOM:
+                end = "(unreachable)"
             return imports, f"(func $end-{local} (param $sleeper i32) {end})"
         flat = self.text_types.flat(function.result)
         result = f'(import "host" "{local}-result" (func $host-{local}-result (param i32'
