@@ -198,14 +198,17 @@ class AdminApi:
                 await self._put(request, config)
         except ContentTooLarge:
             raise Refused(problems.COMPONENT_TOO_LARGE) from None
+        except TimeoutError:
+            raise Refused(problem.REQUEST_TIMEOUT) from None
         finally:
             if path is not None:
                 await self._forget(name, path)
 
     async def _forget(self, name: str, source: Path) -> None:
-        """Remove what was sent for a component, unless it is served from there."""
-        present = self._operations.configuration(name)
-        if self._contents is not None and (present is None or present.source != source):
+        """Remove what was sent for a component, unless it is served from there, or another that was told to be."""
+        operations = self._operations
+        served = [operations.configuration(each.name) for each in operations.components()]
+        if self._contents is not None and all(it is None or it.source != source for it in served):
             await self._contents.remove(name, source)
 
     async def _described(self, name: str, description: object) -> ComponentConfig:

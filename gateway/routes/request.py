@@ -30,7 +30,8 @@ __all__ = [
 
 CONTENT_TIMEOUT: Final = 30.0
 """Seconds for a client to send a body that is read whole. Threat: a body that never comes costs a connection and a
-task. nginx gives 60 from one read to the next; this is for all of it, whose size is bounded too."""
+task. nginx gives 60 from one read to the next; this is for all of it, whose size is bounded too. One that is
+taken in parts has as long for each of them."""
 
 _PIECE: Final = 64 << 10
 """Bytes of a response that are sent at once: what most servers let wait before they hold up who sends."""
@@ -224,13 +225,15 @@ class Request:
         Raises:
             ContentTooLarge: there are more, or it says that there will be.
             ClientDisconnected: it is not whole and never will be.
+            TimeoutError: the next part did not come in time.
         """
         if self.content_length() > limit:
             raise ContentTooLarge
         size = 0
         more = True
         while more:
-            message = await self.receive()
+            async with asyncio.timeout(CONTENT_TIMEOUT):
+                message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             part = message.get("body", b"")

@@ -558,6 +558,25 @@ class TestSent:
         assert site.configs == {}
         assert client.get("/components").json() == {"components": []}
 
+    def test_one_that_does_not_go_on_is_not_waited_for(
+        self, url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.routes.request.CONTENT_TIMEOUT", 0)
+        head = put_head(100).replace(b"application/json", b"application/wasm")
+        with RawConnection(httpx.URL(url).port or 0, step=4096) as connection:
+            connection.send(head + self.WASM)
+            assert connection.read_until(b"\r\n").startswith(b"HTTP/1.1 408 ")
+        assert list((folder / "sent").iterdir()) == []
+
+    def test_one_that_another_is_served_from_stays(
+        self, client: httpx.Client, folder: Path
+    ) -> None:
+        source = self.send(client, "hello", self.WASM).json()["source"]
+        other = {"source": source, "routes": [{"path": "/other"}]}
+        assert client.put("/components/other", json=other).status_code == 201
+        assert client.delete("/components/hello").status_code == 204
+        assert client.put("/components/other", json=other).status_code == 200
+
     @pytest.mark.parametrize(
         "headers",
         [{"content-encoding": "gzip"}, {"content-type": "application/wasm;v=1"}],
