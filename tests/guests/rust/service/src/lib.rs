@@ -108,8 +108,8 @@ async fn listen_again() {
         let client = TcpSocket::create(IpAddressFamily::Ipv4).expect("there is room");
         client.connect(address).await.expect("somebody listens");
         connections.next().await.expect("there is a connection");
+        monotonic_clock::wait_for(1_000_000).await; // by then the host waits for another
     }
-    monotonic_clock::wait_for(1_000_000).await;
 }
 
 /// Reads the first entries of its folder, and closes it before the end has come.
