@@ -185,7 +185,7 @@ def meaning(key: str, schema: Schema, field: FieldInfo) -> str:
     """What a key is for, and its flag."""
     text = sentence(schema.get("description", "").removesuffix(" A change takes a restart."))
     flag = flag_of(field)
-    return text if flag is None else f"{text} `{flag_name(key, field)}`"
+    return text if flag is None else f"{text} `{flag_name(key, field)}`{{ .flag }}"
 
 
 # --- commands ------------------------------------------------------------------------------------
@@ -195,18 +195,18 @@ def commands() -> Iterator[str]:
     """Each command, as it tells of itself."""
     yield from ("# Commands", "", "What `--help` says of each.")
     program = typer.main.get_command(app)
-    yield from command("gateway", program)
+    yield from command("gateway", program, None)
 
 
-def command(name: str, told: Any) -> Iterator[str]:
-    """A command, and those below it."""
+def command(name: str, told: Any, above: Any) -> Iterator[str]:
+    """A command, and those below it; `above` is the context of the one above, whose settings it has."""
     told.rich_markup_mode = None
     context = told.make_context(
-        name, [], resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
+        name, [], above, resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
     )
-    yield from ("", f"## {name}", "", "```text", told.get_help(context), "```")
+    yield from ("", f"## {context.command_path}", "", "```text", told.get_help(context), "```")
     for part, inner in getattr(told, "commands", {}).items():
-        yield from command(f"{name} {part}", inner)
+        yield from command(part, inner, context)
 
 
 # --- metrics -------------------------------------------------------------------------------------
@@ -217,6 +217,7 @@ SUFFIXES = {"counter": "_total", "info": "_info"}
 
 def metrics() -> Iterator[str]:
     """Each metric that a gateway has."""
+    yield from ("---", "hide: [toc]", "---")  # it would be empty, and the table is wide
     yield "# Metrics"
     yield ""
     yield "What `/metrics` tells Prometheus; a histogram has `_bucket`, `_sum` and `_count`. What to watch:"
