@@ -374,7 +374,7 @@ def _instances(config: GatewayConfig) -> int:
     """How many instances the pools of a worker are for: later configurations use the same pools."""
     if config.server.max_in_flight is not None:
         return config.server.max_in_flight
-    return max(INSTANCES, *(component.max_concurrency for component in config.components))
+    return max((INSTANCES, *(component.max_concurrency for component in config.components)))
 
 
 def verify(config: GatewayConfig) -> dict[str, Verified]:

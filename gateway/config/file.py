@@ -97,7 +97,7 @@ class _Reader:
         tables = document.get("components", [])
         if not isinstance(tables, list):
             self.note("components", "must be written as [[components]], one table for each")
-        elif not tables:
+        elif not tables and "admin" not in document:  # whose API may put all of them
             self.note(
                 "components", "there is none: add a [[components]] table with name and source"
             )

@@ -34,7 +34,6 @@ def configuration_schema() -> Schema:
     components = {
         "description": "What is served: a table for each component.",
         "type": "array",
-        "minItems": 1,
         "items": _table("[[components]]", TABLES["components"]),
     }
     tables = {key: _table(f"[{key}]", table) for key, table in TABLES.items()}
@@ -44,10 +43,10 @@ def configuration_schema() -> Schema:
         "description": "A configuration of component-gateway.",
         "type": "object",
         "properties": {**tables, "components": components},
-        "required": ["components"],
         "additionalProperties": False,
         "if": {"required": ["admin"]},
         "then": {"required": ["server"], "properties": {"server": {"required": ["admin_addr"]}}},
+        "else": {"required": ["components"], "properties": {"components": {"minItems": 1}}},
     }
 
 

@@ -37,13 +37,15 @@ class Steered(NamedTuple):
 
 Start = Callable[..., Steered]
 
+HELLO = '[[components]]\nname = "hello"\nsource = "hello.wasm"\nroutes = [{ path = "/hello" }]\n'
+
 
 @pytest.fixture
 def start(gateway: StartGateway, guest: GuestPath, tmp_path: Path) -> Iterator[Start]:
-    """Starts one, with more options of `gateway serve`, or another secret."""
+    """Starts one, with more options of `gateway serve`, another secret or other components."""
     clients = []
 
-    def run(*options: str, secret: str = SECRET) -> Steered:
+    def run(*options: str, secret: str = SECRET, components: str = HELLO) -> Steered:
         source = tmp_path / "hello.wasm"
         source.write_bytes(guest("wat/hello").read_bytes())
         (tmp_path / "secret").write_text(secret)
@@ -52,8 +54,7 @@ def start(gateway: StartGateway, guest: GuestPath, tmp_path: Path) -> Iterator[S
         file.write_text(
             '[server]\nadmin_addr = "127.0.0.1:0"\ncache = false\n'
             f'[admin]\nsecret_file = "secret"\nissuer = "{ISSUER}"\naudience = "{AUDIENCE}"\n'
-            'components_dir = "sent"\n'
-            '[[components]]\nname = "hello"\nsource = "hello.wasm"\nroutes = [{ path = "/hello" }]\n'
+            f'components_dir = "sent"\n{components}'
         )
         process = gateway(file, *options)
         listening = process.wait_for_log(event="listening")
@@ -89,6 +90,14 @@ def test_load_replace_unload(steered: Steered) -> None:
     assert steered.api.delete("/components/more").status_code == 204
     assert steered.get("/other") == 404
     assert [it["name"] for it in steered.api.get("/components").json()["components"]] == ["hello"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_gateway_may_begin_with_no_component(start: Start, workers: str) -> None:
+    steered = start("--workers", workers, components="")
+    assert steered.get("/first") == 404
+    assert steered.put("first", routes=[{"path": "/first"}]).status_code == 201
+    assert steered.get("/first") == 200
 
 
 def test_what_others_have_links_to_stays(steered: Steered, guest: GuestPath) -> None:

@@ -307,6 +307,14 @@ def test_it_takes_what_the_gateway_takes(file: Path, table: str, lines: str, tak
     assert (schema_takes(text), gateway_takes(file, text)) == (taken, taken)
 
 
+@pytest.mark.parametrize("components", ["", "components = []\n"])
+def test_files_without_components_are_taken_where_the_admin_api_may_put_them(
+    file: Path, components: str
+) -> None:
+    text = f'{components}[server]\nadmin_addr = "127.0.0.1:0"\n[admin]\n{ADMIN}'
+    assert (schema_takes(text), gateway_takes(file, text)) == (True, True)
+
+
 @pytest.mark.parametrize(
     "text",
     [
