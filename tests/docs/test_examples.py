@@ -38,17 +38,14 @@ COMPONENTIZED = sorted(path.parent.name for path in EXAMPLES.glob("*/app.py"))
 def serve(
     guest: GuestPath, gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """An example, built, as its README has it served, with further options."""
+    """An example, built, as `gateway dev` serves it, with further options."""
     monkeypatch.chdir(tmp_path)
 
     def serve(name: str, *options: str) -> GatewayProcess:
         shutil.copy(guest(f"examples/{name}"), f"{name}.wasm")
-        text = (EXAMPLES / name / "README.md").read_text()
-        if re.search(r"^    gateway dev$", text, re.MULTILINE):
-            shutil.copy(EXAMPLES / name / "gateway.toml", "gateway.toml")
-            return GatewayProcess("gateway.toml", *options)
-        line, *_ = re.findall(r"^    gateway serve (.*)$", text, re.MULTILINE)
-        return GatewayProcess(*shlex.split(line), *options)
+        assert "\n    gateway dev\n" in (EXAMPLES / name / "README.md").read_text()
+        shutil.copy(EXAMPLES / name / "gateway.toml", "gateway.toml")
+        return GatewayProcess("gateway.toml", *options)
 
     return serve
 
@@ -249,7 +246,7 @@ def test_the_worker_does_what_a_stream_has_kept(
 
     asyncio.run(kept())
     shutil.copy(guest("examples/worker"), tmp_path / "worker.wasm")
-    config = (folder / "gateway.toml").read_text()
+    config = (folder / "nats.toml").read_text()
     assert "nats://127.0.0.1:4222" in config
     (tmp_path / "gateway.toml").write_text(
         config.replace("nats://127.0.0.1:4222", nats_server.broker)
