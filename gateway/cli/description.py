@@ -40,13 +40,13 @@ def describe(path: Path, *, full: bool = False) -> str:
     """
     source = Source(path)
     component = Component.alone(source, name=path.name)
-    lines = [
-        f"component {path}",
-        f"  sha256  {component.digest}",
-        f"  size    {component.size} bytes",
+    facts = [
+        ("sha256", component.digest),
+        ("size", f"{component.size} bytes"),
+        *summary(examine(source.original, Policy(), time())),
     ]
-    claims = summary(examine(source.original, Policy(), time()))
-    lines += (f"  {label:<6}  {text}" for label, text in claims)
+    width = max(len(label) for label, _ in facts)
+    lines = [f"component {path}", *(f"  {label:<{width}}  {text}" for label, text in facts)]
     methods = Methods(component.exports)
     of_toolchains = {each.name.partition("#")[0] for each in methods.left_out if not each.missed}
     # What is imported defines what is exported, and is told after it.

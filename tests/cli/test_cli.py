@@ -375,8 +375,8 @@ def test_a_component_is_inspected(guest: GuestPath) -> None:
     assert (process.returncode, process.stderr) == (0, "")
     assert process.stdout.splitlines()[:5] == [
         f"component {path}",
-        f"  sha256  {hashlib.sha256(path.read_bytes()).hexdigest()}",
-        f"  size    {path.stat().st_size} bytes",
+        f"  sha256     {hashlib.sha256(path.read_bytes()).hexdigest()}",
+        f"  size       {path.stat().st_size} bytes",
         "  signature  none",
         "",
     ]
