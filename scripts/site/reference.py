@@ -58,7 +58,7 @@ def keys() -> Iterator[str]:
     yield "All keys, with the words that the models have for them. What they mean together, and how durations,"
     yield "sizes and paths are written: [Configuration](../configuration.md). `gateway schema` is for editors."
     yield ""
-    yield "Keys with ↻ take a restart to change. Where a text speaks of None, the key is left out."
+    yield "Keys with ↻ take a restart to change."
     schema = configuration_schema()["properties"]
     yield from table("[server]", schema["server"], TABLES["server"])
     yield from table("[admin]", schema["admin"], TABLES["admin"])
@@ -182,8 +182,9 @@ def literal(value: object) -> str:
 
 
 def meaning(key: str, schema: Schema, field: FieldInfo) -> str:
-    """What a key is for, and its flag."""
+    """What a key is for, and its flag. TOML has no None: the key is left out there."""
     text = sentence(schema.get("description", "").removesuffix(" A change takes a restart."))
+    text = text.replace(". None", ". Left out").replace(" None ", " left out ")
     flag = flag_of(field)
     return text if flag is None else f"{text} `{flag_name(key, field)}`{{ .flag }}"
 
