@@ -10,11 +10,12 @@ group of equals has one `wit.Resource`, and its number defines it in every insta
 
 from __future__ import annotations
 
-import contextlib
+import math
 import threading
 from collections.abc import Callable, Sequence
 from copy import copy
 from queue import SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["Export", "LinkedComponent", "link"]
 
 _log = structlog.get_logger("gateway.engine")
+
+_PAUSE: Final = 1.0
+"""Seconds before what could not be linked beside the pools is tried again. Threat: a system without room for it,
+and a thread that does nothing else while every call asks. Arbitrary."""
 
 _UNKNOWN: Final = "unknown import"
 """The host function that every import which nothing provides is."""
@@ -133,6 +138,8 @@ class LinkedComponent:
         unlinked: the functions that it imports from interfaces which are provided, but without these.
         address: the linker's address, for the C API.
         beside: the same in an engine without pools, once that was needed.
+        not_before: when it may be tried to link that, on the clock of `time.monotonic`; infinite once it is
+            asked for.
     """
 
     def __init__(
@@ -149,7 +156,7 @@ class LinkedComponent:
         self.unknown = tuple(unknown)
         self.unlinked = tuple(unlinked)
         self.beside: LinkedComponent | None = None
-        self._wanted = False
+        self.not_before = 0.0
         self._provided = provided
         self._linker = linker
         self._callbacks = callbacks
@@ -170,8 +177,7 @@ class LinkedComponent:
             left = engine.left - component.places
             if left >= 0:
                 engine.left = left
-        if (left < engine.few or left < 0) and not self._wanted:
-            self._wanted = True
+        if (left < engine.few or left < 0) and monotonic() >= self.not_before:
             _beside.make(self)
         if left >= 0:
             return self
@@ -235,15 +241,17 @@ class _Beside:
         self._thread: threading.Thread | None = None
 
     def make(self, linked: LinkedComponent) -> None:
-        """Have one linked so, soon."""
-        self._wanted.put(linked)
+        """Have one linked so, soon; where that fails, it may be asked for again after `_PAUSE`."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="link-beside", daemon=True)
-            with contextlib.suppress(
-                RuntimeError
-            ):  # the system has none at present: the next one tries again
+            try:
                 thread.start()
-                self._thread = thread
+            except (RuntimeError, MemoryError):  # the system has none at present
+                linked.not_before = monotonic() + _PAUSE
+                return
+            self._thread = thread
+        linked.not_before = math.inf
+        self._wanted.put(linked)
 
     def _run(self) -> None:
         while True:
@@ -254,6 +262,7 @@ class _Beside:
                 _log.exception(
                     "component not linked beside the pools", source=str(linked.component.path)
                 )
+                linked.not_before = monotonic() + _PAUSE
             del linked  # which this thread does not keep
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from gateway.host.binding import Provided
 from gateway.host.component import Component, Source
+from gateway.host.engine import Engine
 from gateway.host.engines import Engines
 from gateway.host.errors import Exhausted
 from gateway.host.guest_resource import GuestResource
@@ -121,7 +123,7 @@ async def spilled(linked: LinkedComponent, function: str = "run") -> None:
 
 def test_a_call_is_refused_while_what_takes_over_is_linked(tmp_path: Path) -> None:
     linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=2)
-    linked._wanted = True  # it is, and the thread has not come to it
+    linked.not_before = math.inf  # it is asked for, and the thread has not come to it
     with under_way([], linked, 2), pytest.raises(Exhausted, match="still being linked"):
         invocation(linked).start()
     assert not STORES
@@ -146,6 +148,24 @@ async def test_what_finds_the_pools_full_runs_beside_them(tmp_path: Path) -> Non
     # All places are free again.
     with under_way(running, linked, 2):
         assert all(each.store.engine is engine for each in running)
+
+
+async def test_what_could_not_be_linked_beside_the_pools_is_tried_again(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=2)
+    engine = linked.component.engine
+    engine._beside = Engine(concurrent=True)  # which refuses what was compiled for others
+    with under_way([], linked, 2):
+        await until(lambda: 0 < linked.not_before < math.inf)
+        with pytest.raises(Exhausted):
+            invocation(linked).start()
+        await until(lambda: linked.not_before < math.inf)
+        assert linked.beside is None
+        engine._beside = None
+        linked.not_before = 0.0  # the pause is over
+        await spilled(linked)
+        with under_way([], linked, 1):
+            pass
+    assert not STORES
 
 
 async def test_places_are_given_back_by_the_thread_that_frees_large_stores(tmp_path: Path) -> None:
