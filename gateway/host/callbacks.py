@@ -19,7 +19,15 @@ from gateway.host.errors import Trap
 from gateway.host.inline import Source, is_short
 from gateway.host.settings import HOST_STACK
 from gateway.host.store import NOT_BEGUN, STORES, Store, Suspension
-from gateway.host.values import VALUE_SIZE, ArgumentTooLarge, lift_argument, lower
+from gateway.host.values import (
+    MAX_ARGUMENT,
+    MAX_ARGUMENTS,
+    MAX_ELEMENTS,
+    VALUE_SIZE,
+    ArgumentTooLarge,
+    lift_argument,
+    lower,
+)
 
 __all__ = ["Callback", "host_callback", "host_function"]
 
@@ -94,9 +102,16 @@ def host_callback(
     return _capi.AsyncHostCallback(function) if host.blocking else _capi.HostCallback(function)
 
 
+_FEW: Final = MAX_ARGUMENTS // MAX_ARGUMENT
+"""Arguments that are never too large together."""
+
+
 def _arguments(source: Source, host: HostFunction, ty: wit.Function) -> list[str]:
     """Have the arguments read; returns the names that they have."""
     names: list[str] = []
+    counted = sum(not is_short(param) for _, param in ty.params) > _FEW
+    if counted:
+        source.add("lifted = 0")
     for index, (_, param) in enumerate(ty.params):
         at = f"args + {index * VALUE_SIZE}"
         if is_short(param):
@@ -105,6 +120,12 @@ def _arguments(source: Source, host: HostFunction, ty: wit.Function) -> list[str
             source.add("store.lifted = 0")
             value = f"{source.bind(lift_argument(param, cut=host.cuts))}(store, {at})"
         source.add(f"argument{index} = {value}")
+        if counted and not is_short(param):
+            source.add(
+                "lifted += store.lifted",
+                "if lifted > MAX_ARGUMENTS:",
+                "    raise ArgumentTooLarge(TOO_LARGE)",
+            )
         names.append(f"argument{index}")
     return names
 
@@ -151,7 +172,10 @@ _CONTINUE, _CONTINUE_ADDRESS = _capi.continuation_callback(_continue)
 
 _NAMES: Final = {
     "CONTINUE": _CONTINUE_ADDRESS,
+    "MAX_ARGUMENTS": MAX_ARGUMENTS,
     "STORES": STORES,
+    "TOO_LARGE": f"its arguments together; they may have {MAX_ARGUMENTS} bytes and {_FEW * MAX_ELEMENTS} elements "
+    "of lists",
     "ArgumentTooLarge": ArgumentTooLarge,
     "CoroutineType": CoroutineType,
     "NOT_BEGUN": NOT_BEGUN,

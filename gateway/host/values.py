@@ -79,6 +79,7 @@ from gateway.host.value_types import Err, Ok, Some, ValueMismatch, Variant, mism
 __all__ = [
     "F32_LIMIT",
     "MAX_ARGUMENT",
+    "MAX_ARGUMENTS",
     "MAX_ELEMENTS",
     "VALUE_SIZE",
     "ArgumentTooLarge",
@@ -134,6 +135,10 @@ _U32_MASK: Final = (1 << 32) - 1
 MAX_ARGUMENT: Final = 2 << 20
 """Bytes that one argument of a host function may have, of all strings and `list<u8>` in it. Threat: a guest that
 names megabytes for the host to read while everybody waits. Twice what one write to a body may have."""
+
+MAX_ARGUMENTS: Final = 8 << 20
+"""The same of all arguments of one call together. Threat: a function with a hundred of them, which a link may
+provide, each all of the same bytes. Arbitrary: as much as the bridges have room for."""
 
 MAX_ELEMENTS: Final = 8 << 10
 """Elements of lists, other than of bytes, that one argument may have. Threat: the same; an element costs a host

@@ -11,7 +11,7 @@ from gateway.host.binding import HostInterface
 from gateway.host.engine import Engine, PoolSize
 from gateway.host.errors import Exhausted, Trap
 from gateway.host.store import STORES
-from gateway.host.values import MAX_ARGUMENT, MAX_ELEMENTS
+from gateway.host.values import MAX_ARGUMENT, MAX_ARGUMENTS, MAX_ELEMENTS
 from gateway.wasm.instance_limits import MAX_TABLE_ELEMENTS
 from tests.host.conftest import Load
 from tests.host.guests import API, SPIN, call, call_now, guest, host, invocation, load_component
@@ -164,6 +164,49 @@ def test_an_argument_is_not_read_beyond_its_limit(
     assert call_now(load(passing(most, ty), interface)) == most
     with pytest.raises(Trap, match=rf"^{API}#f: a .* of length {most + 1}; an argument may have"):
         call_now(load(passing(most + 1, ty), interface))
+
+
+def passing_many(ty: str, *lengths: int) -> str:
+    """A guest that passes lists of these lengths from its memory, all from the same place."""
+    parameters = " ".join(f'(param "p{at}" {ty})' for at in range(len(lengths)))
+    stores = " ".join(
+        f"(i32.store (i32.const {8 * at + 4}) (i32.const {length}))"
+        for at, length in enumerate(lengths)
+    )
+    return f"""
+      (component
+        (import "{API}" (instance $api (export "f" (func {parameters}))))
+        (core module $memory (memory (export "memory") 100))
+        (core instance $memory (instantiate $memory))
+        (core func $f (canon lower (func $api "f") (memory (core memory $memory "memory"))))
+        (core module $m
+          (import "" "f" (func $f (param i32)))
+          (import "memory" "memory" (memory 0))
+          (func (export "run") {stores} (call $f (i32.const 0))))
+        (core instance $i (instantiate $m
+          (with "" (instance (export "f" (func $f)))) (with "memory" (instance $memory))))
+        (func (export "run") (canon lift (core func $i "run"))))
+    """
+
+
+@pytest.mark.parametrize("ty", ["(list u8)", "string"])
+def test_arguments_of_one_call_have_a_limit_together(
+    engine: Engine, tmp_path: Path, ty: str
+) -> None:
+    seen: list[int] = []
+    interface = HostInterface(API, None)
+    interface.function("f")(lambda _data, *given: seen.append(sum(map(len, given))))
+    # More than eight are passed in memory.
+    lengths = [MAX_ARGUMENT] * (MAX_ARGUMENTS // MAX_ARGUMENT) + [0] * 4
+    for last in (0, 1):
+        text = passing_many(ty, *lengths, last)
+        linked = load_component(engine, text, tmp_path, interface, in_blocks=True)
+        if last:
+            with pytest.raises(Trap, match=f"^{API}#f: its arguments together; they may have"):
+                call_now(linked)
+        else:
+            call_now(linked)
+    assert seen == [MAX_ARGUMENTS]
 
 
 def test_a_host_function_may_take_what_fits(load: Load) -> None:
