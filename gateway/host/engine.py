@@ -98,6 +98,8 @@ class PoolSize:
             "total_core_instances": self.core_instances,
             "total_memories": self.memories,
             "total_tables": self.tables,
+            # One for each store at most; they take their memory from the pool of memories.
+            "total_gc_heaps": self.instances,
             "max_memory_size": self.max_memory,
             "max_core_instances_per_component": self.max_core_instances_per_component,
             "max_memories_per_component": self.max_memories_per_component,

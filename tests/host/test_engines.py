@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.host.binding import Provided
+from gateway.host.binding import HostInterface, Provided
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.host.engines import Engines
@@ -19,7 +20,7 @@ from gateway.host.guest_resource import GuestResource
 from gateway.host.invocation import Invocation
 from gateway.host.linker import LinkedComponent, link
 from gateway.host.store import LARGE, STORES
-from tests.host.guests import SPIN, call_now, guest, invocation
+from tests.host.guests import SPIN, call_now, guest, host, invocation
 from tests.patience import until
 
 pytestmark = pytest.mark.anyio
@@ -38,14 +39,14 @@ def source(text: str, folder: Path) -> Source:
 
 
 def placed(
-    engines: Engines, text: str, folder: Path, *, left: int | None = None
+    engines: Engines, text: str, folder: Path, *provided: HostInterface, left: int | None = None
 ) -> LinkedComponent:
     """A component of this text, linked in the engine that is for it, of whose places so many are left."""
     read = source(text, folder)
     engine, places = engines.place(read)
     if left is not None:
         engine.left = left
-    return link(Component(engine, read, name="guest", places=places), Provided(()))
+    return link(Component(engine, read, name="guest", places=places), Provided(provided))
 
 
 @contextmanager
@@ -109,6 +110,25 @@ def test_each_has_its_own_limit_in_pools_that_all_share(tmp_path: Path) -> None:
     assert linked.component.engine.pooled
     pages = [3, 64, 2, 64, 3]
     assert [call_now(linked, max_memory=each << 16) for each in pages] == pages
+
+
+async def test_garbage_is_collected_in_as_many_instances_as_there_are_places(
+    tmp_path: Path,
+) -> None:
+    async def wait(_data: None) -> None:
+        await asyncio.Future()
+
+    text = guest(
+        "(drop (struct.new $s (i32.const 1))) (call $wait)",
+        "wait",
+        module="(type $s (struct (field i32)))",
+    )
+    linked = placed(Engines(501), text, tmp_path, host(wait=wait))
+    assert linked.component.places == 1
+    # The engine's own default is a thousand.
+    running: list[Invocation] = []
+    with under_way(running, linked, 1002):
+        assert {each.store.engine for each in running} == {linked.component.engine}
 
 
 async def spilled(linked: LinkedComponent, function: str = "run") -> None:
