@@ -290,6 +290,8 @@ class Component:
             raise ComponentError(f"{source.path}: {_refusal(error)}") from error
         except CompileFailed as error:
             raise ComponentError(f"{source.path}: {error}.") from error
+        except WasmtimeError as error:
+            raise _no_place(source.path, error) from error
         self._key = compile_key(engine, binary)
         self._set_compiled(compiled)
         try:
@@ -337,9 +339,7 @@ class Component:
             if compiled is None:
                 compiled = wasm.Component.deserialize(engine.wasmtime, self.wasmtime.serialize())
         except WasmtimeError as error:
-            raise ComponentError(
-                f"{self.path}: the engine has no place for it: {_first_lines(error)}."
-            ) from error
+            raise _no_place(self.path, error) from error
         moved._set_compiled(compiled)
         return moved
 
@@ -503,6 +503,11 @@ def _refusal(error: Invalid) -> str:
         f"the engine refuses this component: {said}. It may be damaged, or use a feature that WebAssembly "
         "has not standardised; build it again with current tools."
     )
+
+
+def _no_place(path: Path, error: WasmtimeError) -> ComponentError:
+    """The error for what is valid and compiled, and not taken."""
+    return ComponentError(f"{path}: the engine has no place for it: {_first_lines(error)}.")
 
 
 def _first_lines(error: Exception) -> str:

@@ -15,11 +15,13 @@ from gateway.host.binding import HostInterface, Provided
 from gateway.host.component import Component, Source
 from gateway.host.engine import Engine
 from gateway.host.engines import Engines
-from gateway.host.errors import Exhausted
+from gateway.host.errors import ComponentError, Exhausted
 from gateway.host.guest_resource import GuestResource
 from gateway.host.invocation import Invocation
 from gateway.host.linker import LinkedComponent, link
 from gateway.host.store import LARGE, STORES
+from gateway.wasm.binary import core_writer, encode
+from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, CoreSection
 from tests.host.guests import SPIN, call_now, guest, host, invocation
 from tests.patience import until
 
@@ -83,6 +85,21 @@ def test_one_that_needs_too_much_is_beside_the_pools_and_the_others_in_them(
     assert large.component.places == 0
     assert placed(engines, guest(""), tmp_path).component.engine.pooled
     assert call_now(large) is None
+
+
+def test_a_module_whose_globals_no_place_has_room_for_is_refused(tmp_path: Path) -> None:
+    of_zero = b"\x7f\x00\x41\x00\x0b"
+    globals_ = encode.vector([of_zero] * ((4 << 20) // 16))
+    module = core_writer.module([(CoreSection.GLOBAL, globals_)])
+    path = tmp_path / "guest.wasm"
+    path.write_bytes(COMPONENT_PREAMBLE + encode.section(ComponentSection.CORE_MODULE, module))
+    read = Source(path)
+    engine, places = Engines(1).place(read)
+    assert engine.pooled
+    with pytest.raises(
+        ComponentError, match="the engine has no place for it: module instance size"
+    ):
+        Component(engine, read, name="guest", places=places)
 
 
 def test_what_is_loaded_later_finds_the_same_pools(tmp_path: Path) -> None:
