@@ -35,13 +35,18 @@ from gateway.wasm.wasip3.imported import Imported
 
 T = TypeVar("T")
 
-__all__ = ["MAX_SIZE", "Component", "ComponentFile", "Source", "read_file"]
+__all__ = ["MAX_MEMORIES", "MAX_SIZE", "Component", "ComponentFile", "Source", "read_file"]
 
 _log = structlog.get_logger("gateway.component")
 
 MAX_SIZE: Final = 512 << 20
 """Bytes of the largest file that is loaded. Compiling takes some ten times that in memory; the largest real
 components (Python with packages) have some 50 MiB."""
+
+MAX_MEMORIES: Final = 256
+"""Linear memories of one instance, those of bridges included. Threat: each that is in no pool takes two memory
+maps, of which Linux leaves a process 65,530 (`vm.max_map_count`), and 30 us while everybody waits. Arbitrary: a
+component that is composed of ten has some thirty."""
 
 MAX_CALLABLE: Final = 32
 """Component instances with functions of their own in one component of WASI 0.3. Threat: a task of each may wait on
@@ -165,6 +170,11 @@ class Source:
         if needed is not None and needed.shared:
             raise ComponentError(
                 f"{path}: has a memory that threads share, and there are no threads here. Build it without."
+            )
+        if self.footprint is not None and self.footprint.memories > MAX_MEMORIES:
+            raise ComponentError(
+                f"{path}: one instance of this component would have {self.footprint.memories} memories, and "
+                f"{MAX_MEMORIES} are the most. Build it of fewer."
             )
         self.extents = None if needed is None else needed.extents
         self.functions = needed is None or needed.functions

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.host.binding import HostInterface, Provided
-from gateway.host.component import Component, Source
+from gateway.host.component import MAX_MEMORIES, Component, Source
 from gateway.host.engine import Engine
 from gateway.host.engines import Engines
 from gateway.host.errors import ComponentError, Exhausted
@@ -100,6 +100,20 @@ def test_a_module_whose_globals_no_place_has_room_for_is_refused(tmp_path: Path)
         ComponentError, match="the engine has no place for it: module instance size"
     ):
         Component(engine, read, name="guest", places=places)
+
+
+def test_a_component_whose_instances_take_too_many_memory_maps_is_refused(tmp_path: Path) -> None:
+    def instances(count: int) -> str:
+        made = "(core instance (instantiate $m))" * count
+        return f"(component (core module $m {MEMORIES}) {made})"
+
+    most = source(instances(MAX_MEMORIES), tmp_path)
+    assert most.footprint is not None
+    assert most.footprint.memories == MAX_MEMORIES
+    with pytest.raises(
+        ComponentError, match=f"{MAX_MEMORIES + 1} memories, and {MAX_MEMORIES} are"
+    ):
+        source(instances(MAX_MEMORIES + 1), tmp_path)
 
 
 def test_what_is_loaded_later_finds_the_same_pools(tmp_path: Path) -> None:
