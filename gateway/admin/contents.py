@@ -22,6 +22,9 @@ _PIECE: Final = 1 << 20
 _MAX_AT_ONCE: Final = 2
 """How many are received at once. Threat: each may have 512 MiB of the disk before anything is known of it."""
 
+_SENT: Final = re.compile(r"(.+)-[0-9a-f]{64}\.wasm")
+"""The file of a component that was sent: its name and its digest."""
+
 
 class Contents:
     """The folder. A file is named by its component and its digest, so that what is served is never written over.
@@ -58,8 +61,8 @@ class Contents:
 
         It stays where it is not one that was sent for this component, and where it was sent again.
         """
-        own = re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{64}}\.wasm", path.name)
-        if own is None or path.parent != self._folder:
+        own = _SENT.fullmatch(path.name)
+        if own is None or own[1] != name or path.parent != self._folder:
             return
         async with self._lock:
             if not self._used[path]:

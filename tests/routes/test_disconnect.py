@@ -65,12 +65,13 @@ def test_one_that_only_sends_no_more_is_answered(observed: ObservedSite, request
 
 
 @pytest.mark.parametrize("how", ["reset", "close"])
-@pytest.mark.parametrize("size", [1, 256 << 10, 512 << 10])
+@pytest.mark.parametrize("size", [1, 256 << 10, 288 << 10])
 @pytest.mark.parametrize("target", ["/spin", "/sleep?ms=60000"])
 def test_while_nobody_reads_its_body(
     observed: ObservedSite, target: str, size: int, how: str, request_id: str
 ) -> None:
-    # The gateway holds 256 KiB for a guest: the rest of a larger body stays in the socket.
+    # The gateway holds 256 KiB for a guest: the rest of a larger body stays in the socket. The end comes behind
+    # all of it, and not while there is no room for some.
     body = bytes(size)
     with observed.connect() as client:
         begin(client, target, request_id, f"Content-Length: {len(body)}", method="POST")

@@ -333,7 +333,7 @@ async def test_a_reload_loses_no_message_and_repeats_none(c: Path, url: str) -> 
 
 
 async def reload_often(reload: object, configs: list[GatewayConfig]) -> None:
-    for number in range(6):
+    for number in range(20):
         await reload(configs[(number + 1) % 2])  # type: ignore[operator]
 
 
