@@ -56,7 +56,7 @@ fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
 	$(BIN)/python -m tests.hostile $(if $(REPLAY),--replay $(REPLAY),--minutes $(MINUTES)) $(TARGET:%=--target %)
 
-# A quarter of an hour of a quiet machine; ARGS=--short shows in two minutes that it works: loadtests/bench.py.
+# Ten minutes of a quiet machine; ARGS=--short shows in three that it works: loadtests/bench.py.
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.guests.build
 	$(BIN)/python -m loadtests.bench $(ARGS)

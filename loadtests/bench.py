@@ -56,7 +56,7 @@ class Effort(NamedTuple):
     warmth: int
 
 
-WHOLE: Final = Effort(rounds=5, seconds=3, warmth=2)
+WHOLE: Final = Effort(rounds=5, seconds=2, warmth=1)
 SHORT: Final = Effort(rounds=1, seconds=1, warmth=1)
 
 
@@ -130,7 +130,7 @@ LOADS: Final = (
     Load("hello", "A greeting in C, 9 host calls", "c/hello", (*PEERS, "jco serve", "bare ASGI")),
     Load("javascript", "A greeting in JavaScript, 34 host calls", "js/echo", (*PEERS, "jco serve")),
     Load("python", "A greeting in Python", "examples/hello"),
-    Load("wasi-0.3", "A greeting of WASI 0.3", "wat/wasi-0-3", path="/h"),
+    Load("wasi-0.3", "A greeting in Python, by WASI 0.3", "python-0-3/concurrent"),
     Load("one", "A greeting in JavaScript, one connection", "js/echo", connections=1),
     Load("rpc", "A JSON-RPC call with two integers", "c/rpc", ("gateway",), body=lambda: CALL),
     Load("compute", "50 ms of computing", "c/fail", path=compute(50)),
