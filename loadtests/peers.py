@@ -79,15 +79,9 @@ def wasmtime_serve(component: Path, *, processor: int | None = SERVER) -> Iterat
     """
     port = _free_port()
     address = f"127.0.0.1:{port}"
-    command = [
-        str(wasmtime_program()),
-        "serve",
-        "-Scli",
-        "-Sp3",
-        "-Wcomponent-model-async",
-        "--addr",
-        address,
-    ]
+    # It would give an instance of WASI 0.3 up to 128 requests.
+    options = ["-Scli", "-Sp3", "-Wcomponent-model-async", "--max-instance-reuse-count", "1"]
+    command = [str(wasmtime_program()), "serve", *options, "--addr", address]
     with _serving([*command, str(component)], port, processor) as url:
         yield url
 

@@ -135,6 +135,8 @@ def _rows(figures: Sequence[Figures]) -> list[tuple[str, ...]]:
         if peer and each.server != PEER:
             ratios = _ratios(each, peer[0])
             ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+            if math.isinf(max(ratios)):
+                ratio = "it answered none"
         alone = any(other.title == "alone" for other in figures)
         name = (
             each.server

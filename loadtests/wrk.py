@@ -85,8 +85,8 @@ def run(
     return Load(
         requests=int(_find(r"(\d+) requests in", printed)),
         rate=float(_find(r"Requests/sec:\s+([\d.]+)", printed)),
-        p50=_seconds(_find(r"50%\s+(\S+)", printed)),
-        p99=_seconds(_find(r"99%\s+(\S+)", printed)),
+        p50=_seconds(_find(r"\n\s+50%\s+(\S+)", printed)),
+        p99=_seconds(_find(r"\n\s+99%\s+(\S+)", printed)),
         errors="; ".join(errors),
     )
 
