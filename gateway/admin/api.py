@@ -190,7 +190,7 @@ class AdminApi:
         path: Path | None = None
         try:
             async with self._contents.kept(name, request.parts(MAX_SIZE)) as path:
-                present = self._operations.configuration(name)
+                present = self._operations.configurations().get(name)
                 if present is None:
                     config = await self._described(name, {"source": str(path)})
                 else:
@@ -206,9 +206,9 @@ class AdminApi:
 
     async def _forget(self, name: str, source: Path) -> None:
         """Remove what was sent for a component, unless it is served from there, or another that was told to be."""
-        operations = self._operations
-        served = [operations.configuration(each.name) for each in operations.components()]
-        if self._contents is not None and all(it is None or it.source != source for it in served):
+        if self._contents is None:
+            return
+        if all(it.source != source for it in self._operations.configurations().values()):
             await self._contents.remove(name, source)
 
     async def _described(self, name: str, description: object) -> ComponentConfig:
@@ -231,7 +231,7 @@ class AdminApi:
         Raises:
             Refused: it cannot be.
         """
-        before = self._operations.configuration(config.name)
+        before = self._operations.configurations().get(config.name)
         routes = {other.name: other.routes for other in self._operations.components()}
         if taken := taken_routes(config, routes):
             raise Refused(problems.route_conflict(taken))
@@ -253,7 +253,7 @@ class AdminApi:
         await _respond(request, 201 if created else 200, _COMPONENT.dump_json(component))
 
     async def _delete_component(self, request: Request, name: str) -> None:
-        before = self._operations.configuration(name)
+        before = self._operations.configurations().get(name)
         try:
             existed = await self._operations.delete_component(name)
         except Superseded:

@@ -26,8 +26,8 @@ class Operations(Protocol):
     def components(self) -> Sequence[ComponentStatus]:
         """The components, in the order of the configuration."""
 
-    def configuration(self, name: str) -> ComponentConfig | None:
-        """What a component was made by; None if there is none of that name."""
+    def configurations(self) -> Mapping[str, ComponentConfig]:
+        """What each component was made by, by its name."""
 
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
         """Load a component, or put it in the place of the one of that name.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from pydantic import Field
 
+from gateway.http import problem
 from gateway.http.problem import Problem
 
 __all__ = [
@@ -96,32 +97,23 @@ class ProblemDocument:
     errors: tuple[ErrorDetail, ...] = ()
 
 
-DESCRIPTION_TOO_LARGE: Final = Problem(
-    kind="content-too-large",
-    status=413,
-    title="The request body is too large",
-    detail="The description of a component may have 64 KiB.",
+DESCRIPTION_TOO_LARGE: Final = replace(
+    problem.CONTENT_TOO_LARGE, detail="The description of a component may have 64 KiB."
 )
 
-COMPONENT_TOO_LARGE: Final = Problem(
-    kind="content-too-large",
-    status=413,
-    title="The request body is too large",
+COMPONENT_TOO_LARGE: Final = replace(
+    problem.CONTENT_TOO_LARGE,
     detail="A component may have 512 MiB. Strip debug information (wasm-tools strip), or move data out of it.",
 )
 
-NOT_KEPT_HERE: Final = Problem(
-    kind="unsupported-media-type",
-    status=415,
-    title="The request body is of another type than is read here",
+NOT_KEPT_HERE: Final = replace(
+    problem.UNSUPPORTED_MEDIA_TYPE,
     detail="This gateway takes no components, only descriptions of them: send JSON in UTF-8 with Content-Type: "
     "application/json, or have components_dir set in the table [admin] of its configuration.",
 )
 
-UNSUPPORTED_MEDIA_TYPE: Final = Problem(
-    kind="unsupported-media-type",
-    status=415,
-    title="The request body is of another type than is read here",
+UNSUPPORTED_MEDIA_TYPE: Final = replace(
+    problem.UNSUPPORTED_MEDIA_TYPE,
     detail="Send a description in JSON in UTF-8 with Content-Type: application/json, or a component with "
     "Content-Type: application/wasm, uncompressed.",
 )

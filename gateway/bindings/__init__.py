@@ -70,11 +70,8 @@ def provided_to(
 
 def granted_keys(component: ComponentConfig) -> frozenset[str]:
     """The keys of a component's configuration by which interfaces are granted that others do not find linked."""
-    return frozenset(
-        key
-        for interface in _interfaces()
-        if interface.only_granted and (key := str(interface.key)) and getattr(component, key)
-    )
+    keys = {str(interface.key) for interface in _interfaces() if interface.only_granted}
+    return frozenset(key for key in keys if getattr(component, key))
 
 
 class _Labelled(HostInterface):

@@ -234,9 +234,7 @@ class Component:
         places: how many places of the engine's pools one instance takes.
         concurrent: whether it is of WASI 0.3, and for a concurrent engine.
         limits: what each memory and table of an instance may take, by the bytes that all its memories may.
-        extents: as of its `Source`; likewise the three below.
-        functions: ditto.
-        resources: ditto.
+        extents: as of its `Source`.
         original: ditto; None where that is the file itself.
         imports: what it imports, by full name and in its own order.
         exports: what it exports, likewise.
@@ -277,8 +275,6 @@ class Component:
         self.concurrent = source.concurrent
         self.places = places
         self.extents = source.extents
-        self.functions = source.functions
-        self.resources = source.resources
         self.original = source.original if source.is_text else None
         self._cache = cache
         self.limits = _Limits(source.extents)

@@ -49,10 +49,9 @@ class Steering:
         ended = _ended(self._metrics)
         return [self._component(service, ended) for service in self._deployment.services]
 
-    def configuration(self, name: str) -> ComponentConfig | None:
-        """What a component was made by; None if there is none of that name."""
-        services = self._deployment.services
-        return next((service.config for service in services if service.name == name), None)
+    def configurations(self) -> Mapping[str, ComponentConfig]:
+        """What each component was made by, by its name."""
+        return {service.name: service.config for service in self._deployment.services}
 
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
         """Load a component, or put it in the place of the one of that name: `Deployment.put_component`.

@@ -82,20 +82,15 @@ class Shelf:
         loop.
         """
         with self._lock:
-            same = [
-                each
-                for each in self._kept
-                if (each.digest, each.config, each.server)
-                == (wanted.digest, wanted.config, wanted.server)
-            ]
-            for found in same:
-                if not found.users or (found.loop is not None and found.loop() is loop):
+            for found in self._kept:
+                if (found.digest, found.config, found.server) == (
+                    wanted.digest,
+                    wanted.config,
+                    wanted.server,
+                ) and (not found.users or (found.loop is not None and found.loop() is loop)):
                     break
             else:
                 found = wanted
-                for each in same:
-                    if each.prepared is not None:
-                        found.prepared = each.prepared
             if found in self._kept:
                 self._kept.remove(found)
             self._kept.append(found)

@@ -111,16 +111,12 @@ def prepare(
             refused.append(str(error))
     if refused:  # before anything is compiled
         raise ComponentError("\n".join(refused))
-    compiled: dict[str, Component] = {}
     prepared: list[Prepared] = []
     for config, source, provenance in read:
         began = perf_counter()
         try:
             with _told_if_long(config.name):
-                component = compiled.get(source.digest) or _compiled(
-                    source, config.name, runtime.loaded, cache, compiler
-                )
-            compiled[source.digest] = component
+                component = _compiled(source, config.name, runtime.loaded, cache, compiler)
         except ComponentError as error:
             refused.append(str(error))
         else:
@@ -181,8 +177,11 @@ def _compiled(
     cache: CompileCache | None,
     compiler: Compiler,
 ) -> Component:
+    """The component, compiled unless it is loaded: since its file was read, it may be for another of the same."""
     if isinstance(source, Component):
         return source
+    if (component := loaded.components.get(source.digest)) is not None:
+        return component
     engine, places = loaded.engines.place(source)
     component = Component(engine, source, name=name, places=places, cache=cache, compiler=compiler)
     loaded.components[component.digest] = component

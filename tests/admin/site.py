@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,8 +56,8 @@ class MemoryGateway:
             raise RuntimeError("out of order")
         return list(self._components.values())
 
-    def configuration(self, name: str) -> ComponentConfig | None:
-        return self.configs.get(name)
+    def configurations(self) -> Mapping[str, ComponentConfig]:
+        return self.configs
 
     async def put_component(self, config: ComponentConfig) -> tuple[ComponentStatus, bool]:
         content = config.source.read_bytes()
