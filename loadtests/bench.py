@@ -132,7 +132,7 @@ LOADS: Final = (
     Load("python", "A greeting in Python", "examples/hello"),
     Load("wasi-0.3", "A greeting in Python, by WASI 0.3", "python-0-3/concurrent"),
     Load("one", "A greeting in JavaScript, one connection", "js/echo", connections=1),
-    Load("rpc", "A JSON-RPC call with two integers", "c/rpc", ("gateway",), body=lambda: CALL),
+    Load("rpc", "A JSON-RPC call with two integers", "c/rpc", ("gateway",), "", body=lambda: CALL),
     Load("compute", "50 ms of computing", "c/fail", path=compute(50)),
     # wasmtime serve answers some of so many with errors, by its defaults.
     Load(
@@ -199,11 +199,10 @@ def load(url: str, scenario: Load | Beside, seconds: int, body: bytes | None = N
         SystemExit: an answer was an error.
     """
     measured = wrk.run(
-        url + ("" if "/rpc/" in url else scenario.path),
+        url + scenario.path,
         connections=scenario.connections,
         seconds=seconds,
         body=body,
-        media_type="application/json" if body == CALL else "application/octet-stream",
     )
     if measured.errors:
         sys.exit(f"{scenario.name}: {url}: {measured.errors}")

@@ -21,6 +21,7 @@ from typing import Final
 
 from tests.guests import toolchains
 from tests.harness import GatewayProcess
+from tests.ports import free_port
 
 __all__ = ["SERVER", "bare", "gateway", "jco_serve", "pinned", "wasmtime_program", "wasmtime_serve"]
 
@@ -65,7 +66,7 @@ def gateway(
 @contextlib.contextmanager
 def bare(*, processor: int | None = SERVER) -> Iterator[str]:
     """The least that an ASGI application can do (`loadtests.bare`); gives its URL."""
-    port = _free_port()
+    port = free_port()
     with _serving([sys.executable, "-m", "loadtests.bare", str(port)], port, processor) as url:
         yield url
 
@@ -77,7 +78,7 @@ def wasmtime_serve(component: Path, *, processor: int | None = SERVER) -> Iterat
     Raises:
         SystemExit: there is no such program.
     """
-    port = _free_port()
+    port = free_port()
     address = f"127.0.0.1:{port}"
     # It would give an instance of WASI 0.3 up to 128 requests.
     options = ["-Scli", "-Sp3", "-Wcomponent-model-async", "--max-instance-reuse-count", "1"]
@@ -94,7 +95,7 @@ def jco_serve(component: Path, *, processor: int | None = SERVER) -> Iterator[st
         SystemExit: Node.js is missing or too old.
     """
     toolchains.npm_ci()
-    port = _free_port()
+    port = free_port()
     program = toolchains.NODE_MODULES / ".bin" / "jco"
     command = [toolchains.node(), str(program), "serve", str(component)]
     with _serving([*command, "--port", str(port), "--host", "127.0.0.1"], port, processor) as url:
@@ -115,13 +116,6 @@ def wasmtime_program() -> Path:
     # The wheel has it without the permission to run.
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     return program
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

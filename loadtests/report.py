@@ -83,7 +83,7 @@ class Results:
 
 def text(figures: Sequence[Figures]) -> str:
     """A scenario in lines for a terminal."""
-    lines = [figures[0].title if figures[0].title != "alone" else figures[1].title]
+    lines = [_title(figures)]
     for row in _rows(figures):
         cells = (cell.ljust(width) for cell, width in zip(row, _WIDTHS, strict=True))
         lines += [f"  {'  '.join(cells)}".rstrip()]

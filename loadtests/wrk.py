@@ -16,7 +16,7 @@ __all__ = ["Load", "run"]
 
 _POST = """
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "{media_type}"
+wrk.headers["Content-Type"] = "application/json"
 wrk.body = io.open("{path}", "rb"):read("*a")
 """
 
@@ -48,7 +48,6 @@ def run(
     connections: int,
     seconds: int,
     body: bytes | None = None,
-    media_type: str = "application/json",
 ) -> Load:
     """Load a URL from one thread.
 
@@ -56,8 +55,7 @@ def run(
         url: what is requested.
         connections: how many there are, each with one request at a time.
         seconds: how long.
-        body: that of each request, which is a POST then.
-        media_type: its `Content-Type`.
+        body: that of each request, which is a POST then, of JSON as far as its fields say.
 
     Raises:
         SystemExit: wrk is not installed.
@@ -77,7 +75,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         if body is not None:
             script, content = Path(folder, "post.lua"), Path(folder, "body")
-            script.write_text(_POST.format(media_type=media_type, path=content))
+            script.write_text(_POST.format(path=content))
             content.write_bytes(body)
             command[1:1] = ["-s", str(script)]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

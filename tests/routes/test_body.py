@@ -67,12 +67,7 @@ def test_a_client_that_expects_100_is_told_to_go_on(site: Site) -> None:
 def test_what_is_sent_comes_back_before_more_is_sent(site: Site) -> None:
     with site.connect() as client:
         client.request("/echo", "Transfer-Encoding: chunked", method="POST")
-        assert client.read_head().status == 200
-        for piece in (b"first", b"second", b"x" * 1000):
-            client.send_chunk(piece)
-            assert client.read_chunk() == piece
-        client.send_chunk(b"")
-        assert client.read_chunk() == b""
+        client.check_echo(b"first", b"second", b"x" * 1000)
 
 
 def test_what_is_written_is_seen_before_the_guest_writes_on(site: Site) -> None:

@@ -68,12 +68,7 @@ def test_python_answers(python: Site) -> None:
 def test_python_echoes_what_it_is_sent_before_more_is_sent(python: Site) -> None:
     with python.connect() as client:
         client.request("/echo", "Transfer-Encoding: chunked", method="POST")
-        assert client.read_head().status == 200
-        for piece in (b"first", b"second"):
-            client.send_chunk(piece)
-            assert client.read_chunk() == piece
-        client.send_chunk(b"")
-        assert client.read_chunk() == b""
+        client.check_echo(b"first", b"second")
 
 
 def test_python_fails(probe_site: Site, request_id: str) -> None:

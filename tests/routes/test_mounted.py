@@ -107,10 +107,5 @@ def test_a_body_is_streamed(port: int) -> None:
     carrier = [f"{name}: {value}" for name, value in source.items()]
     with Client(port) as client:
         client.request("/prefix/probe", *carrier, "Transfer-Encoding: chunked", method="POST")
-        assert client.read_head().status == 200
-        for piece in (b"first", b"second"):
-            client.send_chunk(piece)
-            assert client.read_chunk() == piece
-        client.send_chunk(b"")
-        assert client.read_chunk() == b""
+        client.check_echo(b"first", b"second")
         assert client.get("/own").status == 200

@@ -135,6 +135,15 @@ class Client(RawConnection):
         while chunk := self.read_chunk():
             yield chunk
 
+    def check_echo(self, *pieces: bytes) -> None:
+        """Sends the chunks of a body, and sees each come back before the next is sent."""
+        assert self.read_head().status == 200
+        for piece in pieces:
+            self.send_chunk(piece)
+            assert self.read_chunk() == piece
+        self.send_chunk(b"")
+        assert self.read_chunk() == b""
+
     def read_content(self, head: Head, method: str = "GET") -> bytes:
         """Reads the content that follows a head (RFC 9112 section 6.3).
 
