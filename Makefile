@@ -69,7 +69,8 @@ docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 clean:
-	rm -rf $(VENV) .pythons site tests/hostile/findings $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules
+	rm -rf $(VENV) .pythons site tests/hostile/findings $(HELLO)/hello.wasm tests/guests/build tests/guests/node_modules \
+	    tests/capabilities/azurite/node_modules
 
 # CI has uv do what pip does, in less time.
 PIP ?= $(BIN)/python -m pip --quiet --disable-pip-version-check

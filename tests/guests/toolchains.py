@@ -203,15 +203,19 @@ def node() -> str:
     return "node"
 
 
-def npm_ci() -> None:
-    """Installs the npm packages of the lock file, unless just those are installed."""
+def npm_ci(folder: Path = GUESTS) -> None:
+    """Installs the npm packages of a folder's lock file, unless just those are installed.
+
+    Raises:
+        BuildFailed: npm did not.
+    """
     BUILD.mkdir(exist_ok=True)
-    installed = NODE_MODULES / ".installed.json"
-    with (BUILD / ".npm-lock").open("w") as lock:
+    installed = folder / "node_modules" / ".installed.json"
+    with (BUILD / f".npm-lock-{folder.name}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = LOCK_FILE.read_text()
+        wanted = (folder / "package-lock.json").read_text()
         if not installed.exists() or installed.read_text() != wanted:
-            run("npm", "ci", "--ignore-scripts", "--no-progress", cwd=GUESTS)
+            run("npm", "ci", "--ignore-scripts", "--no-progress", cwd=folder)
             installed.write_text(wanted)
 
 

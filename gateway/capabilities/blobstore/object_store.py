@@ -28,7 +28,7 @@ from obstore.store import from_url
 
 from gateway.capabilities.availability import LOOK_TIMEOUT, Availability
 from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable, refuse_bounds
-from gateway.capabilities.blobstore.object_key import container_key, object_key, original_name
+from gateway.capabilities.blobstore.object_key import AZURE_KEYS, PLAIN_KEYS, Keys
 from gateway.capabilities.blobstore.store import (
     MAX_NAME,
     NO_CONTAINER,
@@ -83,6 +83,7 @@ class ObjectStore:
         waits: that it may wait.
         availability: whether the server can be used.
         client: the client.
+        key_form: the keys that it may have.
 
     Raises:
         BackendUnusable: the URL says something else.
@@ -93,6 +94,7 @@ class ObjectStore:
     def __init__(self, url: BackendURL) -> None:
         self.kind: Final = url.scheme
         self.client: Final = _client(url)
+        self.key_form: Final[Keys] = AZURE_KEYS if url.scheme == "az" else PLAIN_KEYS
         self.availability: Final = Availability(self._look)
 
     def space(self, prefix: str, only: str | None, quota: Quota) -> ObjectSpace:  # noqa: ARG002
@@ -229,7 +231,9 @@ class ObjectNames:
             keys = await self._space.perform(lambda: anext(self._keys, None))
             if keys is None:
                 return []
-            self._found = [name for key in keys if (name := original_name(key)) is not None]
+            self._found = [
+                name for key in keys if (name := self._space.key_form.original(key)) is not None
+            ]
         some, self._found = self._found[:count], self._found[count:]
         return some
 
@@ -243,12 +247,14 @@ class ObjectSpace:
 
     Attributes:
         client: the store's.
+        key_form: the keys that it may have.
         quota: how much it may keep.
         writers: the places of objects that are being written.
     """
 
     def __init__(self, store: ObjectStore, prefix: str, quota: Quota) -> None:
         self.client: Final = store.client
+        self.key_form: Final = store.key_form
         self.quota: Final = quota
         self.writers: Final = asyncio.Semaphore(MAX_WRITERS)
         self._requests = asyncio.Semaphore(MAX_REQUESTS)
@@ -412,10 +418,10 @@ class ObjectSpace:
                     await self._delete([key])
 
     def _object_key(self, container: str, name: str) -> str:
-        return self._key(container, object_key(name))
+        return self._key(container, self.key_form.of_object(name))
 
     def _key(self, container: str, key: str) -> str:
-        whole = f"{container_key(self._prefix + container)}/{key}"
+        whole = f"{self.key_form.of_container(self._prefix + container)}/{key}"
         if len(whole.encode()) > MAX_NAME:
             raise BackendError("the name is too long for this store, with that of the container")
         return whole

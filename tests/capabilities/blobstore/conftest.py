@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from gateway.capabilities.blobstore import OPENERS, BlobStore, Quota, Space
 from gateway.config.backend_url import BackendURL
-from tests.capabilities.servers import Moto
+from tests.capabilities.servers import Azurite, Moto, ObjectServer
 
 NO_QUOTA = Quota()
 
 
+OBJECT_SERVERS: Final[Mapping[str, type[ObjectServer]]] = {"s3": Moto, "az": Azurite}
+"""By the schemes of their URLs."""
+
+_numbers = itertools.count()
+
+
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
     """A server for tests that leave it as it is."""
     with Moto(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 
-_numbers = itertools.count()
+@pytest.fixture(scope="session")
+def az_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """Another."""
+    with Azurite(tmp_path_factory.mktemp("az")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=OBJECT_SERVERS)
+def object_server(request: pytest.FixtureRequest) -> ObjectServer:
+    """Each of them."""
+    found: ObjectServer = request.getfixturevalue(f"{request.param}_server")
+    return found
 
 
 @pytest.fixture
-def s3_url(s3_server: Moto) -> str:
+def object_url(object_server: ObjectServer) -> str:
     """An empty store there."""
-    return f"s3://blobs/{next(_numbers)}?{s3_server.options}"
+    return object_server.part(f"{next(_numbers)}")
 
 
-@pytest.fixture(params=["memory", "file", "s3"])
+@pytest.fixture(params=["memory", "file", *OBJECT_SERVERS])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store."""
-    if request.param == "s3":
-        found: str = request.getfixturevalue("s3_url")
-        return found
+    if request.param in OBJECT_SERVERS:
+        server: ObjectServer = request.getfixturevalue(f"{request.param}_server")
+        return server.part(f"{next(_numbers)}")
     return {"memory": "memory:", "file": f"file:{tmp_path}"}[request.param]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import ask
-from tests.capabilities.servers import Moto
+from tests.capabilities.blobstore.conftest import OBJECT_SERVERS
 from tests.harness import GatewayProcess, GuestPath, StartGateway
 from tests.patience import PATIENCE
 from tests.production.gateways import until
@@ -107,18 +107,19 @@ def test_of_a_client_that_leaves_nothing_is_kept(
         assert os.listdir(tmp_path / "uploads") == [".container"]
 
 
+@pytest.mark.parametrize("scheme", OBJECT_SERVERS)
 def test_with_a_server_behind_it_guests_get_errors_while_it_is_away(
-    guest: GuestPath, gateway: StartGateway, tmp_path: Path
+    guest: GuestPath, gateway: StartGateway, tmp_path: Path, scheme: str
 ) -> None:
-    with Moto(tmp_path) as server:
+    with OBJECT_SERVERS[scheme](tmp_path) as server:
         url = f"uploads={server.url}"
         server.kill()
         started = gateway(guest("c/blobs"), "--blobstore", url, "--workers", "1")
         answer = ask.get(f"{started.url}/get/o")
         assert (answer.status_code, answer.text) == (502, "the store is not available")
         failed = started.wait_for_log(event="backend failed")
-        assert failed["backend"] == "s3"
-        assert "secret" not in str(started.logs)
+        assert failed["backend"] == scheme
+        assert server.secret not in str(started.logs)
         server.start()
         ends = time.monotonic() + PATIENCE
         while ask.post(f"{started.url}/put/small", content=b"1").status_code != 201:

@@ -26,6 +26,8 @@ NAMES = [
     "",
     ".",
     "..",
+    "a.",
+    "a../b.",
     "../../etc/passwd",
     "a/../b",
     ".container",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from gateway.bindings.context import Caller
 from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.operations import Operation, Operations
+from tests.capabilities.kept import Kept
 from tests.capabilities.keyvalue.conftest import QUOTA, opened
 from tests.patience import PATIENCE, until
 
@@ -20,14 +20,10 @@ CALLER = Caller("shop", "1")
 SOMETHING = Operation("wasi:keyvalue/store", "get")
 
 
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 async def test_nothing_is_left_of_operations(url: str) -> None:
     """20,000 of them: done, refused, of keys that are missing, too large, timed out, or of guests that left."""
     chance = random.Random(1)  # noqa: S311 - of a test
-    before = open_files()
+    before = Kept.now()
     async with opened(url) as store:
         kind = store.kind
         large = store.bucket("", QUOTA)
@@ -66,11 +62,10 @@ async def test_nothing_is_left_of_operations(url: str) -> None:
                 await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
 
         await some(20)
-        files, tasks = open_files(), len(asyncio.all_tasks())
+        begun = Kept.now()
         await some(380)
-        await until(lambda: len(asyncio.all_tasks()) <= tasks)
-        assert open_files() <= max(files, 24 + tasks)
+        await until(lambda: begun.holds(sockets=24))
         await bucket.set("key", b"2")
         assert await bucket.get("key") == b"2"
     if kind not in {"memory", "dict"}:
-        await until(lambda: open_files() <= before)
+        await until(lambda: before.holds(sockets=0))

@@ -1,0 +1,41 @@
+"""What a process keeps of operations that are over."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from typing import NamedTuple, Self
+
+_OBJECTS = 2000
+"""More than any cache or pool comes to hold, and less than what one object for each of 20,000 operations makes."""
+
+
+class Kept(NamedTuple):
+    """What is kept at one moment.
+
+    Attributes:
+        tasks: of this event loop.
+        files: that are open, connections among them.
+        objects: that the garbage collector knows of, and that are no garbage.
+    """
+
+    tasks: int
+    files: int
+    objects: int
+
+    @classmethod
+    def now(cls) -> Self:
+        gc.collect()
+        return cls(
+            len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")), len(gc.get_objects())
+        )
+
+    def holds(self, *, sockets: int) -> bool:
+        """Whether no more is kept now, but for so many connections."""
+        now = type(self).now()
+        return (
+            now.tasks <= self.tasks
+            and now.files <= self.files + sockets
+            and now.objects <= self.objects + _OBJECTS
+        )
