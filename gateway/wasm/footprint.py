@@ -47,6 +47,7 @@ from gateway.wasm.binary.sections import (
     sections,
 )
 from gateway.wasm.binary.type_format import read_type
+from gateway.wasm.binary.types import Declaration, Func, FutureOf, InstanceType, StreamOf
 from gateway.wasm.instance_limits import Extents
 
 __all__ = ["Footprint", "Measureless", "Needs", "footprint", "needs"]
@@ -173,7 +174,9 @@ def _needs(component: _Component) -> Needs:
 
 def _has_tasks(component: _Component) -> bool:
     return any(
-        isinstance(each, TaskBuiltin) or (isinstance(each, _Component) and _has_tasks(each))
+        isinstance(each, TaskBuiltin)
+        or each is _Type.OVER_TIME
+        or (isinstance(each, _Component) and _has_tasks(each))
         for each in component.definitions
     )
 
@@ -212,6 +215,9 @@ class _Type(Enum):
     """A type, of which nothing else matters here. One that the host supplies is no resource of the component's."""
 
     RESOURCE = auto()
+    OVER_TIME = auto()
+    """Of a stream, a future or an asynchronous function, or of an instance that has such."""
+
     OTHER = auto()
 
 
@@ -464,17 +470,26 @@ def _types(cursor: Cursor) -> Iterator[_Type]:
     left = cursor.count()
     try:
         while left:
-            resource = cursor.peek() == _RESOURCE
-            if resource:
+            kind = _Type.RESOURCE
+            if cursor.peek() == _RESOURCE:
                 cursor.skip(2)  # the opcode, and the type of what represents it
                 if cursor.byte():
                     cursor.u32()  # its destructor
             else:
-                read_type(cursor)
+                kind = _Type.OVER_TIME if _is_over_time(read_type(cursor)) else _Type.OTHER
             left -= 1
-            yield _Type.RESOURCE if resource else _Type.OTHER
+            yield kind
     except MalformedBinary:
         yield from [_Type.OTHER] * left
+
+
+def _is_over_time(ty: Declaration) -> bool:
+    match ty:
+        case StreamOf() | FutureOf() | Func(is_async=True):
+            return True
+        case InstanceType(declarations):
+            return any(map(_is_over_time, declarations))
+    return False
 
 
 def _core_instantiations(cursor: Cursor) -> Iterator[_CoreInstantiation]:

@@ -12,7 +12,7 @@ from gateway.bindings.http.fields import MAX_SIZE, Fields
 from gateway.bindings.http.types import FieldsHandle, OutgoingResponse, ResponseOutparam
 from gateway.bindings.p3 import http
 from gateway.bindings.p3 import sockets as p3_sockets
-from gateway.bindings.p3.tasks import MAX_CHANNELS, Sink, Tasks
+from gateway.bindings.p3.tasks import CLOSED, MAX_CHANNELS, Sink, Tasks
 from gateway.bindings.sockets import WasiSocketsCtx
 from gateway.host.errors import Trap
 from gateway.host.values import Err, Ok, Variant
@@ -138,6 +138,20 @@ def test_a_response_that_is_never_returned_was_never_sent(ctx: WasiCtx) -> None:
     assert came == Err(Variant("internal-error", "it was never sent"))
 
 
+def test_the_contents_of_a_request_that_is_dropped_unsent_are_given_up(ctx: WasiCtx) -> None:
+    request, number = http.request_new(ctx, handle(), True, None)
+    tasks = ctx.of(Tasks)
+    sink = tasks.channel(number)
+    assert isinstance(sink, Sink)
+    assert sink.room() > 0
+    request.drop()
+    assert tasks.next(did=True) == number
+    assert sink.room() == CLOSED
+    assert http.finish(ctx, number, [Ok(None)]) == Err(
+        Variant("internal-error", "it was never sent")
+    )
+
+
 def test_channels_are_bounded_and_their_numbers_used_again(ctx: WasiCtx) -> None:
     tasks = ctx.of(Tasks)
     sinks = [Sink(tasks, None) for _ in range(MAX_CHANNELS)]
@@ -172,7 +186,7 @@ async def test_who_waits_for_a_datagram_gets_it_where_a_peer_is_chosen_meanwhile
     ctx = WasiCtx(network)
     one, other = sockets = [p3_sockets.Udp(network, "ipv4") for _ in range(2)]
     for each in sockets:
-        each.bind_anywhere()
+        assert p3_sockets.bind(ctx, each, at("127.0.0.1")) is None
     here, there = (at("127.0.0.1", each.local.port) for each in sockets)
     waiting = asyncio.create_task(p3_sockets.udp_receive(ctx, one))
     await asyncio.sleep(0)

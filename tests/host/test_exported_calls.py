@@ -184,6 +184,31 @@ async def test_what_comes_by_streams_is_bounded(passes: LinkedComponent) -> None
     assert not STORES
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "result"),
+    [
+        ('(param "it" (stream u8)) (result u32)', (b"abc",), 7),
+        ('(param "it" (future u8)) (result u32)', (1,), 7),
+        ('async (param "it" u32) (result u32)', (1,), 7),
+    ],
+    ids=["stream", "future", "async"],
+)
+@ASYNCIO
+async def test_types_alone_tell_that_it_is_of_wasi_0_3(
+    tmp_path: Path, function: str, arguments: tuple[Any, ...], result: Any
+) -> None:
+    path = tmp_path / "types.wat"
+    path.write_text(f"""(component
+  (core module $M (func (export "f") (param i32) (result i32) (i32.const 7)))
+  (core instance $i (instantiate $M))
+  (func (export "pass-it") {function} (canon lift (core func $i "f"))))""")
+    source = Source(path)
+    assert source.concurrent
+    linked = link(Component(Engine(concurrent=True), source, name="types"), provided())
+    assert await call(linked, "it", *arguments) == result
+    assert not STORES
+
+
 CLOCK: Final = """(component
   (import "wasi:clocks/monotonic-clock@0.3.0" (instance $clock
     (export "wait-for" (func async (param "how-long" u64)))))

@@ -91,6 +91,9 @@ def lines(gateway: ObservedSite, request_id: str) -> list[str]:
         pytest.param("/x", id="drops-another-response"),
         pytest.param("/Own", id="takes-a-body-of-its-own-back"),
         pytest.param("/z", id="computes-for-many-ticks"),
+        pytest.param("/g", id="waits-for-its-trailers-before-it-ends-its-body"),
+        pytest.param("/j", id="has-its-trailers-after-it-has-ended-its-body"),
+        pytest.param("/R", id="says-what-came-of-a-body-of-its-own"),
     ],
 )
 def test_answers(gateway: ObservedSite, target: str, request_id: str) -> None:
@@ -233,6 +236,14 @@ def test_many_wait_at_once(gateway: ObservedSite) -> None:
 
 def test_standard_output_is_logged(gateway: ObservedSite, request_id: str) -> None:
     assert gateway.get("/output", f"X-Request-Id: {request_id}").status == 200
+    assert lines(gateway, request_id) == ["output"]
+
+
+def test_a_guest_hears_that_nobody_takes_its_body(gateway: ObservedSite, request_id: str) -> None:
+    with gateway.connect() as client:
+        client.request("/v", f"X-Request-Id: {request_id}", method="HEAD")
+        assert client.response("HEAD").status == 200
+    assert gateway.ended(request_id)["outcome"] == "ok"
     assert lines(gateway, request_id) == ["output"]
 
 

@@ -63,10 +63,10 @@ class Request(IncomingRequest):
         self.options = options
 
     def drop(self) -> None:
-        """Read nothing of a body that was never consumed."""
+        """Dropped instead of sent, or never consumed: nobody will want its contents."""
         super().drop()
         if self.channel is not None:
-            self.channel.tasks.go_on(self.channel)
+            self.channel.forsake()
 
 
 class Response(OutgoingResponse):
@@ -93,7 +93,7 @@ class Response(OutgoingResponse):
         """Dropped instead of returned: nobody will want its contents."""
         super().drop()
         if self.channel is not None:
-            self.channel.tasks.go_on(self.channel)
+            self.channel.forsake()
         elif self.received is not None:
             self.received.abandon()
 
@@ -123,6 +123,12 @@ class Contents(Sink):
         self.sent = True
         if self.content is not None:
             self.content.begin()
+        self.tasks.go_on(self)
+
+    def forsake(self) -> None:
+        """Nobody wants it any more."""
+        if self.content is not None:
+            self.content.forsake()
         self.tasks.go_on(self)
 
     def close(self) -> None:
@@ -477,12 +483,10 @@ def begin_to_send(ctx: WasiCtx, request: Request, sleeper: int) -> bool:
             ),
         )
     except OutboundFailure as failure:
-        if content is not None:
-            content.forsake()
+        if sink is not None:
+            sink.forsake()
         if received is not None:
             received.abandon()
-        if sink is not None:
-            tasks.go_on(sink)
         _tell(sink, failure.code)
         return tasks.begin(sleeper, Err(failure.code))
     if sink is not None:

@@ -33,6 +33,7 @@ from gateway.bindings.sockets.datagram_streams import (
 from gateway.bindings.sockets.error_code import ErrorCode, SocketError, from_os_error
 from gateway.bindings.sockets.host_name import parse
 from gateway.bindings.sockets.loopback import ADDRESSES
+from gateway.bindings.sockets.loopback_datagrams import MAX_SIZE
 from gateway.bindings.sockets.options import HasOptions
 from gateway.bindings.sockets.tcp_socket import TcpSocket
 from gateway.bindings.sockets.tcp_streams import TcpInputStream, TcpOutputStream
@@ -121,15 +122,21 @@ class Tcp(TcpSocket):
         self._receives = self._sends = False
 
     def hold(self) -> Self:
-        """Keep it open until another `drop`."""
+        """Keep it open until `release`."""
         self._holders += 1
         return self
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Let go of it. The last to do so closes it."""
         self._holders -= 1
         if not self._holders:
             super().drop()
+
+    def drop(self) -> None:
+        """Let go of it, as a guest does. Others may have its address then, unless it listens there."""
+        if self._binding is not None and self.state is State.CONNECTED:
+            self._binding.release()
+        self.release()
 
     def bind_anywhere(self) -> None:
         """Bind it, if it is not."""
@@ -185,7 +192,7 @@ class _Receiving(InputStream):
     def drop(self) -> None:
         """No more is expected of the peer."""
         self._input.shutdown()
-        self._socket.drop()
+        self._socket.release()
 
 
 class _Sending(OutputStream):
@@ -222,7 +229,7 @@ class _Sending(OutputStream):
     def drop(self) -> None:
         """All has been written, which the peer is told."""
         self._output.shutdown()
-        self._socket.drop()
+        self._socket.release()
 
 
 @types.static("tcp-socket", "create")
@@ -293,7 +300,7 @@ class Accepting(Offer):
         if self._waiter is not None:
             self._socket.unwatch(self._waiter)
             self._waiter.cancel()
-        self._socket.drop()
+        self._socket.release()
 
 
 @host.function("listen-of-tcp-socket")
@@ -384,11 +391,19 @@ class Udp(UdpSocket):
             self._pair = None
         self._pair = self.stream(remote)
 
-    def bind_anywhere(self) -> None:
-        """Bind it, if it is not."""
-        if self.state is State.UNBOUND:
-            self.start_bind(SocketAddress(_ANYWHERE[self.family], 0))
-            self.finish_bind()
+    def bind_to_reach(self, remote: SocketAddress | None) -> None:
+        """Bind it, if it is not, to communicate with a peer: not where that cannot be.
+
+        Raises:
+            SocketError: there is none, there can be nothing at the address, or it is not allowed.
+        """
+        if self.state is not State.UNBOUND:
+            return
+        if remote is None:
+            raise SocketError(ErrorCode.INVALID_ARGUMENT)
+        self._is_inside(remote)
+        self.start_bind(SocketAddress(_ANYWHERE[self.family], 0))
+        self.finish_bind()
 
 
 @types.static("udp-socket", "create")
@@ -402,8 +417,9 @@ def udp_create(ctx: WasiCtx, family: Family) -> Udp:
 @_fallible
 def udp_connect(_ctx: WasiCtx, this: Udp, remote_address: Variant) -> None:
     """Have it communicate with one peer."""
-    this.bind_anywhere()
-    this.set_peer(SocketAddress.from_variant(remote_address))
+    remote = SocketAddress.from_variant(remote_address)
+    this.bind_to_reach(remote)
+    this.set_peer(remote)
 
 
 @types.method("udp-socket", "disconnect")
@@ -417,7 +433,9 @@ def udp_disconnect(_ctx: WasiCtx, this: Udp) -> None:
 @_fallible_async
 async def udp_send(_ctx: WasiCtx, this: Udp, data: bytes, remote: Variant | None) -> None:
     """Send a datagram."""
-    this.bind_anywhere()
+    if len(data) > MAX_SIZE[this.family]:
+        raise SocketError(ErrorCode.DATAGRAM_TOO_LARGE)
+    this.bind_to_reach(None if remote is None else SocketAddress.from_variant(remote))
     while True:
         _, outgoing = this.pair
         if outgoing.check_send() and outgoing.send([{"data": data, "remote-address": remote}]):

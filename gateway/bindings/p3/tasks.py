@@ -25,7 +25,7 @@ from gateway.host.idle import Idle
 from gateway.host.table import Resource
 from gateway.wasm.wasip3 import BYTES, HOST
 
-__all__ = ["INTERFACES", "Channel", "Sink", "Source", "Tasks", "host"]
+__all__ = ["CLOSED", "INTERFACES", "Channel", "Sink", "Source", "Tasks", "host"]
 
 MAX_CHANNELS: Final = 255
 """Bodies and other streams that one invocation may have open; one more traps. The adapter has room for as many,
@@ -36,8 +36,10 @@ MAX_WAITS: Final = 4096
 costs some 3 KiB of the engine and the host, which are in no memory of the guest's. Arbitrary: a guest that handles
 one request rarely has more than a few."""
 
+CLOSED: Final = 0xFFFF_FFFF
+"""The room that there is for what nobody wants."""
+
 _PIECE: Final = 64 << 10
-_CLOSED: Final = 0xFFFF_FFFF
 _END: Final = 0xFFFF_FFFF
 _SLEEPER: Final = 0x8000_0000
 _MILLISECOND: Final = 1_000_000
@@ -139,16 +141,16 @@ class Sink(Channel):
         self.error: Any = None
 
     def room(self) -> int:
-        """How many it may give now; `_CLOSED` if nobody wants any more."""
+        """How many it may give now; `CLOSED` if nobody wants any more."""
         if self.stream is None:
-            return _CLOSED
+            return CLOSED
         try:
             return min(self.stream.check_write(), _PIECE)
         except LastOperationFailed as failure:
             self.error = failure.code
         except Closed:
             pass
-        return _CLOSED
+        return CLOSED
 
     def write(self, data: bytes) -> None:
         """Take bytes, not more than there was room for. What they fail with, `room` tells."""

@@ -132,6 +132,10 @@ def _adapter() -> str:
         lift("sink", "sink", '(param "channel" u32) (param "data" $stream)'),
         lift("serve", "serve", '(param "what" u32) (result bool)'),
         lift("turn", "turn", "(result bool)"),
+        lift("unheard", "unheard", "(result u32)"),
+        lift(
+            "hear", "hear", 'async (param "at" u32)', 'async (callback (core func $core "heard"))'
+        ),
     )
     lines = "\n".join(lifted)
     return f"""(component {_IMPORTS}
@@ -163,7 +167,9 @@ def _return_answer() -> str:
 def _pump() -> str:
     return f"""(component {_IMPORTS}
 (import "adapter" (instance $adapter
-  (export "serve" (func (param "what" u32) (result bool))) (export "turn" (func (result bool)))))
+  (export "serve" (func (param "what" u32) (result bool))) (export "turn" (func (result bool)))
+  (export "unheard" (func (result u32))) (export "hear" (func async (param "at" u32)))))
+(alias export $adapter "hear" (func $hear))
 {NEXT}
 {core(read("pump"), {})}
 {lift("pump", "pump", "async", 'async (callback (core func $core "pump-on"))')}

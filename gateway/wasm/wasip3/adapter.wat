@@ -9,7 +9,10 @@
 ;;   16  what is awaited of the guest: 0 nothing, 1 bytes, 2 trailers, 3 that it hears what came of it, 4 that it says
 ;;       so itself, of what it took back
 ;;   20  a buffer of 64 KiB, 0 for none
+;;   24  of the trailers: 0 that they were not asked for, 1 that they were, 2 that they are there
+;;   28  the next of those whose future nobody reads yet
 ;;   32  the guest's end of a future that it gave with a body of its own that it took back
+;;   36  what the task listens to that reads a future of it
 ;;   64  40 bytes for what a future carries: `result<option<trailers>, error-code>` at the most
 ;;
 ;; Elsewhere: 0 the event that `set-poll` tells, 16 results of the host, 48 our results, 128 what a task returns, from
@@ -53,9 +56,11 @@
   (import "stream" "drop-readable" (func $stream-drop-readable (param i32)))
   (import "stream" "drop-writable" (func $stream-drop-writable (param i32)))
   (import "trailers" "read" (func $trailers-read (param i32 i32) (result i32)))
+  (import "trailers" "cancel-read" (func $trailers-cancel-read (param i32) (result i32)))
   (import "trailers" "drop-readable" (func $trailers-drop-readable (param i32)))
   (import "result" "new" (func $result-new (result i64)))
   (import "result" "read" (func $result-read (param i32 i32) (result i32)))
+  (import "result" "cancel-read" (func $result-cancel-read (param i32) (result i32)))
   (import "result" "write" (func $result-write (param i32 i32) (result i32)))
   (import "result" "drop-readable" (func $result-drop-readable (param i32)))
   (import "result" "drop-writable" (func $result-drop-writable (param i32)))
@@ -74,12 +79,15 @@
   (global $free (mut i32) (i32.const 0))     ;; buffers that nobody has, each with the address of the next
   (global $idle (mut i32) (i32.const 0))     ;; sleepers that nobody is, each with the address of the next
   (global $unused (mut i32) (i32.const 33792)) ;; the next that was none yet
+  (global $unheard (mut i32) (i32.const 0))  ;; the channels whose future is to be read
   (global $awaited (mut i32) (i32.const 0))  ;; futures of trailers whose values may come at any time
 
   ;; --- channels ---------------------------------------------------------------------------------------------
 
   (func $at (param $channel i32) (result i32)
     (i32.add (i32.const 1024) (i32.shl (local.get $channel) (i32.const 7))))
+  (func $channel-at (param $at i32) (result i32)
+    (i32.shr_u (i32.sub (local.get $at) (i32.const 1024)) (i32.const 7)))
   (func $open (param $channel i32) (param $kind i32) (result i32) (local $at i32)
     (local.set $at (call $at (local.get $channel)))
     (memory.fill (local.get $at) (i32.const 0) (i32.const 128))
@@ -166,13 +174,10 @@
       (local.set $stream (call $low (local.get $ends)))))
     (i32.store offset=32 (local.get $at) (local.get $result))
     (call $give (local.get $stream) (local.get $trailers)))
-  ;; By the pump, when the host has it look here: in Wasmtime 50 no value reaches who read in a call that has ended.
+  ;; When the host has it look here.
   (func $ask (param $at i32)
     (i32.store offset=16 (local.get $at) (i32.const 4))
-    (if (i32.eq (i32.const -1)
-      (call $result-read (i32.load offset=32 (local.get $at)) (i32.add (local.get $at) (i32.const 64))))
-      (then (call $listen (i32.load offset=32 (local.get $at))))
-      (else (call $told (local.get $at)))))
+    (call $hear (local.get $at)))
   (func $told (param $at i32)
     (call $result-drop-readable (i32.load offset=32 (local.get $at)))
     (i32.store offset=32 (local.get $at) (i32.const 0))
@@ -183,6 +188,7 @@
   (func $serve-sink (param $channel i32) (param $at i32) (local $n i32)
     (if (i32.load offset=16 (local.get $at)) (then (return)))
     (if (i32.load offset=32 (local.get $at)) (then (call $ask (local.get $at)) (return)))
+    (call $ask-for-trailers (local.get $at))
     (loop $more
       (if (i32.eqz (i32.load offset=4 (local.get $at)))
         (then (call $end (local.get $channel) (local.get $at)) (return)))
@@ -207,21 +213,27 @@
   (func $drop-sink (param $at i32)
     (call $stream-drop-readable (i32.load offset=4 (local.get $at)))
     (i32.store offset=4 (local.get $at) (i32.const 0)))
+  ;; They are taken whenever they come: a guest may wait for that before it ends its stream.
+  (func $ask-for-trailers (param $at i32)
+    (if (i32.or (i32.eqz (i32.load offset=8 (local.get $at))) (i32.load offset=24 (local.get $at))) (then (return)))
+    (i32.store offset=24 (local.get $at) (i32.const 1))
+    (global.set $awaited (i32.add (global.get $awaited) (i32.const 1)))
+    (call $hear (local.get $at)))
+  (func $have-trailers (param $at i32)
+    (call $trailers-drop-readable (i32.load offset=8 (local.get $at)))
+    (i32.store offset=8 (local.get $at) (i32.const 0))
+    (i32.store offset=24 (local.get $at) (i32.const 2))
+    (if (i32.eq (i32.load offset=16 (local.get $at)) (i32.const 2))
+      (then (call $finish (call $channel-at (local.get $at)) (local.get $at)))))
   ;; All bytes are there: the trailers are next.
   (func $end (param $channel i32) (param $at i32)
     (call $release (local.get $at))
-    (if (i32.load offset=8 (local.get $at)) (then
-      (i32.store offset=16 (local.get $at) (i32.const 2))
-      (global.set $awaited (i32.add (global.get $awaited) (i32.const 1)))
-      (if (i32.eq (i32.const -1)
-        (call $trailers-read (i32.load offset=8 (local.get $at)) (i32.add (local.get $at) (i32.const 64))))
-        (then (call $listen (i32.load offset=8 (local.get $at))))
-        (else (call $finish (local.get $channel) (local.get $at)))))
-      (else (call $conclude (local.get $at)))))
+    (if (i32.eqz (i32.load offset=24 (local.get $at))) (then (call $conclude (local.get $at)) (return)))
+    (i32.store offset=16 (local.get $at) (i32.const 2))
+    (if (i32.eq (i32.load offset=24 (local.get $at)) (i32.const 2))
+      (then (call $finish (local.get $channel) (local.get $at)))))
   (func $finish (param $channel i32) (param $at i32) (local $value i32)
     (local.set $value (i32.add (local.get $at) (i32.const 64)))
-    (call $trailers-drop-readable (i32.load offset=8 (local.get $at)))
-    (i32.store offset=8 (local.get $at) (i32.const 0))
     (call $host-finish (local.get $channel) (local.get $value) (i32.const 1) (local.get $value))
     (global.set $awaited (i32.sub (global.get $awaited) (i32.const 1)))
     (if (i32.eqz (global.get $awaited)) (then (global.set $strings (i32.const 49152))))
@@ -230,7 +242,7 @@
   (func $conclude (param $at i32) (local $n i32)
     (i32.store offset=16 (local.get $at) (i32.const 3))
     (if (i32.eq (i32.load (local.get $at)) (i32.const 4)) (then
-      (call $close (i32.shr_u (i32.sub (local.get $at) (i32.const 1024)) (i32.const 7)) (local.get $at))
+      (call $close (call $channel-at (local.get $at)) (local.get $at))
       (return)))
     (if (i32.eq (i32.load (local.get $at)) (i32.const 2))
       (then (local.set $n
@@ -244,8 +256,55 @@
     (if (i32.eq (i32.load (local.get $at)) (i32.const 2))
       (then (call $result-drop-writable (i32.load offset=12 (local.get $at))))
       (else (call $cli-drop-writable (i32.load offset=12 (local.get $at)))))
-    (call $close
-      (i32.shr_u (i32.sub (local.get $at) (i32.const 1024)) (i32.const 7)) (local.get $at)))
+    (call $close (call $channel-at (local.get $at)) (local.get $at)))
+
+  ;; --- futures of the guest ---------------------------------------------------------------------------------
+
+  ;; One that has no value yet is read by a task that lives until there is one: in Wasmtime 50 a write can trap with
+  ;; "resource not present" where who reads does so in a call that has ended. The pump starts these tasks.
+  (func $hear (param $at i32)
+    (if (i32.eq (call $read-future (local.get $at)) (i32.const -1)) (then
+      (if (call $cancel-future (local.get $at)) (then
+        (i32.store offset=28 (local.get $at) (global.get $unheard))
+        (global.set $unheard (local.get $at))
+        (return)))))
+    (call $have-heard (local.get $at)))
+  (func (export "unheard") (result i32) (local $at i32)
+    (local.set $at (global.get $unheard))
+    (if (local.get $at) (then (global.set $unheard (i32.load offset=28 (local.get $at)))))
+    (local.get $at))
+  (func (export "hear") (param $at i32) (result i32)
+    (call $return)
+    (if (i32.ne (call $read-future (local.get $at)) (i32.const -1)) (then
+      (call $have-heard (local.get $at))
+      (return (i32.const 0))))
+    (i32.store offset=36 (local.get $at) (call $set-new))
+    (call $join (call $future-of (local.get $at)) (i32.load offset=36 (local.get $at)))
+    (call $set-context (local.get $at))
+    (i32.or (i32.const 2) (i32.shl (i32.load offset=36 (local.get $at)) (i32.const 4))))
+  (func (export "heard") (param $event i32) (param $handle i32) (param i32) (result i32) (local $at i32)
+    (local.set $at (call $get-context))
+    (call $join (local.get $handle) (i32.const 0))
+    (call $set-drop (i32.load offset=36 (local.get $at)))
+    (call $have-heard (local.get $at))
+    (i32.const 0))
+  ;; Of what came of a body of the guest's own, or of trailers.
+  (func $is-own (param $at i32) (result i32) (i32.eq (i32.load offset=16 (local.get $at)) (i32.const 4)))
+  (func $future-of (param $at i32) (result i32)
+    (select (i32.load offset=32 (local.get $at)) (i32.load offset=8 (local.get $at)) (call $is-own (local.get $at))))
+  (func $read-future (param $at i32) (result i32)
+    (if (result i32) (call $is-own (local.get $at))
+      (then (call $result-read (call $future-of (local.get $at)) (i32.add (local.get $at) (i32.const 64))))
+      (else (call $trailers-read (call $future-of (local.get $at)) (i32.add (local.get $at) (i32.const 64))))))
+  ;; Tells whether it was in time.
+  (func $cancel-future (param $at i32) (result i32)
+    (if (result i32) (call $is-own (local.get $at))
+      (then (call $result-cancel-read (call $future-of (local.get $at))))
+      (else (call $trailers-cancel-read (call $future-of (local.get $at))))))
+  (func $have-heard (param $at i32)
+    (if (call $is-own (local.get $at))
+      (then (call $told (local.get $at)))
+      (else (call $have-trailers (local.get $at)))))
 
   ;; --- wasi:cli ---------------------------------------------------------------------------------------------
 
@@ -371,12 +430,8 @@
           (call $take (local.get $channel) (local.get $at) (local.get $n))
           (call $serve-sink (local.get $channel) (local.get $at))
           (return)))
-        (if (i32.eq (i32.load offset=8 (local.get $at)) (local.get $handle))
-          (then (call $finish (local.get $channel) (local.get $at)) (return)))
         (if (i32.eq (i32.load offset=12 (local.get $at)) (local.get $handle))
-          (then (call $concluded (local.get $at)) (return)))
-        (if (i32.eq (i32.load offset=32 (local.get $at)) (local.get $handle))
-          (then (call $told (local.get $at)) (return)))))
+          (then (call $concluded (local.get $at)) (return)))))
       (local.set $channel (i32.add (local.get $channel) (i32.const 1)))
       (br_if $search (i32.le_u (local.get $channel) (global.get $highest)))))
 )

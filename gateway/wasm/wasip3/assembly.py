@@ -42,6 +42,8 @@ def _definition(group: str, name: str) -> str:
     match group:
         case "host" | "bytes" | "sources" | "adapter" | "next":
             return f'lower (func ${group} "{name}")'
+        case "types":
+            return f"lower (func $types.{name})"
         case "tasks":
             return f"lower (func ${name}) async"
         case "task" | "subtask" | "set":

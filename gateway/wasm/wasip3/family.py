@@ -11,7 +11,8 @@ Each function asks the host by a plain one of its name, which takes the number o
   more.
 
 Where a function has as many parameters as can be, `begin` tells the host the sleeper before. Plain functions of
-the interface are the host's own.
+the interface are the host's own; of those that depend on what the guest has let go of, such as the address of a
+socket whose stream it has dropped, the host is told that first.
 
 A resource that a call has lent is let go of as soon as the host has heard of it.
 """
@@ -19,7 +20,7 @@ A resource that a call has lent is let go of as soon as the host has heard of it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
@@ -112,13 +113,23 @@ class Family:
         text: gives the text of its types and functions. Names of types, and of functions that are not plain, have
             no digits and no capitals.
         tag: what marks its sleepers, from 1 to 127.
+        after_drops: the plain functions that depend on what the guest has let go of. They return a `result` with a
+            payload.
     """
 
-    def __init__(self, interface: str, host: str, text: Callable[[], str], tag: int) -> None:
+    def __init__(
+        self,
+        interface: str,
+        host: str,
+        text: Callable[[], str],
+        tag: int,
+        after_drops: Collection[str] = (),
+    ) -> None:
         self.interface = interface
         self.host = host
         self._text = text
         self._tag = tag
+        self._after_drops = after_drops
 
     @cached_property
     def functions(self) -> list[_Function]:
@@ -134,6 +145,11 @@ class Family:
                 result = next((part[1] for part in item[2] if part[0] == "result"), None)
                 found.append(_Function(item[1].strip('"'), "async" in item[2], params, result))
         return found
+
+    @property
+    def _passed(self) -> list[_Function]:
+        """The plain functions that it passes on."""
+        return [each for each in self._all if each.name in self._after_drops]
 
     @property
     def tasks(self) -> list[_Function]:
@@ -246,6 +262,7 @@ class Family:
             "host.elements": _STRINGS,
             **{f"host.{each.local}": _STRINGS for each in self.functions},
             **{f"host.{each.local}-result": _STRINGS for each in self.functions},
+            **{f"types.{each.local}": _STRINGS for each in self._passed},
         }
         elements = "u8" if self._elements is None else as_text(self._elements)
         given_stream = f"(stream {_own(elements)})"
@@ -257,14 +274,18 @@ class Family:
                 + _own(_signature(each.params, each.result)).replace(given_stream, "$e.elements"),
                 _WAITS if each.is_async else _STRINGS,
             )
-            for each in self.functions
+            for each in (*self.functions, *self._passed)
         ]
         again = [
             f"""(alias export $types "{each.name}" (func $p.{each.local}))
 (export "{each.name}" (func $p.{each.local}) (func {_own(_signature(each.params, each.result))}))"""
             for each in self._all
-            if each.is_plain
+            if each.is_plain and each not in self._passed
         ]
+        again += (
+            f'(alias export $types "{each.name}" (func $types.{each.local}))'
+            for each in self._passed
+        )
         return f"""(component
 (import "types" (instance $types {self.plain}))
 {self._aliases("types")}
@@ -289,9 +310,11 @@ class Family:
     def _core(self) -> str:
         arguments = Arguments(self.text_types.types)
         written = [self._function(each, arguments) for each in self.functions]
+        written += map(self._passed_on, self._passed)
         imports, functions = zip(*written, strict=True)
+        own_functions = (*self.functions, *self._passed)
         lent = sorted(
-            {ty[1][1:] for each in self.functions for _, ty in each.params if ty[0] == "borrow"}
+            {ty[1][1:] for each in own_functions for _, ty in each.params if ty[0] == "borrow"}
         )
         more = [f'(import "drop" "{each}" (func $drop-{each} (param i32)))' for each in lent]
         if any(map(self._is_crowded, self.functions)):
@@ -362,6 +385,28 @@ class Family:
         last = "" if crowded else " i32"
         return f"{imported}{last}) (result i32)))\n{more}", code
 
+    def _passed_on(self, function: _Function) -> tuple[str, str]:
+        """The same of a plain function, whose parameters and result lie in no memory but for the result."""
+        local = function.local
+        flat = [
+            (f"${name}.{index}", each)
+            for name, ty in function.params
+            for index, each in enumerate(self.text_types.flat(ty))
+        ]
+        given = " ".join(f"(local.get {name})" for name, _ in flat)
+        lent = (
+            f"(call $drop-{ty[1][1:]} (local.get ${name}.0))"
+            for name, ty in function.params
+            if ty[0] == "borrow"
+        )
+        imported = f'(import "types" "{local}" (func ${local} (param {" ".join(each for _, each in flat)} i32)))'
+        params = " ".join(f"(param {name} {each})" for name, each in flat)
+        return (
+            imported,
+            f"""(func (export "{local}") {params} (result i32)
+(drop (call $turn)) (call ${local} {given} (i32.const 64)) {" ".join(lent)} (call $reset) (i32.const 64))""",
+        )
+
     def _task(self, function: _Function, arguments: Arguments) -> tuple[str, str]:
         """How a task returns what an `async func` does: what is imported for that, and the function that does."""
         local = function.local
@@ -394,7 +439,13 @@ class Family:
 
 FAMILIES: Final = (
     Family("wasi:filesystem/types", "gateway:wasi/filesystem", partial(read, "filesystem"), tag=1),
-    Family("wasi:sockets/types", "gateway:wasi/sockets", partial(read, "sockets"), tag=2),
+    Family(
+        "wasi:sockets/types",
+        "gateway:wasi/sockets",
+        partial(read, "sockets"),
+        tag=2,
+        after_drops=("[method]tcp-socket.bind",),
+    ),
     Family(
         "wasi:sockets/ip-name-lookup",
         "gateway:wasi/ip-name-lookup",

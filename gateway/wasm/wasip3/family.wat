@@ -154,7 +154,7 @@
     (if (i32.load offset=8 (local.get $sleeper))
       (then (call $wake (local.get $sleeper)))
       (else (call $go-on (local.get $sleeper)))))
-  (func (export "turn") (result i32) (local $did i32)
+  (func $turn (export "turn") (result i32) (local $did i32)
     (local.set $did (call $next-turn))
     (if (global.get $set) (then
       (loop $events

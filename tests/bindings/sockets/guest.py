@@ -213,9 +213,14 @@ _IMPORTS_0_3: Final = f"""
   (import "wasi:sockets/types@0.3.0" (instance $types
     {read("sockets").replace(_ACCEPTED, "$accepted").replace(_LISTEN, f"(type $accepted {_ACCEPTED}) {_LISTEN}")}))
   (alias export $types "error-code" (type $error-code))
+  (alias export $types "tcp-socket" (type $tcp-socket))
   (import "wasi:sockets/ip-name-lookup@0.3.0" (instance {read("ip-name-lookup")}))
 """
-_ENDS: Final = (("bytes", "(stream u8)"), ("done", "(future (result (error $error-code)))"))
+_ENDS: Final = (
+    ("bytes", "(stream u8)"),
+    ("done", "(future (result (error $error-code)))"),
+    ("connections", _ACCEPTED),
+)
 
 _foreign = HostInterface("test:host/foreign", None)
 _foreign.function("make-error")(lambda _ctx: IoError("the disk is full", "insufficient-space"))
@@ -365,7 +370,13 @@ class SocketsGuest:
 
 
 class SocketsGuest03(SocketsGuest):
-    """One of WASI 0.3, for tests that do no more with connections than make them."""
+    """One of WASI 0.3, with what its driven guest does with streams."""
+
+    def __init__(self, guest: DrivenGuest, network: int) -> None:
+        super().__init__(guest, network)
+        self.new = guest.new
+        self.read = guest.read
+        self.write = guest.write
 
     async def tcp(self, method: str, socket: int, *args: Any) -> Any:
         return told(await self.call(f"types#tcp-socket.{method}", socket, *args))

@@ -14,6 +14,10 @@
 ;;   f  as h, with a body in hand that it never reads, nor its trailers
 ;;   i  ends its body before the first byte       q  as h, and drops its trailers unwritten
 ;;   z  computes for a while, then as h           O  as h, with the contents of another response
+;;   g  as h, and ends its body when its trailers were taken
+;;   j  as h, and has its trailers only 20 ms later
+;;   v  as h again and again, until nobody takes its body any more; then prints "output"
+;;   R  as O, and says what came of those, when it has written them
 (component
   (import "wasi:http/types@0.3.0" (instance $http
     (type $dns' (record (field "rcode" (option string)) (field "info-code" (option u16))))
@@ -136,6 +140,7 @@
   (core func $trailers-drop-r (canon future.drop-readable $trailers))
   (core func $trailers-drop-w (canon future.drop-writable $trailers))
   (core func $result-new (canon future.new $result))
+  (core func $result-write (canon future.write $result async (memory $memory)))
   (core func $result-drop-r (canon future.drop-readable $result))
   (core func $printed-drop-r (canon future.drop-readable $printed))
   (core func $return (canon task.return (result $answer) (memory $memory)))
@@ -174,6 +179,7 @@
     (import "" "trailers-drop-r" (func $trailers-drop-r (param i32)))
     (import "" "trailers-drop-w" (func $trailers-drop-w (param i32)))
     (import "" "result-new" (func $result-new (result i64)))
+    (import "" "result-write" (func $result-write (param i32 i32) (result i32)))
     (import "" "result-drop-r" (func $result-drop-r (param i32)))
     (import "" "printed-drop-r" (func $printed-drop-r (param i32)))
     (import "" "return" (func $return (param i32 i32 i32 i64 i32 i32 i32 i32)))
@@ -183,6 +189,9 @@
     (global $request (mut i32) (i32.const 0))
     (global $yields (mut i32) (i32.const 50))
     (global $slept (mut i32) (i32.const 0))
+    (global $trailers (mut i32) (i32.const 0)) ;; its end of their future
+    (global $body (mut i32) (i32.const 0))     ;; and that of the stream
+    (global $came (mut i64) (i64.const 0))     ;; both ends of the future of what came of a response of its own
 
     (func $is (param $mode i32) (result i32) (i32.eq (global.get $mode) (local.get $mode)))
     (func $low (param $ends i64) (result i32) (i32.wrap_i64 (local.get $ends)))
@@ -213,7 +222,9 @@
           (call $fields-append (local.get $fields)
             (i32.const 53) (i32.const 5) (i32.const 50) (i32.const 1) (i32.const 256))
           (i32.store8 (i32.const 72) (i32.const 1)) (i32.store (i32.const 76) (local.get $fields))))
-        (drop (call $trailers-write (call $high (local.get $ends)) (i32.const 64)))))
+        (global.set $trailers (call $high (local.get $ends)))
+        (if (i32.eqz (call $is (i32.const 0x6a))) (then
+          (drop (call $trailers-write (global.get $trailers) (i32.const 64)))))))
       (i32.load (i32.const 0)))
     (func $return-response (param $response i32)
       (call $return (i32.const 0) (local.get $response)
@@ -221,8 +232,9 @@
     (func $hello (result i32) (local $ends i64) (local $n i32)
       (local.set $ends (call $stream-new))
       (local.set $n (call $respond (i32.const 1) (call $low (local.get $ends)) (i32.const 0)))
-      (if (call $is (i32.const 0x4f)) (then ;; O
-        (call $take-back (local.get $n) (call $low (call $result-new)) (i32.const 0))
+      (if (i32.or (call $is (i32.const 0x4f)) (call $is (i32.const 0x52))) (then ;; O, R
+        (global.set $came (call $result-new))
+        (call $take-back (local.get $n) (call $low (global.get $came)) (i32.const 0))
         (local.set $n
           (call $respond (i32.const 1) (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0))))))
       (call $return-response (local.get $n))
@@ -309,13 +321,31 @@
       (if (i32.eq (local.get $event) (i32.const 1)) (then ;; a subtask
         (if (i32.ne (local.get $n) (i32.const 2)) (then (return (call $wait (i32.const 0)))))
         (call $drop-task (local.get $waitable))
+        (if (call $is (i32.const 0x6a)) (then
+          (drop (call $trailers-write (global.get $trailers) (i32.const 64)))
+          (return (i32.const 0))))
         (if (global.get $slept) (then (call $say (i32.const 30) (i32.const 6)) (return (i32.const 0))))
         (return (call $hello))))
       (if (i32.eq (local.get $event) (i32.const 2)) (then ;; has read
         (call $stream-drop-r (local.get $waitable))
         (return (call $hello))))
+      (if (i32.eq (local.get $event) (i32.const 5)) (then ;; has written its trailers
+        (call $trailers-drop-w (local.get $waitable))
+        (call $stream-drop-w (global.get $body))
+        (return (i32.const 0))))
+      (if (call $is (i32.const 0x67)) (then ;; g
+        (global.set $body (local.get $waitable))
+        (return (call $wait (global.get $trailers)))))
+      (if (call $is (i32.const 0x76)) (then ;; v
+        (loop $more (if (i32.eqz (i32.and (local.get $n) (i32.const 1))) (then
+          (local.set $n (call $stream-write (local.get $waitable) (i32.const 16) (i32.const 5)))
+          (br_if $more (i32.ne (local.get $n) (i32.const -1)))
+          (return (call $wait (i32.const 0))))))
+        (call $say (i32.const 23) (i32.const 7))))
+      (if (call $is (i32.const 0x52)) (then ;; R
+        (drop (call $result-write (call $high (global.get $came)) (i32.const 64)))))
       (call $stream-drop-w (local.get $waitable)) ;; has written
-      (if (i32.eqz (call $is (i32.const 0x6c))) (then (return (i32.const 0))))
+      (if (i32.eqz (i32.or (call $is (i32.const 0x6c)) (call $is (i32.const 0x6a)))) (then (return (i32.const 0))))
       (global.set $slept (i32.const 1)) ;; l
       (call $sleep (i64.const 20000000))))
   (core instance $i (instantiate $M (with "" (instance
@@ -331,7 +361,7 @@
     (export "stream-drop-r" (func $stream-drop-r)) (export "stream-drop-w" (func $stream-drop-w))
     (export "trailers-new" (func $trailers-new)) (export "trailers-write" (func $trailers-write))
     (export "trailers-drop-r" (func $trailers-drop-r)) (export "trailers-drop-w" (func $trailers-drop-w)) (export "result-new" (func $result-new))
-    (export "result-drop-r" (func $result-drop-r)) (export "printed-drop-r" (func $printed-drop-r))
+    (export "result-write" (func $result-write)) (export "result-drop-r" (func $result-drop-r)) (export "printed-drop-r" (func $printed-drop-r))
     (export "return" (func $return))))))
   (func $handle async (param "request" (own $request)) (result $answer)
     (canon lift (core func $i "handle") async (callback (core func $i "go-on")) (memory $memory)))
