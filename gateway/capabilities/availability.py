@@ -31,7 +31,7 @@ class Known:
     Attributes:
         trouble: why it cannot be used, for the operator; None while nothing is known against it.
         remark: what else the operator should see to; None for nothing.
-        on_change: told when that begins or ends.
+        on_change: told when either begins or ends.
     """
 
     def __init__(self) -> None:
@@ -46,6 +46,18 @@ class Known:
         if changed and self.on_change is not None:
             self.on_change()
 
+    def say(self, remark: str | None) -> None:
+        """Tell the operator what else to see to; None where there is nothing any more."""
+        changed = (remark is None) != (self.remark is None)
+        self.remark = remark
+        if changed and self.on_change is not None:
+            self.on_change()
+
+    def begin(self) -> None:
+        """Components are served from now on; on the event loop. May be called again."""
+        if self.trouble is not None:
+            self.doubt()
+
     def doubt(self) -> None:
         """Those look anyway."""
 
@@ -59,12 +71,21 @@ class Availability(Known):
 
     Args:
         look: asks the server for the least that it can do. It raises `BackendError` if that fails.
+        on_begin: told when components begin to be served, and may be told again; on the event loop.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, look: Callable[[], Awaitable[None]], on_begin: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__()
         self._look = look
+        self._on_begin = on_begin
         self._looking: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Look after a server that was away when a component was loaded: `Known.begin`."""
+        super().begin()
+        self._on_begin()
 
     def check(self) -> None:
         """Refuse an operation while the server cannot be used.

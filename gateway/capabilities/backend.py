@@ -18,6 +18,7 @@ __all__ = [
     "Backends",
     "Lease",
     "NoAnswer",
+    "OnChange",
     "Opener",
     "Unavailable",
     "check_memory",
@@ -100,7 +101,7 @@ class Availability(Protocol):
     """Whether the server behind a backend can be used (`gateway.capabilities.availability`).
 
     Attributes:
-        on_change: told when trouble begins or ends.
+        on_change: told when trouble, or a remark, begins or ends.
     """
 
     on_change: Callable[[], None] | None
@@ -112,6 +113,9 @@ class Availability(Protocol):
     @property
     def remark(self) -> str | None:
         """What else the operator should see to, where it can be used; None for nothing."""
+
+    def begin(self) -> None:
+        """Components are served from now on; on the event loop. May be called again."""
 
     def doubt(self) -> None:
         """Have somebody look whether it can be used, until it can; on the event loop."""
@@ -144,6 +148,11 @@ Opener: TypeAlias = Callable[[BackendURL], B]
 Raises:
     BackendUnusable: what the URL says cannot be used.
 """
+
+
+OnChange: TypeAlias = Callable[[str, str, bool, bool], None]
+"""Told of a family and a kind of backend whether all servers of it can be used, and whether there is something
+else that the operator should see to. From any thread."""
 
 
 class Lease(Generic[B]):
@@ -185,8 +194,8 @@ class Backends(Generic[B]):
     Args:
         family: its name, as the key of a component's configuration.
         openers: what makes one, by the scheme of its URL.
-        on_change: told of the family and a kind of backend whether all servers behind those of it can be used,
-            when one is opened and whenever that may have changed.
+        on_change: told of the family and a kind of backend whether all servers behind those of it can be used, and
+            whether the operator should see to one, when one is opened and whenever that may have changed.
 
     Attributes:
         abandoned: those that nobody has any more, and that are still to be closed.
@@ -196,7 +205,7 @@ class Backends(Generic[B]):
         self,
         family: str,
         openers: Mapping[str, Opener[B]],
-        on_change: Callable[[str, str, bool], None] | None = None,
+        on_change: OnChange | None = None,
     ) -> None:
         self._family = family
         self._group = f"component_gateway.{family}"
@@ -284,10 +293,9 @@ class Backends(Generic[B]):
             await self.abandoned.pop().aclose()
 
     def look(self) -> None:
-        """Begin to look after servers that were away when a component was loaded, on the event loop."""
+        """Begin to look after servers, on the event loop."""
         for _, availability in self._availabilities():
-            if availability.trouble is not None:
-                availability.doubt()
+            availability.begin()
 
     def troubles(self) -> list[str]:
         """What to see to at each server: the family, its URL without secrets, and what is wrong."""
@@ -304,9 +312,10 @@ class Backends(Generic[B]):
 
     def _changed(self, kind: str) -> None:
         if self._on_change is not None:
-            ours = self._availabilities(kind)
-            up = all(availability.trouble is None for _, availability in ours)
-            self._on_change(self._family, kind, up)
+            ours = [availability for _, availability in self._availabilities(kind)]
+            up = all(availability.trouble is None for availability in ours)
+            degraded = any(availability.remark is not None for availability in ours)
+            self._on_change(self._family, kind, up, degraded)
 
     def _availabilities(self, kind: str | None = None) -> list[tuple[BackendURL, Availability]]:
         with self._lock:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from gateway.capabilities import blobstore, keyvalue, messaging, secrets
-from gateway.capabilities.backend import Backends
+from gateway.capabilities.backend import Backends, OnChange
 from gateway.capabilities.blobstore import BlobStore
 from gateway.capabilities.keyvalue import KeyValueStore
 from gateway.capabilities.messaging import Broker
@@ -27,7 +27,7 @@ class WorkerBackends:
 
     Args:
         lent: those that stay their owner's.
-        on_change: told of a family and a kind of backend whether the servers behind those can be used.
+        on_change: told of a family and a kind of backend how its servers are.
         workers_dir: a folder that the workers of one gateway share; None for one alone.
         on_messages_lost: told how many messages are lost to a worker that does not take them.
 
@@ -44,7 +44,7 @@ class WorkerBackends:
     def __init__(
         self,
         lent: Lent = MappingProxyType({}),
-        on_change: Callable[[str, str, bool], None] | None = None,
+        on_change: OnChange | None = None,
         *,
         workers_dir: Path | None = None,
         on_messages_lost: Callable[[int], None] = lambda _: None,
@@ -83,7 +83,7 @@ class WorkerBackends:
             await backends.close_abandoned()
 
     def look(self) -> None:
-        """Begin to look after servers that were away when a component was loaded, on the event loop."""
+        """Begin to look after servers, on the event loop."""
         for backends in self._families.values():
             backends.look()
 

@@ -191,6 +191,15 @@ class Metrics:
             registry=None,
         )
         self._metrics.append(self._backend_up)
+        self._backend_degraded = Gauge(
+            "gateway_capability_backend_degraded",
+            "Whether any worker warns of something else about a backend of this kind, as of a token that is not "
+            "renewed.",
+            ("capability", "backend"),
+            multiprocess_mode="livemax",
+            registry=None,
+        )
+        self._metrics.append(self._backend_degraded)
         self._dropped = {
             what: self._counter(
                 f"gateway_{name}_dropped",
@@ -448,15 +457,17 @@ class Metrics:
         """
         self._link_target_calls.labels(component, interface, target, answer).inc()
 
-    def backend_changed(self, capability: str, backend: str, up: bool) -> None:
-        """Tell whether the servers behind a capability can be used. From any thread.
+    def backend_changed(self, capability: str, backend: str, up: bool, degraded: bool) -> None:
+        """Tell how the servers behind a capability are. From any thread.
 
         Args:
             capability: the key of the configuration that grants it.
             backend: the kind of what stands behind it.
             up: whether all of that kind can be used.
+            degraded: whether there is something else to see to.
         """
         self._backend_up.labels(capability, backend).set(int(up))
+        self._backend_degraded.labels(capability, backend).set(int(degraded))
 
     def delivery_dropped(self, component: str, what: str, reason: str) -> None:
         """Count something that came to a component by itself and was not handled.

@@ -194,7 +194,7 @@ class RedisWatch:
                 async with asyncio.timeout(LOOK_TIMEOUT):
                     await self._leave(self._connection)
         await end(self._task)
-        self._availability.remark = None
+        self._availability.say(None)
 
     async def _leave(self, connection: client.Connection) -> None:
         """Give the lock back, and tell all that was changed before."""
@@ -226,7 +226,7 @@ class RedisWatch:
                 if not self._failed:
                     _log.warning("watch failed", backend="redis", reason=reason)
                 self._failed = True
-                self._availability.remark = f"changes are not told: {reason}"
+                self._availability.say(f"changes are not told: {reason}")
                 self._availability.doubt()
             # Not all workers at the same time.
             await asyncio.sleep(self._pause * random.uniform(0.75, 1.0))  # noqa: S311
@@ -296,7 +296,8 @@ class RedisWatch:
                     self._leads_until, self._free = asked + LEASE, False
                     self._some.set()
             self._ready.set()
-            self._failed, self._pause, self._availability.remark = False, MIN_PAUSE, None
+            self._failed, self._pause = False, MIN_PAUSE
+            self._availability.say(None)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RENEW):
                     await self._freed.wait()

@@ -19,9 +19,10 @@ from typing import Any, Final
 import httpcore
 import structlog
 
-from gateway.capabilities.availability import Availability
+from gateway.capabilities.availability import LOOK_TIMEOUT, Availability
 from gateway.capabilities.backend import BackendError, BackendUnusable, Unavailable
 from gateway.capabilities.secrets.source import GONE, check_size
+from gateway.capabilities.secrets.vault_renewal import Renewal
 from gateway.capabilities.secrets.vault_url import Place
 from gateway.config.backend_url import BackendURL
 
@@ -69,7 +70,8 @@ class Vault:
         self._url = url
         self._place = Place.parse(url)
         self._session = Session(self._place)
-        self.availability: Final = Availability(self._look)
+        self.availability: Final = Availability(self._look, self._begin)
+        self._renewal = Renewal(self._place.login, self._ask_as, self.availability)
 
     def check(self, name: str) -> None:
         """See that it has the field, if the server answers: `SecretSource.check`."""
@@ -91,10 +93,13 @@ class Vault:
         """What the field has: `SecretSource.read`."""
         with self.availability.watching(BackendError):
             fields = await self._session.read()
+        self._renewal.begin()
+        self._renewal.used()
         return self._value(name, fields)
 
     async def aclose(self) -> None:
         """Close the connections: `Backend.aclose`."""
+        await self._renewal.aclose()
         await self.availability.aclose()
         await self._session.aclose()
         await self._place.login.aclose()
@@ -110,6 +115,16 @@ class Vault:
         # By a connection of its own, so as not to wait for those who wait for the server.
         async with _session(self._place) as session:
             await session.read()
+
+    def _begin(self) -> None:
+        self._renewal.begin()
+
+    async def _ask_as(self, method: str, path: str, token: str) -> Any:
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT), _session(self._place) as session:
+                return await session.ask(method, path, token)
+        except TimeoutError:
+            raise Unavailable(f"no answer within {LOOK_TIMEOUT:g} s") from None
 
     def _value(self, name: str, fields: Mapping[str, Any] | None) -> bytes:
         path = self._place.path
@@ -168,6 +183,18 @@ class Session:
         if not isinstance(fields, dict):
             raise BackendError(GONE, f"{path} is no secret of a KV 2 engine")
         return fields
+
+    async def ask(self, method: str, path: str, token: str) -> Any:
+        """What the server answers to who has a token.
+
+        Raises:
+            Unavailable: it cannot be used.
+            BackendError: it does not let us, or answers with something else.
+        """
+        status, answer = await self._ask(method, path, {"X-Vault-Token": token})
+        if answer is None:
+            raise BackendError(GONE, f"{path} is refused ({status})")
+        return answer
 
     async def aclose(self) -> None:
         """Close them."""

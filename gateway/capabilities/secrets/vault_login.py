@@ -43,6 +43,10 @@ class Login:
     Args:
         options: those of the URL; it takes out of it what it knows.
 
+    Attributes:
+        again: whether it may log in again; otherwise the token is the operator's.
+        latest: the token that was used last; "" for none yet.
+
     Raises:
         BackendUnusable: they do not say how, or there is nothing where they say.
     """
@@ -57,6 +61,8 @@ class Login:
             mount, self._proof, where = _METHODS[who]
             self._who[who] = options.pop(who)
             self._path = f"auth/{options.pop('auth', mount)}/login"
+        self.again: Final = self._path is not None
+        self.latest = ""
         self._source = _source(self._proof, options.pop(self._proof, where))
         self._token = ""
         self._good = False
@@ -69,6 +75,29 @@ class Login:
         Raises:
             BackendError: there is none.
         """
+        self.latest = await self._current(post)
+        return self.latest
+
+    async def current(self) -> str:
+        """The token to use, or "" where it would have to log in for it.
+
+        Raises:
+            BackendError: there is none.
+        """
+        return self._token if self.again else await self._read()
+
+    def renewed(self, token: str, until: float) -> None:
+        """Note that a token lives on.
+
+        Args:
+            token: which.
+            until: when it ends, by the monotonic clock.
+        """
+        if token == self._token:
+            now = monotonic()
+            self._until = now + (until - now) * _USED
+
+    async def _current(self, post: Post) -> str:
         if self._path is None:
             return await self._read()
         if not self._token or monotonic() >= self._until:

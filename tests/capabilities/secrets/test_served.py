@@ -22,6 +22,8 @@ def test_secrets_are_revealed_and_told_to_nobody_else(
     server = OpenBao(tmp_path)
     for name in ("file", "bytes"):
         (tmp_path / name).write_bytes(VALUES[name])
+    token = tmp_path / "token"
+    token.write_text("not-one")
     config = tmp_path / "gateway.toml"
     config.write_text(
         "".join(
@@ -35,6 +37,7 @@ def test_secrets_are_revealed_and_told_to_nobody_else(
             bytes = "file:{tmp_path}/bytes"
             vault = "{server.url}#{FIELD}"
             vault-name = {{ url = "{server.url}", name = "{FIELD}" }}
+            rotated = "{server.url}?token=file:{token}#{FIELD}"
             """
             for name, source in (("c", "c/secrets"), ("probe", "python/probe"))
         )
@@ -55,7 +58,7 @@ def test_secrets_are_revealed_and_told_to_nobody_else(
             return ask.get(f"{running.url}/readyz").json()["warnings"]
 
         # It is known to be away before anybody has asked it for anything.
-        (warning,) = warnings()
+        warning, _ = sorted(warnings())
         assert f"secrets vault+http://{server.address}/secret/shop: " in warning
         up = 'gateway_capability_backend_up{backend="vault",capability="secrets"}'
         assert f"{up} 0.0" in ask.get(f"{running.url}/metrics").text
@@ -63,7 +66,15 @@ def test_secrets_are_revealed_and_told_to_nobody_else(
         assert running.wait_for_log(event="backend failed")["reason"]
         server.start()
         server.put(**{FIELD: "swordfish"})
+
+        # A token is renewed, and that it cannot be is told; then it is replaced.
+        degraded = 'gateway_capability_backend_degraded{backend="vault",capability="secrets"}'
+        until(lambda: f"{degraded} 1.0" in ask.get(f"{running.url}/metrics").text)
+        until(lambda: len(warnings()) == 1 and "(403)" in warnings()[0])
+        token.write_text(server.root)
+        until(lambda: c("rotated") == (200, b"string swordfish"))
         until(lambda: not warnings())
+        until(lambda: f"{degraded} 0.0" in ask.get(f"{running.url}/metrics").text)
 
         assert c("file") == (200, b"string sesame")
         assert c("bytes") == (200, b"bytes \xff\x00")

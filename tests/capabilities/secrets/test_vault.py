@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway.bindings.context import Caller
 from gateway.capabilities.backend import BackendError, BackendUnusable
 from gateway.capabilities.operations import Operation, Operations
-from gateway.capabilities.secrets import OPENERS, split_name
+from gateway.capabilities.secrets import OPENERS, split_name, vault_renewal
 from gateway.capabilities.secrets.vault import MAX_ANSWER, Vault
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.servers import OpenBao, OpenBaoByTLS, until_there
@@ -279,6 +279,128 @@ async def test_who_logs_in_does_so_once_until_the_token_is_not_valid(
         allow(openbao, path)
         await until_there(vault.availability, True)
         assert await vault.read("key") == b"1"
+
+
+# --- how one stays in --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens are renewed after a second of their hour, and looked at as often."""
+    monkeypatch.setattr(vault_renewal, "RENEWED", 1 / 3600)
+    monkeypatch.setattr(vault_renewal, "LOOK", 0.1)
+
+
+class Renewed:
+    """A token of the operator's in a file, and what the server knows of it."""
+
+    def __init__(self, server: OpenBao, file: Path) -> None:
+        self._server = server
+        self._file = file
+
+    def replace(self, **options: object) -> str:
+        """Put another in the file."""
+        asked = {"policies": ["shop"], "ttl": "1h", **options}
+        made = self._server.ask("POST", "auth/token/create", asked)
+        token: str = made["auth"]["client_token"]
+        self._file.write_text(token + "\n")
+        return token
+
+    def at(self, token: str) -> int | None:
+        """When one was renewed last; None for never."""
+        found = self._server.ask("POST", "auth/token/lookup", {"token": token})
+        last: int | None = found["data"].get("last_renewal_time")
+        return last
+
+
+@pytest.fixture
+def renewed(openbao: OpenBao, vault_url: str, tmp_path: Path) -> Renewed:
+    openbao.put(path_of(vault_url), key="1")
+    allow(openbao, path_of(vault_url))
+    return Renewed(openbao, tmp_path / "token")
+
+
+async def until_said(vault: Vault, *parts: str) -> None:
+    """Wait until the operator is told something of a token; without parts of it, until that is over."""
+
+    def said() -> bool:
+        remark = vault.availability.remark
+        return bool(parts) == (remark is not None) and all(part in str(remark) for part in parts)
+
+    await until(said)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_token_is_renewed_though_nobody_reads_anything(
+    vault_url: str, tmp_path: Path, renewed: Renewed
+) -> None:
+    first = renewed.replace()
+    async with opened(f"{vault_url}?token=file:{tmp_path}/token") as vault:
+        vault.availability.begin()  # as the gateway does
+        await until(lambda: renewed.at(first))
+        before = renewed.at(first) or 0
+        await until(lambda: (renewed.at(first) or 0) > before)
+        second = renewed.replace()
+        await until(lambda: renewed.at(second))
+        assert vault.availability.remark is None
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_token_that_cannot_be_renewed_is_told_until_it_is_replaced(
+    openbao: OpenBao, vault_url: str, tmp_path: Path, renewed: Renewed
+) -> None:
+    refused = renewed.replace()
+    async with opened(f"{vault_url}?token=file:{tmp_path}/token") as vault:
+        assert await vault.read("key") == b"1"
+        await until(lambda: renewed.at(refused))
+        openbao.ask("POST", "auth/token/revoke", {"token": refused})
+        await until_said(vault, "the token is not renewed: ", "(403)")
+        renewed.replace(renewable=False)
+        await until_said(vault, "it is not renewable")
+        assert await vault.read("key") == b"1"
+        renewed.replace(explicit_max_ttl="1h")
+        await until_said(vault, "it has lived for as long as it may")
+        renewed.replace(no_default_policy=True)
+        await until_said(vault, "auth/token/lookup-self is refused (403)")
+        assert await vault.read("key") == b"1"
+        last = renewed.replace()
+        await until(lambda: renewed.at(last))
+        await until_said(vault)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_token_that_was_logged_in_for_is_renewed_too(
+    openbao: OpenBao, vault_url: str, tmp_path: Path, renewed: Renewed
+) -> None:
+    mount, options = await logging_in(openbao, "approle", tmp_path)
+    async with opened(f"{vault_url}?{options}") as vault:
+        vault.availability.begin()
+        assert await vault.read("key") == b"1"
+        first = vault._place.login.latest
+        await until(lambda: renewed.at(first))
+        # Of one that is not valid any more nothing is told: the next who reads logs in.
+        openbao.ask("POST", f"sys/leases/revoke-prefix/auth/{mount}/login")
+        assert await vault.read("key") == b"1"
+        second = vault._place.login.latest
+        assert second != first
+        await until(lambda: renewed.at(second))
+        assert vault.availability.remark is None
+
+
+async def test_a_server_that_is_away_when_a_token_is_renewed_is_looked_after(
+    server: OpenBao,
+) -> None:
+    server.start()
+    server.put(key="1")
+    async with opened(server.url) as vault:
+        server.kill()
+        vault.availability.begin()
+        await until_there(vault.availability, False)
+        assert "the token is not renewed" in (vault.availability.remark or "")
+        server.start()
+        server.put(key="1")
+        await until_there(vault.availability, True)
+        await until_said(vault)
 
 
 # --- trouble -----------------------------------------------------------------------------------------------
