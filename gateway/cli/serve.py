@@ -41,8 +41,8 @@ def serve(
     with Builds(BuildLog()) if watch else nullcontext() as builds:
         status = server.serve(
             config,
-            create_app=app.create_app,
-            verify=app.verify,
+            create_app=functools.partial(app.create_app, modular=watch),
+            verify=functools.partial(app.verify, modular=watch),
             read=read_again,
             watch=target if watch else None,
             builds=builds,

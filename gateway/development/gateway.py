@@ -45,7 +45,7 @@ class DevelopmentGateway(Gateway):
     """
 
     def __init__(self, config: GatewayConfig, *, told: Told, builds: Builds) -> None:
-        super().__init__(config)
+        super().__init__(config, modular=True)
         self._told = told
         self._builds = builds
         self._rpc_prefix = config.server.rpc_prefix

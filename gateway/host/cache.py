@@ -23,17 +23,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
-from wasmtime import WasmtimeError
+from wasmtime import Module, WasmtimeError
 from wasmtime.component import Component
 
 from gateway.host.compiler import Compiler
 from gateway.host.engine import Engine
 from gateway.host.files import open_regular
 
-__all__ = ["CompileCache", "compile_component", "compile_key"]
+__all__ = ["CompileCache", "compile_component", "compile_key", "compile_module"]
+
+F = TypeVar("F", Component, Module)
 
 _SUFFIX: Final = ".cwasm"
 
@@ -62,41 +64,48 @@ class CompileCache:
     def component(
         self, engine: Engine, binary: bytes, compiler: Compiler | None = None
     ) -> Component:
-        """The compiled form of a component: from the cache, or compiled now and kept.
+        """The compiled form of a component: `compiled`."""
+        return self.compiled(Component, engine, binary, compiler or Compiler())
+
+    def compiled(self, form: type[F], engine: Engine, binary: bytes, compiler: Compiler) -> F:
+        """The compiled form of a component or a core module: from the cache, or compiled now and kept.
 
         Processes that want the same one at the same time compile it once. A cache that cannot be read or written
         costs time and a warning, never the component.
 
         Args:
+            form: which of the two.
             engine: what is to run it.
-            binary: the component.
-            compiler: what compiles it; None to do it in this process.
+            binary: the component or the module.
+            compiler: what compiles it.
 
         Raises:
-            Invalid: the engine refuses the component.
+            Invalid: the engine refuses it.
             CompileFailed: as `Compiler.compile`.
         """
-        compiler = compiler or Compiler()
         with contextlib.suppress(OSError):  # one that is not there yet is made private
             if not _is_private(self.folder):
-                return Component.deserialize(
+                return form.deserialize(
                     engine.wasmtime, compiler.compile(binary, concurrent=engine.concurrent)
                 )
         key = compile_key(engine, binary)
         useless: set[Path] = set()
-        if cached := self.find(engine, key, useless):
+        if cached := self.find(form, engine, key, useless):
             return cached
         with self._alone(key, compiler):
-            if cached := self.find(engine, key, useless):
+            if cached := self.find(form, engine, key, useless):
                 return cached
             compiled = compiler.compile(binary, concurrent=engine.concurrent)
             self._keep(key, compiled)
-        return Component.deserialize(engine.wasmtime, compiled)
+        return form.deserialize(engine.wasmtime, compiled)
 
-    def find(self, engine: Engine, key: str, useless: set[Path] | None = None) -> Component | None:
-        """The component of this `compile_key`, if it is kept.
+    def find(
+        self, form: type[F], engine: Engine, key: str, useless: set[Path] | None = None
+    ) -> F | None:
+        """The component or module of this `compile_key`, if it is kept.
 
         Args:
+            form: which of the two.
             engine: what is to run it.
             key: which.
             useless: entries that are not looked at; those that are found to be useless are added.
@@ -104,7 +113,7 @@ class CompileCache:
         useless = set() if useless is None else useless
         paths = (it for it in self.folder.glob(f"{key}-*{_SUFFIX}") if it not in useless)
         for path in itertools.islice(paths, _MAX_TRIED):
-            cached = _load(engine, path)
+            cached = _load(form, engine, path)
             if cached is not None:
                 return cached
             useless.add(path)
@@ -187,26 +196,48 @@ def compile_component(
         Invalid: the engine refuses the component.
         CompileFailed: as `Compiler.compile`.
     """
+    return _compile(Component, engine, binary, cache, compiler)
+
+
+def compile_module(
+    engine: Engine, binary: bytes, cache: CompileCache | None, compiler: Compiler
+) -> Module:
+    """The compiled form of a core module, which the components of an engine share.
+
+    Raises:
+        Invalid: the engine refuses the module.
+        CompileFailed: as `Compiler.compile`.
+    """
+    key = compile_key(engine, binary)
+    module = engine.modules.get(key)
+    if module is None:
+        module = engine.modules[key] = _compile(Module, engine, binary, cache, compiler)
+    return module
+
+
+def _compile(
+    form: type[F], engine: Engine, binary: bytes, cache: CompileCache | None, compiler: Compiler
+) -> F:
     if cache is None:
         compiled = compiler.compile(binary, concurrent=engine.concurrent)
-        return Component.deserialize(engine.wasmtime, compiled)
-    return cache.component(engine, binary, compiler)
+        return form.deserialize(engine.wasmtime, compiled)
+    return cache.compiled(form, engine, binary, compiler)
 
 
 def compile_key(engine: Engine, binary: bytes) -> str:
-    """What stands for the compiled form of a component."""
+    """What stands for the compiled form of a component or a core module."""
     parts = (engine.fingerprint, platform.machine(), hashlib.sha256(binary).hexdigest())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _load(engine: Engine, path: Path) -> Component | None:
+def _load(form: type[F], engine: Engine, path: Path) -> F | None:
     try:
         with open_regular(path) as file:
             if not _is_ours(path, os.fstat(file.fileno())):
                 return None
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if path.name.removesuffix(_SUFFIX).rpartition("-")[2] == digest:
-            return Component.deserialize_file(engine.wasmtime, str(path))
+            return form.deserialize_file(engine.wasmtime, str(path))
         reason = "its content is not what was written"
     except FileNotFoundError:
         return None

@@ -58,12 +58,14 @@ def _compile(*, roomy: bool, concurrent: bool) -> _Job:
     from wasmtime import component as wasm  # noqa: PLC0415
 
     from gateway.host.settings import compile_settings  # noqa: PLC0415
+    from gateway.wasm.binary.sections import is_component  # noqa: PLC0415
 
     engine = wasmtime.Engine(compile_settings(roomy=roomy, concurrent=concurrent))
 
     def do(binary: bytes) -> tuple[bytes, bytes | bytearray]:
+        kind = wasm.Component if is_component(binary) else wasmtime.Module
         try:
-            return DONE, wasm.Component(engine, binary).serialize()
+            return DONE, kind(engine, binary).serialize()
         except wasmtime.WasmtimeError as error:
             return REFUSED, str(error).encode()
 

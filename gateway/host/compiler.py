@@ -100,11 +100,11 @@ class Compiler:
         if self._stopped:
             raise CompileFailed(_STOPPED)
 
-    def compile(self, component: bytes, *, concurrent: bool = False) -> bytes:
-        """Compile a component for an engine of `gateway.host.engine`; returns its serialized form.
+    def compile(self, binary: bytes, *, concurrent: bool = False) -> bytes:
+        """Compile a component or core module for an engine of `gateway.host.engine`; returns its serialized form.
 
         Args:
-            component: its binary.
+            binary: the binary.
             concurrent: whether that engine is.
 
         Raises:
@@ -112,7 +112,7 @@ class Compiler:
             CompileFailed: it takes more than it may, or was stopped. Likewise below.
         """
         job = "compile-concurrent" if concurrent else "compile"
-        return self._do(job if is_roomy() else f"{job}-tight", component)
+        return self._do(job if is_roomy() else f"{job}-tight", binary)
 
     def to_binary(self, text: bytes) -> bytes:
         """The binary form of a component or core module in text form.

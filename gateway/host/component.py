@@ -15,7 +15,8 @@ from wasmtime import WasmtimeError
 from wasmtime import component as wasm
 
 from gateway.host import _capi, wit
-from gateway.host.cache import CompileCache, compile_component, compile_key
+from gateway.host.cache import CompileCache
+from gateway.host.compiled import Compiled
 from gateway.host.compiler import CompileFailed, Compiler, Invalid
 from gateway.host.composed import Composed, composed
 from gateway.host.engine import Engine
@@ -230,6 +231,7 @@ class Component:
         size: the size of its file, in bytes.
         engine: the engine it was compiled for.
         wasmtime: the component of wasmtime-py.
+        modules: those of its modules that were compiled by themselves, by the names that it imports them by.
         address: its address, for the C API.
         places: how many places of the engine's pools one instance takes.
         concurrent: whether it is of WASI 0.3, and for a concurrent engine.
@@ -291,20 +293,23 @@ class Component:
                 self._exported = source.bridged.exports
                 binary = source.bridged.component
             else:
-                compiled = compile_component(engine, binary, cache, compiler)
+                compiled = Compiled.of(engine, binary, cache, compiler)
         except Invalid as error:
             raise ComponentError(f"{source.path}: {_refusal(error)}") from error
         except CompileFailed as error:
             raise ComponentError(f"{source.path}: {error}.") from error
         except WasmtimeError as error:
             raise _no_place(source.path, error) from error
-        self._key = compile_key(engine, binary)
         self._set_compiled(compiled)
         try:
-            ty = component_type(compiled, engine.wasmtime)
+            ty = component_type(compiled.component, engine.wasmtime)
         except TooManyTypes:
             raise _too_many_types(source.path) from None
-        self.imports = {name: _told(name, item, disguised) for name, item in ty.imports.items()}
+        self.imports = {
+            name: _told(name, item, disguised)
+            for name, item in ty.imports.items()
+            if name not in compiled.modules
+        }
         added = _added(source, bridged=binary is not source.served)
         self.exports = {name: it for name, it in ty.exports.items() if not name.startswith(added)}
         self.drops = dict(_resources(ty.exports, self.exports))
@@ -340,10 +345,8 @@ class Component:
         moved = copy(self)
         moved.engine = engine
         moved.places = 0
-        compiled = None if self._cache is None else self._cache.find(engine, self._key)
         try:
-            if compiled is None:
-                compiled = wasm.Component.deserialize(engine.wasmtime, self.wasmtime.serialize())
+            compiled = self._compiled.moved(engine, self._cache)
         except WasmtimeError as error:
             raise _no_place(self.path, error) from error
         moved._set_compiled(compiled)
@@ -364,9 +367,11 @@ class Component:
             None if blocks is None else blocks.memory,
         )
 
-    def _set_compiled(self, compiled: wasm.Component) -> None:
-        self.wasmtime = compiled
-        self.address = _capi.address_of(compiled)
+    def _set_compiled(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self.wasmtime = compiled.component
+        self.modules = compiled.modules
+        self.address = _capi.address_of(compiled.component)
 
     def find_export(self, interface: str) -> str | None:
         """The full name of an exported interface, by its name without the version."""
@@ -465,10 +470,10 @@ def read_file(path: Path) -> bytes | None:
 
 def _compile_bridged(
     engine: Engine, bridged: Rewritten, name: str, cache: CompileCache | None, compiler: Compiler
-) -> wasm.Component | None:
+) -> Compiled | None:
     """The bridged form, unless the engine refuses it: then the component as it was is the one to try."""
     try:
-        return compile_component(engine, bridged.component, cache, compiler)
+        return Compiled.of(engine, bridged.component, cache, compiler)
     except Invalid as error:
         _log.debug("component not bridged", component=name, reason=_first_lines(error))
         return None

@@ -8,6 +8,7 @@ import weakref
 from dataclasses import dataclass
 from time import sleep
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 import wasmtime
@@ -127,9 +128,11 @@ class Engine:
         pool: how many instances to keep room for; None allocates each on demand.
         concurrent: whether it runs components of WASI 0.3, and only those.
         places: into how many places its pools are divided, for instances to take; 0 where nobody counts.
+        modular: whether large modules of its components are compiled, and kept, one by one
+            (`gateway.wasm.modules_apart`).
 
     Attributes:
-        concurrent: ditto.
+        concurrent: ditto; likewise `modular`.
         wasmtime: the engine of wasmtime-py.
         address: its address, for the C API.
         pooled: whether instances come from pools.
@@ -138,14 +141,22 @@ class Engine:
         left: how many places in its pools are free; whoever changes it holds the lock.
         lock: ditto.
         few: how many are so few that what takes over is made ready.
+        modules: compiled modules that its components have in common, by `gateway.host.cache.compile_key`.
     """
 
     def __init__(
-        self, pool: PoolSize | None = None, *, concurrent: bool = False, places: int = 0
+        self,
+        pool: PoolSize | None = None,
+        *,
+        concurrent: bool = False,
+        places: int = 0,
+        modular: bool = False,
     ) -> None:
         roomy = is_roomy()
         config = compile_settings(roomy=roomy, concurrent=concurrent)
         self.concurrent = concurrent
+        self.modular = modular
+        self.modules: WeakValueDictionary[str, wasmtime.Module] = WeakValueDictionary()
         self._beside: Engine | None = None
         self.pooled = pool is not None and _is_accepted(pool)
         if pool is not None and self.pooled:
@@ -178,7 +189,7 @@ class Engine:
             return self
         with self.lock:
             if self._beside is None:
-                self._beside = Engine(concurrent=self.concurrent)
+                self._beside = Engine(concurrent=self.concurrent, modular=self.modular)
             return self._beside
 
     def wake(self) -> None:

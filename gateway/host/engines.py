@@ -105,10 +105,12 @@ class Engines:
 
     Args:
         instances: how many instances the pools are for; 0 for no pools.
+        modular: as of `Engine`.
     """
 
-    def __init__(self, instances: int) -> None:
+    def __init__(self, instances: int, *, modular: bool = False) -> None:
         self._instances = instances
+        self._modular = modular
         self._lock = threading.Lock()
         self._pooled: dict[bool, Engine] = {}
 
@@ -137,14 +139,16 @@ class Engines:
 
     def _made(self, *, concurrent: bool) -> Engine:
         if not self._instances:
-            return Engine(concurrent=concurrent)
+            return Engine(concurrent=concurrent, modular=self._modular)
         shape = _CONCURRENT if concurrent else _PLAIN
         places = max(self._instances * shape.per_instance, _LEAST)
         places = min(places, _MAX_MEMORIES // shape.memories)
         # Half of the pools are better than none.
         while places > _FEWEST and lacking(shape.pools(places)) is not None:
             places //= 2
-        return Engine(shape.pools(places), concurrent=concurrent, places=places)
+        return Engine(
+            shape.pools(places), concurrent=concurrent, places=places, modular=self._modular
+        )
 
 
 def _places(source: Source) -> int | None:

@@ -283,6 +283,9 @@ def link(component: Component, provided: Provided) -> LinkedComponent:
     linker = Linker(component.engine.wasmtime)
     # Every import traps at first; what is provided shadows that.
     linker.allow_shadowing = True
+    with linker.root() as root:
+        for name, module in component.modules.items():
+            root.add_module(name, module)
     try:
         linker.define_unknown_imports_as_traps(component.wasmtime)
     except WasmtimeError as error:

@@ -68,14 +68,15 @@ class Loaded:
 
     Args:
         instances: how many instances the engines' pools are for; 0 for no pools.
+        modular: as of `gateway.host.engine.Engine`.
 
     Attributes:
         engines: the engines.
         components: the compiled components, by the digest of their file.
     """
 
-    def __init__(self, instances: int) -> None:
-        self.engines = Engines(instances)
+    def __init__(self, instances: int, *, modular: bool = False) -> None:
+        self.engines = Engines(instances, modular=modular)
         self.components: WeakValueDictionary[str, Component] = WeakValueDictionary()
         self._exports: WeakValueDictionary[tuple[str, frozenset[str]], Exports] = (
             WeakValueDictionary()

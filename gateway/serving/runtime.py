@@ -95,9 +95,13 @@ class Runtime:
             self.tracer = telemetry.start()
 
     @classmethod
-    def quiet(cls) -> Self:
-        """One whose events nobody hears, for a single call or a look at the components."""
-        return cls(ServerConfig(metrics=False))
+    def quiet(cls, *, modular: bool = False) -> Self:
+        """One whose events nobody hears, for a single call or a look at the components.
+
+        Args:
+            modular: as of `Loaded`.
+        """
+        return cls(ServerConfig(metrics=False), loaded=Loaded(0, modular=modular))
 
     def _held(self, stall: Stall) -> None:
         if self.metrics is not None:

@@ -27,6 +27,9 @@ from tests.guests.toolchains import GUESTS, BuildFailed, Toolchain, Unavailable
 LARGE: Final = 10 << 20
 """Bytes of a guest that has an interpreter in it."""
 
+MODULAR: Final = frozenset({"python/probe", "python-0-3/concurrent"})
+"""Those that are served in development too (`tests/development/test_modules.py`)."""
+
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
@@ -73,6 +76,8 @@ def _report(name: str) -> bool:
         return False
     if not was_there and built.stat().st_size > LARGE:
         compiled(built)
+        if name in MODULAR:
+            compiled(built, modular=True)
     seconds = time.monotonic() - start
     print(f"{name}: {built.relative_to(wit.ROOT)} ({seconds:.1f} s)", flush=True)
     return True

@@ -20,7 +20,14 @@ from gateway.wasm.binary.sections import (
     sections,
 )
 
-__all__ = ["CoreImport", "CoreModule", "Limits"]
+__all__ = [
+    "CoreImport",
+    "CoreModule",
+    "Limits",
+    "read_memory_type",
+    "read_table_type",
+    "read_value_type",
+]
 
 T = TypeVar("T")
 
@@ -161,11 +168,11 @@ class CoreModule:
 
     @cached_property
     def _memories(self) -> tuple[tuple[int, Limits], ...]:
-        return tuple(items(self.cursor(CoreSection.MEMORY), _read_memory_type))
+        return tuple(items(self.cursor(CoreSection.MEMORY), read_memory_type))
 
     @cached_property
     def _tables(self) -> tuple[tuple[int, Limits], ...]:
-        return tuple(items(self.cursor(CoreSection.TABLE), _read_table_type))
+        return tuple(items(self.cursor(CoreSection.TABLE), read_table_type))
 
     def cursor(self, section_id: CoreSection) -> Cursor:
         """Reads the payload of a section; an absent one is an empty vector, which is the same (5.5.2)."""
@@ -212,11 +219,11 @@ def _read_import(cursor: Cursor) -> CoreImport:
         case 0x00:
             function_type = cursor.u32()
         case 0x01:
-            _read_table_type(cursor)
+            read_table_type(cursor)
         case 0x02:
-            _read_memory_type(cursor)
+            read_memory_type(cursor)
         case 0x03:
-            _read_value_type(cursor)
+            read_value_type(cursor)
             cursor.byte()
         case 0x04:
             cursor.byte()
@@ -231,7 +238,7 @@ def _read_export(cursor: Cursor) -> tuple[str, SortIndex]:
     return cursor.name(), read_core_sort_index(cursor)
 
 
-def _read_memory_type(cursor: Cursor) -> tuple[int, Limits]:
+def read_memory_type(cursor: Cursor) -> tuple[int, Limits]:
     """Reads a `memtype`: the flags of its limits, and these in bytes."""
     flags, (minimum, maximum) = _read_limits(cursor)
     page_size_log2 = PAGE_SIZE_LOG2
@@ -243,14 +250,14 @@ def _read_memory_type(cursor: Cursor) -> tuple[int, Limits]:
     return flags, Limits(minimum << page_size_log2, most)
 
 
-def _read_table_type(cursor: Cursor) -> tuple[int, Limits]:
+def read_table_type(cursor: Cursor) -> tuple[int, Limits]:
     """Reads a `tabletype`: the first byte of the type of its elements, and how many there are."""
     if cursor.peek() == 0x40:
         raise cursor.malformed("a table with an initial value, which is not read here")
-    return _read_value_type(cursor), _read_limits(cursor)[1]
+    return read_value_type(cursor), _read_limits(cursor)[1]
 
 
-def _read_value_type(cursor: Cursor) -> int:
+def read_value_type(cursor: Cursor) -> int:
     """Reads a `valtype`, and gives its first byte, which is what matters."""
     first = cursor.byte()
     if first in _REFERENCES:

@@ -19,6 +19,7 @@ from gateway.wasm.byte_blocks import rewrite
 from gateway.wasm.claims import Policy, examine
 from gateway.wasm.footprint import footprint
 from gateway.wasm.hollow import hollow
+from gateway.wasm.modules_apart import modules_apart
 from gateway.wasm.wasip3 import NotComposable, Parts, compose
 from tests.hostile.target import Attack, Target
 
@@ -84,6 +85,7 @@ def _attack() -> Iterator[Attack]:
             for _ in walk(data):
                 pass
             hollow(data)
+        modules_apart(data, min_code=1)
         footprint(data)
         rewrite(data, lambda name: True)
         examine(data, policy, 0.0)
