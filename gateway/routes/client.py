@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
 from starlette.types import Scope
@@ -24,22 +23,17 @@ class Client:
         left: done when the connection has ended; None where nobody tells. ASGI tells of that behind the body, so
             that an application which does not take the body does not hear of it. Under another server, a client
             that leaves is noticed when the body is read.
-        reads_on: what an application calls that begins its response and goes on taking the body. The response
-            need not be the last of its connection then, as one must be that comes before a large body which nobody
-            takes.
+        reads_on: set by an application that begins its response and goes on taking the body. The response need not
+            be the last of its connection then, as one must be that comes before a large body which nobody takes.
         lane: where its present request waits for its turn.
         whole: whether all of that request is known to have arrived, so that receiving it takes no time.
     """
 
     __slots__ = ("lane", "left", "reads_on", "whole")
 
-    def __init__(
-        self,
-        left: asyncio.Future[None] | None = None,
-        reads_on: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, left: asyncio.Future[None] | None = None) -> None:
         self.left = left
-        self.reads_on = reads_on
+        self.reads_on = False
         self.lane = Lane.NEW
         self.whole = False
 

@@ -9,7 +9,6 @@ __all__ = ["EXTENSION", "FIELD"]
 FIELD: Final = b"date"
 
 EXTENSION: Final = "component_gateway.date"
-"""The key under `extensions` of an ASGI scope whose value has a function under `own`, to be called before a
-response that has a date: the server leaves out its own.
+"""The key under `extensions` of an ASGI scope of a server that leaves out its own date where a response has one.
 
 The gateway's own server sets this. Others date every response, and a second date would stand beside theirs."""

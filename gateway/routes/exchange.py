@@ -301,7 +301,7 @@ class Exchange:
             return
         # Whether the guest has the body, and has not let go of it.
         if self._incoming.content is None and not self._content.abandoned:
-            self._client.reads_on()
+            self._client.reads_on = True
         self._request.status = response.status
         start = {"type": "http.response.start", "status": response.status, "headers": head}
         if trailing:
@@ -367,10 +367,8 @@ class Exchange:
 
     def _granted(self, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers of a response without those that the guest may not set."""
-        extension = self._extensions.get(date.EXTENSION)
         dropped = _NOT_THE_GUESTS
-        if extension is not None and any(name == date.FIELD for name, _ in headers):
-            extension["own"]()
+        if date.EXTENSION in self._extensions:
             dropped -= {date.FIELD}
         return [header for header in headers if header[0] not in dropped]
 

@@ -19,7 +19,7 @@ from gateway.config import ServerConfig
 from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.acceptor import Acceptor
 from gateway.server.application import ConnectionMetrics
-from gateway.server.http1 import GuardedProtocol
+from gateway.server.http1 import Http1Connection
 from gateway.server.http1.connections import Connections, Timeouts
 from gateway.server.listener import Listener
 
@@ -78,9 +78,9 @@ class Endpoint:
         self._draining = False
 
     @property
-    def connections(self) -> set[GuardedProtocol]:
+    def connections(self) -> set[Http1Connection]:
         """The connections that are open."""
-        return cast("set[GuardedProtocol]", self._state.open)
+        return cast("set[Http1Connection]", self._state.open)
 
     async def open(self, backlog: int) -> None:
         """Accept connections.
@@ -172,13 +172,10 @@ class Endpoint:
         self._state.departures.close()
 
     def _protocol(self) -> asyncio.Protocol:
-        protocol = self._config.http_protocol_class(
-            config=self._config,  # type: ignore[call-arg]
-            server_state=self._state,
-            app_state=self._app_state,
-        )
-        cast("GuardedProtocol", protocol).guard.ending = self._draining
-        return protocol
+        kind = cast("type[Http1Connection]", self._config.http_protocol_class)
+        connection = kind(self._config, self._state, self._app_state)
+        connection.guard.ending = self._draining
+        return connection
 
 
 def _max_connections() -> int:

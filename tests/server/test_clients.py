@@ -91,7 +91,7 @@ def test_its_time_begins_when_it_is_asked_for(kind: str) -> None:
         now = asyncio.get_running_loop().time() + 1000
         connection.guard.look(now)
         app.open("/queue/x")
-        await until(lambda: not connection.awaits_continue())
+        await until(lambda: not (connection.cycle and connection.cycle.awaits_continue))
         connection.guard.look(now + 10)
         assert connection.guard.refusal is None
         connection.guard.look(now + 21)
@@ -128,7 +128,7 @@ def read_rest(connection: Connection) -> bytes:
 def test_any_byte_that_a_client_takes_counts(kind: str) -> None:
     async def scene(endpoint: Endpoint, _app: Echo, client: socket.socket) -> None:
         client.send(head("/large"))
-        await until(lambda: any(each.flow.write_paused for each in endpoint.connections))
+        await until(lambda: any(each.transport.write_paused for each in endpoint.connections))
         (connection,) = endpoint.connections
         writing = Writing(connection.transport)
         assert writing.stalled(0) == 0

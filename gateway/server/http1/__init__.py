@@ -1,7 +1,8 @@
-"""uvicorn's protocols, with a bound on what a connection may cost before there is a request.
+"""HTTP/1.1, as far as a server of ASGI needs it, with a bound on what a connection may cost.
 
-uvicorn parses and frames HTTP/1.1; the subclasses here add what a server that faces the internet needs,
-alike for both of its parsers:
+A parser, httptools or h11, reads requests and nothing else. All that follows from them is the same for both: a
+connection (`connection`) has one request under way at most, and that one is a cycle (`cycle`), which frames the
+response.
 
 - the request line and headers are bounded in size (431) and in time (408), also when they come a byte at
   a time; so are trailers and the lengths of chunks;
@@ -18,30 +19,26 @@ alike for both of its parsers:
   whether its response is whole;
 - a server that stops says so in the last response of each connection (RFC 9112, section 9.6), and closes none on
   which a request has arrived.
-
-They use these internals of uvicorn: the callbacks and `_start_asgi_task` of `HttpToolsProtocol`,
-`H11Protocol.handle_events`, `on_response_complete`, `shutdown`, `app`, `cycle` and its flags, `flow`, `transport`.
-`tests/server` shows over sockets whether they still mean the same.
 """
 
 import asyncio
 import importlib.util
 from typing import Literal
 
-from gateway.server.http1._guarded import GuardedProtocol
-from gateway.server.http1._h11 import GuardedH11Protocol
+from gateway.server.http1._h11 import H11Connection
+from gateway.server.http1.connection import Http1Connection
 
-__all__ = ["GuardedProtocol", "http_protocol"]
+__all__ = ["Http1Connection", "http_protocol"]
 
-_FASTEST: type[asyncio.Protocol] = GuardedH11Protocol
+_FASTEST: type[asyncio.Protocol] = H11Connection
 
 # There is no wheel for every platform; h11 is pure Python.
 if importlib.util.find_spec("httptools") is not None:
     from gateway.server.http1 import _httptools
 
-    _FASTEST = _httptools.GuardedHttpToolsProtocol
+    _FASTEST = _httptools.HttpToolsConnection
 
 
 def http_protocol(parser: Literal["auto", "httptools", "h11"]) -> type[asyncio.Protocol]:
     """Give the protocol with a parser; "auto" is httptools where it is installed."""
-    return GuardedH11Protocol if parser == "h11" else _FASTEST
+    return H11Connection if parser == "h11" else _FASTEST

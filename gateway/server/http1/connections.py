@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Protocol, cast
-
-from uvicorn.server import ServerState
+from typing import Any, Protocol
 
 from gateway.observe.connection_end import ConnectionEnd
 from gateway.server.http1.departure import Departures
@@ -69,7 +67,7 @@ class Guarded(Protocol):
         """End the connection if its client sends or takes nothing for too long."""
 
 
-class Connections(ServerState):
+class Connections:
     """The connections of one endpoint, and what they have in common.
 
     Args:
@@ -77,6 +75,9 @@ class Connections(ServerState):
         count: hears why one was ended.
 
     Attributes:
+        open: the connections that are open.
+        tasks: those in which requests are answered.
+        date: the line of this second, for responses that are not dated by the application.
         idle: those that have no request, the one that has been so for the longest time first, and since when.
         departures: tells which clients have gone away.
         ahead: where requests wait that were sent before the response to the one before them.
@@ -86,23 +87,19 @@ class Connections(ServerState):
     def __init__(
         self, timeouts: Timeouts, count: Callable[[ConnectionEnd], None] = lambda _: None
     ) -> None:
-        super().__init__()
         self.timeouts = timeouts
         self.count = count
+        self.open: set[Connection] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.date = b""
         self.idle: dict[Connection, float] = {}
         self.departures = Departures()
         self.ahead = Turns()
         self.on_lost: Callable[[], None] = lambda: None
 
-    @property
-    def open(self) -> set[Connection]:
-        """The connections that are open."""
-        return cast("set[Connection]", self.connections)
-
     def set_date(self) -> None:
-        """Have responses that are not dated by the application tell this second. To be called in each."""
-        # In the list that requests under way were given, for it is the response that is dated.
-        self.default_headers[:] = [(b"date", formatdate(usegmt=True).encode())]
+        """Have responses tell this second. To be called in each."""
+        self.date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
 
     def look(self, now: float) -> None:
         """End those whose clients are late. To be called every second.

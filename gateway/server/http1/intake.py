@@ -16,8 +16,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from uvicorn.protocols.http.flow_control import FlowControl
-
 from gateway.server.http1.turns import Turns
 
 __all__ = ["EVENTS", "PIECE", "Intake"]
@@ -44,8 +42,8 @@ class Listener(Protocol):
         """All was parsed that will ever come."""
 
 
-class Intake(FlowControl):
-    """The receiving side of a connection, and uvicorn's flow control of it.
+class Intake:
+    """The receiving side of a connection.
 
     Args:
         transport: where it is received.
@@ -61,6 +59,7 @@ class Intake(FlowControl):
             by the loop's clock.
         events: what the parser has brought in this turn of the loop.
         waiting: how many bytes were received and not parsed.
+        read_paused: whether the application is to take what it has first.
     """
 
     def __init__(
@@ -71,11 +70,12 @@ class Intake(FlowControl):
         listener: Listener,
         ahead: Turns,
     ) -> None:
-        super().__init__(transport)
         self.ended = False
         self.heard = loop.time()
         self.events = 0
         self.waiting = 0
+        self.read_paused = False
+        self._transport = transport
         self._loop = loop
         self._parse = parse
         self._listener = listener

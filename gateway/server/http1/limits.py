@@ -8,27 +8,25 @@ import struct
 import termios
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 import uvicorn
 
 from gateway.config import ServerConfig
-from gateway.host.scheduler import Lane
 from gateway.http.forwarded import UNIX
 from gateway.http.problem import Problem
 from gateway.http.request_id import request_id
 from gateway.observe.connection_end import ConnectionEnd
-from gateway.routes.client import EXTENSION as CLIENT
 from gateway.routes.client import Client
-from gateway.routes.date import EXTENSION as DATE
 from gateway.server.http1.connections import Connections
+from gateway.server.http1.cycle import CONTINUE, Cycle
 from gateway.server.http1.intake import Intake
 from gateway.server.http1.outlet import Outlet
 from gateway.server.http1.refusal import BODY_LATE, HEAD_LATE, Refusal
 from gateway.server.http1.writing import Writing
 
-__all__ = ["FIRST_REQUEST", "LINE_OVERHEAD", "UNREAD_BODY", "Guard", "Parser", "max_head"]
+__all__ = ["FIRST_REQUEST", "LINE_OVERHEAD", "UNREAD_BODY", "Guard", "max_head"]
 
 _log = structlog.get_logger("gateway.server")
 
@@ -53,24 +51,26 @@ Arbitrary: a few round trips around the world."""
 LINE_OVERHEAD: Final = 4
 """Bytes of a header line besides name and value: a colon, a space, CR and LF."""
 
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
 
 class Protected(Protocol):
-    """A connection: uvicorn's protocol of either parser, with what is added here.
+    """A connection.
 
     Attributes:
         loop: the event loop.
-        client: the address of the client; None at a Unix socket.
-        cycle: the last request, and the response to it, as uvicorn has them.
+        peer: the address of the client; None at a Unix socket.
+        client: the client, as applications see it.
+        cycle: the request that has no whole response yet.
+        unread: bytes of the last request's body that have not arrived; None if that is not known.
         shared: what it shares with others.
         flow: its receiving side.
         transport: its sending side.
     """
 
     loop: asyncio.AbstractEventLoop
-    client: tuple[str, int] | None
-    cycle: Any
+    peer: tuple[str, int] | None
+    client: Client
+    cycle: Cycle | None
+    unread: int | None
     shared: Connections
     flow: Intake
     transport: Outlet
@@ -82,29 +82,8 @@ class Protected(Protocol):
     def shutdown(self) -> None:
         """End it as soon as no request is lost."""
 
-    def _unset_keepalive_if_required(self) -> None: ...
-
-
-class Parser(Protocol):
-    """What a parser tells of the request that it is in, or was in last."""
-
     def head_begun(self) -> bool:
         """Whether a part of a request's head has arrived, and not all of it."""
-
-    def is_whole(self) -> bool:
-        """Whether all of the request has arrived; also where there was none yet."""
-
-    def unread(self) -> int | None:
-        """How many bytes of its body have not; None if that is not known."""
-
-    def has_more(self) -> bool:
-        """Whether it keeps bytes that arrived behind the request."""
-
-    def is_due(self) -> bool:
-        """Whether a request that it has waits for its turn."""
-
-    def awaits_continue(self) -> bool:
-        """Whether the client waits to be told to send the body."""
 
 
 class Guard:
@@ -112,33 +91,29 @@ class Guard:
 
     Args:
         protocol: the connection.
-        parser: how far its requests have arrived.
+        left: done when it has ended.
+        keep_alive: seconds that it may stay without a request after a response.
 
     Attributes:
         refusal: why the connection is being ended; None while it is not. Nothing that arrives after it
             is looked at.
         ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
-        client: the connection as the application sees it.
-        extensions: what passes between the server and an application about it, as in an ASGI scope.
+        unused: whether it has had no request yet.
+        dropped: bytes of a body that were received after the response to it.
     """
 
-    def __init__(self, protocol: Protected, parser: Parser) -> None:
+    def __init__(self, protocol: Protected, left: asyncio.Future[None], keep_alive: float) -> None:
         self.refusal: Refusal | None = None
         self.ending = False
-        self._left: asyncio.Future[None] = protocol.loop.create_future()
-        self.client = Client(self._left, self._read_on)
-        self.extensions: dict[str, dict[Any, Any]] = {
-            CLIENT: {"client": self.client},
-            DATE: {"own": self._date_is_own},
-        }
+        self.unused = True
+        self.dropped = 0
+        self._left = left
+        self._keep_alive = keep_alive
         self._answered = False
-        self._unused = True
-        self._reads_on = False
-        self._dropped = 0
         self._protocol = protocol
-        self._parser = parser
         self._shared = protocol.shared
         self._timer: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._watched = -1
 
@@ -147,7 +122,7 @@ class Guard:
     def connected(self, transport: asyncio.Transport) -> None:
         """There is a connection."""
         self._writing = Writing(transport)
-        self._rest()
+        self._shared.idle[self._protocol] = self._protocol.loop.time()
         self.expect_head()
 
     def expect_head(self) -> None:
@@ -165,101 +140,79 @@ class Guard:
 
     def answering(self) -> bool:
         """Whether the last request of this connection still lacks its response."""
-        cycle = self._protocol.cycle
-        return cycle is not None and not cycle.response_complete
+        return self._protocol.cycle is not None
 
     def is_between(self) -> bool:
         """Whether the next that is parsed is the beginning of a request."""
-        return self._parser.is_whole() and not self.answering()
+        return self._protocol.client.whole and self._protocol.cycle is None
 
     def broken(self) -> bool:
         """Whether a response has begun that is not whole."""
-        return self.answering() and self._protocol.cycle.response_started
+        return self._protocol.cycle is not None and self._protocol.cycle.started
 
-    def begin(self) -> None:
-        """A request has been received."""
-        self._unused = self._reads_on = self.client.whole = False
-        self._protocol.transport.head_is_next = True
-        if self.ending:
-            self._end_after_next()
-
-    def _date_is_own(self) -> None:
-        """The response that is about to begin has a date."""
-        if not self._left.done():
-            self._protocol.cycle.default_headers = []
-
-    def _read_on(self) -> None:
-        self._reads_on = True
-
-    def respond(self) -> None:
-        """A response is about to begin: where the body of its request will not be received, it is the last."""
-        if not self._left.done() and not self._parser.is_whole():
-            unread = self._parser.unread()
-            is_large = unread is not None and unread > UNREAD_BODY
-            # Nobody knows whether one who waits for a 100 will send the body or the next request.
-            if self._parser.awaits_continue() or (is_large and not self._reads_on):
-                self._protocol.cycle.keep_alive = False
+    def response_begins(self, cycle: Cycle) -> None:
+        """A response is about to begin: it is the last where the rest of its request is not received."""
+        unread = self._protocol.unread
+        is_large = unread is not None and unread > UNREAD_BODY
+        # Nobody knows whether one who waits for a 100 will send the body or the next request.
+        if cycle.awaits_continue or (is_large and not self._protocol.client.reads_on):
+            cycle.keep_alive = False
 
     def parsed(self, size: int) -> None:
-        """So many bytes were parsed: time the head that is due, or bound the body that nobody reads."""
-        if self.refusal is not None or self.answering():
+        """So many bytes of no request under way were parsed: time a head, or bound a body that nobody reads."""
+        if self.refusal is not None:
             return
         self.expect_head()
-        if not self._parser.is_whole():
-            self._dropped += size
-            if self._dropped > UNREAD_BODY:
+        if not self._protocol.client.whole:
+            self.dropped += size
+            if self.dropped > UNREAD_BODY:
                 self._shared.count(ConnectionEnd.UNREAD_BODY)
                 self._protocol.transport.close()
 
-    def response_complete(self) -> None:
-        """A response is complete: give the answer that waited for those before it."""
-        ahead = self._protocol.flow.waiting > 0 or self._parser.is_due()
-        if self._protocol.flow.ended and not ahead:
-            self.dry()
-        if self.answering():
+    def rest(self) -> None:
+        """A response is complete, and nothing has come behind its request."""
+        now = self._protocol.loop.time()
+        self._shared.idle[self._protocol] = now
+        if self._resting is None:
+            self._rest_until(now + self._keep_alive)
+
+    def _rest_until(self, when: float) -> None:
+        self._resting = self._protocol.loop.call_at(when, self._has_rested)
+
+    def _has_rested(self) -> None:
+        """End what is idle for too long: one timer is for many requests, and what came between is seen here."""
+        self._resting = None
+        since = self._shared.idle.get(self._protocol)
+        if since is None:
             return
-        # One that sends requests ahead has the gateway busy all by itself: they do not go before those of others.
-        self.client.lane = Lane.AHEAD if ahead else Lane.KEPT
-        if ahead:  # it is not idle: this side lets it wait
-            self._protocol._unset_keepalive_if_required()
-        self._dropped = 0
-        if self.refusal is not None:
-            self._answer()
-        elif not self._protocol.transport.is_closing() and not ahead:
-            self._rest()
+        if since + self._keep_alive <= self._protocol.loop.time():
+            self._protocol.transport.close()
+        else:
+            self._rest_until(since + self._keep_alive)
 
     def lost(self) -> None:
-        """The connection has ended: free all.
-
-        An application that is not done yet has its `client` and its `extensions`, and hears of the end there.
-        """
-        self.head_complete()
-        if self._asking is not None:
-            self._asking.cancel()
+        """The connection has ended: free all. An application that is not done yet hears of it by its `Client`."""
+        for timer in (self._timer, self._resting, self._asking):
+            if timer is not None:
+                timer.cancel()
         self._shared.idle.pop(self._protocol, None)
         self._shared.departures.forget(self._watched)
-        self._protocol._unset_keepalive_if_required()
         self._protocol.flow.close()
         self._left.set_result(None)
         self._shared.on_lost()
         # What refers to itself stays until the collector comes upon it: tens of objects for each connection, which
         # a crowd of clients makes faster than its rare full collections find them.
         self.refusal = None
-        del self._protocol, self._parser, self.client, self.extensions
-
-    def _rest(self) -> None:
-        self._shared.idle[self._protocol] = self._protocol.loop.time()
+        del self._protocol
 
     # --- its end -------------------------------------------------------------------------------------------
-
-    def _end_after_next(self) -> None:
-        if self.answering() and not self._protocol.cycle.response_started:
-            self._protocol.cycle.keep_alive = False
 
     def drain(self) -> None:
         """Have the connection end after the next response that has not begun."""
         self.ending = True
-        self._end_after_next()
+        cycle = self._protocol.cycle
+        if cycle is not None and not cycle.started:
+            cycle.keep_alive = False
 
     def may_end(self) -> bool:
         """Whether the connection can be ended without losing a request, now that its server stops.
@@ -271,13 +224,13 @@ class Guard:
         self.drain()
         if self.refusal is not None or self._protocol.transport.is_closing():
             return False
-        if self.answering():
+        if self._protocol.cycle is not None:
             self._protocol.cycle.keep_alive = False
             return False
-        if self._parser.head_begun() or self._unread():
+        if self._protocol.head_begun() or self._unread():
             return False
-        if self._unused:
-            self._unused = False
+        if self.unused:
+            self.unused = False
             self._protocol.loop.call_later(FIRST_REQUEST, self._protocol.shutdown)
             return False
         return True
@@ -289,24 +242,23 @@ class Guard:
         self._shared.count(refusal.end)
         self._protocol.flow.drop()
         cycle = self._protocol.cycle
-        if not self.answering():
-            self._answer()
-        elif not self._parser.is_whole():
+        if cycle is None:
+            self.answer()
+        elif not self._protocol.client.whole:
             # The body of the very request that is being answered is broken.
-            cycle.disconnected = True
-            cycle.message_event.set()
-            if cycle.response_started:
+            cycle.disconnect()
+            if cycle.started:
                 self._protocol.transport.abort()
             else:
-                self._answer()
+                self.answer()
 
     def more_to_come(self) -> bool:
         """Whether the client may be sending: the rest of a body, or requests that will not be answered."""
-        return not self._parser.is_whole() or self._unread()
+        return not self._protocol.client.whole or self._unread()
 
     def _unread(self) -> bool:
         """Whether something has arrived that has not been parsed."""
-        if self._protocol.flow.waiting or self._parser.is_due():
+        if self._protocol.flow.waiting:
             return True
         connection = self._protocol.transport.get_extra_info("socket")
         if connection is None or connection.fileno() < 0:
@@ -325,9 +277,9 @@ class Guard:
         protocol, timeouts = self._protocol, self._shared.timeouts
         if self._writing.stalled(now) > timeouts.write:
             self._end(ConnectionEnd.WRITE_TIMEOUT)
-        elif protocol.transport.is_closing() or self._parser.is_whole() or protocol.flow.stopped:
+        elif protocol.transport.is_closing() or protocol.client.whole or protocol.flow.stopped:
             return
-        elif self._parser.awaits_continue():
+        elif protocol.cycle is not None and protocol.cycle.awaits_continue:
             protocol.flow.heard = now  # its time begins when it is told to go on
         elif now - protocol.flow.heard > timeouts.body:
             if self.answering():
@@ -342,9 +294,9 @@ class Guard:
 
     def _head_is_late(self) -> None:
         self._timer = None
-        if self._protocol.flow.stopped or self._parser.is_due():
+        if self._protocol.flow.stopped:
             self.expect_head()  # it is this side that is late
-        elif self._parser.head_begun():
+        elif self._protocol.head_begun():
             self.refuse(Refusal(HEAD_LATE))
         else:
             self._protocol.transport.close()
@@ -378,12 +330,11 @@ class Guard:
         protocol = self._protocol
         if self.refusal is not None or protocol.transport.is_closing():
             return False
-        if protocol.flow.waiting or self._parser.is_due():
+        if protocol.flow.waiting:
             return True
-        if not self.answering() or not self._parser.is_whole():
+        if protocol.cycle is None or not protocol.client.whole:
             return False
-        if not self._parser.has_more():
-            protocol.cycle.keep_alive = False
+        protocol.cycle.keep_alive = False
         return True
 
     def _gone(self) -> None:
@@ -402,19 +353,21 @@ class Guard:
         """
         self._asking = None
         protocol = self._protocol
-        if not self.answering() or protocol.transport.is_closing():
+        cycle = protocol.cycle
+        if cycle is None or protocol.transport.is_closing():
             return
-        if protocol.cycle.scope["http_version"] != "1.0" and not protocol.cycle.response_started:
-            protocol.transport.write(_CONTINUE)
+        if cycle.scope["http_version"] != "1.0" and not cycle.started:
+            protocol.transport.write(CONTINUE)
         self._ask_later(2 * seconds)
 
     # -----------------------------------------------------------------------------------------------------------
 
     def _client_name(self) -> str:
-        client = self._protocol.client
-        return UNIX if client is None else client[0]
+        peer = self._protocol.peer
+        return UNIX if peer is None else peer[0]
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
+        """Answer what was refused, if that has not been done."""
         protocol, refusal = self._protocol, self.refusal
         if refusal is None or self._answered or protocol.transport.is_closing():
             return
@@ -428,7 +381,6 @@ class Guard:
             status=problem.status,
             reason=str(refusal.__cause__ or problem.title)[:MAX_REASON],
         )
-        protocol._unset_keepalive_if_required()
         protocol.transport.write(_response(problem, identity))
         protocol.transport.linger()
 

@@ -1,18 +1,20 @@
-"""The sending side of a connection, as uvicorn sees its transport.
+"""The sending side of a connection.
 
 Where a socket is closed while bytes from the client are still unread, or arrive after that, the kernel answers
 them with a reset, and the client may never see the response that was sent before. So where that may be, the end of
 the stream is sent alone, and what arrives is dropped for a while (RFC 9112, section 9.6).
 
-uvicorn writes the head of a response and what follows it one after the other, and each write to a socket is a
-system call and a segment of its own. So a head waits for what is written behind it in the same turn of the loop,
-and no longer. An application that hands over head and body in one message, which is written at once, was measured
-beside this: no difference (CPU time of C hello and of a JSON-RPC call, in turns, within 2 %).
+An application sends the head of a response and what follows it one after the other, and each write to a socket
+is a system call and a segment of its own. So a head waits for what is written behind it in the same turn of the
+loop, and no longer. An application that hands over head and body in one message, which is written at once, was
+measured beside this: no difference (CPU time of C hello and of a JSON-RPC call, in turns, within 2 %).
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from typing import Any, Final, Protocol
 
 from gateway.server.http1.intake import Intake
@@ -25,6 +27,11 @@ of Apache httpd."""
 
 JOINED: Final = 64 << 10
 """Bytes that are copied behind a head at most, to be sent with it. Arbitrary: more takes some segments anyway."""
+
+
+# `struct linger`: whether close() waits, and how many seconds; not at all means to reset.
+_RESET: Final = struct.pack("ii", 1, 0)
+_CLOSE: Final = struct.pack("ii", 0, 0)
 
 
 class Exchange(Protocol):
@@ -47,7 +54,7 @@ class Outlet(asyncio.Transport):
         exchange: tells what is under way.
 
     Attributes:
-        head_is_next: whether what is written next is the head of a response.
+        write_paused: whether so much waits for the client that whoever sends is to wait, too.
     """
 
     def __init__(
@@ -63,9 +70,16 @@ class Outlet(asyncio.Transport):
         self._loop = loop
         self._exchange = exchange
         self._lingering = False
-        self.head_is_next = False
-        self._head: bytes | bytearray | memoryview = b""
+        self._head = b""
         self._sending: asyncio.Handle | None = None
+        self.write_paused = False
+        self._writable = asyncio.Event()
+
+    def begin(self, head: bytes) -> None:
+        """Send the head of a response, with what is written behind it in this turn of the loop."""
+        if not self._lingering:
+            self._head = head
+            self._sending = self._loop.call_soon(self._send_head)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send, unless this was closed."""
@@ -77,15 +91,30 @@ class Outlet(asyncio.Transport):
             # Not by `writelines`: what it keeps pauses nobody in CPython 3.12.0 to 3.12.8, 3.13.0 and 3.13.1.
             if len(data) <= JOINED:
                 self._transport.write(b"".join((self._head, data)))
-            else:
-                self._transport.write(self._head)
-                self._transport.write(data)
-        elif self.head_is_next:
-            self.head_is_next = False
-            self._head = data
-            self._sending = self._loop.call_soon(self._send_head)
-        else:
-            self._transport.write(data)
+                return
+            self._transport.write(self._head)
+        self._transport.write(data)
+
+    def pause_writing(self) -> None:
+        """Have whoever sends wait."""
+        self.write_paused = True
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Have them go on."""
+        self.write_paused = False
+        self._writable.set()
+
+    async def drain(self) -> None:
+        """Wait until more may be sent, or the connection has ended."""
+        if self.write_paused:
+            await self._writable.wait()
+
+    def reset_on_close(self, reset: bool) -> None:
+        """Have the connection reset when it is closed, or ended as usual again."""
+        if not self.is_closing():
+            connection: socket.socket = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _CLOSE)
 
     def close(self) -> None:
         """End the connection when all was sent; at once where that is in vain."""
@@ -120,14 +149,6 @@ class Outlet(asyncio.Transport):
     def is_closing(self) -> bool:
         """Whether nothing more can be sent."""
         return self._lingering or self._transport.is_closing()
-
-    def pause_reading(self) -> None:
-        """Receive no more."""
-        self._intake.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Go on."""
-        self._intake.resume_reading()
 
     def get_write_buffer_size(self) -> int:
         """How many bytes wait for the client."""
