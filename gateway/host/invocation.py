@@ -27,7 +27,7 @@ from gateway.host.idle import Idle
 from gateway.host.pieces import Postponed, at_once, in_pieces
 from gateway.host.scheduler import Lane, Scheduler
 from gateway.host.settings import EPOCH_TICK, HOST_STACK
-from gateway.host.store import NOT_BEGUN, Store
+from gateway.host.store import ENDED, NOT_BEGUN, Store, free_ended
 from gateway.host.trap import from_engine
 from gateway.host.values import VALUE_SIZE
 
@@ -198,6 +198,8 @@ class Invocation:
                 self.store.host_time = 0.0
                 finished = self._cross(self._lower_args) and self._poll()
             else:
+                if ENDED:
+                    free_ended()
                 linked = self._export.linked.placed()
                 component = linked.component
                 self.store.open(component.engine, component.places)
@@ -392,7 +394,11 @@ class Invocation:
             else:
                 self.instantiated = True
                 self.instantiate_time = perf_counter() - self.began
-                crossed = self._cross(self._lower_args)
+                if self._in_pieces:
+                    crossed = self._cross(self._lower_args)
+                else:
+                    self._lower_args()
+                    crossed = True
             if not crossed:
                 return False
 

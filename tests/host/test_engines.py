@@ -229,6 +229,27 @@ async def test_places_are_given_back_by_the_thread_that_frees_large_stores(tmp_p
         large.close()
 
 
+async def test_the_store_that_ended_last_is_freed_when_others_have_had_their_turn(
+    tmp_path: Path,
+) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=1)
+    engine = linked.component.engine
+    for _ in range(3):  # each needs the place of the one before
+        with under_way([], linked, 1):
+            assert engine.left == 0
+        assert not STORES
+        assert engine.left == 0
+    await asyncio.sleep(0)
+    assert engine.left == 1
+
+
+def test_it_is_freed_at_once_where_no_loop_runs(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=1)
+    with under_way([], linked, 1):
+        assert linked.component.engine.left == 0
+    assert linked.component.engine.left == 1
+
+
 async def test_what_takes_over_is_linked_before_the_pools_are_full(tmp_path: Path) -> None:
     linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=65)
     engine = linked.component.engine
