@@ -104,6 +104,12 @@ def store_arguments(ty: wit.Function, args: tuple[Any, ...], heap: int) -> bytes
     return b"".join((slot % (1 << 64)).to_bytes(8, "little") for slot in slots) + rest.data
 
 
+def store(ty: wit.Type, value: Any, at: int) -> bytes:
+    """What to put at an address: a value, then what it points to."""
+    rest = _Heap(at + size_of(ty))
+    return _store(ty, value, rest) + rest.data
+
+
 def _flatten(ty: wit.Type, value: Any, heap: _Heap) -> list[int]:
     """The flat form of a value."""
     match ty:

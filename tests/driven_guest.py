@@ -40,7 +40,7 @@ from gateway.host.engine import Engine
 from gateway.host.introspect import component_type
 from gateway.host.invocation import Invocation
 from gateway.host.linker import link
-from tests.canonical_abi import flat, load, size_of, store_arguments
+from tests.canonical_abi import flat, load, size_of, store, store_arguments
 from tests.patience import PATIENCE
 
 MAX_MEMORY: Final = 64 << 20
@@ -222,6 +222,12 @@ class DrivenGuest:
         memory = await self._next_question()
         assert load(_U32, memory, _RESULT) == 0
         return load(payload, memory, _BUFFER)
+
+    async def write_future(self, future: str, end: int, value: Any) -> bool:
+        """Write to a future: whether anybody has taken the value."""
+        function = f"ends#{future}.write"
+        self.tell(function, end, _BUFFER, 1, room=store(self._carries(future), value, _BUFFER))
+        return bool(await self.returned(function) == 0)
 
     def _carries(self, end: str) -> wit.Type:
         match self._ends[end]:

@@ -264,10 +264,12 @@ def request_scheme(_ctx: WasiCtx, this: Request) -> Variant | None:
 @types.method("request", "set-scheme")
 def request_set_scheme(_ctx: WasiCtx, this: Request, scheme: Variant | None) -> Err | None:
     """Set the scheme; fails on what is none."""
-    named = "" if scheme is None else scheme.payload if scheme.case == "other" else scheme.case
-    if scheme is not None and not is_scheme(named):
-        return Err()
-    this.scheme = named.lower()
+    if scheme is not None and scheme.case == "other":
+        if not is_scheme(scheme.payload):
+            return Err()
+        this.scheme = scheme.payload
+    else:
+        this.scheme = "" if scheme is None else scheme.case.lower()
     return None
 
 
@@ -474,7 +476,7 @@ def begin_to_send(ctx: WasiCtx, request: Request, sleeper: int) -> bool:
             ctx,
             outbound_request(
                 method=request.method,
-                scheme=request.scheme or "https",
+                scheme=request.scheme.lower() or "https",
                 authority=request.authority,
                 path_with_query=request.path_with_query,
                 headers=request.headers,
