@@ -69,6 +69,13 @@ _NODE: Final = re.compile(
 )
 
 
+_USUAL_SIZE: Final = 255
+"""Characters of an authority that is remembered as one, or as none. Arbitrary: more than most have."""
+
+_is_authority: Final = lru_cache(maxsize=_ADDRESSES_CACHED)(is_authority)
+"""A worker is asked by few names."""
+
+
 class Origin(NamedTuple):
     """Where a request comes from, and where it was sent to.
 
@@ -92,11 +99,12 @@ class TrustedProxies:
 
     Attributes:
         header: the family of fields that is read; None if either is.
+        nobody: whether there is none of them.
         lookup: gives the normal form of an IP address, None if the text is not one, and whether it
             is in a trusted network.
     """
 
-    __slots__ = ("_networks", "_unix", "header", "lookup")
+    __slots__ = ("_networks", "_unix", "header", "lookup", "nobody")
 
     def __init__(
         self,
@@ -118,6 +126,7 @@ class TrustedProxies:
         self._unix = UNIX in names
         self._networks = tuple(ip_network(name) for name in names if name != UNIX)
         self.header: Final = header
+        self.nobody: Final = not names
         self.lookup: Final = lru_cache(maxsize=_ADDRESSES_CACHED)(self._lookup)
 
     def __contains__(self, peer: str | None) -> bool:
@@ -162,10 +171,12 @@ def effective(
         trusted: the proxies to believe.
     """
     authority = None if host_header is None else host_header.decode("latin-1")
-    if authority is not None and not is_authority(authority):
+    if authority is not None and not (
+        _is_authority(authority) if len(authority) <= _USUAL_SIZE else is_authority(authority)
+    ):
         authority = None
     direct = Origin(UNIX if client is None else client, scheme, authority)
-    if client not in trusted:
+    if trusted.nobody or client not in trusted:
         return direct
 
     forwarded = lines.get(_FORWARDED)

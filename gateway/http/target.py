@@ -28,14 +28,20 @@ def target_of(scope: Scope) -> str:
         target: bytes = extension["target"]
         return target.decode("latin-1")
     query: bytes = scope["query_string"]
-    path = _path(scope)
+    path = path_of(scope, below="")
     return f"{path}?{query.decode('latin-1')}" if query else path
 
 
-def path_of(scope: Scope) -> str:
-    """The path as sent, below the path that the application is mounted at."""
-    path = _path(scope)
-    root: str = scope.get("root_path", "")
+def path_of(scope: Scope, below: str | None = None) -> str:
+    """The path as sent.
+
+    Args:
+        scope: the ASGI scope of the request.
+        below: what it is to begin behind; None for the path that the application is mounted at.
+    """
+    raw: bytes | None = scope.get("raw_path")
+    path = quote(scope["path"]) if raw is None else raw.decode("latin-1")
+    root: str = scope.get("root_path", "") if below is None else below
     return path.removeprefix(quote(root)) or "/" if root else path
 
 
@@ -76,8 +82,3 @@ def server_authority(scope: Scope) -> str:
     if port != _DEFAULT_PORTS.get(scope["scheme"]):
         authority = f"{authority}:{port}"
     return authority if is_authority(authority) else "localhost"
-
-
-def _path(scope: Scope) -> str:
-    raw: bytes | None = scope.get("raw_path")
-    return quote(scope["path"]) if raw is None else raw.decode("latin-1")

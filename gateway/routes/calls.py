@@ -160,7 +160,7 @@ class Calls(Attended):
             place = await self.enter()
         except NoRoom:
             return self._failure(entry, self._refuse(procedure.export))
-        with place:
+        try:
             read = partial(procedure.arguments, entry.params)
             try:
                 arguments = await self.of_any_length(read) if self._long else read()
@@ -182,6 +182,8 @@ class Calls(Attended):
             if isinstance(answer, Exception):
                 return self._failure(entry, _error_of(answer))
             return await self._written(entry, procedure, answer, large=call.invocation.large)
+        finally:
+            place.release()
 
     # --- responses -----------------------------------------------------------------------------------------
 

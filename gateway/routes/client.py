@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from starlette.types import Scope
-
 from gateway.host.scheduler import Lane
 
-__all__ = ["EXTENSION", "Client", "client_of"]
+__all__ = ["EXTENSION", "Client"]
 
 EXTENSION: Final = "component_gateway.client"
 """The key under `extensions` of an ASGI scope whose value has a `Client` under `client`, from the gateway's own
@@ -36,9 +34,3 @@ class Client:
         self.reads_on = False
         self.lane = Lane.NEW
         self.whole = False
-
-
-def client_of(scope: Scope) -> Client:
-    """The client of a request."""
-    extension = (scope.get("extensions") or {}).get(EXTENSION)
-    return Client() if extension is None else extension["client"]

@@ -17,7 +17,8 @@ from gateway.http.problem import MEDIA_TYPE, Problem, send_problem
 from gateway.http.request_id import HEADER as REQUEST_ID
 from gateway.http.trace_context import TraceContext
 from gateway.observe.events import Outcome, Phases
-from gateway.routes.client import client_of
+from gateway.routes.client import EXTENSION as CLIENT
+from gateway.routes.client import Client
 
 __all__ = [
     "SERVER_TIMING",
@@ -115,7 +116,8 @@ class Request:
         self.id = id
         self.origin = origin
         self.trace = trace
-        self.client = client_of(scope)
+        known = (scope.get("extensions") or {}).get(CLIENT)
+        self.client: Client = Client() if known is None else known["client"]
         self.component: str | None = None
         self.route: str | None = None
         self.status = 0
@@ -198,7 +200,8 @@ class Request:
             TimeoutError: it was not whole in time.
         """
         # The steps of `parts` without a generator, whose frames would cost each call with JSON.
-        if self.content_length() > limit:
+        # What is there already is compared with the bound below.
+        if not self.client.whole and self.content_length() > limit:
             raise ContentTooLarge
         parts: list[bytes] = []
         size = 0

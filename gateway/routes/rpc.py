@@ -48,8 +48,11 @@ class RpcEndpoint:
     """
 
     def __init__(self, services: Sequence[Service], config: ServerConfig) -> None:
-        self._services = {service.name: service for service in services if service.procedures}
         self._prefix = config.rpc_prefix
+        self._services = {
+            f"{self._prefix}/{service.name}": service for service in services if service.procedures
+        }
+        self._root = self._prefix, f"{self._prefix}/"
         self._max_body = config.rpc_max_body
         self._max_result = config.rpc_max_result
         self._max_batch = config.rpc_max_batch
@@ -61,20 +64,23 @@ class RpcEndpoint:
     async def answer(self, request: Request) -> None:
         """Answer a request."""
         request.pages = {}  # whoever calls a function reads problem documents
-        name = canonical_path(request.path)[len(self._prefix) + 1 :]
         method = request.scope["method"]
-        if not name:
+        path = request.path
+        service = self._services.get(path)
+        if service is None:
+            path = canonical_path(path)
+            service = self._services.get(path)
+        if path in self._root:
             if method in {"GET", "HEAD"}:
                 await self._show(request, dump(self._list(request)))
             else:
                 await request.refuse(problem.METHOD_NOT_ALLOWED, (b"allow", b"GET, HEAD"))
             return
-        service = self._services.get(name)
         if service is None:
             await request.refuse(problem.NO_ROUTE)
             return
         request.component = service.name
-        request.route = f"{self._prefix}/{service.name}"
+        request.route = path
         request.log = service.access_log
         if method == "POST":
             await self._post(service, request)

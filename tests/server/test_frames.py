@@ -44,8 +44,8 @@ REQUESTS = 20
 @pytest.mark.parametrize(
     ("name", "request_", "answer", "most"),
     [
-        pytest.param("c/hello", HELLO, b"Hello, World!\n", 187 + STACK, id="a-request"),
-        pytest.param("c/rpc", RPC, b'{"jsonrpc":"2.0","result":3,"id":1}', 133, id="a-call"),
+        pytest.param("c/hello", HELLO, b"Hello, World!\n", 177 + STACK, id="a-request"),
+        pytest.param("c/rpc", RPC, b'{"jsonrpc":"2.0","result":3,"id":1}', 120, id="a-call"),
     ],
 )
 def test_functions_of_the_gateway_for_each_request(

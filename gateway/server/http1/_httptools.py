@@ -81,7 +81,9 @@ class HttpToolsConnection(Http1Connection):
     # --- received --------------------------------------------------------------------------------------------
 
     def _parse_piece(self, data: bytes, offset: int) -> int:
-        piece = self._piece(data, offset)
+        end = data.find(_END, offset, offset + PIECE)
+        usual = end >= 0 and not self._tail and not self.unread
+        piece = data[offset : end + len(_END)] if usual else self._piece(data, offset)
         size = len(piece)
         self._untold += size
         if self.client.whole and not self._in_head:
@@ -148,6 +150,7 @@ class HttpToolsConnection(Http1Connection):
         The parser takes what follows such a head for the other protocol, the request's own body
         included. A new one that has seen the head without its `Upgrade` takes it for what it is.
         """
+        self.client.whole = False
         line = b"%b / HTTP/%b" % (
             self._parser.get_method(),
             self._parser.get_http_version().encode(),
@@ -156,7 +159,7 @@ class HttpToolsConnection(Http1Connection):
 
         def complete() -> None:
             self._renew()
-            Http1Connection.on_message_complete(self)
+            self.on_message_complete()
 
         hears = SimpleNamespace(on_body=self.on_body, on_message_complete=complete)
         self._parser = httptools.HttpRequestParser(hears)
@@ -194,9 +197,3 @@ class HttpToolsConnection(Http1Connection):
             self._headers,
             keep_alive=parser.should_keep_alive(),
         )
-
-    def on_message_complete(self) -> None:
-        """Note that all of the request has arrived, unless it asks for another protocol."""
-        self._untold = 0
-        if not self._parser.should_upgrade():
-            super().on_message_complete()

@@ -72,11 +72,13 @@ class Http1Connection(asyncio.Protocol):
         left = self.loop.create_future()
         self.client = Client(left)
         self.client.whole = True
-        self.guard = Guard(self, left, config.timeout_keep_alive)
+        self.guard = Guard(self, left)
         self._app = cast("ASGIApp", config.loaded_app)
         self._app_state = app_state
         self._server: tuple[str, int | None] | None = None
         self._max_head = max_head(config)
+        self._keep_alive: float = config.timeout_keep_alive
+        self._resting: asyncio.TimerHandle | None = None
 
     # --- the transport's callbacks -------------------------------------------------------------------------
 
@@ -97,6 +99,8 @@ class Http1Connection(asyncio.Protocol):
         """End, and free all; a request under way hears of it."""
         self.shared.open.discard(self)
         self.guard.lost()
+        if self._resting is not None:
+            self._resting.cancel()
         if self.cycle is not None:
             self.cycle.disconnect()
             self.cycle = None
@@ -163,7 +167,8 @@ class Http1Connection(asyncio.Protocol):
         Raises:
             Refusal: no application could answer it.
         """
-        self.guard.head_complete()
+        if self.guard.timer is not None:
+            self.guard.head_complete()
         self.unread = length = body_length(version, headers)
         scheme = "http"
         if not target.startswith(b"/") or method == b"CONNECT":
@@ -219,9 +224,10 @@ class Http1Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note that all of the request has arrived."""
+        self.flow.events += 1
         self.client.whole = True
-        if self.cycle is not None:
-            self.cycle.wake()
+        if self.cycle is not None and self.cycle.arrived is not None:
+            self.cycle.arrived.set()
 
     # --- what a cycle tells --------------------------------------------------------------------------------
 
@@ -232,20 +238,33 @@ class Http1Connection(asyncio.Protocol):
     def response_complete(self, *, keep_alive: bool) -> None:
         """A response was written: go on to the next request, or end."""
         self.cycle = None
-        guard, flow, transport = self.guard, self.flow, self.transport
-        if not keep_alive:
-            transport.close()
+        guard, flow = self.guard, self.flow
         ahead = flow.waiting > 0
-        if flow.ended and not ahead:
-            guard.dry()
+        if not keep_alive or (flow.ended and not ahead):
+            self.transport.close()
+            return
         # One that sends requests ahead has the gateway busy all by itself: they do not go before those of others.
         self.client.lane = Lane.AHEAD if ahead else Lane.KEPT
         guard.dropped = 0
-        if transport.is_closing():
-            return
         if ahead or flow.read_paused:
             flow.resume_reading()
         if guard.refusal is not None:
             guard.answer()
         elif not ahead:  # else it is not idle: this side lets it wait
-            guard.rest()
+            now = self.shared.idle[self] = self.loop.time()
+            if self._resting is None:
+                self._rest_until(now + self._keep_alive)
+
+    def _rest_until(self, when: float) -> None:
+        self._resting = self.loop.call_at(when, self._has_rested)
+
+    def _has_rested(self) -> None:
+        """End what is idle for too long: one timer is for many requests, and what came between is seen here."""
+        self._resting = None
+        since = self.shared.idle.get(self)
+        if since is None:
+            return
+        if since + self._keep_alive <= self.loop.time():
+            self.transport.close()
+        else:
+            self._rest_until(since + self._keep_alive)

@@ -97,10 +97,10 @@ class Cycle:
         keep_alive: whether the connection goes on after the response.
         awaits_continue: whether the client still waits to be told so.
         started: whether the response has begun.
+        arrived: to be set when more of the request has arrived, or all of it; None where nobody has waited yet.
     """
 
     __slots__ = (
-        "_arrived",
         "_carrier",
         "_chunked",
         "_complete",
@@ -110,6 +110,7 @@ class Cycle:
         "_size",
         "_told",
         "_until_close",
+        "arrived",
         "awaits_continue",
         "keep_alive",
         "scope",
@@ -130,7 +131,7 @@ class Cycle:
         self._parts: list[bytes] = []
         self._size = 0
         self._told = False
-        self._arrived: asyncio.Event | None = None
+        self.arrived: asyncio.Event | None = None
 
     async def run(self, app: ASGIApp, tasks: set[asyncio.Task[None]]) -> None:
         """Have an application answer. Where it fails to, that is logged, and the client is told or cut off.
@@ -172,8 +173,8 @@ class Cycle:
     def _end(self) -> None:
         self._ended = True
         self._parts.clear()
-        if self._arrived is not None:
-            self._arrived.set()
+        if self.arrived is not None:
+            self.arrived.set()
         del self._carrier
 
     # --- the request's body --------------------------------------------------------------------------------
@@ -185,13 +186,8 @@ class Cycle:
         self._size += len(data)
         if self._size > HIGH_WATER:
             self._carrier.flow.pause_reading()
-        if self._arrived is not None:
-            self._arrived.set()
-
-    def wake(self) -> None:
-        """All of the request has arrived."""
-        if self._arrived is not None:
-            self._arrived.set()
+        if self.arrived is not None:
+            self.arrived.set()
 
     async def receive(self) -> Message:
         """Wait for a part of the body, or for the client to leave or to have the response."""
@@ -214,7 +210,7 @@ class Cycle:
     async def _arrival(self) -> bool:
         """Wait for a part of the body, or the end; tells whether there is one."""
         client, parts = self._carrier.client, self._parts
-        arrived = self._arrived = self._arrived or asyncio.Event()
+        arrived = self.arrived = self.arrived or asyncio.Event()
         while not (parts or self._ended or (client.whole and not self._told)):
             arrived.clear()
             await arrived.wait()

@@ -92,7 +92,6 @@ class Guard:
     Args:
         protocol: the connection.
         left: done when it has ended.
-        keep_alive: seconds that it may stay without a request after a response.
 
     Attributes:
         refusal: why the connection is being ended; None while it is not. Nothing that arrives after it
@@ -100,20 +99,19 @@ class Guard:
         ending: whether the next response is the connection's last, and says so (RFC 9112, section 9.6).
         unused: whether it has had no request yet.
         dropped: bytes of a body that were received after the response to it.
+        timer: bounds the time for a request's head; None while none is expected.
     """
 
-    def __init__(self, protocol: Protected, left: asyncio.Future[None], keep_alive: float) -> None:
+    def __init__(self, protocol: Protected, left: asyncio.Future[None]) -> None:
         self.refusal: Refusal | None = None
         self.ending = False
         self.unused = True
         self.dropped = 0
         self._left = left
-        self._keep_alive = keep_alive
         self._answered = False
         self._protocol = protocol
         self._shared = protocol.shared
-        self._timer: asyncio.TimerHandle | None = None
-        self._resting: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.TimerHandle | None = None
         self._watched = -1
 
@@ -127,16 +125,16 @@ class Guard:
 
     def expect_head(self) -> None:
         """Give the client its time for a request's head, unless it is being timed already."""
-        if self._timer is None:
-            self._timer = self._protocol.loop.call_later(
+        if self.timer is None:
+            self.timer = self._protocol.loop.call_later(
                 self._shared.timeouts.header, self._head_is_late
             )
 
     def head_complete(self) -> None:
-        """Stop the time."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop the time, if it runs."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def answering(self) -> bool:
         """Whether the last request of this connection still lacks its response."""
@@ -169,30 +167,9 @@ class Guard:
                 self._shared.count(ConnectionEnd.UNREAD_BODY)
                 self._protocol.transport.close()
 
-    def rest(self) -> None:
-        """A response is complete, and nothing has come behind its request."""
-        now = self._protocol.loop.time()
-        self._shared.idle[self._protocol] = now
-        if self._resting is None:
-            self._rest_until(now + self._keep_alive)
-
-    def _rest_until(self, when: float) -> None:
-        self._resting = self._protocol.loop.call_at(when, self._has_rested)
-
-    def _has_rested(self) -> None:
-        """End what is idle for too long: one timer is for many requests, and what came between is seen here."""
-        self._resting = None
-        since = self._shared.idle.get(self._protocol)
-        if since is None:
-            return
-        if since + self._keep_alive <= self._protocol.loop.time():
-            self._protocol.transport.close()
-        else:
-            self._rest_until(since + self._keep_alive)
-
     def lost(self) -> None:
         """The connection has ended: free all. An application that is not done yet hears of it by its `Client`."""
-        for timer in (self._timer, self._resting, self._asking):
+        for timer in (self.timer, self._asking):
             if timer is not None:
                 timer.cancel()
         self._shared.idle.pop(self._protocol, None)
@@ -293,7 +270,7 @@ class Guard:
         self._protocol.transport.abort()
 
     def _head_is_late(self) -> None:
-        self._timer = None
+        self.timer = None
         if self._protocol.flow.stopped:
             self.expect_head()  # it is this side that is late
         elif self._protocol.head_begun():
