@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Final
 
 from gateway.capabilities.backend import BackendError, Unavailable
@@ -96,8 +97,7 @@ class Availability(Known):
         if self.trouble is not None:
             raise Unavailable(self.trouble)
 
-    @contextmanager
-    def watching(self, *failures: type[Exception]) -> Iterator[None]:
+    def watching(self, *failures: type[Exception]) -> AbstractContextManager[None]:
         """Surround an operation: see that it may begin, and doubt where it fails so or is cancelled.
 
         Args:
@@ -107,13 +107,7 @@ class Availability(Known):
             BackendError: the server cannot be used.
         """
         self.check()
-        try:
-            yield
-        except BaseException as error:
-            # A cancellation, maybe because there was no answer for long.
-            if isinstance(error, (*failures, asyncio.CancelledError)):
-                self.doubt()
-            raise
+        return _Watching(self, failures)
 
     def doubt(self) -> None:
         """Have somebody look, since an operation has failed; on the event loop."""
@@ -146,3 +140,26 @@ class Availability(Known):
         except TimeoutError:
             return f"no answer within {LOOK_TIMEOUT:g} s"
         return None
+
+
+class _Watching(AbstractContextManager[None]):
+    """What surrounds an operation. A class, since a generator takes thrice as long, for each."""
+
+    __slots__ = ("_availability", "_failures")
+
+    def __init__(self, availability: Availability, failures: tuple[type[Exception], ...]) -> None:
+        self._availability = availability
+        self._failures = failures
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A cancellation, maybe because there was no answer for long.
+        if error is not None and isinstance(error, (*self._failures, asyncio.CancelledError)):
+            self._availability.doubt()

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -143,8 +143,16 @@ class NATSStore:
             Overtaken: another write came first.
         """
         try:
-            with self.availability.watching(*_FAILURES), _answered():
-                return await self.link.ask(request)
+            with self.availability.watching(*_FAILURES):
+                # What the server, or its client, says to what it does not do is no sign that it is away.
+                try:
+                    return await self.link.ask(request)
+                except nats.errors.MaxPayloadError as error:
+                    raise BackendError("the value is larger than the store takes") from error
+                except APIError as error:
+                    if error.err_code in _WRONG_SEQUENCE:
+                        raise Overtaken from error
+                    raise _refusal(error) from error
         except _FAILURES as error:
             raise _failure(error) from error
 
@@ -157,24 +165,6 @@ class NATSStore:
 
 class Overtaken(Exception):
     """A write was not done that was to follow another."""
-
-
-@contextlib.contextmanager
-def _answered() -> Iterator[None]:
-    """What the server, or its client, says to what it does not do: no sign that it is away.
-
-    Raises:
-        BackendError: it refuses that.
-        Overtaken: another write came first.
-    """
-    try:
-        yield
-    except nats.errors.MaxPayloadError as error:
-        raise BackendError("the value is larger than the store takes") from error
-    except APIError as error:
-        if error.err_code in _WRONG_SEQUENCE:
-            raise Overtaken from error
-        raise _refusal(error) from error
 
 
 def _refusal(error: APIError) -> BackendError:

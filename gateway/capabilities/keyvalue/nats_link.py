@@ -32,9 +32,6 @@ _PING: Final = 10
 """Seconds between two signs of life of a server that says nothing; without two of them the connection is lost. Who
 watches asks for nothing, and would wait for ever."""
 
-_FOREVER: Final = 86400.0
-"""Seconds: who asks has a time limit of its own, and the client wants one."""
-
 
 class Link:
     """The connection to a server.
@@ -145,7 +142,8 @@ class Connection:
         self._client = Client()
         self._closing: asyncio.Task[None] | None = None
         self.gone: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
-        self.stream: Final = self._client.jetstream(timeout=_FOREVER)
+        # Who asks has a time limit of its own. Another is a timer for each request, and one more turn of the loop.
+        self.stream: Final = self._client.jetstream(timeout=None)
 
     @property
     def lost(self) -> bool:
