@@ -18,7 +18,7 @@ from gateway.config.backend_url import BackendURL
 from gateway.testing import KeyValue
 from tests.capabilities.servers import Nats, Redis
 
-DOCS = Path(__file__).parents[3] / "docs" / "capabilities.md"
+DOCS = Path(__file__).parents[3] / "docs" / "backends.md"
 
 QUOTA = Quota(1 << 20)
 

@@ -251,7 +251,7 @@ authorization { users = [
 async def test_what_a_user_needs_to_be_allowed_is_enough_and_less_is_told_of(
     tmp_path: Path,
 ) -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "capabilities.md").read_text()
+    guide = (Path(__file__).parents[3] / "docs" / "messaging.md").read_text()
     _, _, needed = guide.partition("A user of NATS whose rights are bounded")
     subjects = re.findall(r"`(\$.*?)`", needed.partition("\n\n")[0])
     assert len(subjects) == 6
