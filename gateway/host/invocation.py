@@ -25,7 +25,7 @@ from gateway.host import _capi
 from gateway.host.errors import CpuTimeExceeded, DeadlineExceeded, InvocationError
 from gateway.host.idle import Idle
 from gateway.host.pieces import Postponed, at_once, in_pieces
-from gateway.host.scheduler import Lane, Scheduler
+from gateway.host.scheduler import Lane, Level, Scheduler
 from gateway.host.settings import EPOCH_TICK, HOST_STACK
 from gateway.host.store import ENDED, NOT_BEGUN, Store, free_ended
 from gateway.host.trap import from_engine
@@ -42,13 +42,8 @@ _FUNC: Final = 8
 _RESULT: Final = 40
 _ARGS: Final = _RESULT + VALUE_SIZE
 
-_HEAD_STARTS: Final = 2
-"""How often a guest that is pre-empted goes on before others begin: those that need up to two ticks are served in
-the order in which they came. More would be fairer to longer ones, and have shorter ones wait for longer."""
-
-_SPINNING: Final = EPOCH_TICK / 2
-"""Seconds of uninterrupted computing that make a guest queue for its next turn. One that is pre-empted sooner was
-only there when a tick came."""
+_SPINNING: Final = 0.8 * EPOCH_TICK
+"""Seconds that a guest may compute which was pre-empted before, until the next tick that comes."""
 
 
 def _nothing() -> None:
@@ -118,6 +113,8 @@ class Invocation:
         self.began = 0.0
         self.ended = 0.0
         self._lane = lane
+        self._whose: Lane | Level = lane
+        self._slice = _SPINNING
         self._idle = idle
         self._on_close = on_close
         self._export = export
@@ -128,7 +125,6 @@ class Invocation:
         self.instantiated = False
         self.kept = False
         self._within = within is not None
-        self._preempted = 0
         self._called = False
         self._returned = False
         self._finished = False
@@ -174,6 +170,7 @@ class Invocation:
             InvocationError: it has ended without a result.
         """
         began = perf_counter()
+        self._slice = self._scheduler.slice
         try:
             return self.start()
         finally:
@@ -250,7 +247,7 @@ class Invocation:
                     if self._poll():
                         return self.result
                 finally:
-                    scheduler.spend(perf_counter() - began, self._lane)
+                    scheduler.spend(perf_counter() - began, self._whose)
         except (Exception, asyncio.CancelledError) as error:
             if self._stopped is None:
                 raise
@@ -328,16 +325,17 @@ class Invocation:
         suspension = store.suspension
         if suspension is None:
             if self._idle is not None and self._idle.resting:
+                self._whose = self._lane
                 await self._idle.awake()
                 if not scheduler.may_run(self._lane):
                     await scheduler.turn(self._lane)
                 return
-            self._preempted += 1
-            if self._preempted > _HEAD_STARTS:
-                await scheduler.next_tick()
-            else:
-                await scheduler.turn(self._lane, first=True)
+            store.engine.hurry()
+            self._slice = _SPINNING
+            self._whose = level = Level.of(self.cpu_time)
+            await scheduler.next_tick(level)
             return
+        self._whose = self._lane
         began = perf_counter()
         try:
             value = await suspension.finish()
@@ -414,7 +412,7 @@ class Invocation:
                     idle.yields += 1
                     if idle.resting:
                         return False
-                if store.suspension is not None or monotonic() - began > _SPINNING:
+                if store.suspension is not None or monotonic() - began > self._slice:
                     return False
         finally:
             if store.stack or store.engine.concurrent:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.host.errors import Exhausted, ResultTooLarge
 from gateway.host.garbage import full_collections_put_off
-from gateway.host.scheduler import Scheduler
+from gateway.host.scheduler import Level, Scheduler
 from gateway.host.settings import EPOCH_TICK
 
 __all__ = ["STRETCH", "Postponed", "at_once", "in_pieces", "loop_time", "of_any_length", "pause"]
@@ -109,11 +109,11 @@ async def in_pieces(work: Callable[[], T], *, max_size: int | None = None) -> T:
     async with scheduler.stacks:
         with full_collections_put_off():
             if not scheduler.has_time:
-                await scheduler.next_tick()
+                await scheduler.next_tick(Level.SHORT)
             worker = _Worker(work, max_size)
             try:
                 while not _piece(worker, scheduler):
-                    await scheduler.next_tick()
+                    await scheduler.next_tick(Level.of(worker.computed))
             except BaseException:
                 worker.abandon()
                 raise
@@ -137,11 +137,11 @@ async def of_any_length(work: Callable[[], T], *, max_size: int | None = None) -
 
 def _piece(worker: _Worker, scheduler: Scheduler) -> bool:
     """Have a piece of work done; returns whether it was the last."""
-    began = monotonic()
+    began, level = monotonic(), Level.of(worker.computed)
     try:
         return worker.go_on()
     finally:
-        scheduler.spend(monotonic() - began)
+        scheduler.spend(monotonic() - began, level)
 
 
 class _Counted:
@@ -172,7 +172,11 @@ class _Budget(_Counted):
 
 
 class _Worker(_Counted):
-    """Work in a thread. Of the two locks, the one that is free says who runs: the work, or the loop."""
+    """Work in a thread. Of the two locks, the one that is free says who runs: the work, or the loop.
+
+    Attributes:
+        computed: seconds of CPU time that the work has taken so far.
+    """
 
     def __init__(self, work: Callable[[], Any], max_size: int | None) -> None:
         super().__init__(max_size)
@@ -186,7 +190,8 @@ class _Worker(_Counted):
         self._result: Any = None
         self._error: BaseException | None = None
         self._until = 0.0
-        self._cpu = self._computed = 0.0
+        self.computed = 0.0
+        self._cpu = self._latest = 0.0
 
     # For the loop.
 
@@ -199,7 +204,8 @@ class _Worker(_Counted):
             self._its_turn.release()
         self._our_turn.acquire()
         self._running = False
-        _local.lent += self._computed
+        _local.lent += self._latest
+        self.computed += self._latest
         return self._done
 
     def _begin_thread(self) -> None:
@@ -245,7 +251,7 @@ class _Worker(_Counted):
         self._cpu = thread_time()
 
     def _end(self) -> None:
-        self._computed = thread_time() - self._cpu
+        self._latest = thread_time() - self._cpu
         self._our_turn.release()
 
     def _hand_back(self) -> None:

@@ -4,18 +4,18 @@ All guests of a loop run on its thread. In each turn of the loop they get so muc
 
 - A quarter of a millisecond is for guests that begin, or that go on after they have waited. While it lasts they
   run at once, without having touched the loop; then they queue, in lanes, and the lane that has had the least time
-  goes first. It is a tick for those whose clients keep their connections, for whose sake it is short; and for all
-  while a crowd of those waits.
+  goes first. It is a tick for those whose clients keep their connections, for whose sake it is short; and for
+  all while a crowd of those waits, or while guests are there that were pre-empted, whose turns are long anyway.
 - One tick is for a guest that was pre-empted, or for a piece of long work (`gateway.host.pieces`). Those queue by
-  themselves, and one is let go in each turn, or in every other one while guests wait in lanes. Before it comes to
-  that, each guest goes on at the head of the others a few times: most need little more than a tick, and some would
-  be served much later than their equals only for having been there when a tick came.
+  themselves, and one is let go in each turn, or in every other one while guests wait in lanes; after all that
+  arrived before it in that turn. They queue by how long they have computed: who has had little goes first, as long
+  as its equals together have not had more than their share.
 
 So however many guests spin, those that do not are hardly later for it; and however many begin, those that spin get
-their share.
+their share. While many wait to begin and others spin, those who begin are pre-empted sooner than otherwise
+(`slice`): none can tell which of them are short, and all who are wait for those before them.
 
-Lanes are served by start-time fair queueing: each has a clock, which its guests' time moves on, and one that was
-idle begins again where the others are. A guest whose lane is behind them does not queue at all.
+A guest whose lane is behind the others does not queue at all (`gateway.host.fair_queues`).
 
 Deadlines are watched by one timer for all invocations, which stops when there are none: starting and
 finishing an invocation costs no timer of its own.
@@ -26,15 +26,15 @@ from __future__ import annotations
 import asyncio
 import enum
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections import OrderedDict
 from itertools import islice
 from time import monotonic
 from typing import ClassVar, Final, Protocol
 
+from gateway.host.fair_queues import FairQueues
 from gateway.host.settings import EPOCH_TICK
 
-__all__ = ["AT_ONCE", "SHARE", "Expiring", "Lane", "Scheduler"]
+__all__ = ["AT_ONCE", "NEWCOMERS", "SHARE", "Expiring", "Lane", "Level", "Scheduler"]
 
 _SWEEP: Final = 0.01
 """Seconds between two looks at the deadlines: how late a deadline may be noticed. Arbitrary."""
@@ -48,9 +48,21 @@ SHARE: Final = 0.00025
 the last of them may take longer. Those of other clients wait for the end of it, so less is better, as long as a
 turn of the loop by itself takes less: some 50 us. Those others have a tick."""
 
+NEWCOMERS: Final = 64
+"""Guests of new connections that wait, while more are accepted: those behind them wait in the kernel's queue, and
+cost nothing. Arbitrary: so many that hardly any waits there who would have its turn before these."""
+
+_SLICE: Final = EPOCH_TICK / 2
+"""Seconds of uninterrupted computing that make a guest queue for its next turn. One that is pre-empted sooner was
+only there when a tick came."""
+
+_BRIEF: Final = EPOCH_TICK / 10
+"""The same while a crowd waits to begin and others spin; ticks come every millisecond then. Two hundred that begin
+have all had their first slice after a fifth of a second, or after twice that where others have spun before."""
+
 _CROWD: Final = 16
-"""Guests of clients that keep their connections, of which so many wait that all lanes have a tick: they wait for
-each other then, and fewer turns serve more. Arbitrary."""
+"""Guests that wait in a lane, of which so many are a crowd. Where they keep their connections all lanes have the
+same share of a turn: they wait for each other then, and fewer turns serve more. Arbitrary."""
 
 _STACKS: Final = 64
 """Long works that are done in pieces at once, each with a thread. Threat: clients that send a long text each.
@@ -87,14 +99,29 @@ class Lane(enum.IntEnum):
     """Sent before the answer to the one before it was there."""
 
 
-class _Queue:
-    """A lane: those that wait in it, and its clock, the time that its guests have had."""
+class Level(enum.IntEnum):
+    """Where a guest queues that was pre-empted, by what it has computed so far.
 
-    __slots__ = ("clock", "waiting")
+    Each has a share of the time where it wants it, so that nobody waits for ever for those who have had less.
+    """
 
-    def __init__(self) -> None:
-        self.clock = 0.0
-        self.waiting: deque[_Waiting] = deque()
+    SHORT = 0
+    """Two ticks at most."""
+    LONG = 1
+    """Twenty."""
+    ENDLESS = 2
+    """More."""
+
+    @classmethod
+    def of(cls, seconds: float) -> Level:
+        """That of one which has computed for so long."""
+        if seconds < 2 * EPOCH_TICK:
+            return cls.SHORT
+        return cls.LONG if seconds < 20 * EPOCH_TICK else cls.ENDLESS
+
+
+_SHARES: Final = (4.0, 2.0, 1.0)
+"""How the time of those that were pre-empted is shared by `Level`. Arbitrary."""
 
 
 class _Waiting:
@@ -112,6 +139,7 @@ class Scheduler:
     Attributes:
         has_time: whether any guest that begins or has waited may run now. Where there is none for all, `may_run`
             tells of one, and otherwise `turn` comes first.
+        slice: seconds that a guest which begins may compute; it is pre-empted by the next tick that comes then.
         stacks: places for work that is done in pieces (`gateway.host.pieces`).
     """
 
@@ -123,15 +151,14 @@ class Scheduler:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         # The loop is the key that this object hangs on: a strong reference would keep both for ever.
         self._loop = weakref.ref(loop)
-        self._spinning: deque[asyncio.Future[None]] = deque()
-        self._lanes = tuple(_Queue() for _ in Lane)
-        self._number_waiting = 0
-        self._clock = 0.0
+        self._levels: FairQueues[asyncio.Future[None]] = FairQueues(_SHARES)
+        self._lanes: FairQueues[_Waiting] = FairQueues([1.0] * len(Lane))
         self._spent = 0.0
         self._ran = 0
         self._releasing = False
         self._spin = False
         self.has_time = True
+        self.slice = _SLICE
         self.stacks = asyncio.Semaphore(_STACKS)
         # Invocations of one time limit expire in the order in which they began.
         self._watched: dict[float, OrderedDict[Expiring, None]] = {}
@@ -151,54 +178,42 @@ class Scheduler:
         cls._latest = scheduler
         return scheduler
 
-    def spend(self, seconds: float, lane: Lane | None = None) -> None:
-        """Count that guests have run for so long. To be called each time one has.
+    def spend(self, seconds: float, whose: Lane | Level) -> None:
+        """Count that a guest has run for so long. To be called each time one has.
 
         Args:
             seconds: how long.
-            lane: whose time that was; None for work that has none.
+            whose: where it has queued, or would have.
         """
         self._spent += seconds
         self._ran += 1
-        if lane is not None:
-            queue = self._lanes[lane]
-            if queue.waiting:
-                self._clock = max(self._clock, queue.clock)
-            else:  # as `_catch_up`
-                self._clock = queue.clock = max(self._clock, queue.clock)
-            queue.clock += seconds
+        (self._lanes if isinstance(whose, Lane) else self._levels).spend(whose, seconds)
         if self._spent > SHARE:
             self.has_time = False
-        if not self._releasing:
-            self._begin_to_release()
+        if not self._releasing:  # for each request: `_begin_to_release`, without a call
+            self._releasing = True
+            asyncio.get_running_loop().call_soon(self._release)
 
     def may_run(self, lane: Lane) -> bool:
         """Whether a guest may run now: there is time for any, or its lane is behind others, or may have more."""
         if self.has_time:
             return True
-        queue = self._lanes[lane]
-        if queue.waiting:
+        lanes = self._lanes
+        if lanes.number_in(lane):
             return False
-        return queue.clock <= self._clock or (
-            lane is Lane.KEPT and not self._number_waiting and self._spent <= EPOCH_TICK
+        return not lanes.is_ahead(lane) or (
+            lane is Lane.KEPT and not lanes.waiting and self._spent <= EPOCH_TICK
         )
 
-    async def turn(self, lane: Lane = Lane.NEW, *, first: bool = False) -> None:
-        """Wait until there is time for a guest that begins or has waited.
+    def may_come(self, lane: Lane) -> bool:
+        """Whether a lane has room for more: fewer than `NEWCOMERS` wait in it."""
+        return self._lanes.number_in(lane) < NEWCOMERS
 
-        Args:
-            lane: where it queues.
-            first: whether it goes before all that wait there.
-        """
+    async def turn(self, lane: Lane = Lane.NEW) -> None:
+        """Wait until there is time for a guest that begins or has waited, and queues in that lane."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(loop.create_future())
-        queue = self._lanes[lane]
-        self._catch_up(queue)
-        if first:
-            queue.waiting.appendleft(waiting)
-        else:
-            queue.waiting.append(waiting)
-        self._number_waiting += 1
+        waiting, lanes = _Waiting(loop.create_future()), self._lanes
+        lanes.add(lane, waiting)
         self.has_time = False
         if not self._releasing:
             self._begin_to_release()
@@ -209,55 +224,51 @@ class Scheduler:
                 await waiting.turn
         finally:
             # It is the first, or next to it, but for those that were cancelled.
-            queue.waiting.remove(waiting)
-            self._number_waiting -= 1
-            self.has_time = not self._number_waiting and self._spent <= SHARE
+            lanes.remove(lane, waiting)
+            self.has_time = not lanes.waiting and self._spent <= SHARE
 
-    async def next_tick(self) -> None:
+    async def next_tick(self, level: Level) -> None:
         """Wait for the tick of a guest that was pre-empted, or of other work that takes milliseconds."""
         turn = asyncio.get_running_loop().create_future()
-        self._spinning.append(turn)
+        self._levels.add(level, turn)
         if not self._releasing:
             self._begin_to_release()
         await turn
 
     def _share(self, lane: Lane) -> float:
         """How much time guests may have had in this turn for one more of a lane, in seconds."""
-        crowded = len(self._lanes[Lane.KEPT].waiting) > _CROWD
-        return EPOCH_TICK if crowded or lane is Lane.KEPT else SHARE
-
-    def _catch_up(self, queue: _Queue) -> None:
-        """Have a lane that was idle go on where the others are: it has saved up no time."""
-        if not queue.waiting:
-            queue.clock = max(queue.clock, self._clock)
+        long = self._levels.waiting or self._lanes.number_in(Lane.KEPT) > _CROWD
+        return EPOCH_TICK if long or lane is Lane.KEPT else SHARE
 
     def _begin_to_release(self) -> None:
-        loop = self._loop()
-        if loop is not None:
-            self._releasing = True
-            loop.call_soon(self._release)
+        self._releasing = True
+        asyncio.get_running_loop().call_soon(self._release)
 
     def _release(self) -> None:
         """Begin a turn of the loop."""
-        self._spin = bool(self._spinning) and not (self._spin and self._number_waiting)
-        if self._spin:
-            while self._spinning and not _complete(self._spinning.popleft()):
-                pass
-        elif self._number_waiting:
+        lanes, spinning = self._lanes, self._levels.waiting
+        self._spin = bool(spinning) and not (self._spin and lanes.waiting)
+        if lanes.waiting and not self._spin:
             # Twice as many as ran in the last turn: where guests take long, waking all would be for nothing.
-            for waiting in islice(self._in_turns(), 2 * self._ran + 1):
+            for waiting in islice(lanes.in_turns(), 2 * self._ran + 1):
                 _complete(waiting.turn)
         self._spent = 0.0
         self._ran = 0
         self._releasing = False
-        self.has_time = not self._number_waiting
-        if self._number_waiting or self._spinning:
+        self.has_time = not lanes.waiting
+        self.slice = _BRIEF if spinning and lanes.waiting > _CROWD else _SLICE
+        if self._spin:
+            # What is read before the next turn of the loop goes before it: that would wait for all of its tick.
+            self._releasing = True
+            asyncio.get_running_loop().call_soon(self._let_spin)
+        elif lanes.waiting or spinning:
             self._begin_to_release()
 
-    def _in_turns(self) -> Iterator[_Waiting]:
-        """Those that wait, the lane first that has had the least time."""
-        for queue in sorted(self._lanes, key=lambda queue: queue.clock):
-            yield from queue.waiting
+    def _let_spin(self) -> None:
+        """Have one go on that was pre-empted, the others of this turn having had theirs."""
+        while self._levels.waiting and not _complete(self._levels.pop()):
+            pass
+        self._begin_to_release()
 
     def watch(self, invocation: Expiring) -> None:
         """Have an invocation's `expire` called once its deadline has passed."""

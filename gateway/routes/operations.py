@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from gateway.host.scheduler import Scheduler
+from gateway.host.scheduler import Level, Scheduler
 from gateway.http import problem
 from gateway.json.text import dump
 from gateway.observe.metrics import Metrics
@@ -64,11 +64,11 @@ class Operation:
             return
         scheduler = Scheduler.current() if self._long else None
         if scheduler is not None and not scheduler.has_time:
-            await scheduler.next_tick()
+            await scheduler.next_tick(Level.SHORT)
         began = monotonic()
         status, content_type, content = self._content(request)
         if scheduler is not None:
-            scheduler.spend(monotonic() - began)
+            scheduler.spend(monotonic() - began, Level.SHORT)
         await request.respond(status, content_type, content, (b"cache-control", b"no-store"))
 
 

@@ -31,9 +31,13 @@ time of the guests of new connections, so that who connects and leaves a thousan
 those who stay. Twice what was measured on a quiet machine (0.09 to 0.12 ms): one beside others costs more."""
 
 PACE: Final = 0.001
-"""Seconds since connections were accepted last, for each that is accepted now; there is always one. A turn of the
-loop takes 5 ms where many requests are served, and one connection in each would be 200 in a second. Arbitrary: a
-thousand in a second count as a fifth of its time."""
+"""Seconds for each connection that is accepted beyond the first of a turn of the loop. A turn takes 5 ms where
+many requests are served, and one connection in each would be 200 in a second. Arbitrary: a thousand in a second
+count as a fifth of its time."""
+
+SAVED: Final = 64
+"""Connections that may have been saved up so while few came. Those of one client that begins to send come
+together: while the last of them waited to be accepted, the first would be served for a second time."""
 
 AT_ONCE: Final = 8
 """Connections that are accepted in one turn of the loop from one address, at most."""
@@ -60,8 +64,8 @@ class Acceptor:
         connections: those there are.
         limit: how many there may be.
         on_full: called when accepting stops because there are so many.
-        behind_guests: whether newcomers wait while guests do that began before them. Whoever asks no guest must
-            not: a health check would take the longer, the busier the gateway is.
+        behind_guests: whether newcomers wait while many guests do that came before them. Whoever asks no guest
+            must not: a health check would take the longer, the busier the gateway is.
     """
 
     def __init__(
@@ -85,7 +89,8 @@ class Acceptor:
         self._open = True
         self._accepting = False
         self._said = -SAY_AGAIN
-        self._accepted = 0.0
+        self._saved: float = SAVED
+        self._accepted = self._loop.time()
         connections.on_lost = self.go_on
         self.go_on()
 
@@ -121,9 +126,11 @@ class Acceptor:
     def _accept(self, sock: socket.socket) -> None:
         """Make a few connections. Those behind them have the next turns of the loop, beside all that is served."""
         scheduler, now = Scheduler.current(), self._loop.time()
-        if self._behind_guests and not scheduler.may_run(Lane.NEW):
+        if self._behind_guests and not scheduler.may_come(Lane.NEW):
             return  # more connections would only be more to wait
-        for _ in range(max(1, min(AT_ONCE, int((now - self._accepted) / PACE)))):
+        self._saved = min(SAVED, self._saved + (now - self._accepted) / PACE)
+        self._accepted = now
+        for _ in range(max(1, min(AT_ONCE, int(self._saved)))):
             if len(self._connections.open) + len(self._making) >= self._limit:
                 if not self._making:  # which may be open already, and counted twice
                     self._pause()
@@ -134,7 +141,7 @@ class Acceptor:
             connection = self._take(sock)
             if connection is None:
                 return
-            self._accepted = now
+            self._saved = max(0.0, self._saved - 1)
             scheduler.spend(COST, Lane.NEW)
             self._make(connection)
 

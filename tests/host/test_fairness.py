@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.host.errors import DeadlineExceeded
-from gateway.host.scheduler import AT_ONCE, SHARE, Lane, Scheduler
+from gateway.host.scheduler import AT_ONCE, SHARE, Lane, Level, Scheduler
 from gateway.host.settings import EPOCH_TICK
 from gateway.host.store import STORES
 from tests.host.conftest import BOTH_LOOPS, Load
@@ -64,7 +64,7 @@ async def test_turns_go_round_one_in_each_iteration_of_the_loop() -> None:
 
     async def compute(name: str) -> None:
         for _ in range(3):
-            await scheduler.next_tick()
+            await scheduler.next_tick(Level.SHORT)
             order.append(name)
 
     async def others() -> None:
@@ -85,7 +85,7 @@ async def test_those_that_spin_and_those_that_wait_have_every_other_turn() -> No
 
     async def spin() -> None:
         for _ in range(5):
-            await scheduler.next_tick()
+            await scheduler.next_tick(Level.SHORT)
             order.append("spin")
 
     async def wait() -> None:
@@ -98,12 +98,98 @@ async def test_those_that_spin_and_those_that_wait_have_every_other_turn() -> No
     assert order[:8] == ["spin", "wait"] * 4
 
 
+async def test_what_comes_while_a_guest_spins_goes_before_the_next_that_spins() -> None:
+    scheduler = Scheduler.current()
+    loop = asyncio.get_running_loop()
+    order: list[str] = []
+    begun: list[asyncio.Task[None]] = []
+
+    async def begin() -> None:
+        if not scheduler.may_run(Lane.NEW):
+            await scheduler.turn(Lane.NEW)
+        order.append("begin")
+        scheduler.spend(SHARE / 2, Lane.NEW)
+
+    async def spin() -> None:
+        for _ in range(3):
+            await scheduler.next_tick(Level.SHORT)
+            order.append("spin")
+            scheduler.spend(EPOCH_TICK, Level.SHORT)
+            # As what the loop reads after this turn of it.
+            loop.call_soon(lambda: begun.append(asyncio.create_task(begin())))
+
+    await asyncio.gather(spin(), spin())
+    await turns(3)
+    assert order == ["spin", "begin"] * 6
+
+
+async def test_who_has_computed_less_goes_first() -> None:
+    scheduler = Scheduler.current()
+    order: list[Level] = []
+
+    async def spin(level: Level) -> None:
+        await scheduler.next_tick(level)
+        order.append(level)
+        scheduler.spend(EPOCH_TICK, level)
+
+    levels = [Level.ENDLESS] * 6 + [Level.LONG] * 6 + [Level.SHORT]
+    await asyncio.gather(*map(spin, levels))
+    assert Level.SHORT in order[:3]
+    assert order.index(Level.LONG) < 4
+
+
+async def test_none_that_spins_is_left_without() -> None:
+    scheduler = Scheduler.current()
+    had: Counter[Level] = Counter()
+    enough = asyncio.Event()
+
+    async def spin(level: Level) -> None:
+        while not enough.is_set():
+            await scheduler.next_tick(level)
+            had[level] += 1
+            scheduler.spend(EPOCH_TICK, level)
+            if had.total() == 70:
+                enough.set()
+
+    await asyncio.gather(*[spin(level) for level in Level for _ in range(5)])
+    for level, share in {Level.SHORT: 40, Level.LONG: 20, Level.ENDLESS: 10}.items():
+        assert abs(had[level] - share) <= 15  # those that were let go before they saw the end
+
+
+async def test_levels_are_those_of_what_was_computed() -> None:
+    ticks = {0: Level.SHORT, 1.9: Level.SHORT, 2: Level.LONG, 19: Level.LONG, 20: Level.ENDLESS}
+    assert {number: Level.of(number * EPOCH_TICK) for number in ticks} == ticks
+
+
+async def test_those_of_a_crowd_begin_with_less_while_others_spin() -> None:
+    scheduler = Scheduler.current()
+    usual = scheduler.slice
+    seen: list[float] = []
+
+    async def begin() -> None:
+        await scheduler.turn()
+        seen.append(scheduler.slice)
+        scheduler.spend(2 * SHARE, Lane.NEW)
+
+    async def spin() -> None:
+        while len(seen) < 40:
+            await scheduler.next_tick(Level.SHORT)
+            scheduler.spend(EPOCH_TICK, Level.SHORT)
+
+    await asyncio.gather(*[begin() for _ in range(40)], spin())
+    assert seen[0] < usual / 2
+    assert seen[-1] == usual
+    await turns(2)
+    await asyncio.gather(*[begin() for _ in range(40)])
+    assert set(seen[41:]) == {usual}
+
+
 async def test_a_turn_that_is_cancelled_is_nobody_elses_loss() -> None:
     scheduler = Scheduler.current()
     order: list[str] = []
 
     async def compute(name: str) -> None:
-        await scheduler.next_tick()
+        await scheduler.next_tick(Level.SHORT)
         order.append(name)
 
     tasks = [asyncio.create_task(compute(name)) for name in "abcd"]
@@ -124,7 +210,7 @@ async def test_guests_that_begin_share_a_part_of_each_turn() -> None:
             await scheduler.turn()
         marks.mark()
         order.append(number)
-        scheduler.spend(SHARE * 0.6)
+        scheduler.spend(SHARE * 0.6, Lane.NEW)
 
     await asyncio.gather(*map(begin, range(10)))
     assert order == list(range(10))
@@ -137,7 +223,7 @@ async def test_many_that_take_no_time_begin_in_one_turn() -> None:
     marks = Marks(100)
     for _ in range(100):
         assert scheduler.has_time
-        scheduler.spend(SHARE / 1000)
+        scheduler.spend(SHARE / 1000, Lane.NEW)
         marks.mark()
     assert list(marks.in_turns.values()) == [100]
 

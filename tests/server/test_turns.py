@@ -9,7 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
-from gateway.host.scheduler import SHARE, Lane, Scheduler
+from gateway.host.scheduler import NEWCOMERS, SHARE, Lane, Scheduler
 from gateway.server.acceptor import AT_ONCE, Acceptor
 from gateway.server.endpoint import Endpoint
 from gateway.server.http1.connections import Connections, Timeouts
@@ -102,6 +102,24 @@ def test_a_few_connections_are_made_in_a_turn(kind: str) -> None:
     play(KINDS[kind], scene)
 
 
+@pytest.mark.parametrize(("after", "lane"), [(0.0, Lane.KEPT), (3600.0, Lane.NEW)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_connection_is_kept_that_has_had_an_answer_and_has_lasted(
+    kind: str, after: float, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.server.http1.connection.KEPT_AFTER", after)
+
+    async def scene(endpoint: Endpoint, app: Echo, client: socket.socket) -> None:
+        for number in range(2):
+            client.sendall(head("/one"))
+            assert await asyncio.get_running_loop().sock_recv(client, 1 << 16)
+            assert len(app.seen) == number + 1
+        (connection,) = endpoint.connections
+        await until(lambda: connection.client.lane is lane)
+
+    play(KINDS[kind], scene)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("behind_guests", [True, False])
 async def test_newcomers_wait_for_guests_only_where_guests_answer(behind_guests: bool) -> None:
@@ -119,7 +137,7 @@ async def test_newcomers_wait_for_guests_only_where_guests_answer(behind_guests:
             transport.close()
             made.set()
 
-    guests = [asyncio.create_task(guest()) for _ in range(CLIENTS)]
+    guests = [asyncio.create_task(guest()) for _ in range(NEWCOMERS + 1)]
     await until(lambda: turns > 0)
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)

@@ -29,6 +29,11 @@ from gateway.server.http1.target import Headers, absolute_form
 
 __all__ = ["Http1Connection"]
 
+KEPT_AFTER: Final = 0.25
+"""Seconds after which a connection counts as one that is kept, once it has had an answer. Many that are made at
+once wait for each other until then: if each came into another lane with its first answer, the last of them would
+wait for twice as long as those. Arbitrary: as long as a hundred guests of some milliseconds take."""
+
 _TARGET: Final = re.compile(rb"[!-~]+")
 """What a request's target is made of: visible characters (RFC 3986, section 2; more than those that it allows)."""
 
@@ -78,6 +83,7 @@ class Http1Connection(asyncio.Protocol):
         self._server: tuple[str, int | None] | None = None
         self._max_head = max_head(config)
         self._keep_alive: float = config.timeout_keep_alive
+        self._kept_from = self.loop.time() + KEPT_AFTER
         self._resting: asyncio.TimerHandle | None = None
 
     # --- the transport's callbacks -------------------------------------------------------------------------
@@ -243,15 +249,18 @@ class Http1Connection(asyncio.Protocol):
         if not keep_alive or (flow.ended and not ahead):
             self.transport.close()
             return
+        now = self.loop.time()
         # One that sends requests ahead has the gateway busy all by itself: they do not go before those of others.
-        self.client.lane = Lane.AHEAD if ahead else Lane.KEPT
+        self.client.lane = (
+            Lane.AHEAD if ahead else Lane.KEPT if now >= self._kept_from else Lane.NEW
+        )
         guard.dropped = 0
         if ahead or flow.read_paused:
             flow.resume_reading()
         if guard.refusal is not None:
             guard.answer()
         elif not ahead:  # else it is not idle: this side lets it wait
-            now = self.shared.idle[self] = self.loop.time()
+            self.shared.idle[self] = now
             if self._resting is None:
                 self._rest_until(now + self._keep_alive)
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.config import ComponentConfig, GatewayConfig, ServerConfig
-from gateway.host.scheduler import Scheduler
+from gateway.host.scheduler import Lane, Scheduler
 from gateway.observe.metrics import Metrics
 from gateway.observe.watchdog import BOUND, Stall, StallLog
 from tests import ask
@@ -74,7 +74,7 @@ async def test_who_asks_waits_for_a_turn(guest: GuestPath) -> None:
     app = create_app(GatewayConfig(server=server, components=(component,)))
     asker = Server("/metrics")
     asking = asyncio.create_task(asker.run(app))
-    Scheduler.current().spend(1.0)  # by others, before it runs
+    Scheduler.current().spend(1.0, Lane.NEW)  # by others, before it runs
     await asyncio.sleep(0)
     assert not asker.sent
     await asking
