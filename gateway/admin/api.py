@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from gateway.admin import problems
 from gateway.admin.component_body import InvalidComponent, describe, taken_routes
-from gateway.admin.contents import Contents
+from gateway.admin.contents import Contents, NotKept
 from gateway.admin.endpoints import ENDPOINTS, PREFIX, AdminEndpoint
 from gateway.admin.openapi import document
 from gateway.admin.operations import Operations
@@ -198,6 +198,8 @@ class AdminApi:
                 await self._put(request, config)
         except ContentTooLarge:
             raise Refused(problems.COMPONENT_TOO_LARGE) from None
+        except NotKept as error:
+            raise Refused(problems.not_kept(str(error))) from None
         except TimeoutError:
             raise Refused(problem.REQUEST_TIMEOUT) from None
         finally:

@@ -113,6 +113,7 @@ ENDPOINTS: Final = (
                 "where its configuration has `components_dir`."
             ),
             422: _problem("The content does not describe a component, or it cannot be loaded."),
+            507: _problem("A component that was sent cannot be kept: the disk is full."),
         },
     ),
     AdminEndpoint(

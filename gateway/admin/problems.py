@@ -34,6 +34,7 @@ __all__ = [
     "component_refused",
     "invalid_component",
     "invalid_json",
+    "not_kept",
     "reload_refused",
     "route_conflict",
 ]
@@ -153,6 +154,17 @@ NO_COMPONENT: Final = Problem(
     title="There is no such component",
     detail="No component has this name. The names are in the list at /admin/v1/components.",
 )
+
+
+def not_kept(reason: str) -> Problem:
+    """There is no room for a component that was sent."""
+    return Problem(
+        kind="insufficient-storage",
+        status=507,
+        title="The component cannot be kept",
+        detail=f"There is no room in the gateway's components_dir: {reason}. Make room there, and send the "
+        "component again. Nothing was changed.",
+    )
 
 
 def invalid_json(reason: str) -> Problem:

@@ -16,6 +16,7 @@ from gateway.cli.check import check
 from gateway.cli.client import client
 from gateway.cli.componentize import componentize
 from gateway.cli.dev import dev
+from gateway.cli.doctor import doctor
 from gateway.cli.inspect import inspect
 from gateway.cli.new import new
 from gateway.cli.schema import schema
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 _COMMANDS: Final = (
     new,
+    doctor,
     serve,
     build,
     dev,

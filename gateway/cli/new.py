@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+import sys
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 
+from gateway.cli.doctor import lines
+from gateway.cli.options import one_of, refuse
 from gateway.cli.status import FAILED, REFUSED
 from gateway.scaffold.project import KINDS, LANGUAGES, BadName, Project
+from gateway.scaffold.tools import missing
 
 __all__ = ["new"]
-
-_T = TypeVar("_T", bound=str)
 
 
 def new(
@@ -28,11 +28,14 @@ def new(
     ],
     *,
     lang: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--lang", metavar="|".join(LANGUAGES), help="What to write it in.", show_default=False
+            "--lang",
+            metavar="|".join(LANGUAGES),
+            help="What to write it in; asked for on a terminal.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     kind: Annotated[
         str,
         typer.Option(
@@ -44,32 +47,29 @@ def new(
     ] = "http",
 ) -> None:
     """Make a folder to begin a component with: source, WIT, tests, and how it is built and served."""
+    language = one_of(LANGUAGES, lang or _asked(), "--lang")
     try:
-        project = Project(
-            folder.name, _one_of(LANGUAGES, lang, "--lang"), _one_of(KINDS, kind, "--kind")
-        )
+        project = Project(folder.name, language, one_of(KINDS, kind, "--kind"))
     except BadName as error:
-        _refuse(REFUSED, f"NAME {error}")
+        refuse(REFUSED, f"NAME {error}")
     try:
         project.write(folder)
     except FileExistsError:
-        _refuse(FAILED, f"{folder} is there already: choose another name, or remove it")
+        refuse(FAILED, f"{folder} is there already: choose another name, or remove it")
     except FileNotFoundError:
-        _refuse(FAILED, f"there is no folder {folder.parent} to make {folder.name} in")
+        refuse(FAILED, f"there is no folder {folder.parent} to make {folder.name} in")
     except OSError as error:
-        _refuse(FAILED, f"{folder} cannot be written, and nothing of it is left: {error.strerror}")
+        refuse(FAILED, f"{folder} cannot be written, and nothing of it is left: {error.strerror}")
     typer.echo(f"made {folder}. What to type:\n\n    cd {folder}\n    gateway dev\n")
+    if lacks := lines(missing(language)):
+        typer.echo(
+            "Before that, since this machine lacks it:\n\n    " + "\n    ".join(lacks) + "\n"
+        )
 
 
-def _one_of(known: Sequence[_T], given: str, flag: str) -> _T:
-    for each in known:
-        if each == given:
-            return each
-    near = difflib.get_close_matches(given, known, n=1)
-    meant = f'; did you mean "{near[0]}"?' if near else f": it is one of {', '.join(known)}"
-    return _refuse(REFUSED, f'{flag} "{given}" is unknown{meant}')
-
-
-def _refuse(status: int, message: str) -> NoReturn:
-    typer.echo(f"gateway: {message}", err=True)
-    raise typer.Exit(status)
+def _asked() -> str:
+    """The language, from whoever sits there."""
+    if not sys.stdin.isatty():
+        refuse(REFUSED, f"say what to write it in: --lang {'|'.join(LANGUAGES)}")
+    answer: str = typer.prompt(f"What to write it in ({', '.join(LANGUAGES)})")
+    return answer

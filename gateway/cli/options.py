@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
+from gateway.cli.status import REFUSED
 from gateway.config import GatewayConfig, load, single
 
-__all__ = ["COMPONENT", "SERVER", "ComponentFile", "Target", "option", "read"]
+__all__ = [
+    "COMPONENT",
+    "SERVER",
+    "ComponentFile",
+    "Target",
+    "one_of",
+    "option",
+    "read",
+    "refuse",
+]
+
+_T = TypeVar("_T", bound=str)
 
 SERVER: Final = "Server"
 COMPONENT: Final = "Component"
@@ -50,3 +64,19 @@ def read(target: Path, *, unbuilt: bool = False, **flags: Any) -> GatewayConfig:
     if target.suffix.lower() == ".toml":
         return load(target, unbuilt=unbuilt, **flags)
     return single(target, **flags)
+
+
+def one_of(known: Sequence[_T], given: str, flag: str) -> _T:
+    """The one of some words that was given; ends the program where it is none of them."""
+    for each in known:
+        if each == given:
+            return each
+    near = difflib.get_close_matches(given, known, n=1)
+    meant = f'; did you mean "{near[0]}"?' if near else f": it is one of {', '.join(known)}"
+    return refuse(REFUSED, f'{flag} "{given}" is unknown{meant}')
+
+
+def refuse(status: int, message: str) -> NoReturn:
+    """End the program, and say why."""
+    typer.echo(f"gateway: {message}", err=True)
+    raise typer.Exit(status)

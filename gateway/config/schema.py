@@ -17,7 +17,7 @@ from gateway.config.gateway import TABLES
 from gateway.config.key import RESTART, quantity_of, written_default
 from gateway.config.values import Table, table_of
 
-__all__ = ["Schema", "configuration_schema", "described", "plain"]
+__all__ = ["Schema", "configuration_schema", "described", "plain", "without_none"]
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -84,6 +84,8 @@ def _key(schema: Schema, field: FieldInfo) -> Schema:
     elif "default" in schema:
         default = _without_null(schema.pop("default"))
         schema |= {} if default is None else {"default": default}
+    if "description" in schema:
+        schema["description"] = without_none(schema["description"])
     if RESTART in field.metadata:
         schema["description"] += " A change takes a restart."
     return schema
@@ -95,6 +97,11 @@ def _without_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return value
+
+
+def without_none(text: str) -> str:
+    """What is said of a key, for who writes TOML: what is None in Python is left out there."""
+    return text.replace(". None", ". Left out").replace(" None ", " left out ")
 
 
 def described(schema: Schema, kind: type) -> Schema:

@@ -20,7 +20,7 @@ from gateway.admin.openapi import document
 from gateway.cli.app import app
 from gateway.config.gateway import TABLES
 from gateway.config.key import RESTART, flag_name, flag_of, quantity_of
-from gateway.config.schema import configuration_schema
+from gateway.config.schema import configuration_schema, without_none
 from gateway.config.values import Table, table_of
 from gateway.observe.metrics import Metrics
 from gateway.units import Quantity
@@ -182,9 +182,9 @@ def literal(value: object) -> str:
 
 
 def meaning(key: str, schema: Schema, field: FieldInfo) -> str:
-    """What a key is for, and its flag. TOML has no None: the key is left out there."""
+    """What a key is for, and its flag."""
     text = sentence(schema.get("description", "").removesuffix(" A change takes a restart."))
-    text = text.replace(". None", ". Left out").replace(" None ", " left out ")
+    text = without_none(text)
     flag = flag_of(field)
     return text if flag is None else f"{text} `{flag_name(key, field)}`{{ .flag }}"
 

@@ -16,6 +16,7 @@ from gateway.config import Route
 from tests import ask
 from tests.admin.issuer import token
 from tests.admin.site import MemoryGateway, Stage, admin_api
+from tests.admin.test_contents import full
 from tests.harness import RawConnection, exchange
 from tests.production.gateways import until
 
@@ -607,3 +608,11 @@ class TestSent:
             response = self.send(client, "hello", self.WASM)
         assert response.status_code == 415
         assert "components_dir" in response.json()["detail"]
+
+    def test_a_full_disk(self, client: httpx.Client, folder: Path) -> None:
+        with full():
+            response = self.send(client, "hello", b"\0asm" + bytes(200_000))
+        assert response.status_code == 507
+        assert response.json()["type"].endswith(":insufficient-storage")
+        assert "Make room there" in response.json()["detail"]
+        assert list((folder / "sent").iterdir()) == []

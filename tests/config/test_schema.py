@@ -393,3 +393,7 @@ def test_links(url: str | None, component: dict[str, Any]) -> None:
 def test_linked_hosts(host: str | None, more: dict[str, str]) -> None:
     agree(LinkConfig, {"host": host, "component": "b"} | more)
     agree(LinkConfig, {"host": host} | more)
+
+
+def test_nothing_is_said_in_python() -> None:
+    assert not re.search(r"\bNone\b", json.dumps(SCHEMA))

@@ -213,6 +213,7 @@ def test_names_that_not_everything_can_have_are_refused(name: str) -> None:
 
 def test_a_mistake_says_what_was_meant_and_makes_nothing(tmp_path: Path) -> None:
     for arguments, told in (
+        (["app"], "say what to write it in: --lang python|javascript|c|go|rust"),
         (["app", "--lang", "pyton"], '--lang "pyton" is unknown; did you mean "python"?'),
         (
             ["app", "--lang", "c", "--kind", "web"],
@@ -245,3 +246,51 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "cannot be written, and nothing of it is left: File name too long" in refused.stderr
     assert list(parent.iterdir()) == []
+
+
+# --- what is missing -----------------------------------------------------------------------------
+
+TOOLS = ("make", "python3", "node", "npm", "go", "cargo", "rustup")
+
+
+def machine(folder: Path, *names: str, version: str = "99.0") -> str:
+    """The PATH of a machine that has these programs alone, all of a version."""
+    folder.mkdir()
+    for name in names:
+        program = folder / name
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        program.chmod(0o755)
+    return str(folder)
+
+
+def test_a_machine_that_has_all_is_told_to_be_ready(tmp_path: Path) -> None:
+    told = run("doctor", PATH=machine(tmp_path / "bin", *TOOLS))
+    assert told.returncode == 0
+    assert [line.split() for line in told.stdout.splitlines()] == [
+        [it, "ready"] for it in LANGUAGES
+    ]
+
+
+def test_what_is_missing_is_told_with_a_remedy(tmp_path: Path) -> None:
+    path = machine(tmp_path / "bin", "make", "node", version="v18.2.0")
+    told = run("doctor", "--lang", "javascript", PATH=path)
+    assert told.returncode == 1
+    assert "Node.js 20 or newer (this is 18.2): https://nodejs.org" in told.stdout
+    assert "npm: " in told.stdout
+    every = run("doctor", PATH=path)
+    assert every.returncode == 0  # who has not said what for is not refused anything
+    assert every.stdout.count("missing:") == len(LANGUAGES)
+
+
+def test_new_tells_what_is_missing(tmp_path: Path) -> None:
+    made = run("new", tmp_path / "app", "--lang", "rust", PATH=machine(tmp_path / "bin", "cargo"))
+    assert (made.returncode, "https://rustup.rs" in made.stdout) == (0, True)
+    ready = run("new", tmp_path / "other", "--lang", "rust", PATH=machine(tmp_path / "all", *TOOLS))
+    assert "lacks" not in ready.stdout
+
+
+def test_a_program_that_fails_is_missing(tmp_path: Path) -> None:
+    path = machine(tmp_path / "bin", "make")
+    (tmp_path / "bin" / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    assert "fails): apt install python3-venv" in run("doctor", "--lang", "c", PATH=path).stdout
