@@ -19,7 +19,7 @@ def start(headers: Headers, status: int = 200) -> Message:
     return {"type": "http.response.start", "status": status, "headers": headers}
 
 
-def body(content: bytes, *, more: bool = False) -> Message:
+def body(content: bytes | bytearray, *, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
 
 
@@ -91,9 +91,11 @@ def test_a_response_of_another_length_than_announced_is_broken(
 
 def test_content_without_a_length_comes_in_chunks_however_it_is_announced() -> None:
     headers = [(b"Transfer-Encoding", b"gzip"), (b"X-Upper", b"1")]
+    last = bytearray()
     head, content = answered(
-        start(headers), body(b"one", more=True), body(b"", more=True), body(b"")
+        start(headers), body(b"one", more=True), body(b"", more=True), body(last)
     )
+    assert not last
     assert head.count(b"transfer-encoding") == 1
     assert b"\r\ntransfer-encoding: chunked" in head
     assert b"\r\nx-upper: 1\r\n" in head

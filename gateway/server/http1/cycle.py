@@ -124,9 +124,8 @@ class Cycle:
         self.keep_alive = keep_alive
         self.awaits_continue = awaits_continue
         self.started = False
-        self._carrier = (
-            carrier  # until it has ended: a connection is freed while an application still runs
-        )
+        # Until this has ended: an application that goes on keeps no connection.
+        self._carrier = carrier
         self._ended = self._complete = False
         self._parts: list[bytes] = []
         self._size = 0
@@ -242,7 +241,7 @@ class Cycle:
             if body:
                 body = b"%x\r\n%b\r\n" % (len(body), body)
             if not more:
-                body += b"0\r\n\r\n"
+                body = b"%b0\r\n\r\n" % body  # not added to what is the application's
         elif self.scope["method"] == "HEAD":
             body = b""
         elif not self._until_close:
