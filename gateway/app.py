@@ -18,6 +18,7 @@ from gateway.calls.errors import NotFound, Stopped
 from gateway.capabilities.worker import Lent
 from gateway.config import GatewayConfig
 from gateway.config.route import Route
+from gateway.host.ahead import Ahead
 from gateway.host.errors import ComponentError
 from gateway.http import problem
 from gateway.http.field_lines import FieldLines
@@ -92,6 +93,8 @@ class Gateway:
             providers=providers,
             loaded=Loaded(_instances(config), modular=modular),
         )
+        admission = self.runtime.admission
+        self.runtime.ahead = Ahead(lambda: not admission.in_flight)
         self.owner = Owner()
         self.draining = self._out_of_service = False
         self._started_at = datetime.now(UTC)
@@ -240,6 +243,8 @@ class Gateway:
             self._closed = True
             _log.info("closed")
         await self._deployment.aclose()
+        if self.runtime.ahead is not None:
+            self.runtime.ahead.close()
         self.runtime.watchdog.stop()
         self.runtime.channel.flush()
         if self.runtime.tracer is not None:

@@ -85,6 +85,7 @@ __all__ = [
     "set_async_stack_size",
     "set_concurrency",
     "set_continuation",
+    "set_epoch_deadline",
     "set_growing_memories",
     "set_pooling",
     "store_delete",
@@ -222,9 +223,10 @@ _store_context = _function(_held, "wasmtime_store_context", c_void_p, c_void_p)
 _store_limiter = _function(
     _held, "wasmtime_store_limiter", None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64
 )
-_set_epoch_deadline = _function(
+set_epoch_deadline: Final = _function(
     _held, "wasmtime_context_set_epoch_deadline", None, c_void_p, c_uint64
 )
+"""`(context, ticks)`: how many ticks from now on the guest may run before it yields."""
 _yield_at_epoch = _function(
     _held, "wasmtime_context_epoch_deadline_async_yield_and_update", c_void_p, c_void_p, c_uint64
 )
@@ -253,7 +255,7 @@ def store_new(
     store: int = _store_new(engine, None, None)
     context: int = _store_context(store)
     _store_limiter(store, max_memory, max_table_elements, -1, max_tables, max_memories)
-    _set_epoch_deadline(context, 1)
+    set_epoch_deadline(context, 1)
     _yield_at_epoch(context, 1)
     return store, context
 

@@ -32,9 +32,13 @@ class Memory:
         instance: the address of the component instance's name.
         scratch: the address of words that whoever uses them is done with before anyone else.
         number: how many core instances of the component are made before the one that has the memory, as its first.
+
+    Attributes:
+        base: the address where it begins, when it was looked at last.
+        size: how many bytes it had then.
     """
 
-    __slots__ = ("_base", "_moves", "_named", "_scratch", "_size")
+    __slots__ = ("_moves", "_named", "_scratch", "base", "size")
 
     def __init__(self, context: int, instance: int, scratch: int, number: int) -> None:
         self._named = context, instance, number
@@ -42,8 +46,8 @@ class Memory:
         # Where address space is short, a memory may be elsewhere after it has grown.
         self._moves = not is_roomy()
         _capi.name_memory(scratch, context, instance, number)
-        self._base: int = _capi.memory_data(context, scratch) or 0
-        self._size = _capi.memory_size(context, scratch)
+        self.base: int = _capi.memory_data(context, scratch) or 0
+        self.size = _capi.memory_size(context, scratch)
 
     def read(self, address: int, size: int, most: int = _U32_MAX) -> bytes:
         """What lies at an address.
@@ -56,11 +60,11 @@ class Memory:
         Raises:
             Trap: they are not all in the memory.
         """
-        if address + size > self._size or self._moves:
+        if address + size > self.size or self._moves:
             self._look()
-            if address + size > self._size:
+            if address + size > self.size:
                 raise Trap("bytes that are not in the memory that they are said to be in")
-        return _capi.string_at(self._base + address, min(size, most))
+        return _capi.string_at(self.base + address, min(size, most))
 
     def _name(self) -> int:
         context, instance, number = self._named
@@ -69,8 +73,8 @@ class Memory:
 
     def _look(self) -> None:
         context, name = self._named[0], self._name()
-        self._base = _capi.memory_data(context, name) or 0
-        self._size = _capi.memory_size(context, name)
+        self.base = _capi.memory_data(context, name) or 0
+        self.size = _capi.memory_size(context, name)
 
 
 class BridgeMemory(Memory):
@@ -87,23 +91,23 @@ class BridgeMemory(Memory):
         if self._moves:
             self._look()
         size = len(data)
-        address: int = HEAP + _capi.words[(self._base + HEAP_USED) >> 3]
-        if address + size > self._size:
+        address: int = HEAP + _capi.words[(self.base + HEAP_USED) >> 3]
+        if address + size > self.size:
             self._grow(address + size)
-        ctypes.memmove(self._base + address, data, size)
-        _capi.words[(self._base + HEAP_USED) >> 3] = (address + size - HEAP + 7) & -8
+        ctypes.memmove(self.base + address, data, size)
+        _capi.words[(self.base + HEAP_USED) >> 3] = (address + size - HEAP + 7) & -8
         return address
 
     def empty(self) -> None:
         """Give all room back, before a call whose arguments are to be written again."""
         if self._moves:
             self._look()
-        _capi.words[(self._base + HEAP_USED) >> 3] = 0
+        _capi.words[(self.base + HEAP_USED) >> 3] = 0
 
     def _grow(self, size: int) -> None:
         """Have the memory be at least `size` bytes."""
         self._look()
-        missing = -(-(size - self._size) // _PAGE)
+        missing = -(-(size - self.size) // _PAGE)
         if missing <= 0:
             return
         if not _capi.memory_grow(self._named[0], self._name(), missing):

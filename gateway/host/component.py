@@ -243,6 +243,8 @@ class Component:
         drops: for each resource that it exports, the name of the function that drops it, which is no export of its
             own, and that of the interface that has the resource.
         docs: what it says about them.
+        guest_memory: how many core instances are made before the one that has the memory of the guest; None where
+            that is not known, for no bytes cross there.
         imported: what adapts those of its imports that have asynchronous functions and are not WASI's.
     """
 
@@ -323,6 +325,8 @@ class Component:
             self.imports |= source.composed.imports
             self.imported = source.composed.imported
         self.docs = package_docs(source.binary)
+        passed = (it.guest for it in disguised.values() if Pair.GUEST_BYTES in it.pairs)
+        self.guest_memory = next(passed, None)
 
     @classmethod
     def alone(cls, source: Source, *, name: str) -> Component:

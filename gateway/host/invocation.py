@@ -32,6 +32,7 @@ from gateway.host.trap import from_engine
 from gateway.host.values import VALUE_SIZE
 
 if TYPE_CHECKING:
+    from gateway.host.ahead import Ahead
     from gateway.host.linker import Export
 
 __all__ = ["Invocation", "is_guest"]
@@ -68,6 +69,7 @@ class Invocation:
         idle: tells when a guest of WASI 0.3 may be left alone; None for any other.
         within: the store of an earlier one, with its instance, where it is to go on; `max_memory` and `data` are
             that one's.
+        ahead: the instances that were made ahead, one of which may be for this call.
         on_close: called once all of it is free; not where the store is kept.
 
     Attributes:
@@ -101,6 +103,7 @@ class Invocation:
         lane: Lane = Lane.NEW,
         idle: Idle | None = None,
         within: Store | None = None,
+        ahead: Ahead | None = None,
         on_close: Callable[[], None] = _nothing,
     ) -> None:
         self.max_execution_time = max_execution_time
@@ -140,6 +143,8 @@ class Invocation:
         if within is None:
             within = Store(component.engine, component.limits[max_memory], max_memory, data)
         self.store = within
+        self._ahead = ahead
+        self._key = export.linked, max_memory
 
     @property
     def has_turn(self) -> bool:
@@ -189,7 +194,20 @@ class Invocation:
             if self._stopped is not None:
                 raise self._stopped
             self.began = perf_counter()
-            if self._within:
+            if (ahead := self._ahead) is not None:
+                ahead.calls += 1
+                if (
+                    ahead.ready
+                    and not self._within
+                    and (store := ahead.take(self._key)) is not None
+                ):
+                    store.resume(self.store.data)
+                    self.store = store
+                    self.instantiated = True
+                    self.instantiate_time = perf_counter() - self.began
+            if self.instantiated:
+                finished = self._cross(self._lower_args) and self._poll()
+            elif self._within:
                 self._export = self._export.of(self.store.engine)
                 self.store.host_calls = {}
                 self.store.host_time = 0.0
@@ -202,6 +220,7 @@ class Invocation:
                 self.store.open(component.engine, component.places)
                 if component is not self._export.linked.component:
                     self._export = self._export.of(component.engine)
+                    self._ahead = None
                 self._future = _capi.instantiate_async(
                     linked.address,
                     self.store.context,
@@ -300,6 +319,14 @@ class Invocation:
             _capi.future_delete(future)
         self.kept = self._finished and bool(self.store.handed_out)
         try:
+            if (
+                (ahead := self._ahead) is not None
+                and self._returned
+                and self._key not in ahead.ready
+                and self._key not in ahead.wanted
+                and self._key[0].is_made_ahead
+            ):
+                ahead.want(self.store, self._key)
             if not self.kept:
                 self.store.close()
         finally:
@@ -392,6 +419,8 @@ class Invocation:
             else:
                 self.instantiated = True
                 self.instantiate_time = perf_counter() - self.began
+                if store.host_calls or self.cpu_time > EPOCH_TICK:
+                    self._ahead = None
                 if self._in_pieces:
                     crossed = self._cross(self._lower_args)
                 else:

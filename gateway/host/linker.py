@@ -138,6 +138,10 @@ class LinkedComponent:
         unlinked: the functions that it imports from interfaces which are provided, but without these.
         address: the linker's address, for the C API.
         beside: the same in an engine without pools, once that was needed.
+        is_made_ahead: whether instances may be made ahead of calls: none was seen to call a host function while it
+            was made (`gateway.host.ahead`).
+        written: where an instance has written to its memory, as `gateway.host.pages` tells it; None while none
+            was looked at.
         not_before: when it may be tried to link that, on the clock of `time.monotonic`; infinite once it is
             asked for.
     """
@@ -157,6 +161,8 @@ class LinkedComponent:
         self.unlinked = tuple(unlinked)
         self.beside: LinkedComponent | None = None
         self.not_before = 0.0
+        self.is_made_ahead = not component.concurrent
+        self.written: Sequence[tuple[int, int]] | None = None
         self._provided = provided
         self._linker = linker
         self._callbacks = callbacks

@@ -183,6 +183,19 @@ class Store:
         self.engine.stores.add(self.context)
         self.engine.wake()
 
+    def rest(self) -> None:
+        """Have nothing to do until `resume`: the clock of the engine need not tick for it."""
+        del STORES[self.context]
+        self.engine.stores.discard(self.context)
+
+    def resume(self, data: Any) -> None:
+        """Be there again, for an invocation whose host functions are called with `data`."""
+        self.data = data
+        _capi.set_epoch_deadline(self.context, 1)
+        STORES[self.context] = self
+        self.engine.stores.add(self.context)
+        self.engine.wake()
+
     def fail(self, error: BaseException, host_name: str) -> int:
         """Keep the exception of a host function, and make the engine's error that stops the guest.
 
@@ -216,7 +229,7 @@ class Store:
             finally:
                 if self.handed_out is not None:
                     self.handed_out.close()
-                del STORES[self.context]
+                STORES.pop(self.context, None)
                 self.engine.stores.discard(self.context)
                 if not (self._large and _freeing.take(pointer, self.engine, self._places)):
                     if ENDED:

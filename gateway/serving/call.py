@@ -127,6 +127,7 @@ class Call:
             lane=lane,
             idle=idle,
             within=None if within is None else within.invocation.store,
+            ahead=service.ahead,
             on_close=self._wasi.close,
         )
 

@@ -11,6 +11,7 @@ from gateway.bindings.descriptors import Descriptors
 from gateway.bindings.http.outbound import LinkedHandler
 from gateway.capabilities.worker import Lent, WorkerBackends
 from gateway.config import ServerConfig
+from gateway.host.ahead import Ahead
 from gateway.observe import telemetry
 from gateway.observe.event_queue import Channel, LogSink
 from gateway.observe.metrics import Metrics
@@ -35,6 +36,7 @@ class Runtime:
         providers: objects that links of components may name, by name.
         hosts: what answers HTTP requests of components to names in the place of servers, by name; it may change.
         wall_clock: gives the time of day that components see, in nanoseconds since 1970; None for what it is.
+        ahead: the instances that are made ahead of calls; None where none are, which who serves changes.
         watchdog: what sees to it that nothing holds the event loop; started and stopped by who runs the loop.
     """
 
@@ -82,6 +84,7 @@ class Runtime:
         self.providers = providers
         self.hosts: Mapping[str, LinkedHandler] | None = None
         self.wall_clock: Callable[[], int] | None = None
+        self.ahead: Ahead | None = None
         self.watchdog = Watchdog(self._held)
         self._stall_log = StallLog()
 

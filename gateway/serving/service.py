@@ -67,6 +67,7 @@ class Service:
         loaded_at: when it was loaded, in seconds since the epoch.
         compile_seconds: what it took to compile it, or to load its compiled form.
         provenance: what is proven of its origin.
+        ahead: the instances of the worker that are made ahead of calls, if any are.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Service:
             max_wait=config.max_queue_time,
         )
         self.channel: Channel = runtime.channel
+        self.ahead = runtime.ahead
         self._metrics = metrics
         self._in_flight_told = 0
         self._telling = False
@@ -231,6 +233,8 @@ class Service:
         for task in self.going_on:
             task.cancel()
         await self.finished()
+        if self.ahead is not None:
+            self.ahead.forget(self.linked)
         await self.links.aclose()
         await self.grants.aclose()
 
