@@ -12,10 +12,11 @@ from itertools import count
 from typing import Final
 
 from gateway.host import wit
+from gateway.wasm.wasip3.ends import letters
 from gateway.wasm.wasip3.family import FAMILIES, Family
-from gateway.wasm.wasip3.imported import HOST_PREFIX, Imported, letters
+from gateway.wasm.wasip3.imported import HOST_PREFIX, Imported
 
-__all__ = ["imported_interfaces"]
+__all__ = ["ends_of", "imported_interfaces"]
 
 _MAX_INTERFACES: Final = 100
 """Interfaces that are adapted; those after them are not. Adapters tell theirs from others by seven bits."""
@@ -42,8 +43,9 @@ def imported_interfaces(
     for number, (name, interface) in zip(range(_MAX_INTERFACES), adapted, strict=False):
         text = _Text(interface)
         tag = len(FAMILIES) + 1 + number
-        family = Family(name, f"{HOST_PREFIX}{letters(number)}", partial(str, text.text), tag)
-        plain = tuple(name for name, ty in interface.functions.items() if not ty.is_async)
+        host = f"{HOST_PREFIX}{letters(number)}"
+        family = Family(name, host, partial(str, text.text), tag, ends=text.ends)
+        plain = tuple(each for each in interface.functions if each not in text.functions)
         binary = assemble(family.text())
         yield name, Imported.read(family, text.types, text.functions, plain, binary)
 
@@ -53,11 +55,21 @@ def _is_adapted(interface: wit.Interface) -> bool:
         return False
     functions = interface.functions.values()
     carried = not any(
-        isinstance(leaf, wit.Own | wit.Borrow | wit.Stream | wit.Future | wit.Unsupported)
+        isinstance(leaf, wit.Own | wit.Borrow | wit.Unsupported)
         for ty in functions
         for leaf in ty.leaves()
     )
-    return carried and any(ty.is_async for ty in functions)
+    return carried and any(map(_is_changed, functions))
+
+
+def _is_changed(ty: wit.Function) -> bool:
+    return ty.is_async or any(isinstance(leaf, wit.Stream | wit.Future) for leaf in ty.leaves())
+
+
+def ends_of(interface: wit.Interface) -> list[wit.Type]:
+    """The types of streams and futures that functions of an interface have, by the numbers that adapters know."""
+    leaves = (leaf for ty in interface.functions.values() for leaf in ty.leaves())
+    return list(dict.fromkeys(it for it in leaves if isinstance(it, wit.Stream | wit.Future)))
 
 
 @dataclass
@@ -69,7 +81,8 @@ class _Text:
 
     Attributes:
         types: what its types are called in the text, by their names.
-        functions: the same of its asynchronous functions.
+        functions: the same of its functions that the host cannot have.
+        ends: what the types of `ends_of` are called.
         text: the text.
     """
 
@@ -77,7 +90,7 @@ class _Text:
 
     def __post_init__(self) -> None:
         # What has no place in the text but by its own name is told from all that the text names.
-        plain = [name for name, ty in self.interface.functions.items() if not ty.is_async]
+        plain = [name for name, ty in self.interface.functions.items() if not _is_changed(ty)]
         self._own = next(
             word
             for word in map(letters, count())
@@ -93,9 +106,10 @@ class _Text:
                 self.types[name] = self._known[ty]
             else:
                 self.types[name] = self._define(self._of(ty))
+        self.ends = [self._of(end)[1:] for end in ends_of(self.interface)]
         for name, function in self.interface.functions.items():
             own = name
-            if function.is_async:
+            if _is_changed(function):
                 own = self.functions[name] = f"{self._own}-call-{letters(len(self.functions))}"
             params = " ".join(f'(param "{each}" {self._of(ty)})' for each, ty in function.params)
             result = "" if function.result is None else f"(result {self._of(function.result)})"
@@ -113,7 +127,8 @@ class _Text:
 
     def _of(self, ty: wit.Type) -> str:
         """How a type is referred to."""
-        if isinstance(ty, wit.Named):
+        # The text format has no streams in the place of an ok.
+        if isinstance(ty, wit.Named | wit.Stream | wit.Future):
             if ty not in self._known:
                 body = self._body(ty)
                 self._known[ty] = self._define(body)
@@ -139,6 +154,10 @@ class _Text:
                 return f"(enum {quoted(names)})"
             case wit.Flags(names):
                 return f"(flags {quoted(names)})"
+            case wit.Stream(element):
+                return f"(stream {self._of(element)})"
+            case wit.Future(payload):
+                return f"(future {self._of(payload)})"
             case wit.List(element):
                 return f"(list {self._of(element)})"
             case wit.Option(payload):

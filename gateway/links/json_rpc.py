@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -14,7 +14,8 @@ from gateway.http.trace_context import TraceContext
 from gateway.json.text import InvalidJson, dump_long, parse
 from gateway.links.http_server import HttpServer
 from gateway.links.remote import Means, RemoteTarget, failed
-from gateway.links.target import CallOutcome
+from gateway.links.target import CallOutcome, LinkedCall
+from gateway.links.whole import whole_calls
 from gateway.rpc import message
 from gateway.rpc.json_values import Decode, InvalidValue, decoder, encoder
 
@@ -50,9 +51,13 @@ class JsonRpcTarget(RemoteTarget["_Method", bytes]):
             url, _JSON, _is_json, tls=means.tls, max_response=means.max_result
         )
 
+    def calls(self, name: str, interface: wit.Interface) -> Mapping[str, LinkedCall]:
+        """`RemoteTarget.calls`."""
+        return whole_calls(super().calls(name, interface), interface)
+
     def function(self, interface: str, name: str, ty: wit.Function) -> _Method:
         """`RemoteTarget.function`."""
-        return _Method(f"{interface}#{name}", ty)
+        return _Method(f"{interface}#{name}", wit.carried(ty))
 
     async def exchange(
         self, _function: _Method, request: bytes, caller: Caller, trace: TraceContext | None

@@ -13,6 +13,7 @@ import structlog
 from gateway.bindings.context import Caller, WasiCtx
 from gateway.host import wit
 from gateway.host.binding import HostFunction, HostInterface
+from gateway.host.elements import replacing
 from gateway.host.errors import Trap
 from gateway.host.values import Err
 from gateway.links.target import MAX_TOLD, CallFailed, CallOutcome, LinkedCall, Target
@@ -82,9 +83,10 @@ class Link:
         """
         made = HostInterface(self._unversioned, self._version)
         for function, call in self.target.calls(self._name, imported).items():
-            as_err = _as_err(imported.functions[function]) if self._errors == "result" else None
+            ty = imported.functions[function]
+            as_err = _as_err(ty) if self._errors == "result" else None
             made.functions[function] = HostFunction(
-                partial(self._call, function, call, as_err),
+                partial(self._call, function, call, as_err, _closing(ty)),
                 f"{self._unversioned}#{function}",
                 blocking=True,
                 apart=True,
@@ -96,12 +98,14 @@ class Link:
         function: str,
         call: LinkedCall,
         as_err: Callable[[str], Err] | None,
+        close: Callable[[Sequence[Any]], object],
         ctx: WasiCtx,
         *args: Any,
     ) -> Any:
         try:
             return await self.call(function, call, ctx, args)
         except CallFailed as failure:
+            close(args)
             if as_err is None:
                 said = f"{self._name}#{function}: {failure.message}"
                 raise Trap(said, kind=failure.trap) from None
@@ -161,6 +165,14 @@ class Link:
             **({"untold": untold} if untold else {}),
             **caller.log_context,
         )
+
+
+def _closing(ty: wit.Function) -> Callable[[Sequence[Any]], object]:
+    """What closes the streams and futures among the arguments of a call that nobody takes."""
+    found = replacing(wit.Tuple(tuple(param for _, param in ty.params)))
+    if found is None:
+        return len
+    return lambda args: found(args, lambda _ty, end: end.close())
 
 
 def _as_err(ty: wit.Function) -> Callable[[str], Err] | None:

@@ -36,6 +36,7 @@ from gateway.links.target import (
     no_room,
     uncarried,
 )
+from gateway.links.whole import whole_calls
 from gateway.rpc.client.provided import CONSTRUCTOR, ProvidedNames, provided_names
 
 __all__ = ["Instance", "PythonTarget"]
@@ -140,12 +141,12 @@ class PythonTarget:
                 else:
                     where += f".{names.resources[owner]}.{(attribute := names.methods[function])}"
                     found = _of_class(kinds[owner], role, attribute)
-                calls[function] = partial(self._call, _Function(found, ty, resources))
+                calls[function] = partial(self._call, _Function(found, wit.carried(ty), resources))
             except Misfit as misfit:
                 wrong.append(f"{function}: {where} {misfit}")
         if wrong:
             raise LinkMismatch("\n".join(wrong))
-        return calls
+        return whole_calls(calls, interface)
 
     def _classes(
         self, interface: wit.Interface, names: ProvidedNames, wrong: list[str]

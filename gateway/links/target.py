@@ -127,8 +127,6 @@ def uncarried(
             case wit.Own(resource) | wit.Borrow(resource) if leaf not in exchanged:
                 if leaf not in carried or leaf in given:
                     return f"takes or gives the resource {resource.name}, which such a link does not carry"
-            case wit.Stream() | wit.Future():
-                return f"takes or gives a {str(leaf).partition('<')[0]}, which links do not carry"
             case wit.Unsupported(kind):
                 return f"takes or gives a {kind}, which links do not carry"
     return None

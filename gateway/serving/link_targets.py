@@ -16,7 +16,7 @@ from gateway.config import ServerConfig
 from gateway.config.link import LinkConfig
 from gateway.host import wit
 from gateway.host.component import Component
-from gateway.host.values import Variant
+from gateway.host.values import MAX_ARGUMENTS, Variant
 from gateway.links.json_rpc import JsonRpcTarget
 from gateway.links.python import PythonTarget
 from gateway.links.remote import Means
@@ -30,6 +30,7 @@ from gateway.links.target import (
     Target,
     uncarried,
 )
+from gateway.links.whole import as_a_whole, unwaited
 from gateway.links.wrpc import WrpcTarget
 from gateway.observe.events import LinkedExportReturned, Outcome
 from gateway.policy.rate import Rate
@@ -191,14 +192,19 @@ class _ComponentTarget:
             if other is None:
                 has = ", ".join(exported.functions) or "none"
                 wrong.append(f"{function}: {self.name} exports no such function there, but {has}")
-            elif (why := uncarried(ty, shared, exchanged)) is not None:
+            elif (why := uncarried(ty, shared, exchanged)) is not None or (
+                why := unwaited(ty)
+            ) is not None:
                 wrong.append(f"{function}: {why}")
             elif wit.text(wit.carried(ty), here) != wit.text(wit.carried(other), there):
                 its = other.over_time or other
                 wrong.append(f"{function}: is imported as {ty}, and {self.name} exports {its}")
         if wrong:
             raise LinkMismatch("\n".join(wrong))
-        return {function: self._call(full_name, function) for function in interface.functions}
+        return {
+            function: as_a_whole(self._call(full_name, function), ty, MAX_ARGUMENTS)
+            for function, ty in interface.functions.items()
+        }
 
     def keeps(self, ctx: WasiCtx) -> bool:
         """`Target.keeps`."""

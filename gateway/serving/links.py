@@ -16,6 +16,7 @@ from gateway.host import wit
 from gateway.host.binding import HostInterface
 from gateway.host.component import Component
 from gateway.host.errors import ComponentError
+from gateway.host.imported_calls import ends_of
 from gateway.links.choice import choice
 from gateway.links.host import LinkedHost
 from gateway.links.link import Link, OnCall
@@ -125,9 +126,8 @@ class Links:
                     for each in adapter.functions
                     if (it := interface.find(each, item.functions[each])) is not None
                 }
-                family = adapter.family
-                self.interfaces[family.host] = asynchronous(
-                    interface.name, family.host, adapter.functions, family.crowded, calls
+                self.interfaces[adapter.family.host] = asynchronous(
+                    interface.name, adapter, item.functions, ends_of(item), calls
                 )
 
     def _chosen_otherwise(self, interface: str) -> Iterable[str]:
@@ -163,15 +163,22 @@ def _check_asynchronous(component: Component, imports: Mapping[str, wit.Interfac
         LinkMismatch: one has not.
     """
     wrong = [
-        f"{function}: is asynchronous, which links carry where no function of the interface has resources, "
-        "streams or futures"
+        f"{function}: {what}, which links carry where no function of the interface has resources"
         for name, interface in imports.items()
         if name not in component.imported
         for function, ty in interface.functions.items()
-        if ty.is_async
+        if (what := _unadapted(ty)) is not None
     ]
     if wrong:
         raise LinkMismatch("\n".join(wrong))
+
+
+def _unadapted(ty: wit.Function) -> str | None:
+    """What a function has that no host has, in words."""
+    if ty.is_async:
+        return "is asynchronous"
+    ends = (leaf for leaf in ty.leaves() if isinstance(leaf, wit.Stream | wit.Future))
+    return next((f"takes or gives a {str(end).partition('<')[0]}" for end in ends), None)
 
 
 def _named(config: LinkConfig) -> str:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from gateway.host import wit
+from gateway.host.elements import Whole
 from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import Err, Ok, Some, Variant
 from gateway.wrpc.cursor import Cursor
@@ -50,10 +51,10 @@ def reader(ty: wit.Type) -> Read:
             return _read_char
         case wit.String():
             return _read_text
-        case wit.Stream(element):
-            return _stream(element)
-        case wit.Future(payload):
-            return _future(reader(payload))
+        case wit.Stream():
+            return _stream(ty)
+        case wit.Future():
+            return _future(ty)
         case wit.Bytes() | wit.List(element=wit.Integer(bits=8, signed=False)):
             return _read_bytes
         case wit.List(element):
@@ -171,7 +172,8 @@ def _elements(ty: wit.Type) -> Callable[[Any, int, list[Any]], list[Any]]:
     return read_numbered if wit.goes_on(ty) else read_some
 
 
-def _stream(element: wit.Type) -> Read:
+def _stream(ty: wit.Stream) -> Read:
+    element = ty.element
     whole = reader(wit.List(element))
     is_bytes = element == wit.Integer(8, signed=False)
     elements = _elements(element)
@@ -180,7 +182,9 @@ def _stream(element: wit.Type) -> Read:
         at = cursor.at
         if cursor.count():
             cursor.at = at
-            return whole(cursor)
+            return whole(cursor) if cursor.arrive is None else Whole(whole(cursor))
+        if cursor.arrive is not None:
+            return cursor.arrive(cursor.path, ty)
         later = cursor.later()
         if is_bytes:
             return b"".join(iter(lambda: whole(later), b""))
@@ -193,8 +197,14 @@ def _stream(element: wit.Type) -> Read:
     return read_stream
 
 
-def _future(read: Read) -> Read:
+def _future(ty: wit.Future) -> Read:
+    read = reader(ty.payload)
+
     def read_future(cursor: IndexedCursor) -> Any:
+        if cursor.arrive is not None:
+            if _read_bool(cursor):
+                return Whole([read(cursor)])
+            return cursor.arrive(cursor.path, ty)
         return read(cursor if _read_bool(cursor) else cursor.later())
 
     return read_future

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gateway.host import wit
+from gateway.host.elements import Elements
 from gateway.host.pieces import STRETCH, pause
 from gateway.host.values import Err, Ok, Variant
 from gateway.wrpc.handles import OfPeer
@@ -40,10 +41,10 @@ def writer(ty: wit.Type) -> Write:
             return lambda out, value: out.extend(value.encode())
         case wit.String():
             return write_text
-        case wit.Stream(element):
-            return _stream(element)
-        case wit.Future(payload):
-            return _future(writer(payload))
+        case wit.Stream():
+            return _stream(ty)
+        case wit.Future():
+            return _future(ty)
         case wit.Bytes() | wit.List(element=wit.Integer(bits=8, signed=False)):
             return _write_bytes
         case wit.List(element):
@@ -168,11 +169,14 @@ def _list(element: wit.Type) -> Write:
     return write_numbered if wit.goes_on(element) else write_list
 
 
-def _stream(element: wit.Type) -> Write:
-    write = writer(wit.List(element))
+def _stream(ty: wit.Stream) -> Write:
+    write = writer(wit.List(ty.element))
 
     def write_stream(out: Outgoing, value: Any) -> None:
         out.append(0)
+        if isinstance(value, Elements):
+            out.pending.append((out.path, ty, value))
+            return
         later = out.later()
         write(later, value)
         if value:
@@ -181,8 +185,14 @@ def _stream(element: wit.Type) -> Write:
     return write_stream
 
 
-def _future(write: Write) -> Write:
+def _future(ty: wit.Future) -> Write:
+    write = writer(ty.payload)
+
     def write_future(out: Outgoing, value: Any) -> None:
+        if isinstance(value, Elements):
+            out.append(0)
+            out.pending.append((out.path, ty, value))
+            return
         out.append(1)
         write(out, value)
 

@@ -8,17 +8,19 @@ a time; what they mean is read when all are there (`gateway.wrpc.decode`).
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.host import wit
+from gateway.host.elements import PIECE
 from gateway.host.pieces import STRETCH
 from gateway.wrpc.cursor import Malformed, TooLarge
 from gateway.wrpc.encode import no_bytes
 from gateway.wrpc.handles import OfPeer
 from gateway.wrpc.index import IndexedCursor, Path
 
-__all__ = ["MAX_INDEXED", "Extent"]
+__all__ = ["MAX_INDEXED", "Extent", "Pieces", "RootExtent"]
 
 MAX_INDEXED: Final = 1024
 """Streams and futures of one side of an invocation that go by paths of their own. Threat: a peer that sends a byte
@@ -45,7 +47,7 @@ class _Part:
 
     __slots__ = ("at", "data", "extent", "own", "path", "steps")
 
-    def __init__(self, extent: Extent, path: Path) -> None:
+    def __init__(self, extent: _Ends, path: Path) -> None:
         self.data = bytearray()
         self.extent = extent
         self.own = self.path = path
@@ -58,6 +60,16 @@ _Steps: TypeAlias = Generator[bool, None, Any]
 
 _Skip: TypeAlias = Callable[[_Part], _Steps]
 """Looks at a value of one type. Whether it is one is seen when it is read."""
+
+
+class _Ends(Protocol):
+    """What is told of values that go by paths of their own."""
+
+    def breathes(self) -> bool:
+        """Whether others should have a turn before the next element, or list of a stream, is looked at."""
+
+    def later(self, part: _Part, skip: _Skip, /) -> _Steps:
+        """Look at one."""
 
 
 class Extent:
@@ -123,7 +135,7 @@ class Extent:
         self._looked_at += 1
         return not self._looked_at % STRETCH
 
-    def later(self, part: _Part, skip: _Skip) -> _Steps:
+    def later(self, part: _Part, skip: _Skip, /) -> _Steps:
         """Look at a value that goes by its own path: here, if this is what comes by that."""
         if part.path == part.own:
             yield from skip(part)
@@ -156,6 +168,131 @@ class Extent:
         more = len(part.data) - part.at
         if more and (not part.own or more > 1 or part.data[-1]):
             raise Malformed(f"{more} bytes follow after all that was expected")
+
+
+class RootExtent(Extent):
+    """How far the values of one side reach without their streams and futures, which come over time."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of that is there."""
+        return not self._open
+
+    def came(self, data: bytes) -> None:
+        """More of it has come."""
+        part = self._parts[()]
+        part.data += data
+        steps = part.steps
+        if steps is not None and all(steps):  # it gives False where it takes more bytes
+            self._check_end(part)
+            part.steps = None
+
+    def data(self) -> bytes:
+        """What has come."""
+        part = self._parts[()]
+        return bytes(part.data[: part.at])
+
+    def later(self, _part: _Part, _skip: _Skip, /) -> _Steps:
+        """Look no further: it comes by its own path."""
+        yield from ()
+
+
+class Pieces:
+    """The elements of a stream, or the one of a future, as they come by their own path.
+
+    Args:
+        path: that path.
+        ty: its type.
+
+    Attributes:
+        whole: those that are whole: their bytes, the number of the first, and how many they are.
+        whole_size: the bytes of these.
+        steps: looks at what has come.
+    """
+
+    def __init__(self, path: Path, ty: wit.Stream | wit.Future) -> None:
+        self.whole: deque[tuple[bytes, int, int]] = deque()
+        self.whole_size = 0
+        self._part = _Part(self, path)
+        self._looked_at = 0
+        if isinstance(ty, wit.Future):
+            self.steps = self._one(_skip(ty.payload))
+        elif _size(ty.element) == 1:
+            self.steps = self._bytes()
+        else:
+            self.steps = self._elements(_skip(ty.element))
+
+    @property
+    def data(self) -> bytearray:
+        """What has come that is no whole element yet."""
+        return self._part.data
+
+    def take(self) -> tuple[bytes, int, int]:
+        """The first of those that are whole."""
+        some = self.whole.popleft()
+        self.whole_size -= len(some[0])
+        return some
+
+    def clear(self) -> None:
+        """Want none of them."""
+        self.whole.clear()
+        self.whole_size = 0
+
+    def breathes(self) -> bool:
+        """`Extent.breathes`."""
+        self._looked_at += 1
+        return not self._looked_at % STRETCH
+
+    def later(self, _part: _Part, _skip: _Skip, /) -> _Steps:
+        """Look no further: it comes by its own path."""
+        yield from ()
+
+    def _one(self, skip: _Skip) -> _Steps:
+        yield from skip(self._part)
+        self._cut(self._part.at, 0, 1)
+
+    def _bytes(self) -> _Steps:
+        part = self._part
+        while left := (yield from _number(part)):
+            del part.data[: part.at]
+            part.at = 0
+            while left:
+                some = min(left, len(part.data), PIECE)
+                if some:
+                    self._cut(some, 0, some)
+                    left -= some
+                else:
+                    yield False
+
+    def _elements(self, skip: _Skip) -> _Steps:
+        part, first = self._part, 0
+        own = part.own
+        while count := (yield from _number(part)):
+            del part.data[: part.at]
+            part.at = ready = 0
+            for number in range(first, first + count):
+                if self.breathes():
+                    yield True
+                part.path, begin = (*own, number), part.at
+                for breathes in skip(part):
+                    if not breathes and ready:
+                        self._cut(begin, number - ready, ready)
+                        begin = ready = 0
+                    yield breathes
+                ready += 1
+                if ready == PIECE:
+                    self._cut(part.at, number + 1 - ready, ready)
+                    ready = 0
+            if ready:
+                self._cut(part.at, first + count - ready, ready)
+            part.path, first = own, first + count
+
+    def _cut(self, size: int, first: int, count: int) -> None:
+        part = self._part
+        self.whole.append((bytes(part.data[:size]), first, count))
+        self.whole_size += size
+        del part.data[:size]
+        part.at = max(0, part.at - size)
 
 
 # --- values ------------------------------------------------------------------------------------------------------

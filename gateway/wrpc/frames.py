@@ -172,8 +172,34 @@ class Incoming:
             await self._data(extent.part(path), size)
             await extent.go_on(path)
 
+    async def piece(self, size: int) -> bytes:
+        """Some of the next bytes that a frame carries, at most so many.
+
+        Raises:
+            Malformed: the stream ends before.
+            TimeoutError: nothing comes.
+        """
+        async with asyncio.timeout(self._max_pause):
+            piece = await self._source.read(min(size, 65536))
+        if not piece:
+            raise Malformed("the stream ends too early")
+        self.size += len(piece)
+        return piece
+
     async def _head(self) -> tuple[Path, int] | None:
         """The next frame: its path, and how many bytes it carries. None if the peer has ended its side."""
+        head = await self.next_frame()
+        if head is not None and head[1] > self._max_size - self.size:
+            raise TooLarge(f"more than {self._max_size} bytes")
+        return head
+
+    async def next_frame(self) -> tuple[Path, int] | None:
+        """The path of the next frame, and how many bytes it carries. None if the peer has ended its side.
+
+        Raises:
+            Malformed: it is none.
+            TimeoutError: nothing comes.
+        """
         async with asyncio.timeout(self._max_pause):
             first = await self._source.read(1)
         if not first:
@@ -187,10 +213,7 @@ class Incoming:
             if depth > MAX_DEPTH:
                 raise Malformed(f"a path of more than {MAX_DEPTH} numbers")
             path = tuple([await self._unsigned(32) for _ in range(depth)])
-            size = await self._unsigned(64)
-        if size > self._max_size - self.size:
-            raise TooLarge(f"more than {self._max_size} bytes")
-        return path, size
+            return path, await self._unsigned(64)
 
     async def _data(self, received: bytearray, size: int) -> None:
         """Add what the next frame carries."""

@@ -9,14 +9,17 @@ Source: SPEC.md, "Indexing"
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from gateway.host import wit
+from gateway.host.elements import Elements
 from gateway.wrpc.cursor import Cursor
 
-__all__ = ["IndexedCursor", "Outgoing", "Path"]
+__all__ = ["Arrive", "IndexedCursor", "Outgoing", "Path"]
 
 Path: TypeAlias = tuple[int, ...]
+Arrive: TypeAlias = Callable[[Path, wit.Stream | wit.Future], Elements]
 
 
 class Outgoing(bytearray):
@@ -29,12 +32,14 @@ class Outgoing(bytearray):
     Attributes:
         path: the path to the value that is written: longer than its own within a list, say.
         indexed: ditto.
+        pending: what goes by paths of its own over time, as it comes: the path, the type, and where it comes from.
     """
 
     def __init__(self, path: Path = (), indexed: dict[Path, Outgoing] | None = None) -> None:
         super().__init__()
         self.path = path
         self.indexed = {} if indexed is None else indexed
+        self.pending: list[tuple[Path, wit.Stream | wit.Future, Elements]] = []
 
     def later(self) -> Outgoing:
         """Where what is written here goes, if it goes by its own path."""
@@ -51,20 +56,31 @@ class IndexedCursor(Cursor):
         path: that path.
 
     Attributes:
+        arrive: gives what comes over time by a path, told its type; None where all of it is there.
+
+    Attributes:
         path: as of `Outgoing`.
+        arrive: ditto.
     """
 
-    __slots__ = ("_indexed", "_own", "path")
+    __slots__ = ("_indexed", "_own", "arrive", "path")
 
-    def __init__(self, data: bytes, indexed: Mapping[Path, bytes], path: Path = ()) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        indexed: Mapping[Path, bytes],
+        path: Path = (),
+        arrive: Arrive | None = None,
+    ) -> None:
         super().__init__(data)
         self._indexed = indexed
         self._own = path
         self.path = path
+        self.arrive = arrive
 
     def from_start(self) -> IndexedCursor:
         """`Cursor.from_start`."""
-        return IndexedCursor(self._data, self._indexed, self._own)
+        return IndexedCursor(self._data, self._indexed, self._own, self.arrive)
 
     def later(self) -> IndexedCursor:
         """Where the value is that goes by its own path: here, if this is what came by that.

@@ -24,6 +24,7 @@ from gateway.wrpc.encode import writer_of_all
 from gateway.wrpc.extent import Extent
 from gateway.wrpc.frames import MAX_FRAMES, Incoming, frame
 from gateway.wrpc.index import Outgoing
+from gateway.wrpc.over_time import Arrivals, Pending
 
 __all__ = ["Values"]
 
@@ -49,12 +50,25 @@ class Values:
 
     def frames(self, values: Sequence[Any]) -> bytearray:
         """All of them."""
+        return self.begun(values)[0]
+
+    def begun(self, values: Sequence[Any]) -> tuple[bytearray, list[Pending]]:
+        """The frames that begin them, and what follows by paths of its own as it comes."""
         out = Outgoing()
         self._write(out, values)
         sent = frame(out)
         for path, data in out.indexed.items():
             sent += frame(data, path)
-        return sent
+        return sent, out.pending
+
+    def arrivals(self, stream: Incoming, max_size: int) -> Arrivals:
+        """What comes of them from a peer, streams and futures over time.
+
+        Args:
+            stream: what comes.
+            max_size: bytes that may be there before anybody wants them.
+        """
+        return Arrivals(self._types, stream, max_size)
 
     async def received(self, stream: Incoming, *, frames: int = MAX_FRAMES) -> Cursor:
         """What comes of them from a peer.

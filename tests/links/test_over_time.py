@@ -106,10 +106,10 @@ async def test_a_stream_that_never_ends_is_a_trap_of_the_callee(tmp_path: Path) 
     assert not STORES
 
 
-def test_an_asynchronous_import_beside_streams_is_refused(tmp_path: Path) -> None:
+def test_an_asynchronous_import_beside_resources_is_refused(tmp_path: Path) -> None:
     """The engine would stop whoever calls it."""
     imports = """(export "plain" (func async (param "it" u32) (result u32)))
-      (type $bytes (stream u8)) (export "never" (func async (result $bytes)))"""
+      (export "thing" (type (sub resource)))"""
     text = IMPORTS.format(imports).replace("(core module", _OF_TASKS, 1)
     feed: Any = ("feed", FEEDING.replace("acme:feed/api", API), [])
     said = refusal(tmp_path, ("shop", text, [{"import": API, "component": "feed"}]), feed)

@@ -157,16 +157,18 @@ async def test_many_frames_let_others_have_their_turn() -> None:
     assert turns > 50
 
 
-async def test_a_go_client_has_the_answer_of_its_own_server(tmp_path: Path) -> None:
-    request, answer = recorded("hello", 0)
+@pytest.mark.parametrize("name", ["hello", "hello-wrpc-wasmtime"])
+async def test_a_client_has_the_answer_of_its_own_server(tmp_path: Path, name: str) -> None:
+    request, answer = recorded(name, 0)
     (source := tmp_path / "hello.wat").write_text(HELLO)
     config = {"name": "hello", "source": source, "wrpc_listen": ("127.0.0.1:0",)}
     async with talking(ComponentConfig.model_validate(config)) as gateway:
         assert await exchange(port_of(gateway), request) == answer
 
 
-async def test_a_go_server_is_asked_as_by_its_own_client(tmp_path: Path) -> None:
-    request, answer = recorded("hello", 0)
+@pytest.mark.parametrize("name", ["hello", "hello-wrpc-wasmtime"])
+async def test_a_server_is_asked_as_by_its_own_client(tmp_path: Path, name: str) -> None:
+    request, answer = recorded(name, 0)
     asked: list[bytes] = []
 
     async def serve(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -175,6 +175,7 @@ class Tasks(State):
         idle: tells when it may be left alone.
         waiting: the channels that wait for what is outside.
         moving: what moves bytes for the guest that it never sees.
+        ends: the streams and futures of links with which somebody outside has something to do next.
         beginning: the sleeper that the next call is for, where it has no room for it.
         answered: whether its `handle` has returned: from then on it ends when nothing is left to do.
         taken: how many elements of streams its result has so far, where another function was called.
@@ -189,6 +190,7 @@ class Tasks(State):
         "_sleepers",
         "answered",
         "beginning",
+        "ends",
         "idle",
         "max_taken",
         "moving",
@@ -207,6 +209,7 @@ class Tasks(State):
         self._ready: deque[int] = deque()
         self.waiting: set[Channel] = set()
         self.moving: set[asyncio.Task[None]] = set()
+        self.ends: set[object] = set()
         self._sleepers: dict[int, asyncio.TimerHandle | asyncio.Task[Any]] = {}
         self._done: dict[int, Any] = {}
 
@@ -307,6 +310,11 @@ class Tasks(State):
         done = self._done.pop(sleeper)
         return done.result() if isinstance(done, asyncio.Task) else done
 
+    def tell(self, what: int) -> None:
+        """Have an adapter look at what is marked as its own."""
+        self._ready.append(what | _SLEEPER)
+        self.idle.wake()
+
     def move(self, moving: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have bytes moved. The invocation does not end before that does, but for a reason of its own."""
         task = asyncio.get_running_loop().create_task(moving)
@@ -347,7 +355,7 @@ class Tasks(State):
             return self._ready.popleft()
         if not self.idle.turn(did=did):
             return 0
-        if self._sleepers or self.moving or not self._waits_in_vain():
+        if self._sleepers or self.moving or self.ends or not self._waits_in_vain():
             self.idle.rest()
             return 0
         if self.answered:

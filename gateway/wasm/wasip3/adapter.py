@@ -219,11 +219,13 @@ class FamilyParts(NamedTuple):
         types: the interface's type without functions.
         host: the type of what it asks of the host, whose first aliases are of the types that the other exports.
         component: the component.
+        writer: the one that writes to streams and futures, where there are any.
     """
 
     types: InstanceType
     host: InstanceType
     component: bytes
+    writer: bytes | None = None
 
     @classmethod
     def read(cls, binary: bytes) -> Self:

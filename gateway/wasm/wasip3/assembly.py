@@ -19,6 +19,7 @@ NEXT: Final = """(import "next" (instance $next
 
 _IMPORT: Final = re.compile(r'\(import "([a-z]*)" "([a-z-]+)" \((func|memory|global)\b')
 _STRINGS: Final = "(memory $memory) (realloc (core func $keep-string))"
+_READS: Final = "(memory $memory) (realloc (core func $keep-read))"
 # What the imports of core modules are that are not called as they are here, by both their names.
 _BUILTINS: Final = {
     "task.get": "context.get i32 0",
@@ -40,7 +41,7 @@ def _definition(group: str, name: str) -> str:
     """What an import of a core module is: a `canon`."""
     options = {"read": f"async {_STRINGS}", "write": "async (memory $memory)"}.get(name, "")
     match group:
-        case "host" | "bytes" | "sources" | "adapter" | "next":
+        case "host" | "bytes" | "sources" | "adapter" | "next" | "writer":
             return f'lower (func ${group} "{name}")'
         case "types":
             return f"lower (func $types.{name})"
@@ -56,8 +57,16 @@ def _definition(group: str, name: str) -> str:
             return f"resource.drop ${name}"
         case "stream" | "elements":
             return f"stream.{name} ${group} {options}"
+        case _ if name == "take":
+            return f"{_kind(group)}.read ${group} async {_READS}"
+        case _ if group.startswith("stream"):
+            return f"stream.{name} ${group} {options}"
         case _:
             return f"future.{name} ${group} {options}"
+
+
+def _kind(group: str) -> str:
+    return "stream" if group.startswith("stream") else "future"
 
 
 def core(source: str, given: Mapping[str, str], more: str = "") -> str:
@@ -73,7 +82,7 @@ def core(source: str, given: Mapping[str, str], more: str = "") -> str:
     arguments: dict[str, list[str]] = {}
     for group, name, sort in _IMPORT.findall(source):
         item = f'{sort} $memory\' "{name}"'
-        if sort == "func":
+        if sort == "func" and group:
             item, options = f"func ${group}.{name}", given.get(f"{group}.{name}", "")
             lines.append(f"(core {item} (canon {_definition(group, name)} {options}))")
         arguments.setdefault(group, []).append(f'(export "{name}" ({item}))')

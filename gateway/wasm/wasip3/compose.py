@@ -190,7 +190,7 @@ class _Composition:
                 family.host,
                 self.family_parts(name).host,
                 self.instances[name],
-                [each for each, _ in family.names],
+                family.host_names,
             )
             for name, family in self.families.items()
         }
@@ -208,18 +208,22 @@ class _Composition:
         self.adapter = out.instantiate(adapter, [*given, ("sources", Sort.INSTANCE, received)])
         last = received
         for name in self.families:
-            adapting = out.embed(
-                ComponentSection.COMPONENT, self.family_parts(name).component, Sort.COMPONENT
-            )
+            family = self.family_parts(name)
+            shared = [
+                ("types", Sort.INSTANCE, self.instances[name]),
+                ("host", Sort.INSTANCE, asked[name]),
+            ]
+            more = [
+                ("sources", Sort.INSTANCE, received),
+                ("adapter", Sort.INSTANCE, self.adapter),
+            ]
+            if family.writer is not None:
+                writer = out.embed(ComponentSection.COMPONENT, family.writer, Sort.COMPONENT)
+                last = out.instantiate(writer, [*shared, ("next", Sort.INSTANCE, last)])
+                more.append(("writer", Sort.INSTANCE, last))
+            adapting = out.embed(ComponentSection.COMPONENT, family.component, Sort.COMPONENT)
             last = self.adapting[name] = out.instantiate(
-                adapting,
-                [
-                    ("types", Sort.INSTANCE, self.instances[name]),
-                    ("host", Sort.INSTANCE, asked[name]),
-                    ("sources", Sort.INSTANCE, received),
-                    ("adapter", Sort.INSTANCE, self.adapter),
-                    ("next", Sort.INSTANCE, last),
-                ],
+                adapting, [*shared, *more, ("next", Sort.INSTANCE, last)]
             )
         pumped = [("adapter", Sort.INSTANCE, self.adapter), ("next", Sort.INSTANCE, last)]
         pumping = out.alias(Sort.FUNC, out.instantiate(pump, [*given, *pumped]), "pump")

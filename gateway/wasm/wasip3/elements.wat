@@ -20,6 +20,7 @@
     (i32.store offset=36 (local.get $sleeper) (i32.const 0))
     (global.set $top (i32.load offset=24 (local.get $sleeper)))
     (global.set $end (i32.add (global.get $top) (i32.const 65536)))
+    (global.set $blocks (i32.const -1))
     (call $host-elements (call $tagged (local.get $sleeper)) (i32.const 64))
     (call $reset)
     (i32.store offset=28 (local.get $sleeper) (i32.load offset=64 (i32.const 0)))

@@ -20,13 +20,14 @@ A resource that a call has lent is let go of as soon as the host has heard of it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 from gateway.wasm.canonical_abi import MAX_FLAT_PARAMETERS, Flat, joined_flat
 from gateway.wasm.wasip3.assembly import NEXT, core, lift, read
 from gateway.wasm.wasip3.call_arguments import Arguments
+from gateway.wasm.wasip3.ends import Ends
 from gateway.wasm.wasip3.text_types import TextTypes, Type, as_text, words
 
 __all__ = ["FAMILIES", "Family"]
@@ -90,7 +91,7 @@ class _Function(NamedTuple):
 
     @property
     def plain_params(self) -> list[tuple[str, Type]]:
-        """Those of its parameters that the host is given."""
+        """Those of its parameters that are no streams of bytes."""
         return [(name, ty) for name, ty in self.params if ty != _BYTES]
 
 
@@ -115,6 +116,8 @@ class Family:
         tag: what marks its sleepers, from 1 to 127.
         after_drops: the plain functions that depend on what the guest has let go of. They return a `result` with a
             payload.
+        ends: what the streams and futures in the types of its functions are called, where the host has the
+            elements of any (`gateway.wasm.wasip3.ends`), and each such function is one that may wait.
     """
 
     def __init__(
@@ -123,18 +126,49 @@ class Family:
         host: str,
         text: Callable[[], str],
         tag: int,
+        *,
         after_drops: Collection[str] = (),
+        ends: Sequence[str] = (),
     ) -> None:
         self.interface = interface
         self.host = host
+        self.tag = tag
         self._text = text
-        self._tag = tag
         self._after_drops = after_drops
+        self._texts = ends
 
     @cached_property
     def functions(self) -> list[_Function]:
         """The functions that it has: those of the interface that no host can have."""
-        return [each for each in self._all if not each.is_plain]
+        return [each for each in self._all if not self._is_plain(each)]
+
+    def _is_plain(self, function: _Function) -> bool:
+        """Whether it is one that a host can have."""
+        return function.is_plain and not (self._texts and self._goes_on(function))
+
+    def _goes_on(self, function: _Function) -> bool:
+        """Whether it takes or gives streams or futures that the host has the elements of."""
+        given = [ty for _, ty in function.params]
+        return any(map(self._is_end, [*given, function.result or []]))
+
+    def _is_end(self, ty: Type) -> bool:
+        """Whether something is, or has in it, a stream or a future of which the host has a number."""
+        return bool(ty and self._texts) and self.text_types.types.is_copied(self.text_types.of(ty))
+
+    @cached_property
+    def ends(self) -> Ends:
+        """Its streams and futures."""
+        return Ends(self._texts, self.text_types, self._hosted, _own, self.tag)
+
+    def _hosted(self, ty: Type) -> str:
+        """The text of what the host has for a type."""
+        if not self._texts:
+            return as_text(ty)
+        if isinstance(ty, str):
+            return ty
+        if ty[0] in {"stream", "future"}:
+            return "u32"
+        return f"({' '.join(map(self._hosted, ty))})"
 
     @cached_property
     def _all(self) -> list[_Function]:
@@ -167,7 +201,7 @@ class Family:
         functions = (
             f'(export "{each.name}" (func {_signature(each.params, each.result)}))'
             for each in self._all
-            if each.is_plain
+            if self._is_plain(each)
         )
         return "\n".join((self.types, *functions))
 
@@ -187,17 +221,26 @@ class Family:
 
     def _flat(self, function: _Function) -> Flat:
         """The core values of what the host is given; None where that lies in memory."""
-        return joined_flat([self.text_types.layout(ty) for _, ty in function.plain_params])
+        return joined_flat([self.text_types.layout(ty) for _, ty in self._told(function)])
+
+    def _told(self, function: _Function) -> list[tuple[str, Type]]:
+        """Those of its parameters that the host is given."""
+        return function.params if self._texts else function.plain_params
 
     @cached_property
     def _elements(self) -> Type | None:
-        found = [each.elements for each in self.functions if each.elements is not None]
-        return found[0] if found else None
+        found = (self._offers(each) for each in self.functions)
+        return next((each for each in found if each is not None), None)
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
         """The types that it exports, and what they are called in the text."""
         return re.findall(r'\(export "([^"]+)" \(type \$([a-z-]+) \(', self.types)
+
+    @property
+    def host_names(self) -> list[str]:
+        """Those of its types that the host has as they are, by their names."""
+        return [name for name, local in self.names if not self._is_end(f"${local}")]
 
     def text(self) -> str:
         """The adapter, after the types of what it imports: the interface without functions, and the host's."""
@@ -207,7 +250,18 @@ class Family:
 {self._aliases("types")}
 (type (instance {self._host()}))
 {self._component()}
+{self.ends.writer(self._imports(), self._exports())}
 )"""
+
+    def _imports(self) -> str:
+        return f"""(import "types" (instance $types {self.plain}))
+{self._aliases("types")}
+(import "host" (instance $host {self._host()}))"""
+
+    def _exports(self) -> str:
+        return "\n".join(
+            f'(export $e.{local} "{name}" (type ${local}))' for name, local in self.names
+        )
 
     def _aliases(self, home: str) -> str:
         return "\n".join(
@@ -216,10 +270,13 @@ class Family:
 
     def _host(self) -> str:
         """What it asks the host for."""
-        lines = [f"(alias outer 1 ${local} (type ${local}'))" for _, local in self.names]
-        lines += [
-            f'(export "{name}" (type ${local} (eq ${local}\')))' for name, local in self.names
-        ]
+        lines: list[str] = []
+        for name, local in self.names:
+            if self._is_end(f"${local}"):  # it has numbers for them
+                lines.append(f"(type ${local}' {self._hosted(self.text_types.body(local))})")
+            else:
+                lines.append(f"(alias outer 1 ${local} (type ${local}'))")
+            lines.append(f'(export "{name}" (type ${local} (eq ${local}\')))')
         fails = "(result (result (error $error-code)))"
         asked = {"cancel": "", "ended": fails}
         if self._elements is not None:
@@ -233,23 +290,33 @@ class Family:
         ]
         for each in self.functions:
             params = [
-                f'(param "p{at}" {as_text(ty)})' for at, (_, ty) in enumerate(each.plain_params)
+                f'(param "p{at}" {self._hosted(ty)})' for at, (_, ty) in enumerate(self._told(each))
             ]
-            if each.is_async or each.result is None or each.result[0] != "result":
+            if self._waits(each) or each.result is None or each.result[0] != "result":
                 params += ['(param "sleeper" u32)'] * (not self._is_crowded(each))
-            if each.elements is not None:
+            elements = self._offers(each)
+            if elements is not None:
                 params.append('(param "second" u32)')
-            result = "(result bool)" if each.is_async else "(result u32)"
-            if each.elements is not None and each.result is not None:
+            result = "(result bool)" if self._waits(each) else "(result u32)"
+            if elements is not None and each.result is not None:
                 result = fails if each.result[0] == "result" else ""
             lines.append(f'(export "{each.local}" (func {" ".join(params)} {result}))')
-            if each.is_async:
-                returned = _signature([("sleeper", "u32")], each.result)
-                lines.append(f'(export "{each.local}-result" (func {returned}))')
-        return "\n".join(lines)
+            if self._waits(each):
+                returned = "" if each.result is None else f"(result {self._hosted(each.result)})"
+                lines.append(
+                    f'(export "{each.local}-result" (func (param "sleeper" u32) {returned}))'
+                )
+        return "\n".join((*lines, *self.ends.host()))
+
+    def _waits(self, function: _Function) -> bool:
+        """Whether the host begins it, and has its result later."""
+        return function.is_async or bool(self._texts)
+
+    def _offers(self, function: _Function) -> Type | None:
+        """What it gives a stream of, in elements that the host has, without an end of its own."""
+        return None if self._texts else function.elements
 
     def _component(self) -> str:
-        exported = [f'(export $e.{local} "{name}" (type ${local}))' for name, local in self.names]
         returned = [
             f"(alias outer 0 {each.result} (type $r.{each.local}))"
             if str(each.result).startswith("$")
@@ -263,6 +330,7 @@ class Family:
             **{f"host.{each.local}": _STRINGS for each in self.functions},
             **{f"host.{each.local}-result": _STRINGS for each in self.functions},
             **{f"types.{each.local}": _STRINGS for each in self._passed},
+            **self.ends.given,
         }
         elements = "u8" if self._elements is None else as_text(self._elements)
         given_stream = f"(stream {_own(elements)})"
@@ -280,21 +348,21 @@ class Family:
             f"""(alias export $types "{each.name}" (func $p.{each.local}))
 (export "{each.name}" (func $p.{each.local}) (func {_own(_signature(each.params, each.result))}))"""
             for each in self._all
-            if each.is_plain and each not in self._passed
+            if self._is_plain(each) and each not in self._passed
         ]
         again += (
             f'(alias export $types "{each.name}" (func $types.{each.local}))'
             for each in self._passed
         )
         return f"""(component
-(import "types" (instance $types {self.plain}))
-{self._aliases("types")}
-(import "host" (instance $host {self._host()}))
+{self._imports()}
+{self.ends.types()}
+{self.ends.imported()}
 (import "sources" (instance $sources
   (export "receive-bytes" (func (param "channel" u32) (result (stream u8))))))
 (import "adapter" (instance $adapter (export "sink" (func (param "channel" u32) (param "data" (stream u8))))))
 {NEXT}
-{chr(10).join(exported)}
+{self._exports()}
 {read("family-memory")}
 (type $signal (future))
 (type $result (future (result (error $error-code))))
@@ -324,11 +392,13 @@ class Family:
             more.append(_OF_ELEMENTS)
             own = read("elements").replace("SIZE", str(self.text_types.layout(self._elements).size))
         ends = " ".join(f"$end-{each.local}" for each in self.tasks)
+        taken, reads = self.ends.reads()
+        more.append(taken)
         own += f"(table funcref (elem $keep-promise $have-more {ends}))\n" + "\n".join(
-            (*arguments.functions.values(), *functions)
+            (*arguments.functions.values(), *functions, reads)
         )
         source = read("family").replace(";; IMPORTS", "\n".join((*more, *imports)))
-        return source.replace(";; FUNCTIONS", own).replace("TAG", str(self._tag << 24))
+        return source.replace(";; FUNCTIONS", own).replace("TAG", str(self.tag << 24))
 
     def _function(self, function: _Function, arguments: Arguments) -> tuple[str, str]:
         """What the core module imports for a function, and the function."""
@@ -337,10 +407,11 @@ class Family:
         plain: list[str] = []
         asked: list[str] = []
         lent: list[str] = []
+        told = self._told(function)
         for name, ty in function.params:
             flat = self.text_types.flat(ty)
             params += (f"(param ${name}.{index} {each})" for index, each in enumerate(flat))
-            if ty != _BYTES:
+            if (name, ty) in told:
                 plain += flat
                 asked += (f"(local.get ${name}.{index})" for index in range(len(flat)))
             if ty[0] == "borrow":
@@ -356,13 +427,14 @@ class Family:
         head = f'(func (export "{local}") {" ".join(params)} (result i32)'
         imported = f'(import "host" "{local}" (func $host-{local} (param {into}'
         gives = (function.result or [""])[0]
-        if function.elements is not None and gives == "result":
+        elements = self._offers(function)
+        if elements is not None and gives == "result":
             code = f"""{head} (local $second i32) {second}
 (call $host-{local} {given} {tagged} (i32.const 64)) {drops} (call $reset)
 (if (i32.load8_u (i32.const 64)) (then (call $let-go (local.get $second)) (return (i32.const 64))))
 (i32.store (i32.const 68) (call $offer (local.get $second))) (i32.const 64))"""
             return f"{imported} i32 i32)))", code
-        if function.elements is not None:
+        if elements is not None:
             code = f"""{head} (local $sleeper i32) (local $second i32) {take(0)} {second}
 (call $host-{local} {given} {_TAGGED} {tagged}) {drops}
 (call $give (call $offer (local.get $second)) {_PROMISE}))"""
@@ -372,6 +444,10 @@ class Family:
             then, number = 2 + self.tasks.index(function), "done"
             more, end = self._task(function, arguments)
             returned = "(call $sleep (local.get $sleeper) (local.get $done))"
+        elif self._texts:
+            number = "done"
+            more, returned, result = self._at_once(function)
+            head = head.replace("(result i32)", result)
         elif gives == "tuple":
             returned = f"(call $give (call $receive-bytes (local.get $channel)) {_PROMISE})"
         else:
@@ -407,6 +483,30 @@ class Family:
 (drop (call $turn)) (call ${local} {given} (i32.const 64)) {" ".join(lent)} (call $reset) (i32.const 64))""",
         )
 
+    def _at_once(self, function: _Function) -> tuple[str, str, str]:
+        """How what is no task returns what came: what is imported for that, the code, and its result's type."""
+        local = function.local
+        go = "(call $let-go (local.get $sleeper))"
+        imported = f'(import "host" "{local}-result" (func $host-{local}-result (param i32'
+        have = self._have(function)
+        if function.result is None:
+            return f"{imported})))", f"(call $host-{local}-result {_TAGGED}) {go}", ""
+        layout = self.text_types.layout(function.result)
+        if layout.flat is not None and len(layout.flat) == 1:
+            (flat,) = self.text_types.flat(function.result)
+            returned = f"{have} (call $host-{local}-result {_TAGGED}) {go}"
+            return f"{imported}) (result {flat})))", returned, f"(result {flat})"
+        returned = f"""{have} (global.set $top (i32.const {_FIRST + layout.size}))
+(call $host-{local}-result {_TAGGED} (i32.const {_FIRST})) {go} (i32.const {_FIRST})"""
+        if layout.size > _ROOM:
+            returned = "unreachable"
+        return f"{imported} i32)))", returned, "(result i32)"
+
+    def _have(self, function: _Function) -> str:
+        """What makes the ends that a result has in it."""
+        ends = function.result is not None and self._is_end(function.result)
+        return "(call $have-ends (local.get $sleeper))" if ends else ""
+
     def _task(self, function: _Function, arguments: Arguments) -> tuple[str, str]:
         """How a task returns what an `async func` does: what is imported for that, and the function that does."""
         local = function.local
@@ -416,10 +516,11 @@ class Family:
             end = f"(call $host-{local}-result {_TAGGED}) (call $task-return-{local})"
             return imports, f"(func $end-{local} (param $sleeper i32) {end})"
         layout = self.text_types.layout(function.result)
+        have = self._have(function)
         if layout.flat is None:
             imports = f"""(import "return" "{local}" (func $task-return-{local} (param i32)))
 (import "host" "{local}-result" (func $host-{local}-result (param i32 i32)))"""
-            end = f"""(global.set $top (i32.const {_FIRST + layout.size}))
+            end = f"""{have} (global.set $top (i32.const {_FIRST + layout.size}))
 (call $host-{local}-result {_TAGGED} (i32.const {_FIRST})) (call $task-return-{local} (i32.const {_FIRST}))"""
             if layout.size > _ROOM:
                 end = "(unreachable)"
@@ -434,7 +535,7 @@ class Family:
             imports = imports.replace(") (result i32)))", " i32)))")
             end = f"(call $host-{local}-result {_TAGGED} (i32.const 64)) (call $return-{local} (i32.const 64))"
             returns = arguments.returning(local, self.text_types.of(function.result))
-        return imports, f"(func $end-{local} (param $sleeper i32) {end})\n{returns}"
+        return imports, f"(func $end-{local} (param $sleeper i32) {have} {end})\n{returns}"
 
 
 FAMILIES: Final = (

@@ -14,11 +14,13 @@
 ;;   40  what a future carries: `result<_, error-code>`
 ;;
 ;; Elsewhere: 0 the event that `set-poll` tells, 64 what a task returns, from 1024 to 196608 arguments and results of
-;; one call, from there on sleepers and buffers.
+;; one call, from there on sleepers, buffers, and what of arguments and results has no room before.
 (module
   (import "" "memory" (memory 3))
   (import "" "top" (global $top (mut i32)))
   (import "" "end" (global $end (mut i32)))
+  (import "" "blocks" (global $blocks (mut i32)))
+  (import "" "reset" (func $reset))
 
   (import "host" "cancel" (func $host-cancel (param i32)))
   (import "host" "ended" (func $host-ended (param i32 i32)))
@@ -61,9 +63,6 @@
     (local.set $page (memory.grow (i32.const 1)))
     (if (i32.eq (local.get $page) (i32.const -1)) (then unreachable))
     (i32.shl (local.get $page) (i32.const 16)))
-  (func $reset
-    (global.set $top (i32.const 1024))
-    (global.set $end (i32.const 196608)))
 
   (func $take-sleeper (param $then i32) (result i32) (local $sleeper i32)
     (local.set $sleeper (global.get $idle))
@@ -151,6 +150,8 @@
                 (i32.ne (i32.and (local.get $what) (i32.const 0x7f000000)) (i32.const TAG)))
       (then (call $next-serve (local.get $what)) (return)))
     (local.set $sleeper (i32.and (local.get $what) (i32.const 0xffffff)))
+    (if (i32.eq (local.get $sleeper) (i32.const 1)) (then (call $read-job) (return)))
+    (if (i32.eq (local.get $sleeper) (i32.const 2)) (then (call $next-serve (local.get $what)) (return)))
     (if (i32.load offset=8 (local.get $sleeper))
       (then (call $wake (local.get $sleeper)))
       (else (call $go-on (local.get $sleeper)))))
@@ -161,9 +162,11 @@
         (if (call $set-poll (global.get $set) (i32.const 0)) (then
           (local.set $did (i32.const 1))
           (call $event (i32.load (i32.const 0)) (i32.load offset=4 (i32.const 0)))
-          (br $events))))))
+          (br $events))))
+      (call $let-reads-go)))
     (local.get $did))
   (func $event (param $handle i32) (param $n i32) (local $sleeper i32)
+    (if (call $read-event (local.get $handle) (local.get $n)) (then (return)))
     (local.set $sleeper (call $heard (local.get $handle)))
     (if (i32.load offset=12 (local.get $sleeper))
       (then (call $taken (local.get $sleeper) (local.get $n)))

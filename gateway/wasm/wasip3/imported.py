@@ -1,4 +1,4 @@
-"""Asynchronous functions that a guest imports of interfaces of others, for a host that has none.
+"""Functions of interfaces of others that are asynchronous or have streams or futures, for a host that has none.
 
 Each such interface has an adapter as those of WASI have (`family.py`), made of the guest's own types. In it, names
 of types and functions are letters; the guest is given an instance with its own.
@@ -13,7 +13,7 @@ from typing import Self
 from gateway.wasm.wasip3.adapter import FamilyParts
 from gateway.wasm.wasip3.family import Family
 
-__all__ = ["HOST_PREFIX", "Imported", "letters"]
+__all__ = ["HOST_PREFIX", "Imported"]
 
 HOST_PREFIX = "gateway:wasi/imported-"
 """How the names begin of what the host has for these adapters."""
@@ -26,7 +26,7 @@ class Imported:
     Attributes:
         family: the adapter.
         types: the names of its types there, by those that the guest has.
-        functions: the same of its asynchronous functions.
+        functions: the same of its functions that are asynchronous, or have streams or futures.
         plain: the names of its other functions.
         parts: the adapter in binary form.
     """
@@ -48,9 +48,3 @@ class Imported:
     ) -> Self:
         """The same of what the text of the adapter was made to."""
         return cls(family, types, functions, plain, FamilyParts.read(binary))
-
-
-def letters(number: int) -> str:
-    """A number in letters, which names in the texts of adapters are made of."""
-    more, last = divmod(number, 26)
-    return (letters(more - 1) if more else "") + "abcdefghijklmnopqrstuvwxyz"[last]

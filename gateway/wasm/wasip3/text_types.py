@@ -82,6 +82,13 @@ class TextTypes:
             self._known[text] = self.types.add(self._definition(ty))
         return self._known[text]
 
+    def body(self, name: str) -> Type:
+        """What a name stands for."""
+        found = self._named[f"${name}"]
+        while isinstance(found, str) and found in self._named:
+            found = self._named[found]
+        return found
+
     def layout(self, ty: Type) -> Layout:
         """How it lies in memory, and which core values it is passed as."""
         return self.types.layout(self.of(ty))
