@@ -281,7 +281,7 @@ ASKING: Final = """
   (import "acme:feed/api" (instance $api
     (export "later" (func async (param "it" string) (result string)))))
   (core module $store
-    (memory (export "memory") 1)
+    (memory (export "memory") 8)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024))
   (core instance $store (instantiate $store))
   (alias core export $store "memory" (core memory $memory))
@@ -327,7 +327,7 @@ async def test_a_component_or_a_python_object_provides_them(tmp_path: Path) -> N
         long = "x" * 60_000
         assert await gateway.call("ask", long, name="one") == long
         longer = "x" * 400_000
-        assert await gateway.call("ask", longer, name="one") == longer
+        assert await gateway.call("ask", longer, name="two") == longer
     assert not STORES
 
 
