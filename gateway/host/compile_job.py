@@ -26,15 +26,18 @@ FAILED: Final = b"?"
 """It ran out of memory."""
 
 
-def main(job: str, max_memory: int, lifeline: int) -> None:
+def main(job: str, max_memory: int, niceness: int, lifeline: int) -> None:
     """Do a job.
 
     Args:
         job: its name in `JOBS`.
         max_memory: how many bytes of memory it may take.
+        niceness: how far others go before it (nice(2)).
         lifeline: the reading end of a pipe whose other end the gateway holds.
     """
     _bound(max_memory)
+    if niceness:
+        os.nice(niceness)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     out = os.fdopen(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
     do = JOBS[job]()

@@ -23,13 +23,14 @@ from gateway.host.engine import Engine
 from gateway.host.errors import ComponentError
 from gateway.host.files import open_regular
 from gateway.host.introspect import MAX_TYPES, TooManyTypes, component_type
+from gateway.host.memory_maps import maps_of
 from gateway.wasm import byte_blocks, drops
 from gateway.wasm.binary import Kind, MalformedBinary, classify, wasi_0_3_externs
 from gateway.wasm.binary.measure import check_measure
 from gateway.wasm.binary.package_docs import package_docs
 from gateway.wasm.byte_blocks import Blocks, ExportBlocks, Pair, Rewritten, rewrite
 from gateway.wasm.drops import with_drops
-from gateway.wasm.footprint import MAX_DEFINITIONS, Measureless, Needs, footprint, needs
+from gateway.wasm.footprint import MAX_DEFINITIONS, Footprint, Measureless, Needs, footprint, needs
 from gateway.wasm.instance_limits import Extents, InstanceLimits, untold_limits
 from gateway.wasm.wasip3 import CALLS, NotComposable
 from gateway.wasm.wasip3.imported import Imported
@@ -48,6 +49,9 @@ MAX_MEMORIES: Final = 256
 """Linear memories of one instance, those of bridges included. Threat: each that is in no pool takes two memory
 maps, of which Linux leaves a process 65,530 (`vm.max_map_count`), and 30 us while everybody waits. Arbitrary: a
 component that is composed of ten has some thirty."""
+
+_UNTOLD_MEMORIES: Final = 32
+"""Memories that an instance is taken to have where that cannot be told. Arbitrary: see above."""
 
 MAX_CALLABLE: Final = 32
 """Component instances with functions of their own in one component of WASI 0.3. Threat: a task of each may wait on
@@ -117,6 +121,7 @@ class Source:
             be done.
         footprint: what one instance takes from the engine's pools, None where that cannot be told.
         stacks: how many stacks of fibers one instance takes at most.
+        maps: how many memory maps one instance takes at most that is in no pools.
         extents: the memories and tables that it has, those of bridges aside, None where that cannot be told.
         functions: whether it exports functions that are no resource's; True where that cannot be told.
         resources: whether it exports resources in instances; False where that cannot be told.
@@ -177,6 +182,7 @@ class Source:
                 f"{path}: one instance of this component would have {self.footprint.memories} memories, and "
                 f"{MAX_MEMORIES} are the most. Build it of fewer."
             )
+        self.maps = _maps(self.footprint, self.stacks)
         self.extents = None if needed is None else needed.extents
         self.functions = needed is None or needed.functions
         resources = () if needed is None or self.concurrent else needed.resources
@@ -233,7 +239,8 @@ class Component:
         wasmtime: the component of wasmtime-py.
         modules: those of its modules that were compiled by themselves, by the names that it imports them by.
         address: its address, for the C API.
-        places: how many places of the engine's pools one instance takes.
+        places: what one instance takes of what the engine has so many of: places of its pools, or memory maps.
+        maps: how many memory maps one takes at most that is in no pools.
         concurrent: whether it is of WASI 0.3, and for a concurrent engine.
         limits: what each memory and table of an instance may take, by the bytes that all its memories may.
         extents: as of its `Source`.
@@ -264,7 +271,7 @@ class Component:
             engine: what is to run it, concurrent where the component is.
             source: what to compile.
             name: what it is called in logs.
-            places: how many places of the engine's pools one instance takes.
+            places: what one instance takes of what the engine has so many of; 0 where nobody counts.
             cache: where compiled forms are kept; None for nowhere.
             compiler: what compiles it; None to do it in this process.
 
@@ -278,6 +285,7 @@ class Component:
         self.engine = engine
         self.concurrent = source.concurrent
         self.places = places
+        self.maps = source.maps
         self.extents = source.extents
         self.original = source.original if source.is_text else None
         self._cache = cache
@@ -348,7 +356,7 @@ class Component:
         """
         moved = copy(self)
         moved.engine = engine
-        moved.places = 0
+        moved.places = self.maps
         try:
             compiled = self._compiled.moved(engine, self._cache)
         except WasmtimeError as error:
@@ -409,6 +417,12 @@ def _stacks(path: Path, needed: Needs | None) -> int:
             "and have the others called by links."
         )
     return waiting + _STACKS
+
+
+def _maps(footprint: Footprint | None, stacks: int) -> int:
+    if footprint is None:
+        return maps_of(_UNTOLD_MEMORIES, 0, stacks)
+    return maps_of(footprint.memories, footprint.tables, stacks)
 
 
 def _too_many_types(path: Path) -> ComponentError:

@@ -146,7 +146,8 @@ class Engine:
         fingerprint: changes whenever compiled code would: engine version and configuration.
         stores: the contexts of its live stores.
         hurried: how many ticks are still to come sooner than otherwise.
-        left: how many places in its pools are free; whoever changes it holds the lock.
+        left: how many places in its pools are free; of an engine without pools, how many memory maps its
+            instances may still take. Whoever changes it holds the lock.
         lock: ditto.
         few: how many are so few that what takes over is made ready.
         modules: compiled modules that its components have in common, by `gateway.host.cache.compile_key`.
@@ -174,8 +175,8 @@ class Engine:
             _capi.set_pooling(config, **settings)
         # Places are given back by the thread that frees stores too.
         self.lock = threading.Lock()
-        self.left = places if self.pooled and places else sys.maxsize
-        self.few = self.left // _SHORT if self.left < sys.maxsize else 0
+        self.left = places or sys.maxsize if self.pooled else _maps_for_instances()
+        self.few = places // _SHORT if self.pooled else 0
         self.wasmtime = wasmtime.Engine(config)
         self.address = _capi.address_of(self.wasmtime)
         # Pools do not change compiled code, but what the engine assumes of memories does.
@@ -231,6 +232,15 @@ def _tick(reference: weakref.ref[Engine], stores: set[int], awake: threading.Eve
             # has gone since, the event was set in vain.
             if stores or reference() is None:
                 awake.set()
+
+
+def _maps_for_instances() -> int:
+    """How many memory maps the instances of an engine without pools may take.
+
+    What its pools take is in use by then, where it has some. Another kind of engine may want as many.
+    """
+    left = maps_left()
+    return sys.maxsize if left is None else max(left, 0) // 2
 
 
 def lacking(pool: PoolSize) -> tuple[str, str] | None:

@@ -6,7 +6,8 @@ memories, tables and stacks that most components need. One that needs more takes
 that needs more than `_Shape.most`, or of which that cannot be told, is run by an engine without pools, so that it
 pushes nobody out of them. Limits of memory are those of each store, not of the pools.
 
-Where all places are taken, instances are made by such an engine too (`LinkedComponent.placed`).
+Where all places are taken, instances are made by such an engine too (`LinkedComponent.placed`). What it has
+so many of are memory maps, of which each of its instances takes some.
 """
 
 from __future__ import annotations
@@ -115,10 +116,10 @@ class Engines:
         self._pooled: dict[bool, Engine] = {}
 
     def place(self, source: Source) -> tuple[Engine, int]:
-        """The engine that is to run a component, and how many places of its pools each instance takes."""
+        """The engine that is to run a component, and what each instance takes of it: places, or memory maps."""
         engine = self._engine(concurrent=source.concurrent)
         if not engine.pooled:
-            return engine, 0
+            return engine, source.maps
         places = _places(source)
         if places is None:
             _log.info(
@@ -127,7 +128,7 @@ class Engines:
                 reason="an instance of it takes more than the pools have for one, or what it takes cannot be told",
                 effect="its instances are allocated on demand, which is slower",
             )
-            return engine.beside, 0
+            return engine.beside, source.maps
         return engine, places
 
     def _engine(self, *, concurrent: bool) -> Engine:

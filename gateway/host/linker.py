@@ -172,10 +172,10 @@ class LinkedComponent:
     def placed(self) -> LinkedComponent:
         """Where there is room for one more instance: here, or in an engine without pools where they are full.
 
-        What it takes of the pools is taken, and is to be given back when the instance is gone.
+        What it takes of the pools, or of memory maps, is taken, and is to be given back when the instance is gone.
 
         Raises:
-            Exhausted: the pools are full, and what takes over is not ready yet.
+            Exhausted: the pools are full, and what takes over is not ready yet, or is full too.
         """
         component = self.component
         engine = component.engine
@@ -183,13 +183,17 @@ class LinkedComponent:
             left = engine.left - component.places
             if left >= 0:
                 engine.left = left
+        if left < 0 and not engine.pooled:
+            raise Exhausted(
+                "its instances would take more memory maps than vm.max_map_count leaves"
+            )
         if (left < engine.few or left < 0) and monotonic() >= self.not_before:
             _beside.make(self)
         if left >= 0:
             return self
         if self.beside is None:
             raise Exhausted("the pools are full, and what takes over is still being linked")
-        return self.beside
+        return self.beside.placed()
 
     def link_beside(self) -> None:
         """Link it in an engine without pools."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-__all__ = ["maps_left"]
+__all__ = ["maps_left", "maps_of"]
 
 _LIMIT: Final = Path("/proc/sys/vm/max_map_count")
 _MAPS: Final = Path("/proc/self/maps")
@@ -19,8 +19,17 @@ _RESERVED_SHARE: Final = 8
 """One in so many maps is kept for all else: memories that have grown, threads, files. Arbitrary."""
 
 
+def maps_of(memories: int, tables: int, stacks: int) -> int:
+    """How many maps an instance takes at most that is in no pools.
+
+    A memory is one for what is in use and one for what is reserved behind it, a stack one and its guard another. A
+    large table is one, and so is what the engine notes down of an instance.
+    """
+    return 2 * (memories + stacks) + tables + 1
+
+
 def maps_left() -> int | None:
-    """How many more maps pools may take; None where the system does not bound them, or does not tell."""
+    """How many more maps pools and what is beside them may take; None where no bound is told."""
     try:
         limit = int(_LIMIT.read_text())
         with _MAPS.open("rb") as maps:

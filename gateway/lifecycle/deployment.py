@@ -7,6 +7,7 @@ import contextvars
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -185,7 +186,7 @@ class Deployment:
         async with self._reloading:
             await self._replace(
                 lambda: self._overlay.apply(config),
-                self._compiler(),
+                self._compiler(yields=True),
                 reread={it.name for it in config.components} if changed is None else {changed},
             )
             self._base = config
@@ -224,7 +225,7 @@ class Deployment:
         """Change a component, instead of any change of it that is under way; tells whether there was one."""
         if before := self._changing.get(name):
             before.stop()
-        compiler = self._changing[name] = self._compiler()
+        compiler = self._changing[name] = self._compiler(yields=True)
         existed = False
 
         def wanted() -> GatewayConfig:
@@ -379,8 +380,9 @@ class Deployment:
 
     # -------------------------------------------------------------------------------------------------------
 
-    def _compiler(self) -> Compiler:
-        return Compiler(compile_limits(self._base.server))
+    def _compiler(self, *, yields: bool = False) -> Compiler:
+        """What loads components, and lets those go first that are served meanwhile, where there are some."""
+        return Compiler(replace(compile_limits(self._base.server), yields=yields))
 
     def _prepare(
         self, components: Sequence[ComponentConfig], config: GatewayConfig, compiler: Compiler

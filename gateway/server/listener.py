@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,6 +133,8 @@ def bind_tcp(host: str, port: int, *, ipv6_only: bool = False) -> Listener:
 def bind_unix(path: Path, mode: int) -> Listener:
     """Make a Unix socket without accepting connections yet. One that a process has left which is gone is replaced.
 
+    To be called before the process does anything else that makes files: it has another umask for a moment.
+
     Args:
         path: where.
         mode: the permissions of its file; who may write to it may connect.
@@ -142,8 +145,13 @@ def bind_unix(path: Path, mode: int) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         remove_stale(path)
-        sock.bind(str(path))
-        path.chmod(mode)  # nobody can connect before it listens
+        # Made with its permissions. Who may write to the folder could put a link there before a later chmod, which
+        # would follow it.
+        umask = os.umask(0o777 & ~mode)
+        try:
+            sock.bind(str(path))
+        finally:
+            os.umask(umask)
         return Listener(sock, f"unix:{path}", SocketFile.of(path))
     except OSError as error:
         sock.close()

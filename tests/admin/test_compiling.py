@@ -1,5 +1,6 @@
 """The admin API while a component is compiled for minutes: nothing else waits for it, and it can be stopped."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,8 +78,11 @@ def busy(gateway: StartGateway, guest: GuestPath, tmp_path: Path) -> Iterator[Bu
         yield Busy(gateway(file), tmp_path, clients)
 
 
-def test_others_come_and_go_meanwhile(busy: Busy) -> None:
+def test_others_come_and_go_meanwhile_and_go_first(busy: Busy) -> None:
     slow = busy.put_slow("slow")
+    (compiler,) = busy.compilers()
+    served = os.getpriority(os.PRIO_PROCESS, busy.process.pid)
+    busy.wait_until(lambda: os.getpriority(os.PRIO_PROCESS, compiler) > served)
     more = busy.ask("PUT", "/components/more", source=busy.hello, routes=[{"path": "/more"}])
     assert more.status_code == 201
     assert ask.get(busy.process.url + "/more").status_code == 200

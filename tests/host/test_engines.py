@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,6 @@ def test_one_that_needs_too_much_is_beside_the_pools_and_the_others_in_them(
     engines = Engines(4)
     large = placed(engines, guest("", module=module), tmp_path)
     assert not large.component.engine.pooled
-    assert large.component.places == 0
     assert placed(engines, guest(""), tmp_path).component.engine.pooled
     assert call_now(large) is None
 
@@ -123,11 +123,60 @@ def test_what_is_loaded_later_finds_the_same_pools(tmp_path: Path) -> None:
     assert one.component.engine is other.component.engine
 
 
-def test_without_pools_nothing_takes_places(tmp_path: Path) -> None:
-    engine, places = Engines(0).place(source(guest(""), tmp_path))
+def test_without_pools_an_instance_takes_memory_maps(tmp_path: Path) -> None:
+    engine, maps = Engines(0).place(
+        source(guest("", module=memories(3) + " (table 1 funcref)"), tmp_path)
+    )
     assert not engine.pooled
     assert engine is engine.beside
-    assert places == 0
+    # Of each memory and of the stack two, of the table and of the instance itself one.
+    assert maps == 2 * 3 + 2 + 1 + 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory maps in /proc")
+@pytest.mark.parametrize("module", ["", MEMORIES, memories(8), "(table 20000 funcref) " * 4])
+def test_an_instance_beside_the_pools_takes_no_more_maps_than_are_counted(
+    tmp_path: Path, module: str
+) -> None:
+    linked = placed(Engines(0), guest(SPIN, module=module), tmp_path)
+    with under_way([], linked, 1):
+        pass  # which makes what all instances share
+    before, count = maps(), 32
+    with under_way([], linked, count):
+        # Some are of the test itself.
+        assert 0 < maps() - before <= (count + 4) * linked.component.places
+
+
+def maps() -> int:
+    with open("/proc/self/maps", "rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def test_who_would_take_more_memory_maps_than_there_are_is_told_to_wait(tmp_path: Path) -> None:
+    linked = placed(Engines(0), guest(SPIN, module=MEMORIES), tmp_path)
+    engine, taken = linked.component.engine, linked.component.places
+    assert engine.left > taken
+    engine.left = 2 * taken + 1
+    with under_way([], linked, 2):
+        with pytest.raises(Exhausted, match="memory maps"):
+            invocation(linked).start()
+        assert engine.left == 1
+    assert engine.left == 2 * taken + 1
+    assert not STORES
+
+
+async def test_memory_maps_of_what_runs_beside_the_pools_are_given_back(tmp_path: Path) -> None:
+    linked = placed(Engines(1), guest(SPIN, module=MEMORIES), tmp_path, left=2)
+    beside = linked.component.engine.beside
+    with under_way([], linked, 2):
+        await spilled(linked)
+        assert linked.beside is not None
+        beside.left = linked.beside.component.places
+        with under_way([], linked, 1), pytest.raises(Exhausted, match="memory maps"):
+            invocation(linked).start()
+        with under_way([], linked, 1):
+            assert beside.left == 0
+    assert not STORES
 
 
 GROW = """

@@ -156,11 +156,12 @@ def at(path: Path, **more: Any) -> ServerConfig:
 
 
 @pytest.mark.parametrize(("said", "mode"), [({}, 0o660), ({"uds_mode": "0600"}, 0o600)])
+@pytest.mark.parametrize("umask", [0, 0o777])
 def test_a_unix_socket_has_its_permissions_before_anyone_can_connect(
-    path: Path, said: dict[str, str], mode: int
+    path: Path, said: dict[str, str], mode: int, umask: int
 ) -> None:
     config = at(path, **said)
-    before = os.umask(0)
+    before = os.umask(umask)
     try:
         with Sockets.bind(config) as sockets:
             assert stat.S_IMODE(path.stat().st_mode) == mode
@@ -170,7 +171,16 @@ def test_a_unix_socket_has_its_permissions_before_anyone_can_connect(
             connect(path).close()
         assert not path.exists()
     finally:
-        os.umask(before)
+        assert os.umask(before) == umask
+
+
+def test_the_permissions_of_a_unix_socket_are_not_set_by_its_path(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Which leads elsewhere, if who may write to the folder is faster.
+    monkeypatch.delattr(os, "chmod")
+    with Sockets.bind(at(path)):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_one_that_was_left_is_replaced(path: Path) -> None:
