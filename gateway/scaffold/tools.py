@@ -19,7 +19,7 @@ __all__ = ["Missing", "missing"]
 _TIME: Final = 20.0
 """Seconds that a program has to tell its version. Threat: one that waits for an answer, or for a server."""
 
-_NUMBERS: Final = re.compile(r"(\d+)\.(\d+)")
+_NUMBERS: Final = re.compile(r"(?<!\d)(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True)

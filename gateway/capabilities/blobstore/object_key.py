@@ -26,8 +26,8 @@ class Keys:
         special: how a part is written which it may not have as a whole.
     """
 
-    def __init__(self, escaped: str, special: Mapping[str, str]) -> None:
-        self._escaped = re.compile(escaped)
+    def __init__(self, escaped: re.Pattern[str], special: Mapping[str, str]) -> None:
+        self._escaped = escaped
         self._special = special
 
     def of_object(self, name: str) -> str:
@@ -53,8 +53,8 @@ class Keys:
         return self._escaped.sub(lambda match: f"%{ord(match[0]):02X}", text)
 
 
-PLAIN_KEYS: Final = Keys(r"[\x00-\x1f\x7f%]", {"": "%", ".": "%2E", "..": "%2E."})
+PLAIN_KEYS: Final = Keys(re.compile(r"[\x00-\x1f\x7f%]"), {"": "%", ".": "%2E", "..": "%2E."})
 """Those of S3 and Google Cloud Storage."""
 
-AZURE_KEYS: Final = Keys(r"[\x00-\x1f\x7f%\\]|\.\Z", {"": "%"})
+AZURE_KEYS: Final = Keys(re.compile(r"[\x00-\x1f\x7f%\\]|\.\Z"), {"": "%"})
 """Those of Azure Blob Storage."""
