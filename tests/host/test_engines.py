@@ -141,10 +141,11 @@ def test_an_instance_beside_the_pools_takes_no_more_maps_than_are_counted(
     linked = placed(Engines(0), guest(SPIN, module=module), tmp_path)
     with under_way([], linked, 1):
         pass  # which makes what all instances share
+    # Pools of earlier tests, which have hundreds of maps, may go at any time: what is told is too little then.
     before, count = maps(), 32
     with under_way([], linked, count):
         # Some are of the test itself.
-        assert 0 < maps() - before <= (count + 4) * linked.component.places
+        assert maps() - before <= (count + 4) * linked.component.places
 
 
 def maps() -> int:
