@@ -20,7 +20,7 @@ from gateway.host.errors import ComponentError, Exhausted
 from gateway.host.guest_resource import GuestResource
 from gateway.host.invocation import Invocation
 from gateway.host.linker import LinkedComponent, link
-from gateway.host.store import LARGE, STORES
+from gateway.host.store import ENDED, LARGE, STORES
 from gateway.wasm.binary import core_writer, encode
 from gateway.wasm.binary.sections import COMPONENT_PREAMBLE, ComponentSection, CoreSection
 from tests.host.guests import SPIN, call_now, guest, host, invocation
@@ -172,6 +172,9 @@ async def test_memory_maps_of_what_runs_beside_the_pools_are_given_back(tmp_path
     with under_way([], linked, 2):
         await spilled(linked)
         assert linked.beside is not None
+        await until(
+            lambda: not ENDED
+        )  # it may have run there, and what it took is given back with its store
         beside.left = linked.beside.component.places
         with under_way([], linked, 1), pytest.raises(Exhausted, match="memory maps"):
             invocation(linked).start()
