@@ -172,9 +172,8 @@ async def test_memory_maps_of_what_runs_beside_the_pools_are_given_back(tmp_path
     with under_way([], linked, 2):
         await spilled(linked)
         assert linked.beside is not None
-        await until(
-            lambda: not ENDED
-        )  # it may have run there, and what it took is given back with its store
+        # It may have run there, and what it took is given back with its store.
+        await until(lambda: not ENDED)
         beside.left = linked.beside.component.places
         with under_way([], linked, 1), pytest.raises(Exhausted, match="memory maps"):
             invocation(linked).start()
