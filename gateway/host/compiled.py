@@ -48,9 +48,8 @@ class Compiled:
         if parts is not None:
             binaries = {"": parts.component, **parts.modules}
             keys = {name: compile_key(engine, each) for name, each in binaries.items()}
-            with suppress(
-                Invalid
-            ):  # as a whole it may be valid, and what is said of it then is about the whole
+            # As a whole it may be valid, and what is said of it then is about the whole.
+            with suppress(Invalid):
                 component = compile_component(engine, parts.component, cache, compiler)
                 modules = {
                     name: compile_module(engine, each, cache, compiler)

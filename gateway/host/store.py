@@ -248,8 +248,11 @@ def free_ended() -> None:
 
     The next instance may need its place in the pools, and goes on in memory that is warm.
     """
-    while ENDED:
-        pointer, engine, places = ENDED.pop()
+    while True:
+        try:
+            pointer, engine, places = ENDED.pop()
+        except IndexError:  # not asked for beforehand: the loop of another thread may be sooner
+            return
         _capi.store_delete(pointer)
         with engine.lock:
             engine.left += places

@@ -230,15 +230,17 @@ class _Given(Elements):
 
     async def read(self) -> Sequence[Any]:
         """`Elements.read`."""
-        if self._broken:
-            raise Broken("its caller has ended")
-        if self.over or self._asked_to_drop:
-            return ()
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
-        self._ends.tasks.ends.discard(self)
-        self._ends.ask(_READS, _GO_ON, self)
-        some = await waiter
-        return some or await self.read()  # there may be none before the end
+        some: Sequence[Any] = ()
+        while not some:  # there may be none before the end
+            if self._broken:
+                raise Broken("its caller has ended")
+            if self.over or self._asked_to_drop:
+                return ()
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            self._ends.tasks.ends.discard(self)
+            self._ends.ask(_READS, _GO_ON, self)
+            some = await waiter
+        return some
 
     def close(self) -> None:
         """`Elements.close`."""

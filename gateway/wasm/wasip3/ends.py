@@ -70,6 +70,11 @@ class End:
         """Whether it is a stream."""
         return bool(self.type[0] == "stream")
 
+    @property
+    def through(self) -> str:
+        """What its built-in functions take that read and write: it, an address and, of a stream, how many."""
+        return "i32 i32 i32" if self.is_stream else "i32 i32"
+
 
 class Ends:
     """Those of one interface.
@@ -160,9 +165,8 @@ class Ends:
         into, passed, cancel, drop, new = [], [], [], [], []
         for end in self.all:
             name, group = end.name, end.group
-            through = "i32 i32 i32" if end.is_stream else "i32 i32"
             imports += [
-                f'(import "{group}" "take" (func $take-{name} (param {through}) (result i32)))',
+                f'(import "{group}" "take" (func $take-{name} (param {end.through}) (result i32)))',
                 f'(import "{group}" "cancel-read" (func $cancel-{name} (param i32) (result i32)))',
                 f'(import "{group}" "drop-readable" (func $drop-{name} (param i32)))',
                 f'(import "host" "got-{name}" (func $got-{name} (param i32 i32 i32 i32)))',
@@ -239,10 +243,9 @@ class Ends:
         given, wrote, over, drop, new, functions = [], [], [], [], [], []
         for end in self.all:
             name, group = end.name, end.group
-            through = "i32 i32 i32" if end.is_stream else "i32 i32"
             imports += [
                 f'(import "{group}" "new" (func $ends-{name} (result i64)))',
-                f'(import "{group}" "write" (func $write-{name} (param {through}) (result i32)))',
+                f'(import "{group}" "write" (func $write-{name} (param {end.through}) (result i32)))',
                 f'(import "{group}" "drop-writable" (func $drop-{name} (param i32)))',
                 f'(import "host" "give-{name}" (func $give-{name} (param i32 i32)))',
             ]
