@@ -16,7 +16,7 @@ from gateway.config import Route
 from tests import ask
 from tests.admin.issuer import token
 from tests.admin.site import MemoryGateway, Stage, admin_api
-from tests.admin.test_contents import full
+from tests.full_disk import full_disk
 from tests.harness import RawConnection, exchange
 from tests.production.gateways import until
 
@@ -610,7 +610,7 @@ class TestSent:
         assert "components_dir" in response.json()["detail"]
 
     def test_a_full_disk(self, client: httpx.Client, folder: Path) -> None:
-        with full():
+        with full_disk():
             response = self.send(client, "hello", b"\0asm" + bytes(200_000))
         assert response.status_code == 507
         assert response.json()["type"].endswith(":insufficient-storage")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.admin.contents import Contents, NotKept
+from tests.full_disk import full_disk
 
 NAME = f"app-{hashlib.sha256(b'content').hexdigest()}.wasm"
 
@@ -101,24 +100,13 @@ def test_what_a_killed_worker_left_is_removed_and_what_another_writes_is_not(
     assert names(tmp_path) == [".other.tmp"]
 
 
-@contextmanager
-def full() -> Iterator[None]:
-    """Have the system refuse to write on, as a full disk does; it says EFBIG in place of ENOSPC."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
 @pytest.mark.parametrize("parts", [(b"x" * 200_000,), (b"x" * (1 << 20), b"y")])
 @in_loop
 async def test_a_full_disk_is_told_and_nothing_is_left(
     tmp_path: Path, parts: tuple[bytes, ...]
 ) -> None:
     contents = Contents(tmp_path)
-    with full(), pytest.raises(NotKept, match="File too large"):
+    with full_disk(), pytest.raises(NotKept, match="File too large"):
         async with contents.kept("app", content(*parts)):
             pass
     assert names(tmp_path) == []

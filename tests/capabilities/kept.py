@@ -1,10 +1,11 @@
-"""What a process keeps of operations that are over."""
+"""Many operations, and what a process keeps of them when they are over."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Self
 
 _OBJECTS = 2000
@@ -39,3 +40,9 @@ class Kept(NamedTuple):
             and now.files <= self.files + sockets
             and now.objects <= self.objects + _OBJECTS
         )
+
+
+async def many(one: Callable[[], Awaitable[None]], rounds: int) -> None:
+    """Have operations done, fifty at once in each round, whatever becomes of each."""
+    for _ in range(rounds):
+        await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)

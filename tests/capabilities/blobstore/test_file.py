@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from gateway.capabilities.blobstore.file_name import file_name, original_name
 from gateway.capabilities.blobstore.store import NO_OBJECT
 from gateway.config.backend_url import BackendURL
 from tests.capabilities.blobstore.conftest import NO_QUOTA, listed, read, write
+from tests.full_disk import full_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -168,17 +168,6 @@ async def test_processes_keep_to_a_quota_together(tmp_path: Path) -> None:
     assert len(await listed(spaces[1])) == 10
     for store in stores:
         await store.aclose()
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Have the system refuse to write on, as a full disk does; it says EFBIG in place of ENOSPC."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 async def test_a_full_disk_is_an_error_and_loses_nothing(space: Space, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.capabilities.blobstore.conftest import (
     read,
     write,
 )
-from tests.capabilities.kept import Kept
+from tests.capabilities.kept import Kept, many
 from tests.capabilities.servers import S3, ObjectServer, Rclone
 from tests.patience import PATIENCE, until
 
@@ -280,13 +280,9 @@ async def test_nothing_is_left_of_operations(tmp_path: Path) -> None:
                         leaving.cancel()
                         await leaving
 
-            async def some(number: int) -> None:
-                for _ in range(number):
-                    await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
-
-            await some(20)
+            await many(one, 20)
             begun = Kept.now()
-            await some(380)
+            await many(one, 380)
             # Two grants have as many each, and connections are kept.
             await until(lambda: begun.holds(sockets=2 * MAX_REQUESTS))
             assert await listed(space) == ["o", "p"]

@@ -10,7 +10,7 @@ import pytest
 from gateway.bindings.context import Caller
 from gateway.capabilities.keyvalue import Quota
 from gateway.capabilities.operations import Operation, Operations
-from tests.capabilities.kept import Kept
+from tests.capabilities.kept import Kept, many
 from tests.capabilities.keyvalue.conftest import QUOTA, opened
 from tests.patience import PATIENCE, until
 
@@ -57,13 +57,9 @@ async def test_nothing_is_left_of_operations(url: str) -> None:
                     leaving.cancel()
                     await leaving
 
-        async def some(number: int) -> None:
-            for _ in range(number):
-                await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
-
-        await some(20)
+        await many(one, 20)
         begun = Kept.now()
-        await some(380)
+        await many(one, 380)
         await until(lambda: begun.holds(sockets=24))
         await bucket.set("key", b"2")
         assert await bucket.get("key") == b"2"

@@ -24,6 +24,7 @@ from gateway.capabilities.operations import Operation, Operations
 from gateway.capabilities.secrets import OPENERS, split_name, vault_renewal
 from gateway.capabilities.secrets.vault import MAX_ANSWER, Vault
 from gateway.config.backend_url import BackendURL
+from tests.capabilities.kept import many
 from tests.capabilities.servers import OpenBao, OpenBaoByTLS, until_there
 from tests.patience import PATIENCE, until
 
@@ -512,14 +513,10 @@ async def test_nothing_is_left_of_operations(openbao: OpenBao, vault_url: str) -
                     leaving.cancel()
                     await leaving
 
-        async def some(number: int) -> None:
-            for _ in range(number):
-                await asyncio.gather(*(one() for _ in range(50)), return_exceptions=True)
-
-        await some(4)
+        await many(one, 4)
         await until(lambda: vault.availability.trouble is None)
         files, tasks = open_files(), len(asyncio.all_tasks())
-        await some(16)
+        await many(one, 16)
         await until(lambda: len(asyncio.all_tasks()) <= tasks)
         assert open_files() <= max(files, 24 + tasks)
         await until_there(vault.availability, True)
